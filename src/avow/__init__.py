@@ -1,0 +1,1 @@
+"""Avow: an AI inference platform whose privacy policy is its configuration."""
