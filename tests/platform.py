@@ -115,7 +115,9 @@ class Platform:
             check=False,
         )
         if check and done.returncode:
-            raise AssertionError(f"avow {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+            raise AssertionError(
+                f"avow {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+            )
         return done
 
     def move_clock(self, seconds: float) -> None:
