@@ -124,11 +124,6 @@ def claim(folder: Path) -> None:
         time.sleep(0.05)
 
 
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 def run(
     children: Iterable[Child],
     on_ready: Callable[[], None] | None = None,
