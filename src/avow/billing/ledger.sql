@@ -141,7 +141,7 @@ BEGIN
         WHERE h.id = c.id;
     END IF;
 
-    epoch := (SELECT e.epoch FROM policy_epoch e WHERE e.id = 1);
+    epoch := coalesce((SELECT e.epoch FROM policy_epoch e WHERE e.id = 1), 0);
 END $$;
 
 -- A batch of one open, for latency. `reason` is null when the hold is durable.
@@ -160,7 +160,7 @@ DECLARE
     v_free bigint;
     v_state text;
 BEGIN
-    epoch := (SELECT e.epoch FROM policy_epoch e WHERE e.id = 1);
+    epoch := coalesce((SELECT e.epoch FROM policy_epoch e WHERE e.id = 1), 0);
     SELECT k.wallet_id INTO v_wallet FROM api_key k WHERE k.id = p_key;
     SELECT w.posted + w.credit_limit - w.held, w.state INTO v_free, v_state
     FROM wallet w WHERE w.id = v_wallet FOR NO KEY UPDATE;
@@ -211,7 +211,7 @@ AS $$
 DECLARE
     h record;
 BEGIN
-    epoch := (SELECT e.epoch FROM policy_epoch e WHERE e.id = 1);
+    epoch := coalesce((SELECT e.epoch FROM policy_epoch e WHERE e.id = 1), 0);
     PERFORM 1 FROM wallet w WHERE w.id = (SELECT h.wallet_id FROM wallet_hold h WHERE h.id = p_id) FOR NO KEY UPDATE;
     DELETE FROM wallet_hold WHERE wallet_hold.id = p_id RETURNING * INTO h;
     fresh := FOUND;
@@ -231,10 +231,10 @@ BEGIN
     UPDATE wallet w SET held = w.held - h.amount, posted = w.posted - charged WHERE w.id = h.wallet_id;
 END $$;
 
--- A worker's life begins, and goes on. The worker also keeps a session advisory lock on its epoch.
-CREATE FUNCTION worker_begin(p_at timestamptz) RETURNS int LANGUAGE sql SECURITY DEFINER
+-- A worker's life begins, and goes on (again, if it was taken for dead). The worker keeps a session advisory lock on its epoch.
+CREATE FUNCTION worker_begin(p_at timestamptz, p_pid int) RETURNS int LANGUAGE sql SECURITY DEFINER
 SET search_path = public, pg_temp
-AS $$ INSERT INTO worker_epoch (heartbeat) VALUES (p_at) RETURNING epoch $$;
+AS $$ INSERT INTO worker_epoch (heartbeat, pid) VALUES (p_at, p_pid) RETURNING epoch $$;
 
 CREATE FUNCTION worker_beat(p_epoch int, p_at timestamptz) RETURNS void LANGUAGE sql SECURITY DEFINER
 SET search_path = public, pg_temp
@@ -243,24 +243,20 @@ AS $$
     ON CONFLICT (epoch) DO UPDATE SET heartbeat = excluded.heartbeat
 $$;
 
--- The tenant's wallet, made with its first credit. Once per tenant and currency: later calls answer the same wallet.
+-- The tenant's wallet, made with its first credit; a tenant that has one in this currency keeps it unchanged.
 CREATE FUNCTION wallet_begin(
     p_wallet uuid, p_tenant uuid, p_subject uuid, p_currency text, p_credit bigint, p_at timestamptz, p_version int
-) RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp
 AS $$
 BEGIN
     INSERT INTO wallet (id, tenant_id, currency, posted, held, credit_limit, state)
     VALUES (p_wallet, p_tenant, p_currency, 0, 0, 0, 'active')
     ON CONFLICT (tenant_id, currency) DO NOTHING;
-    IF NOT FOUND THEN
-        RETURN (SELECT w.id FROM wallet w WHERE w.tenant_id = p_tenant AND w.currency = p_currency);
-    END IF;
-    IF p_credit > 0 THEN
+    IF FOUND AND p_credit > 0 THEN
         PERFORM ledger_credit(p_wallet, p_wallet, p_subject, p_credit, 'promotion', 'first:' || p_wallet, p_at, NULL,
                               p_version);
     END IF;
-    RETURN p_wallet;
 END $$;
 
 -- Money comes in: two entries that sum to zero, and the balance. The same key again changes nothing and answers false; the

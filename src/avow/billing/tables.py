@@ -152,6 +152,7 @@ ledger_entry = table(
 worker_epoch = table(
     "worker_epoch",
     Column("epoch", Integer, Identity(always=True), primary_key=True),
+    Column("pid", Integer),
     Column("heartbeat", DateTime(timezone=True), nullable=False),
     holds=[not_personal("one life of one of our processes")],
     app="none",
