@@ -21,6 +21,7 @@ from avow.gateway.connection import (
     UpstreamRefused,
     UpstreamTimeout,
 )
+
 from .raw_server import OK, RawServer, answering, read_request, serving
 
 SECRET = "sk-upstream-credential"
