@@ -1,0 +1,42 @@
+"""What the platform holds about people, said beside each table.
+
+A table says, where it is defined, what it holds about a person, in one of three words: sealed (`personal(…, box=…)`),
+readable (`personal(…, clear=…, why=…)`) or nothing (`not_personal(why)`). Retention, erasure, export, the registers, row
+security and the published list of data are loops over these declarations; none of them names a product table. Places that
+are not tables (folders, memory, processors, the outside world) are declared with `store`. What is declared nowhere keeps
+the program from starting.
+"""
+
+from avow.catalog.declared import Place, check, holdings, places, store, undeclared_columns, undeclared_paths
+from avow.catalog.words import (
+    FACT_COLUMNS,
+    NotPersonal,
+    Personal,
+    Undeclared,
+    fact_columns,
+    facts,
+    metadata,
+    not_personal,
+    personal,
+    table,
+)
+
+__all__ = [
+    "FACT_COLUMNS",
+    "NotPersonal",
+    "Personal",
+    "Place",
+    "Undeclared",
+    "check",
+    "fact_columns",
+    "facts",
+    "holdings",
+    "metadata",
+    "not_personal",
+    "personal",
+    "places",
+    "store",
+    "table",
+    "undeclared_columns",
+    "undeclared_paths",
+]

@@ -1,0 +1,109 @@
+"""Brings a database to what the code expects: roles, tables, functions, grants and row policies."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+import avow
+from avow.base import access
+from avow.base.db import Dsn
+
+PACKAGE = Path(avow.__file__).parent
+
+
+async def migrate(admin: Dsn, passwords: Mapping[str, str]) -> None:
+    """Migrate as `admin`, a role that may create databases and roles. `passwords` maps each login role to its password.
+
+    Safe to repeat and to interrupt: each step is one transaction or can be done twice.
+    """
+    await _make_database(admin)
+    arguments = {k: v for k, v in admin.arguments().items() if k not in ("user", "password", "database")}
+    engine = create_async_engine(admin.url(), connect_args=arguments, hide_parameters=True)
+    try:
+        async with engine.begin() as connection:
+            # Two starts at once: the second waits here and then finds all done.
+            await connection.execute(text("SELECT pg_advisory_xact_lock(726174)"))
+            for statement in _roles(passwords, admin.database):
+                await connection.exec_driver_sql(statement)
+            await connection.exec_driver_sql(f"SET LOCAL ROLE {access.OWNER}")
+            await connection.run_sync(_upgrade)
+            await _apply(connection)
+    finally:
+        await engine.dispose()
+
+
+def functions() -> Iterator[tuple[str, str]]:
+    """The SQL functions of all slices: (path in the package, text)."""
+    for path in sorted(PACKAGE.glob("*/*.sql")):
+        yield str(path.relative_to(PACKAGE)), path.read_text()
+
+
+async def _make_database(admin: Dsn) -> None:
+    maintenance = await asyncpg.connect(**{**admin.arguments(), "database": "postgres"}, timeout=10)
+    try:
+        if not await maintenance.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", admin.database):
+            await maintenance.execute(f'CREATE DATABASE "{admin.database}"')
+    except asyncpg.DuplicateDatabaseError:
+        await asyncio.sleep(0)
+    finally:
+        await maintenance.close()
+
+
+def _roles(passwords: Mapping[str, str], database: str) -> Iterator[str]:
+    for role in (access.OWNER, *access.LOGIN_ROLES):
+        login = "LOGIN" if role in passwords else "NOLOGIN"
+        yield (f"DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$")
+        secret = f" PASSWORD '{passwords[role]}'" if role in passwords else ""
+        yield f"ALTER ROLE {role} {login} NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION{secret}"
+    yield f"GRANT {access.OWNER} TO CURRENT_USER"
+    yield f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC'
+    yield f'GRANT CONNECT, TEMPORARY ON DATABASE "{database}" TO {", ".join(access.LOGIN_ROLES)}'
+    yield f'GRANT CREATE ON DATABASE "{database}" TO {access.OWNER}'
+    yield "REVOKE ALL ON SCHEMA public FROM PUBLIC"
+    yield f"GRANT ALL ON SCHEMA public TO {access.OWNER}"
+    yield f"GRANT USAGE ON SCHEMA public TO {', '.join(access.LOGIN_ROLES)}"
+    yield f"ALTER DEFAULT PRIVILEGES FOR ROLE {access.OWNER} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC"
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(PACKAGE / "base" / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+async def _apply(connection: AsyncConnection) -> None:
+    """Functions, grants and row policies are projections of files and catalog: made anew when one of them changed."""
+    wanted = [s for s in access.statements() if s]
+    wanted = [*(body for _, body in functions()), *wanted]
+    digest = hashlib.sha256("\0".join(wanted).encode()).hexdigest()
+    if await connection.scalar(text("SELECT hash FROM schema_state WHERE id = 1")) == digest:
+        return
+    raw = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(raw, asyncpg.Connection)
+    await raw.execute(_DROP_FUNCTIONS)
+    for statement in wanted:
+        await raw.execute(statement)
+    await connection.execute(
+        text("INSERT INTO schema_state VALUES (1, :hash) ON CONFLICT (id) DO UPDATE SET hash = excluded.hash"),
+        {"hash": digest},
+    )
+
+
+_DROP_FUNCTIONS = f"""
+DO $$ DECLARE f record; BEGIN
+  FOR f IN SELECT oid::regprocedure AS signature FROM pg_proc
+           WHERE pronamespace = 'public'::regnamespace AND proowner = '{access.OWNER}'::regrole LOOP
+    EXECUTE format('DROP FUNCTION %s CASCADE', f.signature);
+  END LOOP;
+END $$
+"""  # noqa: S608  a constant of ours

@@ -1,0 +1,45 @@
+"""Tables of the platform itself."""
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Integer, Text
+
+from avow.catalog import not_personal, store, table
+
+policy_version = table(
+    "policy_version",
+    Column("version", Integer, primary_key=True),
+    Column("hash", Text, nullable=False, unique=True),
+    Column("source", Text, nullable=False),
+    Column("applied_at", DateTime(timezone=True), nullable=False),
+    holds=[not_personal("a published text")],
+    app="read",
+)
+
+policy_epoch = table(
+    "policy_epoch",
+    Column("id", Integer, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    CheckConstraint("id = 1", name="single"),
+    holds=[not_personal("a counter that grows when a rule or a setting that requests are compiled from changes")],
+    app="read",
+    writer="read",
+)
+
+schema_state = table(
+    "schema_state",
+    Column("id", Integer, primary_key=True),
+    Column("hash", Text, nullable=False),
+    CheckConstraint("id = 1", name="single"),
+    holds=[not_personal("the hash of functions, grants and row policies that are in force")],
+    app="none",
+)
+
+store("alembic", "database", "public.alembic_version", why="which migrations have run")
+store("postgres", "path", "pg/*", why="the database's files: tables, indexes, write-ahead log")
+store("run", "path", "run/*", why="sockets, process ids and money events waiting for the database; ids only")
+store("log", "path", "log/*", why="what the processes did: times, routes, statuses; ids only")
+store(
+    "mailbox", "outside", "mail/*", categories=["mail"], why="stands for people's mailboxes where no mail relay is set"
+)
+store(
+    "demo", "outside", "demo.json", categories=["credential"], why="the demo person's key and password, handed to them"
+)

@@ -1,0 +1,48 @@
+import pytest
+from sqlalchemy import Column, LargeBinary, Text, Uuid
+
+from avow.catalog import Undeclared, fact_columns, not_personal, personal, table, undeclared_columns, undeclared_paths
+from avow.catalog.words import metadata
+
+
+def define(*columns: Column, holds: list) -> None:  # type: ignore[type-arg]
+    made = table("scratch", Column("id", Uuid, primary_key=True), *columns, holds=holds)
+    metadata.remove(made)
+
+
+def test_a_column_that_nobody_declares_keeps_the_table_from_loading() -> None:
+    with pytest.raises(Undeclared, match=r"internal_note .*box="):
+        define(
+            *fact_columns(),
+            Column("box", LargeBinary),
+            Column("internal_note", Text),
+            holds=[personal("conversation", box=["title"])],
+        )
+    assert "scratch" not in metadata.tables
+
+
+def test_readable_columns_need_a_reason() -> None:
+    with pytest.raises(Undeclared, match="why="):
+        personal("usage", clear=["model"])
+
+
+def test_a_personal_table_needs_its_clock_and_owner() -> None:
+    with pytest.raises(Undeclared, match="fact_columns"):
+        define(Column("box", LargeBinary), holds=[personal("conversation", box=["title"])])
+
+
+def test_a_table_must_say_something() -> None:
+    with pytest.raises(Undeclared, match="holds="):
+        define(holds=[])
+    with pytest.raises(Undeclared, match="reason"):
+        not_personal("")
+
+
+def test_what_exists_and_is_declared_nowhere_is_found() -> None:
+    found = {
+        "public.policy_version": ["version", "hash", "note"],
+        "public.stray": ["x"],
+        "public.alembic_version": ["v"],
+    }
+    assert undeclared_columns(found) == ["policy_version.note", "public.stray"]
+    assert undeclared_paths(["pg/base/1", "log/x.log", "stray.txt"]) == ["stray.txt"]

@@ -1,0 +1,75 @@
+"""One embedded PostgreSQL per run, one fresh database per test that asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+import avow
+from avow.base import access
+from avow.base.db import Database, Dsn
+from avow.base.migrate import migrate
+from avow.base.postgres import Cluster
+
+for _tables in sorted(Path(avow.__file__).parent.glob("*/tables.py")):
+    importlib.import_module(f"avow.{_tables.parent.name}.tables")
+
+PASSWORDS = {role: secrets.token_hex(16) for role in access.LOGIN_ROLES}
+
+
+@dataclass(frozen=True)
+class Databases:
+    """The same database through each role."""
+
+    admin: Dsn
+    app: Database
+    writer: Database
+    keeper: Database
+
+    def dsn(self, role: str) -> Dsn:
+        return self.admin.role(role, PASSWORDS[role])
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A running embedded PostgreSQL under a short temporary home."""
+    if os.geteuid() == 0:
+        pytest.skip("PostgreSQL does not run as root: use `make test`")
+    with tempfile.TemporaryDirectory(prefix="avow-t-") as home:
+        made = Cluster(Path(home), secrets.token_hex(16))
+        made.start()
+        yield made
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def template(cluster: Cluster) -> str:
+    asyncio.run(migrate(cluster.dsn(database="template_avow"), PASSWORDS))
+    return "template_avow"
+
+
+@pytest.fixture
+async def database(cluster: Cluster, template: str) -> AsyncIterator[Databases]:
+    """A fresh migrated database, dropped afterwards."""
+    name = f"t_{secrets.token_hex(6)}"
+    admin = await asyncpg.connect(**cluster.dsn(database="postgres").arguments())
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    await admin.execute(f"GRANT CONNECT ON DATABASE {name} TO {', '.join(access.LOGIN_ROLES)}")
+    dsn = replace(cluster.dsn(), database=name)
+    made = Databases(dsn, *(Database(dsn.role(r, PASSWORDS[r])) for r in access.LOGIN_ROLES[:3]))
+    try:
+        yield made
+    finally:
+        for each in (made.app, made.writer, made.keeper):
+            await each.close()
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await admin.close()
