@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ssl
 from collections import deque
 from collections.abc import Mapping
@@ -23,10 +24,10 @@ from avow.gateway.connection import (
 class Target:
     """Where a request goes and what its head says; made once per upstream, so that a request costs one concatenation.
 
-    The head holds a credential: it never appears in `repr`.
+    The head holds a credential: it never appears in `repr`. With `keep=False` each request has a connection of its own.
     """
 
-    __slots__ = ("context", "head", "host", "key", "path", "port", "unix")
+    __slots__ = ("context", "head", "host", "keep", "key", "path", "port", "unix")
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class Target:
         method: str = "POST",
         unix: str | None = None,
         context: ssl.SSLContext | None = None,
+        keep: bool = True,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
@@ -46,15 +48,17 @@ class Target:
         self.path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self.unix = unix
         self.context = (context or default_context()) if secure else None
-        self.key = (self.host, self.port, unix, id(self.context) if secure else 0)
-        self.head = _head(method, self.path, parts.netloc, headers)
+        self.keep = keep
+        self.key = (self.host, self.port, unix, id(self.context) if secure else 0, keep)
+        self.head = _head(method, self.path, parts.netloc, headers if keep else {**headers, "connection": "close"})
 
     def __repr__(self) -> str:
         return f"Target({self.unix or f'{self.host}:{self.port}'})"
 
 
+@functools.cache
 def default_context() -> ssl.SSLContext:
-    """A TLS context that verifies the upstream's name and speaks HTTP/1.1 only."""
+    """The TLS context of all upstreams: verifies the name and speaks HTTP/1.1 only."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
@@ -75,6 +79,7 @@ class Pool:
     def __init__(self, target: Target, limits: Limits, timeouts: Timeouts) -> None:
         self.limits = limits
         self.timeouts = timeouts
+        self.keep = target.keep
         self._target = target
         self._idle: dict[Connection, None] = {}
         self._live: set[Connection] = set()
@@ -189,7 +194,7 @@ class Client:
     def __init__(self, limits: Limits | None = None, timeouts: Timeouts | None = None) -> None:
         self.limits = limits or Limits()
         self.timeouts = timeouts or Timeouts()
-        self._pools: dict[tuple[str, int, str | None, int], Pool] = {}
+        self._pools: dict[tuple[str, int, str | None, int, bool], Pool] = {}
 
     async def send(self, target: Target, body: bytes, *, resend: bool) -> Exchange:
         """Send one request and wait for the head of its response.

@@ -91,6 +91,7 @@ class Home(Protocol):
 
     limits: Limits
     timeouts: Timeouts
+    keep: bool
 
     def release(self, connection: Connection) -> None: ...
 
@@ -364,7 +365,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._head_done and not self._complete:
             self._complete = True
-            self._keep = self._parser.should_keep_alive()
+            self._keep = self._pool.keep and self._parser.should_keep_alive()
 
     # one timer per connection: moved lazily, so that an ordinary request arms none
 

@@ -8,6 +8,7 @@ the cost. What is delivered is counted, so that a stream that is cut off can be 
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import Annotated, Literal
 
 import msgspec
@@ -48,11 +49,19 @@ class Choice(msgspec.Struct):
     finish_reason: str | None = None
 
 
+class Failure(msgspec.Struct):
+    code: int | str | None = None
+
+
+class Progress(msgspec.Struct):
+    total: Count = 0
+
+
 class Chunk(msgspec.Struct):
     choices: list[Choice] | None = None
     usage: Usage | None = None
-    error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    prompt_progress: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: Failure | str | None = None
+    prompt_progress: Progress | None = None
 
 
 _decode_chunk = msgspec.json.Decoder(Chunk).decode
@@ -115,7 +124,8 @@ class ChatStream:
     """Reads the events of one answer and says which bytes go to the client.
 
     `usage` is what the upstream reported last; `tokens` and `characters` count what was passed on (a token is an event
-    with content: the lower bound where an upstream puts several into one). `fault` says why the stream may not go on.
+    with content: the lower bound where an upstream puts several into one). `prompt_tokens` is what a progress chunk said.
+    `fault` says why the stream may not go on; `rejected`: because the upstream found the request invalid.
     """
 
     def __init__(self, *, wants_usage: bool, takes_progress: bool = False) -> None:
@@ -124,7 +134,9 @@ class ChatStream:
         self.characters = 0
         self.done = False
         self.finished = False
+        self.prompt_tokens: int | None = None
         self.fault: Literal["", "garbage", "error"] = ""
+        self.rejected = False
         self._wants_usage = wants_usage
         self._takes_progress = takes_progress
         self._splitter = Splitter()
@@ -162,10 +174,11 @@ class ChatStream:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             self.fault = "garbage"
             return False
-        if chunk.error is not msgspec.UNSET:
+        if chunk.error is not None:
             self.fault = "error"
+            self.rejected = isinstance(chunk.error, Failure) and chunk.error.code == HTTPStatus.BAD_REQUEST
             return False
-        if chunk.choices is None and chunk.usage is None and chunk.prompt_progress is msgspec.UNSET:
+        if chunk.choices is None and chunk.usage is None and chunk.prompt_progress is None:
             self.fault = "garbage"
             return False
         return self._count(chunk)
@@ -175,7 +188,8 @@ class ChatStream:
             self.usage = chunk.usage
             if not chunk.choices and not self._wants_usage:
                 return False
-        if self._takes_progress and chunk.prompt_progress is not msgspec.UNSET:
+        if self._takes_progress and chunk.prompt_progress is not None:
+            self.prompt_tokens = chunk.prompt_progress.total
             return False
         worth = 0
         for choice in chunk.choices or ():

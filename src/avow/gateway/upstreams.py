@@ -60,7 +60,7 @@ def engine(name: str, running: llm.Engine) -> Upstream:
 
 def refusal(status: int, retry_after: bytes | None) -> AvowError:
     """What the client is told when the upstream answered with an error status. Nothing is charged for it."""
-    if status in (400, 404, 413, 422):
+    if status in (400, 413, 422):
         return UpstreamRejected()
     if status == 429 or status == 503:
         return UpstreamBusy(_retry_after_s(retry_after))
