@@ -29,6 +29,7 @@ from avow.base.errors import AvowError
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 30.0
 STEADY_S = 10.0  # a child that was ready and lived this long starts again at the first pause
+CLAIM_LIMIT_S = 5.0
 TRIES = 5  # failures in a row after which a child that never worked is given up
 
 _PR_SET_PDEATHSIG = 1
@@ -107,18 +108,20 @@ class Reaped:
 
 
 def claim(folder: Path) -> None:
-    """Holds `folder` for this process and those it forks, until the last of them has ended; raises HomeInUse."""
+    """Holds `folder` for this process and those it forks, until the last of them has ended; raises HomeInUse.
+
+    Waits a moment first: after a kill -9 of the parent the kernel may still be ending its children.
+    """
     lock = os.open(folder / "avow.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise HomeInUse(f"{folder} is in use by another Avow.") from None
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0))
+    until_s = time.monotonic() + CLAIM_LIMIT_S
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until_s:
+                os.close(lock)
+                raise HomeInUse(f"{folder} is in use by another Avow.") from None
+        time.sleep(0.05)
 
 
 def run(
@@ -251,7 +254,7 @@ class _Tree:
 
     def kill(self, posts: list[_Post]) -> None:
         for post in posts:
-            os.killpg(post.pid, signal.SIGKILL)
+            os.kill(post.pid, signal.SIGKILL)
             os.waitid(os.P_PID, post.pid, os.WEXITED | os.WNOWAIT)
             self._reap(post)
 

@@ -7,12 +7,15 @@ about no person and are told in full.
 
 from __future__ import annotations
 
+import logging
+import sys
 import traceback
 from pathlib import Path
 
 from avow.base.errors import AvowError
 
 _FRAMES_MAX = 6
+_OURS = ("avow", "uvicorn")  # loggers whose messages are fixed sentences
 
 
 def of(error: BaseException) -> str:
@@ -24,9 +27,27 @@ def of(error: BaseException) -> str:
     return ", caused by ".join(parts)
 
 
+def log_to_stderr() -> None:
+    """Sends what libraries log, warnings and worse, to standard error in this form, and nothing in any other."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Lines())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+class _Lines(logging.Formatter):
+    """A library's message may quote a value (asyncio prints a task with its exception): its place must do."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        ours = record.name.split(".")[0] in _OURS
+        parts = [record.getMessage().strip() if ours else f"{Path(record.pathname).name}:{record.lineno}"]
+        if record.exc_info and record.exc_info[1]:
+            parts.append(of(record.exc_info[1]))
+        return f"avow: {record.levelname.lower()} from {record.name}: {' '.join(parts)}"
+
+
 def _told(error: BaseException) -> str:
     if isinstance(error, AvowError):
-        return f"{error} {error.hint}".strip()
+        return f"{error.sentence} {error.hint}"
     name = type(error).__name__
     if isinstance(error, OSError | ImportError):
         name = f"{name}: {error}"
