@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from avow.base import outline
+from avow.base import log
 from avow.base.errors import AvowError
 
 FIRST_PAUSE_S = 0.1
@@ -309,7 +309,7 @@ class _Tree:
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
         except BaseException as error:
-            _say(f"{child.name}: {outline.of(error)}")
+            _say(f"{child.name}: {_outline(error)}")
         finally:
             with contextlib.suppress(OSError, ValueError):
                 sys.stdout.flush()
@@ -381,6 +381,15 @@ def _end_with(parent_pid: int) -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent_pid:  # the parent ended before the kernel knew
         os._exit(1)
+
+
+def _outline(error: BaseException) -> str:
+    """What a terminal may show of an error: ours and the machine's in full, of any other its class and place only."""
+    if isinstance(error, AvowError):
+        return f"{error.sentence} {error.hint}"
+    known = log.failure(error)
+    told = f"{known['error']}: {error}" if isinstance(error, OSError | ImportError) else known["error"]
+    return f"{told} ({' > '.join(known['where'])})"
 
 
 def _say(sentence: str) -> None:

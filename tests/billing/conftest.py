@@ -42,7 +42,7 @@ _NEIGHBOURS = """
 _KEY = """
     INSERT INTO api_key (id, tenant_id, subject_id, since, policy_version, wallet_id, public_id, secret_hmac, box, state,
                          expires_at)
-    VALUES ($1, $2, $3, $4, 1, $5, $1::text, $1::text::bytea, '', 'active', $6)
+    VALUES ($1, $2, $3, $4, 1, $5, $7, $7::text::bytea, '', 'active', $6)
 """
 
 
@@ -104,7 +104,7 @@ class Bank:
         return made
 
     async def key(self, of: Payer, key_id: UUID, expires_at: datetime | None = None) -> None:
-        await self.admin.execute(_KEY, key_id, of.tenant_id, of.subject_id, NOW, of.wallet_id, expires_at)
+        await self.admin.execute(_KEY, key_id, of.tenant_id, of.subject_id, NOW, of.wallet_id, expires_at, key_id.hex)
 
     async def wallet(self, of: Payer) -> tuple[int, int]:
         row = await self.admin.fetchrow("SELECT posted, held FROM wallet WHERE id = $1", of.wallet_id)

@@ -78,7 +78,7 @@ def test_a_vital_child_that_never_starts_ends_the_start_with_a_clear_word(tree: 
     hopeless = tree("hopeless")
     assert hopeless.process.wait(60) == 1
     assert "b could not start in 5 tries (last: exit code 1); its messages are above. Stopping." in hopeless.errors()
-    assert "ValueError (trees.py:" in hopeless.errors()
+    assert "b: ValueError (" in hopeless.errors()
     assert "what somebody wrote" not in hopeless.errors()
     assert hopeless.lines("ended") == ["a"]
     assert hopeless.lines("greeting") == []

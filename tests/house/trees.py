@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from avow import server, supervisor
-from avow.base import outline
+from avow.base import log
 from avow.supervisor import Child, Ready
 
 FOLDER = Path(sys.argv[2]) if len(sys.argv) > 2 else Path()
@@ -144,7 +144,7 @@ async def app(
 
 
 def serving(**tls: Path) -> int:
-    outline.log_to_stderr()
+    log.set_up(FOLDER / "log", "worker")
     listener = server.listen("127.0.0.1", 0)
     context = server.tls(**tls) if tls else None
     children = [Child(f"worker-{n}", lambda ready: server.serve(app, listener, ready, tls=context)) for n in (1, 2)]

@@ -1,12 +1,12 @@
 """The rows of accounts, and what each holds about a person.
 
-    tenant ─ one wallet        person ─ one credential, sessions, confirmations, API keys
+    tenant ─ one wallet      person ─ one credential, sessions, confirmations, API keys
 
 `person.id` is the subject id that every fact about somebody carries. What a person told us lies sealed in
 `person.box`; the address is found again by its blind index only.
 """
 
-from sqlalchemy import Column, DateTime, Index, Integer, LargeBinary, Text, Uuid
+from sqlalchemy import CheckConstraint, Column, DateTime, Index, Integer, LargeBinary, Text, Uuid
 
 from avow.catalog import fact_columns, not_personal, personal, table
 
@@ -14,16 +14,23 @@ TIME = DateTime(timezone=True)
 
 tenant = table(
     "tenant",
-    Column("id", Uuid, primary_key=True),
-    Column("tenant_id", Uuid, nullable=False),
-    Column("kind", Text, nullable=False, server_default="customer"),
+    Column("tenant_id", Uuid, primary_key=True),
     Column("created_at", TIME, nullable=False),
     Column("wallet_id", Uuid, nullable=False, unique=True),
     Column("keep_h", Integer),
     holds=[not_personal("what an organisation chose; who belongs to it stands in person")],
 )
-"""`keep_h` is how many hours of API content the tenant asked to keep (null: not asked). `kind` (customer, internal)
-is for the operator's statistics only: no product code reads it."""
+"""`keep_h`: how many hours of API content the tenant asked to keep; null: it did not ask."""
+
+tenant_kind = table(
+    "tenant_kind",
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("kind", Text, nullable=False),
+    CheckConstraint("kind IN ('customer', 'internal')", name="kind"),
+    holds=[not_personal("whether the platform runs the organisation itself, to keep it out of statistics")],
+    app="insert",
+)
+"""Apart from `tenant`, and not readable to the product's role: what is shown to canaries is shown to customers."""
 
 person = table(
     "person",
@@ -34,7 +41,9 @@ person = table(
     Column("box", LargeBinary, nullable=False),
     holds=[
         personal("account", box=["email", "username", "name", "company", "address", "phone"]),
-        personal("account", clear=["email_index", "confirmed_at"], why="finds the person at sign-in; keyed, no address"),
+        personal(
+            "account", clear=["email_index", "confirmed_at"], why="finds the person at sign-in; keyed, no address"
+        ),
     ],
 )
 
@@ -43,7 +52,7 @@ credential = table(
     Column("id", Uuid, primary_key=True),
     *fact_columns(),
     Column("box", LargeBinary, nullable=False),
-    Index("credential_of_person", "subject_id", unique=True),
+    Index("uq_credential_subject_id", "subject_id", unique=True),
     holds=[personal("credential", box=["password_hash"])],
 )
 
@@ -84,7 +93,7 @@ api_key = table(
     Column("state", Text, nullable=False),
     Column("expires_at", TIME),
     Column("revoked_at", TIME),
-    Index("api_key_of_tenant", "tenant_id", "id"),
+    CheckConstraint("state IN ('active', 'revoked')", name="state"),
     holds=[
         personal("credential", box=["name"]),
         personal(
