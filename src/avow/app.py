@@ -112,9 +112,11 @@ def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
     policy, at_first = parts.policy, DEMO_CREDIT if parts.demo else 0
 
     async def first_credit(
-        c: AsyncConnection, tenant_id: UUID, subject_id: UUID, wallet_id: UUID, at: datetime
+        connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, wallet_id: UUID, at: datetime
     ) -> None:
-        await credit.begin(c, tenant_id, subject_id, wallet_id, at, amount=at_first, policy_version=policy.version)
+        await credit.begin(
+            connection, tenant_id, subject_id, wallet_id, at, amount=at_first, policy_version=policy.version
+        )
 
     directory = Directory(database, pepper(parts.ring), parts.clock, must_confirm=not parts.demo)
     return Needs(

@@ -208,7 +208,7 @@ def router(accounts: Needs) -> Router:
 def _cookie(accounts: Needs, token: str, age_s: int) -> Cookie:
     return Cookie(
         cookie_name(accounts.secure),
-        token,
+        value=token,
         path="/",
         max_age=age_s,
         httponly=True,
