@@ -24,7 +24,7 @@ keys = st.one_of(
 )
 dots = st.sampled_from([".", " . ", "\t.", ". "])
 blanks = st.sampled_from(["", " ", "\t "])
-between = st.sampled_from(["", " ", "\n", "\n\n ", " # a ] } , \" ''' \"\"\" comment\n", "\r\n"])
+between = st.sampled_from(["", " ", "\n", "\n\n ", ' # a ] } , " \'\'\' """ comment\n', "\r\n"])
 strings = st.sampled_from(
     [
         '"x = 1 # [no]"',
