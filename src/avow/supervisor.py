@@ -50,6 +50,10 @@ class Ready:
     def __init__(self, fd: int) -> None:
         self._fd = fd
 
+    def fileno(self) -> int:
+        """The pipe's end, for a program that takes this process's place: it writes one byte when it can do its work."""
+        return self._fd
+
     def __call__(self) -> None:
         if self._fd < 0:
             return

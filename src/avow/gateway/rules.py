@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from avow.accounts.directory import KeyRecord
 from avow.billing.prices import Prices
 from avow.engines import llm
 from avow.gateway import tables, upstreams
@@ -23,25 +23,6 @@ from avow.policy import Overrides, Plan, Policy, compile
 
 CONTENT, USAGE, MONEY = "api_content", "usage", "payment"
 PLANS_MAX = 10_000
-
-
-class KeyRecord(Protocol):
-    """An API key that was found and whose secret fits. `keep_h`: hours of content to keep; None = not asked for."""
-
-    @property
-    def key_id(self) -> UUID: ...
-
-    @property
-    def tenant_id(self) -> UUID: ...
-
-    @property
-    def subject_id(self) -> UUID: ...
-
-    @property
-    def keep_h(self) -> int | None: ...
-
-    @property
-    def tenant_keep_h(self) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +34,10 @@ class Model:
     their_name: str
     context_tokens: int
     output_tokens_max: int
+
+    def seen_by(self, plan: Plan) -> bool:
+        """Whether the plan lets this model's upstream see content."""
+        return self.upstream.processor is None or plan.may_see(self.upstream.processor)
 
 
 @dataclass(frozen=True, slots=True)
