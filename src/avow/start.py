@@ -13,7 +13,7 @@ from collections.abc import Callable
 from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from avow import app, supervisor
+from avow import app, server, supervisor, worker
 from avow.app import Parts
 from avow.base import access, log
 from avow.base.db import Database
@@ -21,16 +21,6 @@ from avow.base.errors import AvowError
 from avow.base.migrate import migrate
 from avow.base.tables import policy_epoch, policy_version
 from avow.supervisor import Child, Ready
-
-BACKLOG = 2048
-
-
-class PortTaken(AvowError):
-    """Another program listens on this port."""
-
-    status = 503
-    code = "port_taken"
-    hint = "Stop it, or choose another port with AVOW_PORT."
 
 
 class PolicyChanged(AvowError):
@@ -44,7 +34,7 @@ def run(parts: Parts, *, demo: bool) -> int:
     """Start everything, keep it running until Ctrl-C, stop it; returns the exit status. `demo`: make a demo person."""
     os.umask(0o077)
     supervisor.claim(parts.home)
-    listening = _listen(parts)
+    listening = server.listen(parts.settings.host, parts.settings.port)
     for note in app.check(parts):
         log.say(f"avow: not published: {note}")
     if parts.cluster:
@@ -86,23 +76,7 @@ async def _record_policy(parts: Parts, keeper: Database) -> None:
             await c.execute(text("UPDATE policy_epoch SET epoch = epoch + 1"))
 
 
-def _listen(parts: Parts) -> socket.socket:
-    settings = parts.settings
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        made.bind((settings.host, settings.port))
-    except OSError as wrong:
-        raise PortTaken(f"{settings.host}:{settings.port} cannot be listened on: {wrong.strerror}.") from None
-    made.listen(BACKLOG)
-    made.setblocking(False)
-    return made
-
-
 def _children(parts: Parts, listening: socket.socket, demo: bool) -> list[Child]:
-    from avow import worker
-
     children = [
         Child(f"worker {n}", _in_log(parts, f"worker {n}", lambda ready: worker.run(parts, listening, ready)))
         for n in range(parts.settings.worker_count)

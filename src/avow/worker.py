@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
-import uvicorn
 from litestar import Litestar, Request, Response
 from litestar.config.app import AppConfig
 from litestar.datastructures import State
@@ -17,7 +16,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from sqlalchemy import select
 
-from avow import app
+from avow import app, server
 from avow.app import Parts
 from avow.base import access, log
 from avow.base.errors import AvowError, BadInput, NotFound
@@ -36,37 +35,15 @@ BODY_BYTES_MAX = 1_000_000
 
 def run(parts: Parts, listening: socket.socket, ready: Ready) -> None:
     """Serve on the inherited socket until SIGTERM."""
-    front = Front(parts, ready)
-    config = uvicorn.Config(
-        front,
-        loop="uvloop",
-        http="httptools",
-        lifespan="on",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        date_header=True,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=15,
-        h11_max_incomplete_event_size=64 * 1024,
-        ssl_context_factory=(lambda *_: tls_context(parts)) if parts.settings.tls else None,
-    )
-    uvicorn.Server(config).run(sockets=[listening])
-
-
-def tls_context(parts: Parts) -> ssl.SSLContext:
-    """TLS 1.3 and nothing older (INF-5.1)."""
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.minimum_version = ssl.TLSVersion.TLSv1_3
-    made.load_cert_chain(parts.settings.tls_cert, parts.settings.tls_key)
-    return made
+    tls = server.tls(Path(parts.settings.tls_cert), Path(parts.settings.tls_key)) if parts.settings.tls else None
+    server.serve(cast(Any, Front(parts)), listening, ready, tls=tls)
 
 
 class Front:
     """Sends each request where it belongs; owns what a worker opens."""
 
-    def __init__(self, parts: Parts, ready: Ready) -> None:
-        self.parts, self.ready = parts, ready
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -79,7 +56,6 @@ class Front:
         self.database = self.parts.database(access.APP)
         self.platform: Any = platform(self.parts, self.database)
         await send({"type": "lifespan.startup.complete"})
-        self.ready()
         await receive()
         await self.database.close()
         await send({"type": "lifespan.shutdown.complete"})

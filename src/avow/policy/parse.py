@@ -35,17 +35,18 @@ def parse(text: str | bytes, source: str = "policy.toml") -> Policy:
 
 
 def _readable(text: str | bytes, source: str) -> str:
-    size = len(text)
-    if size > language.TEXT_BYTES_MAX:
-        raise _unreadable(source, 1, "The file is larger than 1 MB.", "A policy of 300 lines has about 15 KB.")
     try:
-        plain = text.decode() if isinstance(text, bytes) else text.encode().decode()
-    except UnicodeDecodeError as broken:
-        line = broken.object[: broken.start].count(b"\n") + 1
-        raise _unreadable(source, line, "The file is not UTF-8.", "Save the file as UTF-8.") from None
+        raw = text.encode() if isinstance(text, str) else text
     except UnicodeEncodeError as broken:
         line = broken.object[: broken.start].count("\n") + 1
         raise _unreadable(source, line, "The text holds half of a character.", "Save the file as UTF-8.") from None
+    if len(raw) > language.TEXT_BYTES_MAX:
+        raise _unreadable(source, 1, "The file is larger than 1 MB.", "A policy of 300 lines has about 15 KB.")
+    try:
+        plain = raw.decode()
+    except UnicodeDecodeError as broken:
+        line = raw[: broken.start].count(b"\n") + 1
+        raise _unreadable(source, line, "The file is not UTF-8.", "Save the file as UTF-8.") from None
     if "\0" in plain:
         line = plain[: plain.index("\0")].count("\n") + 1
         raise _unreadable(source, line, "The file holds a NUL character.", "Save the file as plain text.")
@@ -117,7 +118,8 @@ def _categories(report: Report, tables: object, features: frozenset[str]) -> dic
         report.add(path, "No category of data has a rule.", "Add a table [category.account] and one for each category.")
         return {}
     if "account" not in tables:
-        report.add(path, "Sign-up stores account data, and it has no rule.", "Add a table [category.account].")
+        hint = "Add a table [category.account]."
+        report.add((*path, "account"), "Sign-up stores account data, and it has no rule.", hint)
     found: dict[str, Category] = {}
     for name, table in tables.items():
         here = (*path, name)
