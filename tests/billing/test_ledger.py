@@ -228,18 +228,12 @@ async def test_batches_probe_indexes_even_when_planned_over_empty_tables(bank: B
         for _ in range(12):
             opens = [payer.open(100) for _ in range(50)]
             await asyncio.gather(*map(ledger.open, opens))
-            await asyncio.gather(*(ledger.settle(settle(o, 30)) for o in opens))
+            await asyncio.gather(*(ledger.settle(settle(o, 30)) for o in opens), ledger.settle(settle(opens[0], 30)))
     read_whole = """
-        SELECT relname, seq_scan FROM pg_stat_user_tables
+        SELECT relname FROM pg_stat_user_tables
         WHERE relname IN ('charge', 'usage', 'wallet', 'wallet_hold', 'api_key') AND seq_scan > 0
     """
-    before = dict(await bank.admin.fetch(read_whole))
-    async with bank.batcher() as ledger:
-        opens = [payer.open(100) for _ in range(50)]
-        await asyncio.gather(*map(ledger.open, opens))
-        await asyncio.gather(*(ledger.settle(settle(o, 30)) for o in opens), ledger.settle(settle(opens[0], 30)))
-    await bank.admin.execute("SELECT pg_stat_clear_snapshot()")
-    assert dict(await bank.admin.fetch(read_whole)) == before
+    assert await bank.admin.fetch(read_whole) == []
 
 
 async def wait_for_lock(bank: Bank) -> None:
