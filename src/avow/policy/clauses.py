@@ -5,6 +5,7 @@ Clause ids are stable: `sign_up`, `keep.CATEGORY`, `use.CATEGORY`, `end.CATEGORY
 
 import json
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Literal
 
 from avow.policy import words
@@ -58,7 +59,7 @@ def _as_data(clause: Clause) -> dict[str, object]:
 
 
 def _claim(id: str, kind: Literal["claim", "feature"], claim: words.Claim, feature: str | None = None) -> Clause:
-    return Clause(id, kind, {}, claim.en, claim.zh, claim.controls, claim.probes, feature)
+    return Clause(id, kind, _says(), claim.en, claim.zh, claim.controls, claim.probes, feature)
 
 
 def _sign_up(account: Account) -> Clause:
@@ -72,7 +73,7 @@ def _sign_up(account: Account) -> Clause:
     return Clause(
         id="sign_up",
         kind="sign_up",
-        says={"required": account.required, "optional": optional},
+        says=_says(required=account.required, optional=optional),
         en=en + " Anything else is refused.",
         zh=zh + "其他信息一律不予接受。",
         controls=("accounts.people",),
@@ -85,15 +86,15 @@ def _keep(category: Category) -> Clause:
     return Clause(
         id=f"keep.{category.name}",
         kind="keep",
-        says={
-            "category": category.name,
-            "fields": category.fields,
-            "keep": keep.kind if keep.kind != "period" else {"amount": keep.amount, "unit": keep.unit},
-            "bound": keep.bound,
-            "clock": keep.clock,
-            "on_expiry": category.on_expiry,
-            "ask": category.ask,
-        },
+        says=_says(
+            category=category.name,
+            fields=category.fields,
+            keep=keep.kind if keep.kind != "period" else {"amount": keep.amount, "unit": keep.unit},
+            bound=keep.bound,
+            clock=keep.clock,
+            on_expiry=category.on_expiry,
+            ask=category.ask,
+        ),
         en=_first_upper(_kept_en(what.en, category)),
         zh=_kept_zh(what.zh, category),
         controls=("policy.plan", "privacy.retention", "vault.ring"),
@@ -149,12 +150,12 @@ def _use(category: Category) -> Clause:
     return Clause(
         id=f"use.{category.name}",
         kind="use",
-        says={
-            "category": category.name,
-            "purposes": category.purposes,
-            "basis": category.basis,
-            "staff": category.staff,
-        },
+        says=_says(
+            category=category.name,
+            purposes=category.purposes,
+            basis=category.basis,
+            staff=category.staff,
+        ),
         en=_first_upper(en),
         zh=zh,
         controls=("policy.decide", "vault.open"),
@@ -168,13 +169,17 @@ def _end(category: Category) -> Clause:
     return Clause(
         id=f"end.{category.name}",
         kind="end",
-        says={"category": category.name, "on_erasure": category.on_erasure},
+        says=_says(category=category.name, on_erasure=category.on_erasure),
         en=f"When you ask for erasure, {ending.en.format(what=what.en)}.",
         zh=f"当您要求删除时，{ending.zh.format(what=what.zh)}。",
         controls=("privacy.erase", "vault.ring"),
         probes=("erased",),
         feature=what.feature,
     )
+
+
+def _says(**data: object) -> Mapping[str, object]:
+    return MappingProxyType(data)
 
 
 def _and(parts: Iterable[str]) -> str:

@@ -33,10 +33,20 @@ class Key:
     required: bool = True
     words: Collection[str] | None = None
     shape: re.Pattern[str] | None = None
+    shape_in_words: str = ""
+    clause: Literal["keep", "use", "end"] = "keep"
+    """For a key of a category: the clause that publishes it."""
 
 
 POLICY = (
-    Key("name", "text", "The name of the policy: small letters, digits and hyphens.", '"default"', shape=NAME),
+    Key(
+        "name",
+        "text",
+        "The name of the policy.",
+        '"default"',
+        shape=NAME,
+        shape_in_words="Use small letters, digits and hyphens, 63 at most",
+    ),
     Key("version", "integer", "Counts up with each published change; every stored fact carries it.", "1"),
     Key(
         "features",
@@ -74,8 +84,9 @@ CATEGORY = (
         "list",
         "Everything that may be stored of this category. A store that holds another field keeps the program from "
         "starting.",
-        "only the fields that are stored",
+        "[the fields that are stored, and no more]",
         shape=FIELD,
+        shape_in_words="Use small letters, digits and underscores, 63 at most; begin with a letter",
     ),
     Key(
         "purposes",
@@ -84,6 +95,7 @@ CATEGORY = (
         "along.",
         '["service"]',
         words=words.PURPOSES,
+        clause="use",
     ),
     Key(
         "basis",
@@ -91,6 +103,7 @@ CATEGORY = (
         "The legal ground. With `consent` each purpose needs the consent of the person before it is used.",
         '"consent"',
         words=words.BASES,
+        clause="use",
     ),
     Key(
         "keep",
@@ -107,7 +120,14 @@ CATEGORY = (
         words=words.CLOCKS,
     ),
     Key("on_expiry", "text", "What happens at the end of the period.", '"delete"', words=words.EXPIRY),
-    Key("on_erasure", "text", "What happens when the person asks for erasure.", '"delete"', words=words.ERASURE),
+    Key(
+        "on_erasure",
+        "text",
+        "What happens when the person asks for erasure.",
+        '"delete"',
+        words=words.ERASURE,
+        clause="end",
+    ),
     Key(
         "ask",
         "flag",
@@ -122,5 +142,6 @@ CATEGORY = (
         "[]",
         required=False,
         words=words.STAFF,
+        clause="use",
     ),
 )

@@ -13,11 +13,12 @@ Path = tuple[str | int, ...]
 _BLANK = re.compile(r"[ \t]*")
 _BETWEEN = re.compile(r"(?:[ \t\n]|#[^\n]*)*")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+# A string that is not closed runs to the end of its line, or of the text: so none is ever read twice.
 _STRING = re.compile(
-    r'"""(?:[^"\\]|\\[\s\S]|"{1,2}(?!"))*+"{3,5}'
-    r"|'''(?:[^']|'{1,2}(?!'))*+'{3,5}"
-    r'|"(?:[^"\\\n]|\\[^\n])*+"'
-    r"|'[^'\n]*'"
+    r'"""[^"\\]*(?:(?:\\[\s\S]|"{1,2}(?!"))[^"\\]*)*(?:"{3,5}|\\?\Z)'
+    r"|\'\'\'[^']*(?:'{1,2}(?!')[^']*)*(?:'{3,5}|\Z)"
+    r'|"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"?'
+    r"|'[^'\n]*'?"
 )
 _STRING_OR_SCALAR = re.compile(rf"{_STRING.pattern}|[^,\[\]{{}}#\n\"']+")
 _REST = re.compile(r"[^\n]*")

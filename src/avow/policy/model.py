@@ -36,7 +36,8 @@ class Problem:
     kind: Literal["error", "not_configured"] = "error"
 
     def __str__(self) -> str:
-        return f"{self.source}:{self.line}: {self.path}: {self.sentence}\n  hint: {self.hint}"
+        place = ": ".join(part for part in (f"{self.source}:{self.line}", self.path) if part)
+        return f"{place}: {self.sentence}\n  hint: {self.hint}"
 
 
 class PolicyError(ValueError):

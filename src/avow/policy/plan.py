@@ -60,20 +60,28 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
+    """A category's period after every level has spoken. What `end` needs is worked out once: it runs per request."""
+
     keep: Keep
     cap_h: int | None
     """Hours after which a fact ends at the latest, by the period or by a level; None = no such number."""
+    may_shorten: bool = field(init=False)
+    by_hours: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "may_shorten", self.keep.may_shorten)
+        object.__setattr__(self, "by_hours", self.keep.hours is not None)
 
     def end(self, since: datetime, header_h: int | None) -> datetime | Never | None:
         cap_h = self.cap_h
-        if header_h is not None and self.keep.may_shorten and (cap_h is None or header_h < cap_h):
+        if header_h is not None and self.may_shorten and (cap_h is None or header_h < cap_h):
             cap_h = header_h
         if cap_h is None:
             return self.keep.end(since)
         if cap_h <= 0:
             return NEVER
         capped = instant(since) + timedelta(hours=cap_h)
-        if self.keep.hours is not None:
+        if self.by_hours:
             return capped
         natural = self.keep.end(since)
         return capped if natural is None or capped < natural else natural
@@ -131,11 +139,10 @@ def compile(
             rules[name] = _Rule(category.keep, 0)
     for level, wishes in levels:
         for name, asked_h in wishes.keep_h.items():
-            rules_here = rules.get(name)
-            if rules_here is None:
-                clips.append(Clip(level, name, asked_h, 0, "the policy has no rule for this category"))
+            if name in rules:
+                rules[name] = _tightened(rules[name], level, name, asked_h, clips)
             else:
-                rules[name] = _tightened(rules_here, level, name, asked_h, clips)
+                clips.append(Clip(level, name, asked_h, 0, "the policy has no rule for this category"))
     return Plan(
         policy_hash=policy.hash,
         policy_version=policy.version,
@@ -149,7 +156,7 @@ def compile(
 def _tightened(rule: _Rule, level: Level, name: str, asked_h: int, clips: list[Clip]) -> _Rule:
     """`rule` after a level asked for `asked_h`; what it may not have is added to `clips`."""
     most_h = rule.keep.hours_max if rule.cap_h is None else rule.cap_h
-    if not rule.keep.may_shorten:
+    if not rule.may_shorten:
         if asked_h != rule.cap_h:
             clips.append(Clip(level, name, asked_h, rule.cap_h, "only a period that is 'at most' can be shortened"))
         return rule

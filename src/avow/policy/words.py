@@ -33,7 +33,7 @@ class Claim(Word):
 CATEGORIES: Mapping[str, Kind] = {
     "account": Kind("your account data", "您的账户资料"),
     "credential": Kind(
-        "what you sign in with, stored so that it cannot be read back,", "您的登录凭证（以不可还原的形式）"
+        "your sign-in data, in which secrets are digests only,", "您的登录数据（其中密码和密钥仅以摘要形式保存）"
     ),
     "api_content": Kind("what you send to the API and what it answers", "您发送给 API 的内容及其返回的内容"),
     "usage": Kind("the record of which model you called, when and how much", "您何时调用何种模型及其用量的记录"),
@@ -146,8 +146,8 @@ CLAIMS: Mapping[str, Claim] = {
         probes=("oldest_fact", "slots"),
     ),
     "receipt": Claim(
-        "An erasure destroys the keys of what it ends, so that what they encrypt cannot be read in a backup either, and "
-        "gives a signed receipt that lists every store.",
+        "An erasure destroys the keys of what it ends, so that what they encrypt cannot be read in a backup either, "
+        "and gives a signed receipt that lists every store.",
         "删除会销毁相应数据的密钥，使其加密的内容在备份中同样无法读取，并出具列明每处存储的签名回执。",
         controls=("privacy.erase", "vault.ring", "proof.receipts"),
         probes=("erased",),
