@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 import avow.base.tables
 import avow.gateway.tables
+import avow.privacy.tables
 import avow.proof.tables  # noqa: F401  every table is declared before the catalog is read
 from avow import catalog
 from avow.accounts.directory import Directory
