@@ -18,8 +18,10 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 FIELDS = frozenset(
-    "event level at process pid route method status ms request_id kind error where count upstream model probe "
-    "verdict epoch logger exit attempt".split()
+    [
+        *("event", "level", "at", "process", "pid", "route", "method", "status", "ms", "request_id", "kind", "error"),
+        *("where", "count", "upstream", "model", "probe", "verdict", "epoch", "logger", "exit", "attempt", "sqlstate"),
+    ]
 )
 FILE_PREFIX = "avow-"
 

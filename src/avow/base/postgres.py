@@ -24,7 +24,8 @@ SOCKET_FOLDER_BYTES_MAX = 90
 START_TIMEOUT_S = 60
 
 # No value of a statement is ever logged: they are people's data. Messages of level ERROR quote values ("invalid input
-# syntax for type integer: …"), so only LOG, FATAL and PANIC are written.
+# syntax for type integer: …"), so only LOG, FATAL and PANIC are written; a file per
+# weekday, written over a week later.
 _CONFIG = """\
 listen_addresses = ''
 unix_socket_permissions = 0700
@@ -39,6 +40,13 @@ log_statement = none
 log_min_error_statement = panic
 log_parameter_max_length_on_error = 0
 log_line_prefix = '%m '
+log_checkpoints = off
+logging_collector = on
+log_filename = 'postgres-%a.log'
+log_file_mode = 0600
+log_truncate_on_rotation = on
+log_rotation_age = 1d
+log_rotation_size = 0
 timezone = UTC
 log_timezone = UTC
 jit = off
@@ -49,7 +57,7 @@ class PostgresFailed(AvowError):
     """The embedded PostgreSQL did not start."""
 
     code = "postgres_failed"
-    hint = "The last lines of log/postgres.log in AVOW_HOME say why."
+    hint = "The last lines of log/postgres-*.log in AVOW_HOME say why."
 
 
 class Cluster:
@@ -58,7 +66,7 @@ class Cluster:
     def __init__(self, home: Path, superuser_password: str) -> None:
         self.home = home
         self.data = home / "pg"
-        self.log = home / "log" / "postgres.log"
+        self.log = home / "log" / "postgres-start.log"
         self._password = superuser_password
         self._bin = _binaries()
 
@@ -83,7 +91,8 @@ class Cluster:
         if not (self.data / "PG_VERSION").exists():
             self._init()
         (self.data / "postgresql.auto.conf").write_text(
-            _CONFIG + f"unix_socket_directories = '{self.socket_folder}'\nport = {PORT}\n"
+            _CONFIG
+            + f"unix_socket_directories = '{self.socket_folder}'\nport = {PORT}\nlog_directory = '{self.log.parent}'\n"
         )
         if self.pid() is None:
             self._clear_dead_pidfile()

@@ -57,7 +57,11 @@ class Site:
 @cache
 def _templates() -> Environment:
     return Environment(
-        loader=PackageLoader("avow.site"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("avow.site"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
 
 
@@ -77,17 +81,21 @@ def _locale(asked: str | None, accepted: str) -> str:
 
 def _page(site: Site, template: str, asked: str | None, accepted: str, **values: Any) -> Response[str]:
     locale = _locale(asked, accepted)
-    html = _templates().get_template(template).render(
-        name=site.name,
-        base_url=site.base_url,
-        model=site.model,
-        policy_hash=site.policy.hash,
-        locale=locale,
-        other="en" if locale == "zh" else "zh",
-        query=f"?locale={asked}" if asked in LOCALES else "",
-        css=_css(),
-        t=partial(translate, locale),
-        **values,
+    html = (
+        _templates()
+        .get_template(template)
+        .render(
+            name=site.name,
+            base_url=site.base_url,
+            model=site.model,
+            policy_hash=site.policy.hash,
+            locale=locale,
+            other="en" if locale == "zh" else "zh",
+            query=f"?locale={asked}" if asked in LOCALES else "",
+            css=_css(),
+            t=partial(translate, locale),
+            **values,
+        )
     )
     return Response(html, media_type=MediaType.HTML, headers=_HEADERS)
 
@@ -167,7 +175,9 @@ async def readyz(state: State) -> Response[dict[str, bool]]:
 @get("/.well-known/avow-policy.json", include_in_schema=False)
 async def policy_json(state: State) -> Response[str]:
     site: Site = state.site
-    return Response(to_json(site.policy, site.installed), media_type=MediaType.JSON, headers={"cache-control": "no-cache"})
+    return Response(
+        to_json(site.policy, site.installed), media_type=MediaType.JSON, headers={"cache-control": "no-cache"}
+    )
 
 
 routes = [home, privacy, proof, status, healthz, readyz, policy_json]

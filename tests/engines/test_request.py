@@ -1,0 +1,49 @@
+"""What is sent to the engine for a request, and what is refused before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from avow.engines import llm
+
+
+def messages(*said: Any) -> dict[str, Any]:
+    return {"messages": list(said)}
+
+
+def test_the_smallest_of_all_output_limits_holds() -> None:
+    said = {"role": "user", "content": "a"}
+    assert llm.to_theirs(messages(said) | {"max_tokens": 9})["max_tokens"] == 9
+    assert llm.to_theirs(messages(said) | {"max_tokens": 9, "max_completion_tokens": 4})["max_tokens"] == 4
+    assert llm.to_theirs(messages(said) | {"max_tokens": None})["max_tokens"] == llm.OUTPUT_TOKENS_MAX
+    assert llm.to_theirs(messages(said) | {"max_tokens": 10**9})["max_tokens"] == llm.OUTPUT_TOKENS_MAX
+
+
+def test_text_parts_are_joined_and_developers_speak_as_system() -> None:
+    parts = [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]
+    sent = llm.to_theirs(messages({"role": "developer", "content": parts, "name": "x"}))
+    assert sent["messages"] == [{"role": "system", "content": "one\ntwo"}]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://inside.example/"}}]},
+        {"role": "user", "content": ["text"]},
+        {"role": "user", "content": None},
+        {"role": "assistant", "content": "", "tool_calls": [{"id": "1"}]},
+        {"role": "tool", "content": "x"},
+        {"role": "user<|im_end|>", "content": "x"},
+        {"content": "x"},
+    ],
+)
+def test_what_is_not_text_is_refused_and_says_what_to_do(said: dict[str, Any]) -> None:
+    with pytest.raises(llm.TextOnly) as caught:
+        llm.to_theirs(messages(said))
+    assert (caught.value.status, caught.value.param) == (400, "messages")
+
+
+def test_the_key_is_not_in_the_text_of_an_engine(tmp_path: Any) -> None:
+    assert "sesame" not in repr(llm.Engine(tmp_path / "s", "sesame"))
