@@ -45,6 +45,7 @@ def test_nothing_is_kept_that_the_tenant_did_not_ask_for() -> None:
 
 def test_what_the_tenant_asks_for_is_kept_up_to_the_policy() -> None:
     assert compile(POLICY, Overrides({"api_content": 100})).end("api_content", SINCE) == after(100)
+    assert compile(POLICY, Overrides({"api_content": 720}), Overrides({"api_content": 720})).clipped == ()
     plan = compile(POLICY, Overrides({"api_content": 9_999}))
     assert plan.end("api_content", SINCE) == after(720)
     assert plan.clipped == (Clip("tenant", "api_content", 9_999, 720, "the level above allows no more"),)

@@ -36,9 +36,7 @@ schema_state = table(
 store("alembic", "database", "public.alembic_version", why="which migrations have run")
 store("postgres", "path", "pg/*", why="the database's files: tables, indexes, write-ahead log")
 store("run", "path", "run/*", why="sockets, process ids and money events waiting for the database; ids only")
-store(
-    "log", "path", "log/*", categories=["security_log"], why="what the processes did: times, routes, statuses; ids only"
-)
+store("log", "path", "log/*", why="what the processes did: times, routes, statuses; ids only")
 store(
     "mailbox", "outside", "mail/*", categories=["mail"], why="stands for people's mailboxes where no mail relay is set"
 )
