@@ -5,14 +5,9 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
-import asyncpg
-from sqlalchemy import text
-
 from avow.base.db import Database
-from avow.vault.ring import CACHE_S_MAX, Ring
-
-CHANNEL = "avow_forget"
-_NOTIFY = text("SELECT pg_notify(:channel, :subject)")
+from avow.vault import keys
+from avow.vault.ring import CACHE_S_MAX
 
 
 class NotifyAndWait:
@@ -27,14 +22,5 @@ class NotifyAndWait:
 
     async def __call__(self, subject_id: UUID) -> None:
         async with self._database.begin() as c:
-            await c.execute(_NOTIFY, {"channel": CHANNEL, "subject": str(subject_id)})
+            await keys.announce(c, subject_id)
         await asyncio.sleep(self._wait_s)
-
-
-async def listen(connection: asyncpg.Connection, ring: Ring) -> None:
-    """Forget keys as soon as the word comes, for as long as `connection` (outside any pool) lives."""
-
-    def forget(_: object, pid: int, channel: str, payload: object) -> None:
-        ring.forget(UUID(str(payload)))
-
-    await connection.add_listener(CHANNEL, forget)

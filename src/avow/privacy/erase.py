@@ -101,6 +101,13 @@ async def look_again(needs: Needs, request_id: UUID) -> None:
         await end(needs, store, request.subject_id)
 
 
+async def again(needs: Needs, subject_id: UUID) -> None:
+    """End whatever a restored backup brought back of an erased person, and destroy the keys again; no receipt."""
+    await asyncio.to_thread(needs.ring.destroy_holders, subject_id, _ending_categories(needs.policy), needs.clock.now())
+    for store in needs.stores:
+        await end(needs, store, subject_id)
+
+
 async def end(needs: Needs, store: Store, subject_id: UUID) -> int:
     """End all facts of a person in a store, chunk by chunk, without a request; return how many."""
     return await _chunks(needs, store, subject_id, None)

@@ -16,11 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base import jobs
 from avow.base.errors import AvowError, BadInput, NotFound
-from avow.base.ids import uuid7
-from avow.policy import Keep, Policy
+from avow.policy import Keep
 from avow.privacy.tables import rights_request
-from avow.vault import box
-from avow.vault.ring import Ring, slot_of
+from avow.vault import Ref, Vault, fact
 
 Kind = Literal["access", "port", "rectify", "erase", "restrict", "object", "withdraw", "complain"]
 State = Literal["received", "verified", "planned", "running", "succeeded", "refused", "failed"]
@@ -32,6 +30,7 @@ TAKEN: tuple[Kind, ...] = ("access", "port", "rectify", "erase", "complain")
 DAYS_MAX = timedelta(days=30)
 TEXT_CHARS_MAX = 4000
 
+_LOCK = sql("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _RECEIPT = sql("SELECT rights_receipt(:wanted, :hash)")
 
 
@@ -79,8 +78,7 @@ def due(received_at: datetime) -> datetime:
 
 async def take(
     c: AsyncConnection,
-    policy: Policy,
-    ring: Ring,
+    vault: Vault,
     tenant_id: UUID,
     subject_id: UUID,
     kind: Kind,
@@ -95,24 +93,24 @@ async def take(
         raise NotBuilt(f"A request of the kind {kind} cannot be carried out here yet.")
     if text is not None and len(text) > TEXT_CHARS_MAX:
         raise BadInput(f"The text is longer than {TEXT_CHARS_MAX} characters.", param="text")
-    open_ones = select(rights_request.c.id).where(
-        rights_request.c.subject_id == subject_id, rights_request.c.kind == kind, rights_request.c.state.in_(OPEN)
-    )
-    if kind == "erase" and (await c.execute(open_ones)).first():
-        raise AlreadyAsked
-    id, token, due_at = uuid7(), secrets.token_urlsafe(32), due(at)
-    ends_at = policy.categories["rights"].keep.end(due_at)
-    row: dict[str, Any] = {
-        **{"id": id, "tenant_id": tenant_id, "subject_id": subject_id, "since": at, "ends_at": ends_at},
-        **{"policy_version": policy.version, "kind": kind, "state": "verified" if kind == "erase" else "received"},
-        **{"due_at": due_at, "changed_at": at, "token_hash": _hash(token)},
-    }
-    if text is not None:
-        row["box"] = _sealed(ring, row, text)
+    await _refuse_twice(c, subject_id, kind)
+    token, due_at = secrets.token_urlsafe(32), due(at)
+    row = fact.begin(vault.policy, "rights", tenant_id, subject_id, at)
+    row["ends_at"] = vault.policy.categories["rights"].keep.end(due_at)
+    row |= {"kind": kind, "state": "verified" if kind == "erase" else "received", "due_at": due_at, "changed_at": at}
+    row |= {"token_hash": _hash(token), "box": await _sealed(vault, row, text)}
     await c.execute(insert(rights_request).values(row))
     if kind == "erase":
-        await jobs.put(c, ERASE_JOB, id)
-    return Taken(id, kind, row["state"], due_at, token)
+        await jobs.put(c, ERASE_JOB, row["id"])
+    return Taken(row["id"], kind, row["state"], due_at, token)
+
+
+async def _refuse_twice(c: AsyncConnection, subject_id: UUID, kind: Kind) -> None:
+    # One person's requests come one after another, so that two at once cannot both find nothing.
+    await c.execute(_LOCK, {"name": f"rights {subject_id}"})
+    same = (rights_request.c.subject_id == subject_id, rights_request.c.kind == kind, rights_request.c.state.in_(OPEN))
+    if (await c.execute(select(rights_request.c.id).where(*same))).first():
+        raise AlreadyAsked
 
 
 async def move(c: AsyncConnection, id: UUID, state: State, at: datetime, **values: Any) -> None:
@@ -141,8 +139,9 @@ def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _sealed(ring: Ring, row: dict[str, Any], text: str) -> bytes:
-    ref = box.Ref(row["tenant_id"], rights_request.name, "rights", row["id"], row["subject_id"])
-    key = ring.fact_key(row["subject_id"], "rights", row["ends_at"], create=True)
-    assert key is not None
-    return box.seal(key, ref, box.pack({"text": text}), slot_of(row["ends_at"]))
+async def _sealed(vault: Vault, row: dict[str, Any], text: str | None) -> bytes | None:
+    if text is None:
+        return None
+    await vault.prepare(row["subject_id"], "rights", row["ends_at"])
+    ref = Ref(row["tenant_id"], rights_request.name, "rights", row["id"], row["subject_id"])
+    return vault.seal(ref, {"text": text}, row["ends_at"])

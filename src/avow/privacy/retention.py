@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from avow.base import jobs
 from avow.privacy import erase, folders
 from avow.privacy.needs import Needs
-from avow.privacy.stores import Past, Store, TableStore
+from avow.privacy.stores import Past, StillReferenced, Store, TableStore
 from avow.vault.ring import ClockJump, hour_of
 
 EVERY = "*/10 * * * *"
@@ -45,16 +45,23 @@ class Swept:
 async def sweep(needs: Needs, now: datetime, confirm_clock: bool = False) -> Swept:
     """End everything whose end has come at `now`; with `confirm_clock` an operator vouches for the clock.
 
-    Raises StillReferenced when the database keeps a row for the sake of another one; the keys have gone by then.
+    Raises StillReferenced when the database keeps a row for the sake of another one; everything else has gone by then.
     """
     await make_slots(needs, now)
     keys, missing, jump = await _destroy_slots(needs, now, confirm_clock)
-    ended = {store.name: await _end(needs, store, now) for store in needs.stores}
+    ended, refused = {}, []
+    for store in needs.stores:
+        try:
+            ended[store.name] = await _end(needs, store, now)
+        except StillReferenced as error:
+            refused.append(error)
     backups = await folders.expire(needs.database, now)
     await folders.tell(needs.database, needs.tombstones)
     async with needs.database.begin() as c:
         await jobs.trim(c, now)
     await erase.resume(needs)
+    if refused:
+        raise refused[0]
     return Swept({name: count for name, count in ended.items() if count}, keys, backups, jump, missing)
 
 
