@@ -5,6 +5,7 @@ neighbours `start` and `keeper` know every slice.
 from __future__ import annotations
 
 import importlib.resources
+import shutil
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -79,6 +80,13 @@ class Parts:
 
     def dsn(self, role: str) -> Dsn:
         return self.admin.role(role, self.password(role))
+
+    def program(self, name: str) -> Path:
+        """The path of PostgreSQL's `pg_dump` or `pg_restore`: ours, or the operator's for a database of their own."""
+        found = str(self.cluster.program(name)) if self.cluster else shutil.which(name)
+        if found is None:
+            raise AvowError(f"{name} is missing.", hint="Install PostgreSQL's client programs, as new as the server.")
+        return Path(found)
 
     def database(self, role: str, pool_size: int = 4) -> Database:
         return Database(self.dsn(role), pool_size=pool_size)
