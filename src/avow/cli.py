@@ -34,10 +34,10 @@ def main(context: click.Context) -> None:
     context.obj = context.obj or {}
 
 
-def parts_of(context: click.Context, **given: Any) -> app.Parts:
+def parts_of(context: click.Context, *, demo: bool = False, **given: Any) -> app.Parts:
     if os.geteuid() == 0:
         raise AvowError("Avow does not run as root.", hint="Run it as the system user: tools/avow, or runuser -u avow.")
-    return app.build(settings.read(os.environ, **given), **context.obj)
+    return app.build(settings.read(os.environ, **given), demo=demo, **context.obj)
 
 
 @main.command()
@@ -47,14 +47,14 @@ def parts_of(context: click.Context, **given: Any) -> app.Parts:
 @click.pass_context
 def up(context: click.Context, home: str | None, port: int | None, policy: str | None) -> None:
     """Run everything on this machine, with a demo person and a first answer."""
-    sys.exit(start.run(parts_of(context, home=home, port=port, policy=policy), demo=True))
+    sys.exit(start.run(parts_of(context, demo=True, home=home, port=port, policy=policy)))
 
 
 @main.command()
 @click.pass_context
 def serve(context: click.Context) -> None:
     """Run in production: settings from AVOW_… and avow.toml, no demo data."""
-    sys.exit(start.run(parts_of(context), demo=False))
+    sys.exit(start.run(parts_of(context)))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 PRICE = Price(uuid7(), "smol", "USD", 1_000_000, 500_000, 3_000_000, NOW - timedelta(days=1))
 
 # The tables of other slices that the ledger reads and writes, as those slices define them.
-_NEIGHBOURS = """
+NEIGHBOURS = """
     SET ROLE avow_owner;
     CREATE TABLE IF NOT EXISTS api_key (
         id uuid PRIMARY KEY, tenant_id uuid NOT NULL, subject_id uuid NOT NULL, since timestamptz NOT NULL,
@@ -127,7 +127,7 @@ COMPLETION = Functions("completion_batch", "completion_settle", extra=2)
 @pytest.fixture
 async def bank(database: Databases, tmp_path: Path) -> AsyncIterator[Bank]:
     admin = await asyncpg.connect(**database.admin.arguments())
-    await admin.execute(_NEIGHBOURS)
+    await admin.execute(NEIGHBOURS)
     async with database.keeper.begin() as c:
         await prices.put(c, PRICE)
     yield Bank(database, admin, tmp_path / "spool")
@@ -137,3 +137,9 @@ async def bank(database: Databases, tmp_path: Path) -> AsyncIterator[Bank]:
 async def gathered(*awaitables: Any) -> list[Any]:
     """Results and exceptions, in order."""
     return await asyncio.gather(*awaitables, return_exceptions=True)
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait for a condition that another process brings about; the test's own time limit is the only one."""
+    while not holds():
+        await asyncio.sleep(0.01)

@@ -56,8 +56,10 @@ async def sign_up(needs: Needs, given: Mapping[str, object]) -> None:
             await tell_owner(needs, found, normalise(asked.facts["email"]))
 
 
-async def open_account(needs: Needs, asked: SignUp, password_hash: str, kind: str = "customer") -> None:
-    """Write all rows of a new account in one transaction."""
+async def open_account(
+    needs: Needs, asked: SignUp, password_hash: str, kind: str = "customer", *, confirmed: bool = False
+) -> None:
+    """Write all rows of a new account in one transaction; who is `confirmed` already gets no message."""
     tenant_id, subject_id, wallet_id, now = uuid7(), uuid7(), uuid7(), needs.clock.now()
     for category in ("account", "credential"):
         await needs.vault.prepare(subject_id, category, needs.policy.categories[category].keep.end(now))
@@ -69,7 +71,10 @@ async def open_account(needs: Needs, asked: SignUp, password_hash: str, kind: st
         await _write_person(needs, connection, tenant_id, subject_id, asked.facts, now)
         await _write_credential(needs, connection, tenant_id, subject_id, password_hash, now)
         await needs.first_credit(connection, tenant_id, subject_id, wallet_id, now)
-        await _ask(needs, connection, tenant_id, subject_id, asked.facts["email"])
+        if confirmed:
+            await connection.execute(update(person).where(person.c.id == subject_id).values(confirmed_at=now))
+        else:
+            await _ask(needs, connection, tenant_id, subject_id, asked.facts["email"])
 
 
 async def tell_owner(needs: Needs, found: Row[Any], name: str) -> None:
