@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import fields, letters, pace, people, tokens
+from avow.accounts import directory, fields, letters, pace, people, tokens
 from avow.accounts.fields import SignUp
 from avow.accounts.needs import Needs
 from avow.accounts.tables import confirmation, credential, person, tenant, tenant_kind
@@ -44,7 +44,7 @@ async def sign_up(needs: Needs, given: Mapping[str, object]) -> None:
     Raises FieldRefused, WeakPassword or Busy, each before anything is looked up or stored.
     """
     asked = fields.read_sign_up(needs.policy.account, given)
-    async with pace.even():
+    async with pace.even(needs.step_s):
         password_hash = await needs.passwords.hash(asked.password)
         found = await people.find(needs, asked.facts["email"])
         if found is None:
@@ -81,12 +81,12 @@ async def tell_owner(needs: Needs, found: Row[Any], name: str) -> None:
     """Answer a second sign-up by mail to the owner: a reminder, or the confirmation again while it is missing.
 
     The message goes to the address that the owner gave, not to the one typed now, which may only look like it. It is
-    bounded per address by the same growing wait as wrong passwords, so that nobody's mailbox can be filled.
+    bounded per address by a wait that grows, so that nobody's mailbox can be filled.
     """
     now = needs.clock.now()
-    if needs.sign_ups.wait_s(name, now):
+    if needs.letters.wait_s(name, now):
         return
-    needs.sign_ups.fail(name, now)
+    needs.letters.fail(name, now)
     async with needs.database.tenant(found.tenant_id) as connection:
         address = await people.open_address(needs, connection, found.tenant_id, found.subject_id)
         if address is None:
@@ -110,6 +110,8 @@ async def confirm(needs: Needs, token: str) -> None:
         await connection.execute(delete(confirmation).where(confirmation.c.subject_id == found.subject_id))
         confirmed = func.coalesce(person.c.confirmed_at, now)
         await connection.execute(update(person).where(person.c.id == found.subject_id).values(confirmed_at=confirmed))
+        await directory.announce(connection, found.tenant_id)
+    needs.directory.forget(found.tenant_id)
 
 
 async def _ask(needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, email: str) -> None:
