@@ -27,7 +27,7 @@ from avow.billing import invariants, prices
 from avow.billing.events import Open
 from avow.billing.holds import Recovery
 from avow.billing.ledger import BalanceShort, Batcher, LedgerUnavailable
-from tests.billing.conftest import NEIGHBOURS, PRICE, Bank, Payer, settle, until
+from tests.billing.conftest import PRICE, SET_EPOCH, Bank, Payer, settle, until
 from tests.conftest import PASSWORDS, Databases
 
 
@@ -47,7 +47,7 @@ async def bank(server: Cluster, tmp_path: Path) -> AsyncIterator[Bank]:
     await migrate(server.dsn(), PASSWORDS)
     dsn = server.dsn()
     admin = await asyncpg.connect(**dsn.arguments())
-    await admin.execute(NEIGHBOURS)
+    await admin.execute(SET_EPOCH)
     databases = Databases(dsn, *(Database(dsn.role(r, PASSWORDS[r])) for r in access.LOGIN_ROLES[:3]))
     async with databases.keeper.begin() as c:
         await prices.put(c, PRICE)
@@ -59,11 +59,14 @@ async def bank(server: Cluster, tmp_path: Path) -> AsyncIterator[Bank]:
 
 
 def kill(pid: int) -> None:
-    """kill -9, and wait until the process is gone."""
-    process = os.pidfd_open(pid)
-    os.kill(pid, signal.SIGKILL)
-    select.select([process], [], [])
-    os.close(process)
+    """kill -9 a process and its children, and wait until they are gone."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    processes = [os.pidfd_open(p) for p in (pid, *map(int, children))]
+    for process in processes:
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+    for process in processes:
+        select.select([process], [], [])
+        os.close(process)
 
 
 async def reconnect(bank: Bank) -> None:
@@ -102,6 +105,7 @@ class Load:
                 self.unavailable += 1
                 await asyncio.sleep(0.02)
                 continue
+            await asyncio.sleep(self.random.random() / 50)  # the answer streams
             due = 3 * self.random.randrange(0, 40)
             self.told[event.request_id] = (await self.ledger.settle(settle(event, due))).charged
 
