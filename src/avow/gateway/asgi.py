@@ -80,9 +80,7 @@ class V1:
             else:
                 await self._other(scope, reply)
         except AvowError as error:
-            headers = [(name.encode(), value.encode()) for name, value in error.headers.items()]
-            identity = (b"avow-request-id", str(uuid7()).encode())
-            await reply.whole(error.status, [identity, *headers], refusals.render(error))
+            await reply.whole(error.status, refusals.headers(error, uuid7()), refusals.render(error))
         except ClientLeft:
             return
 
@@ -113,15 +111,9 @@ class V1:
         if scope["method"] != "GET":
             raise refusals.MethodWrong("GET")
         key = await self._gateway.keys.find(_secret(scope["headers"]))
-        if key is None:
-            raise refusals.KeyRefused()
         rules = self._gateway.rules.current
         plan = rules.plan(key)
-        shown = {
-            name: _show(model)
-            for name, model in rules.models.items()
-            if model.upstream.processor is None or plan.may_see(model.upstream.processor)
-        }
+        shown = {name: _show(model) for name, model in rules.models.items() if model.seen_by(plan)}
         if path == MODELS:
             await reply.whole(200, [], _encode({"object": "list", "data": list(shown.values())}))
             return

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from avow.gateway.sse import Usage
+
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
 _FRAME = ("id", "created", "model", "system_fingerprint", "service_tier")
@@ -17,7 +19,6 @@ class Assembly:
 
     def __init__(self) -> None:
         self._frame: dict[str, Any] = {}
-        self._usage: Any = None
         self._choices: dict[int, dict[str, Any]] = {}
 
     def add(self, data: bytes) -> None:
@@ -26,16 +27,14 @@ class Assembly:
         for name in _FRAME:
             if chunk.get(name) is not None:
                 self._frame.setdefault(name, chunk[name])
-        self._usage = chunk.get("usage") or self._usage
         for choice in chunk.get("choices") or ():
             self._join(choice)
 
-    def body(self, usage: dict[str, int] | None = None) -> bytes:
-        """The answer as a `chat.completion` object in JSON; `usage` when the stream's own was taken out."""
+    def body(self, usage: Usage | None) -> bytes:
+        """The answer as a `chat.completion` object in JSON, with the usage that the stream reported."""
         choices = [self._choices[index] for index in sorted(self._choices)]
         answer = {**self._frame, "object": "chat.completion", "choices": choices}
-        counted = usage or self._usage
-        return _encode({**answer, "usage": counted} if counted else answer)
+        return _encode({**answer, "usage": _usage_fields(usage)} if usage else answer)
 
     def _join(self, choice: dict[str, Any]) -> None:
         index = choice.get("index")
@@ -57,6 +56,14 @@ class Assembly:
     def _join_logprobs(self, whole: dict[str, Any], logprobs: Any) -> None:
         if isinstance(logprobs, dict) and isinstance(logprobs.get("content"), list):
             whole.setdefault("logprobs", {"content": []})["content"] += logprobs["content"]
+
+
+def _usage_fields(usage: Usage) -> dict[str, Any]:
+    prompt, completion = usage.prompt_tokens, usage.completion_tokens
+    fields: dict[str, Any] = {"prompt_tokens": prompt, "completion_tokens": completion}
+    cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
+    details = {} if cached is None else {"prompt_tokens_details": {"cached_tokens": cached}}
+    return {**fields, "total_tokens": prompt + completion, **details}
 
 
 def _join_call(calls: list[dict[str, Any]], part: dict[str, Any]) -> None:

@@ -57,9 +57,9 @@ class Measured:
 FREE = Measured(0, 0, 0, 0)
 
 
-def upper_input_tokens(body: bytes) -> int:
-    """No byte-level tokenizer makes more tokens than there are bytes of UTF-8, and JSON has at least those."""
-    return len(body) + TEMPLATE_TOKENS
+def upper_input_tokens(body_bytes: int) -> int:
+    """No byte-level tokenizer makes more tokens than there are bytes of UTF-8, and the JSON as sent has at least those."""
+    return body_bytes + TEMPLATE_TOKENS
 
 
 def measure(outcome: Outcome, price: Price, fields: dict[str, Any]) -> Measured:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import msgspec
 
 from avow.base.errors import AvowError, BadInput, Unavailable
@@ -62,14 +64,6 @@ class KeyRefused(AvowError):
         return {"www-authenticate": "Bearer"}
 
 
-class MoneyShort(AvowError):
-    """The balance does not cover the highest price that this request can have."""
-
-    status = 402
-    code = "insufficient_quota"
-    hint = "Nothing was charged. Add credit, or ask for fewer tokens with `max_tokens`."
-
-
 class RateExceeded(AvowError):
     """The key has used up its rate for this minute."""
 
@@ -123,10 +117,16 @@ class PolicyForbids(AvowError):
     hint = "Nothing was charged. Choose a model whose upstream handles data as the policy asks."
 
 
-class LedgerSilent(Unavailable):
-    """The ledger cannot answer right now, so nothing is started."""
+class RulesChanging(Unavailable):
+    """The rules changed each time that this request was judged."""
 
-    code = "ledger_unavailable"
+    code = "rules_changing"
+
+
+class NotReady(Unavailable):
+    """The platform cannot look up this key right now."""
+
+    code = "not_ready"
 
 
 class UpstreamRejected(AvowError):
@@ -155,4 +155,15 @@ def render(error: AvowError) -> bytes:
     """The error as a JSON body: `{"error": {"message", "type", "param", "code"}}`."""
     kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "server_error")
     message = f"{error.sentence} {error.hint}".strip()
-    return _encode({"error": {"message": message, "type": kind, "param": error.param, "code": error.code}})
+    return _encode({"error": {"message": message, "type": kind, "param": error.param, "code": _code(error)}})
+
+
+def headers(error: AvowError, request_id: UUID) -> list[tuple[bytes, bytes]]:
+    """The headers of a refusal: its own and the id to quote."""
+    own = [(name.encode(), value.encode()) for name, value in error.headers.items()]
+    return [(b"avow-request-id", str(request_id).encode()), *own]
+
+
+def _code(error: AvowError) -> str:
+    """Clients of OpenAI know one code for an empty wallet."""
+    return "insufficient_quota" if error.code == "insufficient_balance" else error.code

@@ -132,15 +132,25 @@ async def make(needs: Needs, folder: Path, reader: Dsn, program: Program) -> Man
     return made
 
 
-async def restore(needs: Needs, folder: Path, target: Dsn, passwords: Mapping[str, str], program: Program) -> Manifest:
-    """Bring a backup back as the database of `target`, which must not exist yet or be empty, and replay all erasures.
+async def restore(
+    needs: Needs,
+    folder: Path,
+    target: Dsn,
+    passwords: Mapping[str, str],
+    program: Program,
+    *,
+    replace_database: bool = False,
+) -> Manifest:
+    """Bring a backup back as the database of `target`, and replay all erasures. The database must not exist yet or be
+    empty, unless it may be replaced: then it is dropped once the backup is ready to take its place.
 
     `target` speaks as a role that may create databases and roles, `passwords` are those of the login roles. The work is
     done under another name, which is changed when all is done: a restore that is killed leaves nothing that could serve.
     Raises NoBackup, BackupBroken, BackupNewer, BackupExpired, TargetNotEmpty or TombstonesBroken; nothing was changed.
     """
     made = await asyncio.to_thread(_checked, needs, folder)
-    await _refuse_full(target)
+    if not replace_database:
+        await _refuse_full(target)
     await asyncio.to_thread(needs.tombstones.take_from, folder)
     work = replace(target, database=f"{target.database}_restoring")
     await _administer(target, f'DROP DATABASE IF EXISTS "{work.database}" WITH (FORCE)')
@@ -153,7 +163,8 @@ async def restore(needs: Needs, folder: Path, target: Dsn, passwords: Mapping[st
         await replay(replace(needs, database=keeper))
     finally:
         await keeper.close()
-    await _administer(target, f'DROP DATABASE IF EXISTS "{target.database}"')
+    force = " WITH (FORCE)" if replace_database else ""
+    await _administer(target, f'DROP DATABASE IF EXISTS "{target.database}"{force}')
     await _administer(target, f'ALTER DATABASE "{work.database}" RENAME TO "{target.database}"')
     return made
 
@@ -211,9 +222,7 @@ async def _refuse_full(target: Dsn) -> None:
     except asyncpg.InvalidCatalogNameError:
         return
     try:
-        if await connection.fetchval(
-            "SELECT EXISTS (SELECT FROM pg_class WHERE oid >= 16384)"
-        ):
+        if await connection.fetchval("SELECT EXISTS (SELECT FROM pg_class WHERE oid >= 16384)"):
             raise TargetNotEmpty
     finally:
         await connection.close()
