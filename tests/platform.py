@@ -13,11 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import httpx
@@ -25,8 +25,9 @@ import httpx
 from avow.base.postgres import Cluster
 from avow.vault import Ring
 
+T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
-START_LIMIT_S = 90
+START_LIMIT_S = 180
 WAIT_LIMIT_S = 60
 MODEL = "avow/smollm2-135m"
 CLOCK_FILE = "clock"
@@ -195,20 +196,36 @@ class Platform:
         path.with_suffix(".new").write_text(str(float(path.read_text() or 0) + seconds))
         path.with_suffix(".new").rename(path)
 
-    def sql(self, query: str, *values: Any) -> list[Any]:
-        """Ask this home's database as its superuser, for whom no row is hidden."""
+    def superuser_password(self) -> str:
         secret = Ring(self.home / "keyring" / "ring.db").secret("password of avow_super")
         assert secret is not None
-        arguments = Cluster(self.home, secret.hex()).dsn().arguments()
+        return secret.hex()
 
-        async def ask() -> list[Any]:
+    def with_connection(self, work: Callable[[asyncpg.Connection[Any]], Awaitable[T]]) -> T:
+        """Do something over a connection to this home's database as its superuser, for whom no row is hidden."""
+        arguments = Cluster(self.home, self.superuser_password()).dsn().arguments()
+
+        async def connected() -> T:
             connection = await asyncpg.connect(**arguments)
             try:
-                return list(await connection.fetch(query, *values))
+                return await work(connection)
             finally:
                 await connection.close()
 
-        return asyncio.run(ask())
+        return asyncio.run(connected())
+
+    def sql(self, query: str, *values: Any) -> list[Any]:
+        """Ask this home's database as its superuser."""
+        return list(self.with_connection(lambda c: c.fetch(query, *values)))
+
+    def told(self) -> bytes:
+        """Everything that was said at the terminal until now."""
+        assert self.process and self.process.stdout
+        while select.select([self.process.stdout], [], [], 0)[0]:
+            if not (piece := os.read(self.process.stdout.fileno(), 65536)):
+                break
+            self.output += piece
+        return self.output
 
     def inside_files(self) -> Iterator[Path]:
         """All files under AVOW_HOME but those that stand for the outside world."""
