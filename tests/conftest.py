@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import secrets
@@ -51,8 +52,8 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-async def template(cluster: Cluster) -> str:
-    await migrate(cluster.dsn(database="template_avow"), PASSWORDS)
+def template(cluster: Cluster) -> str:
+    asyncio.run(migrate(cluster.dsn(database="template_avow"), PASSWORDS))
     return "template_avow"
 
 

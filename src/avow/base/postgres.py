@@ -20,11 +20,12 @@ from avow.base.errors import AvowError
 DATABASE = "avow"
 SUPERUSER = "avow_super"
 PORT = 5432
-SOCKET_FOLDER_BYTES_MAX = 90
+SOCKET_PATH_BYTES_MAX = 90
 START_TIMEOUT_S = 60
 
 # No value of a statement is ever logged: they are people's data. Messages of level ERROR quote values ("invalid input
-# syntax for type integer: …"), so only LOG, FATAL and PANIC are written.
+# syntax for type integer: …"), so only LOG, FATAL and PANIC are written; a file per
+# weekday, written over a week later.
 _CONFIG = """\
 listen_addresses = ''
 unix_socket_permissions = 0700
@@ -39,6 +40,13 @@ log_statement = none
 log_min_error_statement = panic
 log_parameter_max_length_on_error = 0
 log_line_prefix = '%m '
+log_checkpoints = off
+logging_collector = on
+log_filename = 'postgres-%a.log'
+log_file_mode = 0600
+log_truncate_on_rotation = on
+log_rotation_age = 1d
+log_rotation_size = 0
 timezone = UTC
 log_timezone = UTC
 jit = off
@@ -49,7 +57,7 @@ class PostgresFailed(AvowError):
     """The embedded PostgreSQL did not start."""
 
     code = "postgres_failed"
-    hint = "The last lines of log/postgres.log in AVOW_HOME say why."
+    hint = "The last lines of log/postgres-*.log in AVOW_HOME say why."
 
 
 class Cluster:
@@ -58,18 +66,13 @@ class Cluster:
     def __init__(self, home: Path, superuser_password: str) -> None:
         self.home = home
         self.data = home / "pg"
-        self.log = home / "log" / "postgres.log"
+        self.log = home / "log" / "postgres-start.log"
         self._password = superuser_password
         self._bin = _binaries()
 
     @property
     def socket_folder(self) -> Path:
-        """`home/run`, or a short folder of our own when that path is too long for a socket address."""
-        plain = self.home / "run"
-        if len(os.fsencode(plain / f".s.PGSQL.{PORT}")) <= SOCKET_FOLDER_BYTES_MAX:
-            return plain
-        digest = hashlib.sha256(os.fsencode(self.home.resolve())).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"avow-{os.getuid()}-{digest}"
+        return short_folder(self.home)
 
     def dsn(self, user: str = SUPERUSER, password: str | None = None, database: str = DATABASE) -> Dsn:
         return Dsn(str(self.socket_folder), PORT, user, database, self._password if password is None else password)
@@ -83,7 +86,8 @@ class Cluster:
         if not (self.data / "PG_VERSION").exists():
             self._init()
         (self.data / "postgresql.auto.conf").write_text(
-            _CONFIG + f"unix_socket_directories = '{self.socket_folder}'\nport = {PORT}\n"
+            _CONFIG
+            + f"unix_socket_directories = '{self.socket_folder}'\nport = {PORT}\nlog_directory = '{self.log.parent}'\n"
         )
         if self.pid() is None:
             self._clear_dead_pidfile()
@@ -173,6 +177,15 @@ class Cluster:
         if done.returncode:
             why = done.stderr.decode(errors="replace").strip().splitlines()
             raise PostgresFailed(f"{program} failed: {why[-1] if why else f'exit status {done.returncode}'}")
+
+
+def short_folder(home: Path) -> Path:
+    """Where sockets lie: `home/run`, or a short folder of our own when that path is too long for a socket address."""
+    plain = home / "run"
+    if len(os.fsencode(plain / f".s.PGSQL.{PORT}")) <= SOCKET_PATH_BYTES_MAX:
+        return plain
+    digest = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"avow-{os.getuid()}-{digest}"
 
 
 def _environment() -> Mapping[str, str]:

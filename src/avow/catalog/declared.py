@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from avow.catalog.words import FACT_COLUMNS, NotPersonal, Undeclared, declaration, facts, metadata
-
-if TYPE_CHECKING:
-    from avow.policy import Holding, Policy, Problem
+from avow.policy import Holding, Policy, Problem
+from avow.policy import check as check_policy
 
 Kind = Literal["path", "memory", "database", "processor", "outside"]
 
@@ -51,18 +50,14 @@ def places(*kinds: Kind) -> list[Place]:
 
 def holdings() -> list[Holding]:
     """What the tables and places hold, as plain values for `policy.check` and for the published list."""
-    from avow.policy import Holding
-
     of_tables = [Holding(category=p.category, store=t.name, fields=p.fields) for t, p in facts()]
     of_places = [Holding(category=c, store=p.name, fields=()) for p in places() for c in p.categories]
     return of_tables + of_places
 
 
-def check(policy: Policy) -> list[Problem]:
-    """Every way in which the policy and the catalog disagree; the program starts only when there is none."""
-    from avow.policy import check as check_policy
-
-    return check_policy(policy, holdings())
+def check(policy: Policy, installed: frozenset[str] = frozenset()) -> list[Problem]:
+    """Every way in which the policy and the catalog disagree; with one of kind `error` the program does not start."""
+    return check_policy(policy, holdings(), installed)
 
 
 def undeclared_columns(found: Mapping[str, Iterable[str]]) -> list[str]:

@@ -1,0 +1,44 @@
+"""A policy says what personal data is kept, why, for how long and how it ends; the platform does what it says.
+
+The text of a policy file becomes one immutable value, or a list of everything that is wrong with it. From that value
+follow the sentences that are published, the answer to every opening of data, and the end date of every stored fact.
+No other part of Avow reads a period or a purpose from anywhere else, and nothing here does I/O.
+
+    policy = parse(text)                          the value, or PolicyError with every problem
+    check(policy, holdings)                       does it speak of all that is stored, and of nothing else?
+    decide(policy, standing, question)            may this be opened, for this purpose, by this role?
+    compile(policy, tenant, project, key)         what may be stored of a request, and until when
+    to_json(policy, installed)                    what `/.well-known/avow-policy.json` serves
+"""
+
+from avow.policy.check import Holding, check
+from avow.policy.clauses import published, to_json
+from avow.policy.decide import Decision, Question, Standing, decide
+from avow.policy.model import Account, Category, Clause, Keep, Policy, PolicyError, Problem
+from avow.policy.parse import parse
+from avow.policy.plan import NEVER, Clip, Never, Overrides, Plan, compile
+
+__all__ = [
+    "NEVER",
+    "Account",
+    "Category",
+    "Clause",
+    "Clip",
+    "Decision",
+    "Holding",
+    "Keep",
+    "Never",
+    "Overrides",
+    "Plan",
+    "Policy",
+    "PolicyError",
+    "Problem",
+    "Question",
+    "Standing",
+    "check",
+    "compile",
+    "decide",
+    "parse",
+    "published",
+    "to_json",
+]

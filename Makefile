@@ -1,0 +1,47 @@
+# The commands of Avow. Each installs what it needs first, and says so; see CONTRIBUTING.md.
+#
+#   AVOW_HOME=DIR AVOW_PORT=N AVOW_POLICY=FILE|PROFILE make run
+#   make test PYTEST_ARGS="-k ledger tests/billing"
+
+.PHONY: help run test lint bench promises faults lock clean
+
+help:
+	@sed -n 's/^#: //p' Makefile
+
+#: make run       install all, start everything, print a first answer; http://127.0.0.1:8080
+run:
+	@tools/bootstrap run
+	@tools/avow up
+
+#: make test      all tests (PYTEST_ARGS="…" for some)
+test:
+	@tools/bootstrap test
+	@tools/in-tree python -m pytest $(PYTEST_ARGS)
+
+#: make lint      ruff, mypy --strict, the rules of who imports whom
+lint:
+	@tools/bootstrap test
+	@tools/lint
+
+#: make bench     the benchmark tables; bench/results/*.json
+bench:
+	@tools/bootstrap test
+	@KEEP=bench/results tools/in-tree python -m bench
+
+#: make promises  which rows of promises.tsv are proved on the running system
+promises:
+	@tools/bootstrap test
+	@tools/in-tree python -m pytest tests/promises $(PYTEST_ARGS)
+
+#: make faults    the long form of the tests that kill things
+faults:
+	@tools/bootstrap test
+	@FAULTS=long tools/in-tree python -m pytest tests/faults $(PYTEST_ARGS)
+
+#: make lock      newest versions into requirements/*.txt, with hashes
+lock:
+	@tools/lock
+
+#: make clean     remove environments and caches, never data
+clean:
+	@tools/clean

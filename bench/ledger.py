@@ -1,0 +1,141 @@
+"""Reserve + settle pairs per second through the real batcher and the embedded PostgreSQL; prints JSON.
+
+    python -m bench.ledger [--seconds 8] [--workers 200] [--wallets 1000]
+
+The load generator shares the machine with PostgreSQL. Every run ends with the invariants; a violation fails it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import json
+import os
+import resource
+import secrets
+import statistics
+import tempfile
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import uvloop
+
+import avow
+from avow.base import access
+from avow.base.clock import SystemClock
+from avow.base.db import Database, Dsn
+from avow.base.ids import uuid7
+from avow.base.migrate import migrate
+from avow.base.postgres import Cluster
+from avow.billing import credit, invariants, prices
+from avow.billing.events import Open, Settle
+from avow.billing.ledger import Batcher
+
+BALANCE = 10**15
+_KEY = """
+    INSERT INTO api_key (id, tenant_id, subject_id, since, policy_version, wallet_id, public_id, secret_hmac, box, state)
+    VALUES ($1, $2, $3, $4, 1, $5, $6, $6::text::bytea, '', 'active')
+"""
+
+
+async def fill(admin: asyncpg.Connection, keeper: Database, wallets: int, price: prices.Price) -> list[UUID]:
+    """Wallets with a balance and a key each; answers the keys."""
+    keys = []
+    async with keeper.begin() as c:
+        await prices.put(c, price)
+        for _ in range(wallets):
+            tenant, subject, wallet, key = uuid7(), uuid7(), uuid7(), uuid7()
+            await credit.begin(c, tenant, subject, wallet, price.valid_from, amount=BALANCE, policy_version=1)
+            keys.append((key, tenant, subject, price.valid_from, wallet, key.hex))
+    await admin.executemany(_KEY, keys)
+    return [k[0] for k in keys]
+
+
+async def load(ledger: Batcher, keys: list[UUID], price: prices.Price, workers: int, seconds: float) -> dict[str, Any]:
+    """`workers` clients that open and settle one request after the other."""
+    clock, loop = SystemClock(), asyncio.get_running_loop()
+    reserve_ms: list[float] = []
+    amount = prices.upper(price, 200, 200)
+    due = prices.cost(price, 100, 0, 100)
+    until = loop.time() + seconds
+
+    async def client(n: int) -> None:
+        turn = n
+        while (began := loop.time()) < until:
+            turn += workers
+            now, request = clock.now(), uuid7()
+            later = now + timedelta(days=30)
+            key = keys[turn % len(keys)]
+            await ledger.open(Open(request, key, amount, price.id, price.model, now, later, later, later, 1))
+            reserve_ms.append((loop.time() - began) * 1000)
+            await ledger.settle(Settle(request, due, 100, 0, 100, 5, 200, "done"))
+
+    began, cpu = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(client(n) for n in range(workers)))
+    took, cpu = time.perf_counter() - began, time.process_time() - cpu
+    cuts = statistics.quantiles(reserve_ms, n=100)
+    return {
+        "pairs_per_s": round(len(reserve_ms) / took),
+        "reserve_ms_p50": round(cuts[49], 2),
+        "reserve_ms_p99": round(cuts[98], 2),
+        "client_cpu_us_per_pair": round(cpu / len(reserve_ms) * 1e6, 1),
+        "pairs": len(reserve_ms),
+    }
+
+
+async def cell(cluster: Cluster, wallets: int, workers: int, seconds: float) -> dict[str, Any]:
+    """One measurement in a database of its own."""
+    passwords = {role: secrets.token_hex(16) for role in access.LOGIN_ROLES}
+    dsn: Dsn = cluster.dsn(database=f"bench_{wallets}_{workers}")
+    await migrate(dsn, passwords)
+    admin = await asyncpg.connect(**dsn.arguments())
+    writer, keeper = (Database(dsn.role(r, passwords[r])) for r in (access.WRITER, access.KEEPER))
+    price = prices.Price(uuid7(), "bench", "USD", 150_000, 75_000, 600_000, SystemClock().now())
+    keys = await fill(admin, keeper, wallets, price)
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Batcher(writer.raw, SystemClock(), Path(folder), wait_s_max=60)
+        ledger.start()
+        await load(ledger, keys, price, workers, min(1.0, seconds))
+        found = await load(ledger, keys, price, workers, seconds)
+        await ledger.close()
+    async with keeper.begin() as c:
+        found["violations"] = len(await invariants.violations(c, SystemClock().now()))
+    for each in (writer, keeper):
+        await each.close()
+    await admin.close()
+    return {"wallets": wallets, "clients": workers, **found}
+
+
+async def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
+    with tempfile.TemporaryDirectory(prefix="avow-b-") as home:
+        cluster = Cluster(Path(home), secrets.token_hex(16))
+        cluster.start()
+        try:
+            cells = [(options.wallets, options.clients), (1, options.clients), (options.wallets, 1)]
+            return [await cell(cluster, *each, options.seconds) for each in cells]
+        finally:
+            cluster.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--clients", type=int, default=200)
+    parser.add_argument("--wallets", type=int, default=1_000)
+    for path in sorted(Path(avow.__file__).parent.glob("*/tables.py")):
+        importlib.import_module(f"avow.{path.parent.name}.tables")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        cells = runner.run(measure(parser.parse_args()))
+    load_1m = os.getloadavg()[0]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(json.dumps({"bench": "ledger", "cells": cells, "load_average_1m": load_1m, "peak_mb": peak}, indent=2))
+    raise SystemExit(any(c["violations"] for c in cells))
+
+
+if __name__ == "__main__":
+    main()

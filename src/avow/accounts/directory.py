@@ -1,0 +1,198 @@
+"""The directory of API keys: whose a key is, answered from memory for at most two seconds.
+
+Money needs no more than that: the ledger looks at the key's row in the same call that reserves. What is remembered here
+serves the checks before it. A change of a key or of its tenant's wishes is announced over PostgreSQL's NOTIFY, and
+what was remembered is dropped; a process that misses the news forgets by itself.
+"""
+
+import asyncio
+import hmac
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from avow.accounts import key_text, tokens
+from avow.base.actor import Actor
+from avow.base.clock import Clock
+from avow.base.db import Database
+from avow.base.errors import AvowError
+
+CHANNEL = "avow_keys_changed"
+"""Each message is the id of a tenant whose keys or wishes have changed."""
+AGE_S_MAX = 2.0
+SIZE_MAX = 10_000
+RECONNECT_S = 1.0
+
+
+class KeyRefused(AvowError):
+    """This API key is not known."""
+
+    status = 401
+    code = "invalid_api_key"
+    hint = "Check that the whole key was copied; make a new one at /api/keys."
+
+
+class KeyRevoked(AvowError):
+    """This API key was revoked."""
+
+    status = 401
+    code = "key_revoked"
+    hint = "Use another key, or make a new one at /api/keys."
+
+
+class KeyExpired(AvowError):
+    """This API key has expired."""
+
+    status = 401
+    code = "key_expired"
+    hint = "Make a new key at /api/keys."
+
+
+class NotConfirmed(AvowError):
+    """The owner of this API key has not confirmed their e-mail address yet."""
+
+    status = 403
+    code = "address_not_confirmed"
+    hint = "Follow the link in the message that was sent at sign-up."
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """What a working key says: who acts, who pays, and how long content is wished to be kept.
+
+    `keep_h` is the key's wish and `tenant_keep_h` the tenant's, in hours; None: that level asked for nothing.
+    """
+
+    key_id: UUID
+    tenant_id: UUID
+    subject_id: UUID
+    wallet_id: UUID
+    keep_h: int | None
+    tenant_keep_h: int | None
+    expires_at: datetime | None
+
+    @property
+    def actor(self) -> Actor:
+        """The key, acting for its person."""
+        return Actor("key", str(self.key_id), "subject", self.tenant_id, self.subject_id)
+
+
+class _Seen(NamedTuple):
+    at_s: float
+    secret_hmac: bytes
+    state: str
+    confirmed: bool
+    record: KeyRecord
+
+
+class Directory:
+    """Finds keys; one for each process. `must_confirm`: a key works only once its owner's address is confirmed."""
+
+    def __init__(
+        self,
+        database: Database,
+        pepper: bytes,
+        clock: Clock,
+        *,
+        must_confirm: bool,
+        size_max: int = SIZE_MAX,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.database, self.clock, self.must_confirm, self.size_max = database, clock, must_confirm, size_max
+        self._pepper, self._monotonic = pepper, monotonic
+        self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        self._changes = 0
+        self.listening = asyncio.Event()
+        """Set while changes are heard of."""
+
+    async def find(self, key: str, *, fresh: bool = False) -> KeyRecord:
+        """Tell whose key a text is; `fresh` asks the database whatever is remembered.
+
+        Raises KeyRefused, and only for the right secret KeyRevoked, KeyExpired or NotConfirmed.
+        """
+        public_id = key_text.read_public_id(key)
+        if public_id is None:
+            raise KeyRefused
+        seen = self._seen.get(public_id)
+        if fresh or seen is None or self._monotonic() - seen.at_s >= AGE_S_MAX:
+            seen = await self._look_up(public_id)
+        if seen is None or not hmac.compare_digest(seen.secret_hmac, tokens.digest(self._pepper, "api_key", key)):
+            raise KeyRefused
+        return self._working(seen)
+
+    def forget(self, tenant_id: UUID) -> None:
+        """Drop what is remembered of a tenant's keys."""
+        self._changes += 1
+        for public_id in [each for each, seen in self._seen.items() if seen.record.tenant_id == tenant_id]:
+            del self._seen[public_id]
+
+    def clear(self) -> None:
+        """Drop all that is remembered."""
+        self._changes += 1
+        self._seen.clear()
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    async def watch(self) -> None:
+        """Hear of changes until cancelled; a lost connection is made anew."""
+        while True:
+            try:
+                await self._listen()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await asyncio.sleep(RECONNECT_S)
+
+    async def _listen(self) -> None:
+        connection = await self.database.raw()
+        closed = asyncio.Event()
+        try:
+            connection.add_termination_listener(lambda _: closed.set())
+            await connection.add_listener(CHANNEL, lambda _, __, ___, payload: self.forget(UUID(payload)))
+            self.clear()
+            self.listening.set()
+            await closed.wait()
+        finally:
+            self.listening.clear()
+            await connection.close()
+
+    async def _look_up(self, public_id: str) -> _Seen | None:
+        at_s, changes = self._monotonic(), self._changes
+        query = text("SELECT * FROM api_key_by_public_id(:wanted, :at)")
+        async with self.database.begin() as connection:
+            row = (await connection.execute(query, {"wanted": public_id, "at": self.clock.now()})).one_or_none()
+        self._seen.pop(public_id, None)
+        if row is None:
+            return None
+        record = KeyRecord(
+            row.id, row.tenant_id, row.subject_id, row.wallet_id, row.keep_h, row.tenant_keep_h, row.expires_at
+        )
+        seen = _Seen(at_s, row.secret_hmac, row.state, row.confirmed, record)
+        # A change that was announced while the row was on its way may not be in it: answer, but do not remember.
+        if changes == self._changes:
+            self._seen[public_id] = seen
+            if len(self._seen) > self.size_max:
+                self._seen.popitem(last=False)
+        return seen
+
+    def _working(self, seen: _Seen) -> KeyRecord:
+        if seen.state != "active":
+            raise KeyRevoked
+        if seen.record.expires_at is not None and self.clock.now() >= seen.record.expires_at:
+            raise KeyExpired
+        if self.must_confirm and not seen.confirmed:
+            raise NotConfirmed
+        return seen.record
+
+
+async def announce(connection: AsyncConnection, tenant_id: UUID) -> None:
+    """Tell every process, once the caller's transaction is committed, that a tenant's keys or wishes have changed."""
+    payload = {"channel": CHANNEL, "payload": str(tenant_id)}
+    await connection.execute(text("SELECT pg_notify(:channel, :payload)"), payload)

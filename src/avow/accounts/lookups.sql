@@ -1,0 +1,42 @@
+-- What must be found before a tenant is known: a person by address, a session and a confirmation by token, a key by
+-- its public id. Each function answers for one exact digest or id, hides what has ended at `at`, returns ids, states and
+-- times and nothing readable, and is the only way around row-level security for its table.
+
+CREATE FUNCTION person_by_email(wanted bytea, at timestamptz)
+RETURNS TABLE (tenant_id uuid, subject_id uuid, confirmed_at timestamptz)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT p.tenant_id, p.subject_id, p.confirmed_at FROM person p
+    WHERE p.email_index = wanted AND (p.ends_at IS NULL OR p.ends_at > at)
+$$;
+
+CREATE FUNCTION session_by_token(wanted bytea, at timestamptz)
+RETURNS TABLE (id uuid, tenant_id uuid, subject_id uuid, last_seen_at timestamptz, absolute_ends_at timestamptz)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT s.id, s.tenant_id, s.subject_id, s.last_seen_at, s.absolute_ends_at FROM session s
+    WHERE s.token_hmac = wanted AND s.ends_at > at AND s.absolute_ends_at > at
+$$;
+
+CREATE FUNCTION confirmation_by_token(wanted bytea, at timestamptz)
+RETURNS TABLE (tenant_id uuid, subject_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT c.tenant_id, c.subject_id FROM confirmation c WHERE c.token_hmac = wanted AND c.ends_at > at
+$$;
+
+CREATE FUNCTION api_key_by_public_id(wanted text, at timestamptz)
+RETURNS TABLE (id uuid, tenant_id uuid, subject_id uuid, wallet_id uuid, secret_hmac bytea, state text,
+               expires_at timestamptz, keep_h integer, tenant_keep_h integer, confirmed boolean)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT k.id, k.tenant_id, k.subject_id, k.wallet_id, k.secret_hmac, k.state, k.expires_at, k.keep_h, t.keep_h,
+           p.confirmed_at IS NOT NULL
+    FROM api_key k JOIN tenant t ON t.tenant_id = k.tenant_id JOIN person p ON p.id = k.subject_id
+    WHERE k.public_id = wanted AND (k.ends_at IS NULL OR k.ends_at > at)
+$$;
+
+-- A tenant's wish to keep content is compiled into Plans: the epoch tells every worker that its Plans are stale.
+CREATE FUNCTION count_policy_epoch() RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    UPDATE policy_epoch SET epoch = epoch + 1 WHERE id = 1
+$$;
+
+GRANT EXECUTE ON FUNCTION person_by_email(bytea, timestamptz), session_by_token(bytea, timestamptz),
+    confirmation_by_token(bytea, timestamptz), api_key_by_public_id(text, timestamptz), count_policy_epoch() TO avow_app;

@@ -1,0 +1,59 @@
+"""What accounts need from the rest: one value, made by `app.build` and handed to every rule of this slice."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from avow.accounts import pace, throttle
+from avow.accounts.directory import Directory
+from avow.accounts.passwords import Passwords
+from avow.accounts.throttle import Throttle
+from avow.base.clock import Clock
+from avow.base.db import Database
+from avow.policy import Policy
+from avow.vault import Ring, Vault
+
+PEPPER = "pepper"
+
+
+class FirstCredit(Protocol):
+    """Opens the wallet of a new tenant, with the credit that the installation gives, in the sign-up's transaction."""
+
+    async def __call__(
+        self, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, wallet_id: UUID, at: datetime, /
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """`database` speaks as role `avow_app`. `base_url` is the public address as people type it, `secure` whether it is
+    spoken to with TLS. `directory` belongs to this process and hears of changes as long as its `watch` runs."""
+
+    policy: Policy
+    clock: Clock
+    database: Database
+    ring: Ring
+    vault: Vault
+    first_credit: FirstCredit
+    base_url: str
+    secure: bool
+    directory: Directory
+    passwords: Passwords = field(default_factory=Passwords)
+    sign_ins: Throttle = field(default_factory=throttle.of_sign_ins)
+    letters: Throttle = field(default_factory=throttle.of_letters)
+    step_s: float = pace.STEP_S
+
+    @property
+    def pepper(self) -> bytes:
+        """The key of every token digest."""
+        return pepper(self.ring)
+
+
+def pepper(ring: Ring) -> bytes:
+    """The ring's secret under which tokens are digested (32 bytes); another one would shut everybody out."""
+    found = ring.secret(PEPPER, create=True)
+    assert found is not None
+    return found

@@ -1,0 +1,141 @@
+"""People: who they are, as far as they told us, and the password hash that lets them in.
+
+What a person told is one sealed box. It is found again by the blind index of the address, and opened for a purpose.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import select, text, update
+from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from avow.accounts import fields
+from avow.accounts.fields import FieldRefused
+from avow.accounts.needs import Needs
+from avow.accounts.tables import credential, person, tenant
+from avow.base.actor import GATEWAY, Actor
+from avow.base.errors import NotFound
+from avow.vault import Gone, OpenRefused, Ref, blind_index
+
+
+class Profile(NamedTuple):
+    """A person as they see themselves. `keep_h`: hours of API content that their tenant asked to keep; None: not asked."""
+
+    tenant_id: UUID
+    subject_id: UUID
+    confirmed: bool
+    keep_h: int | None
+    facts: dict[str, str]
+
+
+def actor(tenant_id: UUID, subject_id: UUID) -> Actor:
+    """A person acting for themselves."""
+    return Actor("subject", str(subject_id), "subject", tenant_id, subject_id)
+
+
+def own(who: Actor) -> tuple[UUID, UUID]:
+    """The tenant and the person behind an actor. Raises NotFound for one that is no person and no key of one."""
+    if who.tenant_id is None or who.subject_id is None:
+        raise NotFound
+    return who.tenant_id, who.subject_id
+
+
+async def find(needs: Needs, email: str) -> Row[Any] | None:
+    """Find a person by address: tenant_id, subject_id, confirmed_at; None where there is nobody."""
+    wanted = {"wanted": blind_index(needs.ring, "email", email), "at": needs.clock.now()}
+    async with needs.database.begin() as connection:
+        return (await connection.execute(text("SELECT * FROM person_by_email(:wanted, :at)"), wanted)).one_or_none()
+
+
+async def open_hash(needs: Needs, tenant_id: UUID, subject_id: UUID) -> str | None:
+    """Open the password hash that somebody's password is to be compared with; None where there is none.
+
+    The opening is on the person's own record, as one by `subject:sign-in`: a stranger's try is seen there too. A person
+    who had the use of their data restricted can still sign in, or they could never have the restriction lifted.
+    """
+    trying = Actor("subject", "sign-in", "subject", tenant_id, subject_id)
+    async with needs.database.tenant(tenant_id) as connection:
+        query = select(credential.c.id, credential.c.box).where(credential.c.subject_id == subject_id)
+        row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            return None
+        ref = Ref(tenant_id, "credential", "credential", row.id, subject_id)
+        opened = await needs.vault.open(connection, ref, row.box, "access", trying)
+    return None if opened is Gone else str(opened["password_hash"])
+
+
+async def open_address(needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID) -> str | None:
+    """Open the address that a person gave, to send them a notice; None where they are erased or had use restricted."""
+    box = await connection.scalar(select(person.c.box).where(person.c.id == subject_id))
+    if box is None:
+        return None
+    try:
+        opened = await needs.vault.open(connection, reference(tenant_id, subject_id), box, "notices", GATEWAY)
+    except OpenRefused:
+        return None
+    return None if opened is Gone else str(opened["email"])
+
+
+async def keep_hash(needs: Needs, tenant_id: UUID, subject_id: UUID, password_hash: str) -> None:
+    """Put a hash with stronger parameters in the place of the old one."""
+    mine = credential.c.subject_id == subject_id
+    async with needs.database.tenant(tenant_id) as connection:
+        row = (await connection.execute(select(credential.c.id, credential.c.ends_at).where(mine))).one()
+        ref = Ref(tenant_id, "credential", "credential", row.id, subject_id)
+        box = needs.vault.seal(ref, {"password_hash": password_hash}, row.ends_at)
+        await connection.execute(update(credential).where(mine).values(box=box))
+
+
+async def read(needs: Needs, who: Actor) -> Profile:
+    """Open a person's own data for them. Raises NotFound when the person was erased."""
+    tenant_id, subject_id = own(who)
+    async with needs.database.tenant(tenant_id) as connection:
+        return await _profile(needs, connection, await _row(connection, subject_id))
+
+
+async def amend(needs: Needs, who: Actor, given: Mapping[str, object]) -> Profile:
+    """Rectify a person's own data (GDPR Art. 16): `given` fields replace, empty or null ones are taken out.
+
+    The old box is overwritten in the same act. The address, by which the account is found, is not changed here.
+    Raises FieldRefused.
+    """
+    if "email" in given:
+        raise FieldRefused("The e-mail address is what the account is found by; it is not changed here.", param="email")
+    changed = fields.read(needs.policy.account, given)
+    tenant_id, subject_id = own(who)
+    async with needs.database.tenant(tenant_id) as connection:
+        row = await _row(connection, subject_id)
+        profile = await _profile(needs, connection, row)
+        facts = {**{name: kept for name, kept in profile.facts.items() if name not in given}, **changed}
+        fields.require(needs.policy.account, facts)
+        box = needs.vault.seal(reference(tenant_id, subject_id), facts, row.ends_at)
+        await connection.execute(update(person).where(person.c.id == subject_id).values(box=box))
+    return profile._replace(facts=facts)
+
+
+def reference(tenant_id: UUID, subject_id: UUID) -> Ref:
+    """The address of a person's box."""
+    return Ref(tenant_id, "person", "account", subject_id, subject_id)
+
+
+async def _row(connection: AsyncConnection, subject_id: UUID) -> Row[Any]:
+    query = (
+        select(person, tenant.c.keep_h)
+        .join(tenant, tenant.c.tenant_id == person.c.tenant_id)
+        .where(person.c.id == subject_id)
+        .with_for_update(of=person)
+    )
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound
+    return row
+
+
+async def _profile(needs: Needs, connection: AsyncConnection, row: Row[Any]) -> Profile:
+    ref = reference(row.tenant_id, row.subject_id)
+    opened = await needs.vault.open(connection, ref, row.box, "access", actor(row.tenant_id, row.subject_id))
+    if opened is Gone:
+        raise NotFound
+    return Profile(row.tenant_id, row.subject_id, row.confirmed_at is not None, row.keep_h, opened)

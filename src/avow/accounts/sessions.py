@@ -1,0 +1,130 @@
+"""Signing in and out. A session is the proof that somebody gave the right password not long ago.
+
+It is found by an opaque token in a cookie, ends after a day without use and after thirty days in any case, and begins
+anew (with a new token, the old one ended) at each sign-in. No network address and no device is kept.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, text, update
+from sqlalchemy.engine import Row
+
+from avow.accounts import pace, people, tokens
+from avow.accounts.needs import Needs
+from avow.accounts.tables import session
+from avow.base.actor import Actor
+from avow.base.errors import AvowError
+from avow.vault import fact
+from avow.vault.blind import normalise
+
+IDLE = timedelta(hours=24)
+ABSOLUTE = timedelta(days=30)
+SEEN_STEP = timedelta(hours=1)
+NOBODY = UUID(int=0)
+
+
+class SignInRefused(AvowError):
+    """This e-mail address and password do not belong together."""
+
+    status = 401
+    code = "sign_in_refused"
+    hint = "Check both and try again."
+
+
+class SignInSlowed(AvowError):
+    """There were too many wrong passwords for this address."""
+
+    status = 429
+    code = "sign_in_slowed"
+    hint = "Wait as long as Retry-After says; sessions that are signed in go on working."
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__()
+        self.wait_s = wait_s
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": str(self.wait_s)}
+
+
+class NotSignedIn(AvowError):
+    """This needs somebody who is signed in."""
+
+    status = 401
+    code = "not_signed_in"
+    hint = "Sign in at /api/auth/login; some routes take an API key instead."
+
+
+async def sign_in(needs: Needs, email: str, password: str, old_token: str | None) -> tuple[str, Actor]:
+    """Begin a session; gives its token and its person. An older session of the same browser ends.
+
+    Unknown address and wrong password do the same work and get the same answer at the same step of time.
+    Raises SignInRefused, SignInSlowed (with Retry-After) or Busy.
+    """
+    name = normalise(email)
+    if wait_s := needs.sign_ins.wait_s(name, needs.clock.now()):
+        raise SignInSlowed(wait_s)
+    async with pace.even(needs.step_s):
+        found = await people.find(needs, email)
+        tenant_id, subject_id = (found.tenant_id, found.subject_id) if found else (NOBODY, NOBODY)
+        kept = await people.open_hash(needs, tenant_id, subject_id)
+        verdict = await needs.passwords.compare(kept, password)
+        if not verdict.right:
+            needs.sign_ins.fail(name, needs.clock.now())
+            raise SignInRefused
+    needs.sign_ins.succeed(name)
+    if verdict.upgraded:
+        await people.keep_hash(needs, tenant_id, subject_id, verdict.upgraded)
+    if old_token:
+        await end(needs, old_token)
+    return await begin(needs, tenant_id, subject_id), people.actor(tenant_id, subject_id)
+
+
+async def begin(needs: Needs, tenant_id: UUID, subject_id: UUID) -> str:
+    """Begin a session for a person who has shown who they are; gives the token, which is kept only as a digest."""
+    token, now = tokens.make(), needs.clock.now()
+    row = {
+        **fact.begin(needs.policy, "credential", tenant_id, subject_id, now),
+        "ends_at": now + IDLE,
+        "token_hmac": tokens.digest(needs.pepper, "session", token),
+        "last_seen_at": now,
+        "absolute_ends_at": now + ABSOLUTE,
+    }
+    async with needs.database.tenant(tenant_id) as connection:
+        await connection.execute(session.insert().values(row))
+    return token
+
+
+async def find(needs: Needs, token: str) -> Actor | None:
+    """Tell whose session a token is; None when there is none or it has ended."""
+    row = await _row(needs, token)
+    if row is None:
+        return None
+    now = needs.clock.now()
+    if now - row.last_seen_at >= SEEN_STEP:
+        await _see(needs, row, now)
+    return people.actor(row.tenant_id, row.subject_id)
+
+
+async def end(needs: Needs, token: str) -> None:
+    """End a session; one that is not there is ended already."""
+    row = await _row(needs, token)
+    if row is not None:
+        async with needs.database.tenant(row.tenant_id) as connection:
+            await connection.execute(delete(session).where(session.c.id == row.id))
+
+
+async def _row(needs: Needs, token: str) -> Row[Any] | None:
+    if not tokens.is_formed(token):
+        return None
+    wanted = {"wanted": tokens.digest(needs.pepper, "session", token), "at": needs.clock.now()}
+    async with needs.database.begin() as connection:
+        return (await connection.execute(text("SELECT * FROM session_by_token(:wanted, :at)"), wanted)).one_or_none()
+
+
+async def _see(needs: Needs, row: Row[Any], now: datetime) -> None:
+    moved = {"last_seen_at": now, "ends_at": min(now + IDLE, row.absolute_ends_at)}
+    async with needs.database.tenant(row.tenant_id) as connection:
+        await connection.execute(update(session).where(session.c.id == row.id).values(moved))

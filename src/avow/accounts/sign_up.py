@@ -1,0 +1,149 @@
+"""Signing up: how a person, a tenant of one, a wallet and a first password come to be.
+
+An address is asked for its owner's confirmation by mail. Whoever signs up with an address that already has an account
+gets the same answer after the same work and at the same step of time; only the owner, by mail, learns of the attempt.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from avow.accounts import directory, fields, letters, pace, people, tokens
+from avow.accounts.fields import SignUp
+from avow.accounts.needs import Needs
+from avow.accounts.tables import confirmation, credential, person, tenant, tenant_kind
+from avow.base.errors import AvowError
+from avow.base.ids import uuid7
+from avow.vault import Ref, blind_index, fact
+from avow.vault.blind import normalise
+
+CONFIRM_WITHIN = timedelta(hours=24)
+
+
+class ConfirmationRefused(AvowError):
+    """This confirmation is not known, was used, or is too old."""
+
+    status = 400
+    code = "confirmation_refused"
+    hint = "Sign up again with the same address: a new message will be sent."
+
+
+class _Taken(Exception):
+    """Somebody else took the address while this sign-up was under way; rolls the transaction back."""
+
+
+async def sign_up(needs: Needs, given: Mapping[str, object]) -> None:
+    """Make an account from `given` fields and ask the address's owner to confirm; tells nothing about the address.
+
+    Raises FieldRefused, WeakPassword or Busy, each before anything is looked up or stored.
+    """
+    asked = fields.read_sign_up(needs.policy.account, given)
+    async with pace.even(needs.step_s):
+        password_hash = await needs.passwords.hash(asked.password)
+        found = await people.find(needs, asked.facts["email"])
+        if found is None:
+            try:
+                return await open_account(needs, asked, password_hash)
+            except _Taken:
+                found = await people.find(needs, asked.facts["email"])
+        if found is not None:
+            await tell_owner(needs, found, normalise(asked.facts["email"]))
+
+
+async def open_account(
+    needs: Needs, asked: SignUp, password_hash: str, kind: str = "customer", *, confirmed: bool = False
+) -> None:
+    """Write all rows of a new account in one transaction; who is `confirmed` already gets no message."""
+    tenant_id, subject_id, wallet_id, now = uuid7(), uuid7(), uuid7(), needs.clock.now()
+    for category in ("account", "credential"):
+        await needs.vault.prepare(subject_id, category, needs.policy.categories[category].keep.end(now))
+    async with needs.database.tenant(tenant_id) as connection:
+        await connection.execute(
+            tenant.insert().values(tenant_id=tenant_id, created_at=now, wallet_id=wallet_id, keep_h=None)
+        )
+        await connection.execute(tenant_kind.insert().values(tenant_id=tenant_id, kind=kind))
+        await _write_person(needs, connection, tenant_id, subject_id, asked.facts, now)
+        await _write_credential(needs, connection, tenant_id, subject_id, password_hash, now)
+        await needs.first_credit(connection, tenant_id, subject_id, wallet_id, now)
+        if confirmed:
+            await connection.execute(update(person).where(person.c.id == subject_id).values(confirmed_at=now))
+        else:
+            await _ask(needs, connection, tenant_id, subject_id, asked.facts["email"])
+
+
+async def tell_owner(needs: Needs, found: Row[Any], name: str) -> None:
+    """Answer a second sign-up by mail to the owner: a reminder, or the confirmation again while it is missing.
+
+    The message goes to the address that the owner gave, not to the one typed now, which may only look like it. It is
+    bounded per address by a wait that grows, so that nobody's mailbox can be filled.
+    """
+    now = needs.clock.now()
+    if needs.letters.wait_s(name, now):
+        return
+    needs.letters.fail(name, now)
+    async with needs.database.tenant(found.tenant_id) as connection:
+        address = await people.open_address(needs, connection, found.tenant_id, found.subject_id)
+        if address is None:
+            return
+        if found.confirmed_at is None:
+            await _ask(needs, connection, found.tenant_id, found.subject_id, address)
+        else:
+            await letters.remind(needs, connection, found.tenant_id, found.subject_id, address)
+
+
+async def confirm(needs: Needs, token: str) -> None:
+    """Confirm the address whose owner got `token` by mail; it works once. Raises ConfirmationRefused."""
+    now = needs.clock.now()
+    wanted = {"wanted": tokens.digest(needs.pepper, "confirmation", token), "at": now}
+    async with needs.database.begin() as connection:
+        query = text("SELECT * FROM confirmation_by_token(:wanted, :at)")
+        found = (await connection.execute(query, wanted)).one_or_none()
+    if found is None:
+        raise ConfirmationRefused
+    async with needs.database.tenant(found.tenant_id) as connection:
+        await connection.execute(delete(confirmation).where(confirmation.c.subject_id == found.subject_id))
+        confirmed = func.coalesce(person.c.confirmed_at, now)
+        await connection.execute(update(person).where(person.c.id == found.subject_id).values(confirmed_at=confirmed))
+        await directory.announce(connection, found.tenant_id)
+    needs.directory.forget(found.tenant_id)
+
+
+async def _ask(needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, email: str) -> None:
+    token, now = tokens.make(), needs.clock.now()
+    row = {
+        **fact.begin(needs.policy, "credential", tenant_id, subject_id, now),
+        "ends_at": now + CONFIRM_WITHIN,
+        "token_hmac": tokens.digest(needs.pepper, "confirmation", token),
+    }
+    await connection.execute(confirmation.insert().values(row))
+    await letters.ask(needs, connection, tenant_id, subject_id, email, token)
+
+
+async def _write_person(
+    needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, facts: dict[str, str], now: datetime
+) -> None:
+    begun = {**fact.begin(needs.policy, "account", tenant_id, subject_id, now), "id": subject_id}
+    row = {
+        **begun,
+        "email_index": blind_index(needs.ring, "email", facts["email"]),
+        "confirmed_at": None,
+        "box": needs.vault.seal(people.reference(tenant_id, subject_id), facts, begun["ends_at"]),
+    }
+    made = insert(person).values(row).on_conflict_do_nothing(index_elements=[person.c.email_index])
+    if not (await connection.execute(made)).rowcount:
+        raise _Taken
+
+
+async def _write_credential(
+    needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, password_hash: str, now: datetime
+) -> None:
+    begun = fact.begin(needs.policy, "credential", tenant_id, subject_id, now)
+    ref = Ref(tenant_id, "credential", "credential", begun["id"], subject_id)
+    box = needs.vault.seal(ref, {"password_hash": password_hash}, begun["ends_at"])
+    await connection.execute(credential.insert().values({**begun, "box": box}))

@@ -1,0 +1,46 @@
+"""A tenant's own wishes: how long the content of its API calls is kept, within what the policy allows."""
+
+from sqlalchemy import text, update
+
+from avow.accounts import directory
+from avow.accounts.needs import Needs
+from avow.accounts.people import own
+from avow.accounts.tables import tenant
+from avow.base.actor import Actor
+from avow.base.errors import AvowError
+from avow.policy import Overrides, compile
+
+CONTENT = "api_content"
+
+
+class KeepRefused(AvowError):
+    """The policy does not allow content to be kept for so long."""
+
+    status = 400
+    code = "keep_refused"
+    hint = "Ask for fewer hours; 0 keeps nothing, null takes the wish back."
+
+
+def check_keep(needs: Needs, keep_h: int | None) -> None:
+    """Refuse a wish that the policy would clip. Raises KeepRefused, which names the most hours that can be had."""
+    if keep_h is None:
+        return
+    if keep_h < 0:
+        raise KeepRefused("Hours are a whole number, 0 or more.", param="keep_h")
+    for clip in compile(needs.policy, Overrides({CONTENT: keep_h})).clipped:
+        most = "" if clip.given_h is None else f" At most {clip.given_h} hours can be had."
+        raise KeepRefused(f"Content cannot be kept for {keep_h} hours: {clip.reason}.{most}", param="keep_h")
+
+
+async def ask_to_keep(needs: Needs, who: Actor, keep_h: int | None) -> None:
+    """Set how many hours of API content a tenant wants kept; None: it does not ask. Raises KeepRefused.
+
+    Every worker learns of it: the directory's memory is dropped, and the epoch makes compiled Plans stale.
+    """
+    check_keep(needs, keep_h)
+    tenant_id, _ = own(who)
+    async with needs.database.tenant(tenant_id) as connection:
+        await connection.execute(update(tenant).where(tenant.c.tenant_id == tenant_id).values(keep_h=keep_h))
+        await connection.execute(text("SELECT count_policy_epoch()"))
+        await directory.announce(connection, tenant_id)
+    needs.directory.forget(tenant_id)

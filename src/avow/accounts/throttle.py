@@ -1,0 +1,87 @@
+"""Attempts that are slowed down per account, and never locked out for good.
+
+For sign-ins five failures are free. After that each further failure doubles the wait, from one second to fifteen minutes,
+which leaves about a hundred guesses a day (NIST 800-63B-4 §3.2.2 asks for a limit of this kind). A success forgets the
+failures; so do 24 hours. The wait is about *signing in*: a session that exists goes on working, so nobody can be
+put out of their account by a stranger who types wrong passwords.
+
+An address is known here only as an HMAC under a key that is made when the process starts and dies with it. The memory
+is bounded; when it is full the oldest entry goes. Each worker counts for itself, so with n workers a guesser has up to
+n times as many tries.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+FORGET_AFTER = timedelta(hours=24)
+SIZE_MAX = 10_000
+DOUBLINGS_MAX = 20
+
+
+@dataclass(slots=True)
+class Failures:
+    """What is remembered about one account: how often, when last, and until when to wait."""
+
+    count: int
+    last_at: datetime
+    wait_until: datetime
+
+
+class Throttle:
+    """Counts attempts per name (an e-mail address) in bounded memory, under a key that is never written.
+
+    `free` attempts cost nothing; the next one makes the name wait for `wait`, each further one twice as long, to
+    `wait_max`.
+    """
+
+    def __init__(self, free: int, wait: timedelta, wait_max: timedelta, size_max: int = SIZE_MAX) -> None:
+        self.free, self.wait, self.wait_max, self.size_max = free, wait, wait_max, size_max
+        self._key = secrets.token_bytes(32)
+        self._seen: OrderedDict[bytes, Failures] = OrderedDict()
+
+    def wait_s(self, name: str, now: datetime) -> int:
+        """Whole seconds that this name has still to wait; 0 means: go on."""
+        seen = self._seen.get(self._digest(name))
+        if seen is None or now >= seen.wait_until:
+            return 0
+        return -((now - seen.wait_until) // timedelta(seconds=1))
+
+    def fail(self, name: str, now: datetime) -> None:
+        """Count one more failure for a name and set its wait."""
+        digest = self._digest(name)
+        seen = self._seen.pop(digest, None)
+        count = 1 if seen is None or now - seen.last_at > FORGET_AFTER else seen.count + 1
+        self._seen[digest] = Failures(count, now, now + self.wait_after(count))
+        if len(self._seen) > self.size_max:
+            self._seen.popitem(last=False)
+
+    def succeed(self, name: str) -> None:
+        """Forget the failures of a name."""
+        self._seen.pop(self._digest(name), None)
+
+    def wait_after(self, count: int) -> timedelta:
+        """The wait after so many attempts in a row."""
+        if count <= self.free:
+            return timedelta(0)
+        factor: int = 2 ** min(count - self.free - 1, DOUBLINGS_MAX)
+        return min(self.wait * factor, self.wait_max)
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def _digest(self, name: str) -> bytes:
+        return hmac.digest(self._key, name.encode(), hashlib.sha256)
+
+
+def of_sign_ins() -> Throttle:
+    """Slows down wrong passwords."""
+    return Throttle(5, timedelta(seconds=1), timedelta(minutes=15))
+
+
+def of_letters() -> Throttle:
+    """Slows down the messages that strangers can cause to be sent to an address."""
+    return Throttle(2, timedelta(hours=1), timedelta(hours=24))

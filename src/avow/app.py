@@ -1,0 +1,211 @@
+"""Composition: from settings to the parts, and from the parts to what a worker serves. Only this file and its
+neighbours `start` and `keeper` know every slice.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import shutil
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+import avow.base.tables
+import avow.gateway.tables
+import avow.privacy.tables
+import avow.proof.tables  # noqa: F401  every table is declared before the catalog is read
+from avow import catalog
+from avow.accounts.directory import Directory
+from avow.accounts.needs import Needs, pepper
+from avow.base import money
+from avow.base.clock import Clock, SystemClock
+from avow.base.db import Database, Dsn
+from avow.base.errors import AvowError
+from avow.base.mail import FolderMail, Mail, SmtpMail
+from avow.base.postgres import DATABASE, Cluster, short_folder
+from avow.billing import credit
+from avow.engines import llm
+from avow.policy import Policy, PolicyError, parse
+from avow.settings import Settings, SettingsWrong, smtp_parts
+from avow.vault import Ring, Vault
+
+NAME = "Avow"
+MODEL = llm.MODEL
+DEMO_CREDIT = money.NANO
+"""What a new tenant starts with under `avow up`: one unit of its currency; nothing under `avow serve`."""
+
+
+class PolicyUnfit(AvowError):
+    """The policy and what this installation stores do not agree."""
+
+    code = "policy_unfit"
+    hint = "Change the policy file as said above and start again; `avow policy check FILE` says the same."
+
+
+class PolicyMissing(AvowError):
+    """There is no such policy."""
+
+    code = "policy_missing"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What all processes are made from. Made before the fork; opens no connection."""
+
+    settings: Settings
+    clock: Clock
+    mail: Mail
+    ring: Ring
+    policy: Policy
+    policy_source: str
+    cluster: Cluster | None
+    demo: bool
+    admin: Dsn = field(repr=False)
+
+    @property
+    def home(self) -> Path:
+        return self.settings.home_path
+
+    @property
+    def installed(self) -> frozenset[str]:
+        return frozenset({"tls"}) if self.settings.tls else frozenset()
+
+    def password(self, role: str) -> str:
+        """The password of a database role; a named secret of the ring."""
+        return _password(self.ring, role)
+
+    def dsn(self, role: str) -> Dsn:
+        return self.admin.role(role, self.password(role))
+
+    def program(self, name: str) -> Path:
+        """The path of PostgreSQL's `pg_dump` or `pg_restore`: ours, or the operator's for a database of their own."""
+        found = str(self.cluster.program(name)) if self.cluster else shutil.which(name)
+        if found is None:
+            raise AvowError(f"{name} is missing.", hint="Install PostgreSQL's client programs, as new as the server.")
+        return Path(found)
+
+    def database(self, role: str, pool_size: int = 4) -> Database:
+        return Database(self.dsn(role), pool_size=pool_size)
+
+
+def build(settings: Settings, *, demo: bool = False, clock: Clock | None = None, mail: Mail | None = None) -> Parts:
+    """The parts as the settings say; `clock` and `mail` replace the real ones in tests.
+
+    `demo`: new tenants start with a small credit, and an address need not be confirmed (`avow up`).
+    """
+    home = settings.home_path
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    source = policy_text(settings.policy)
+    policy = parse(source, settings.policy)
+    ring = Ring(home / "keyring" / "ring.db")
+    cluster = None if settings.database_url else Cluster(home, _password(ring, "avow_super"))
+    return Parts(
+        settings=settings,
+        clock=clock or SystemClock(),
+        mail=mail or _mail(settings),
+        ring=ring,
+        policy=policy,
+        policy_source=source,
+        cluster=cluster,
+        demo=demo,
+        admin=cluster.dsn() if cluster else external_dsn(settings.database_url),
+    )
+
+
+def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
+    """What the slice of accounts needs, over `database` as role `avow_app`."""
+    policy, at_first = parts.policy, DEMO_CREDIT if parts.demo else 0
+
+    async def first_credit(
+        connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, wallet_id: UUID, at: datetime
+    ) -> None:
+        await credit.begin(
+            connection, tenant_id, subject_id, wallet_id, at, amount=at_first, policy_version=policy.version
+        )
+
+    directory = Directory(database, pepper(parts.ring), parts.clock, must_confirm=not parts.demo)
+    return Needs(
+        policy=policy,
+        clock=parts.clock,
+        database=database,
+        ring=parts.ring,
+        vault=vault,
+        first_credit=first_credit,
+        base_url=parts.settings.base_url,
+        secure=parts.settings.base_url.startswith("https://"),
+        directory=directory,
+    )
+
+
+def engine(parts: Parts) -> llm.Engine:
+    """The embedded language model: a socket in a short private folder, and a key that only our processes know."""
+    secret = parts.ring.secret("key of the engine", create=True)
+    assert secret is not None
+    return llm.Engine(short_folder(parts.home) / "engine.sock", secret.hex())
+
+
+def policy_text(name: str) -> str:
+    """The text of a policy: a file's path, or the name of a profile that comes with the package."""
+    path = Path(name)
+    profile = importlib.resources.files("avow") / "profiles" / f"{name}.toml"
+    source = Path(__file__).parents[2] / "profiles" / f"{name}.toml"
+    try:
+        if path.suffix == ".toml" or path.is_file():
+            return path.read_text()
+        return profile.read_text() if profile.is_file() else source.read_text()
+    except (OSError, UnicodeDecodeError) as wrong:
+        raise PolicyMissing(
+            f"There is no policy {name!r}.", hint=f"Give a file's path or a profile's name ({', '.join(profiles())})."
+        ) from wrong
+
+
+def profiles() -> list[str]:
+    """The names of the profiles that come with the package."""
+    folders = (importlib.resources.files("avow") / "profiles", Path(__file__).parents[2] / "profiles")
+    return sorted({p.name.removesuffix(".toml") for f in folders if f.is_dir() for p in f.iterdir()})
+
+
+def check(parts: Parts) -> list[str]:
+    """What the policy speaks of and this installation lacks, in words. Raises when they disagree."""
+    problems = catalog.check(parts.policy, parts.installed)
+    errors = tuple(p for p in problems if p.kind == "error")
+    if errors:
+        raise PolicyUnfit("\n".join(str(p) for p in errors))
+    return [p.sentence for p in problems]
+
+
+def external_dsn(url: str) -> Dsn:
+    """A `postgresql://` URL as a Dsn: through a socket, or with a verified certificate."""
+    parsed = make_url(url)
+    folder = parsed.query.get("host")
+    host = parsed.host or (folder if isinstance(folder, str) else "") or "/var/run/postgresql"
+    sslmode = parsed.query.get("sslmode", "")
+    if not host.startswith("/") and sslmode != "verify-full":
+        raise SettingsWrong("AVOW_DATABASE_URL reaches over the network without sslmode=verify-full.")
+    return Dsn(
+        host,
+        parsed.port or 5432,
+        parsed.username or "",
+        parsed.database or DATABASE,
+        parsed.password or "",
+        str(sslmode),
+    )
+
+
+def _password(ring: Ring, role: str) -> str:
+    secret = ring.secret(f"password of {role}", create=True)
+    assert secret is not None
+    return secret.hex()
+
+
+def _mail(settings: Settings) -> Mail:
+    if settings.smtp_url:
+        return SmtpMail(sender=settings.mail_from, **smtp_parts(settings.smtp_url))
+    return FolderMail(settings.home_path / "mail", settings.mail_from)
+
+
+__all__ = ["NAME", "Parts", "PolicyError", "build", "check", "policy_text", "profiles"]

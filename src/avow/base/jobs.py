@@ -1,0 +1,170 @@
+"""Work that goes on after the request: a job is a kind and an id, kept in PostgreSQL until it is done.
+
+A job is put into the queue inside the caller's transaction, and the keeper runs it. A keeper that is killed leaves its
+job behind; the next one runs it again from the start, so a job is a loop that finds out by itself how far it came.
+Nothing of a person goes in: the arguments are ids, and of a failure only the class of the error is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+from pgqueuer.adapters.persistence import qb
+from pgqueuer.adapters.persistence.queries import Queries
+from pgqueuer.core.applications import PgQueuer
+from pgqueuer.domain.errors import RetryRequested
+from pgqueuer.domain.models import Job, Schedule
+from pgqueuer.domain.settings import DBSettings
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from avow.base.db import Database
+from avow.base.errors import Unavailable
+from avow.catalog import store
+
+SCHEMA = "jobs"
+HEARTBEAT_TIMEOUT = timedelta(seconds=30)
+"""A job whose worker was silent for so long is run again by another one."""
+LOG_KEEP = timedelta(days=30)
+TRIES_MAX = 5
+FIRST_PAUSE = timedelta(seconds=2)
+
+store("jobs", "database", f"{SCHEMA}.*", why="jobs that wait and their log, 30 days: kinds, ids, states and times")
+
+Handler = Callable[[UUID], Awaitable[None]]
+
+_PUT = text("SELECT job_put(:kind, :id, :not_before)")
+
+
+class JobFailed(Exception):
+    """A job failed; of the error only its class is told, because its text may quote a person."""
+
+    def __init__(self, kind: str, error_class: str) -> None:
+        super().__init__(f"{kind}: {error_class}")
+        self.kind, self.error_class = kind, error_class
+
+
+@dataclass(frozen=True, slots=True)
+class Cron:
+    """Something to do at the times of a cron expression (UTC, minute hour day month weekday)."""
+
+    name: str
+    expression: str
+    act: Callable[[], Awaitable[None]]
+
+
+def settings() -> DBSettings:
+    """The names of the queue's tables."""
+    return DBSettings(db_schema=SCHEMA)
+
+
+async def put(connection: AsyncConnection, kind: str, id: UUID, not_before: datetime | None = None) -> None:
+    """Put a job into the queue in the caller's transaction; it is not doubled while the same one waits or runs.
+
+    `not_before` is compared with the database server's clock.
+    """
+    await connection.execute(_PUT, {"kind": kind, "id": id, "not_before": not_before})
+
+
+async def trim(connection: AsyncConnection, now: datetime) -> int:
+    """Delete what the log holds from before 30 days, and failed jobs as old; return how many rows went."""
+    gone = 0
+    for statement in (
+        "DELETE FROM jobs.pgqueuer_log WHERE created < :limit",
+        "DELETE FROM jobs.pgqueuer_statistics WHERE created < :limit",
+        "DELETE FROM jobs.pgqueuer WHERE status = 'failed' AND updated < :limit",
+    ):
+        gone += (await connection.execute(text(statement), {"limit": now - LOG_KEEP})).rowcount
+    return gone
+
+
+class Worker:
+    """Runs jobs and crons over one connection of its own, as the keeper.
+
+    A failing job is tried again a few times, with growing pauses, then it is held: state `failed`, for the operator to
+    see. A cron that was due while no worker lived runs once at the next start.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        handlers: Mapping[str, Handler],
+        crons: Sequence[Cron] = (),
+        *,
+        heartbeat_timeout: timedelta = HEARTBEAT_TIMEOUT,
+        first_pause: timedelta = FIRST_PAUSE,
+    ) -> None:
+        self._database = database
+        self._handlers = dict(handlers)
+        self._crons = tuple(crons)
+        self._heartbeat_timeout = heartbeat_timeout
+        self._first_pause = first_pause
+        self._running: PgQueuer | None = None
+
+    async def run(self) -> None:
+        """Work until `stop`; jobs that run are finished first. Raises Unavailable when the connection is lost."""
+        connection = await self._database.raw()
+        self._running = queuer = self._queuer(connection)
+        connection.add_termination_listener(lambda _: queuer.shutdown.set())
+        lost = True
+        try:
+            with contextlib.suppress(asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError):
+                await queuer.run(dequeue_timeout=timedelta(seconds=5), heartbeat_timeout=self._heartbeat_timeout)
+                lost = connection.is_closed()
+        finally:
+            self._running = None
+            await connection.close()
+        if lost:
+            raise Unavailable("The connection to the queue of jobs was lost.")
+
+    def stop(self) -> None:
+        """Take no further job; `run` returns when those that run are done."""
+        if self._running is not None:
+            self._running.shutdown.set()
+
+    def _queuer(self, connection: asyncpg.Connection) -> PgQueuer:
+        driver, names = AsyncpgDriver(connection), settings()
+        queries = Queries(
+            driver, qb.QueryBuilderEnvironment(names), qb.QueryQueueBuilder(names), qb.QuerySchedulerBuilder(names)
+        )
+        queuer = PgQueuer(driver, queries=queries)
+        for kind, handler in self._handlers.items():
+            queuer.entrypoint(kind, on_failure="hold")(self._job(kind, handler))
+        for cron in self._crons:
+            queuer.schedule(cron.name, cron.expression)(_schedule(cron))
+        return queuer
+
+    def _job(self, kind: str, handler: Handler) -> Callable[[Job], Awaitable[None]]:
+        async def run(job: Job) -> None:
+            failed = await _class_of_failure(handler(UUID((job.payload or b"").decode())))
+            if failed is None:
+                return
+            if job.attempts + 1 < TRIES_MAX:
+                raise RetryRequested(self._first_pause * 4**job.attempts, failed)
+            raise JobFailed(kind, failed)
+
+        return run
+
+
+def _schedule(cron: Cron) -> Callable[[Schedule], Awaitable[None]]:
+    async def run(_: Schedule) -> None:
+        failed = await _class_of_failure(cron.act())
+        if failed is not None:
+            raise JobFailed(cron.name, failed)
+
+    return run
+
+
+async def _class_of_failure(work: Awaitable[None]) -> str | None:
+    """Await the work; return the class name of its error. What is raised afterwards has no link to the error's text."""
+    try:
+        await work
+    except Exception as error:
+        return type(error).__name__
+    return None

@@ -1,0 +1,99 @@
+"""Money that comes in: two entries that sum to zero, once per idempotency key."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from avow.base.errors import AvowError
+from avow.base.ids import uuid7
+from avow.billing import tables
+
+Kind = Literal["promotion", "payment", "correction"]
+
+_BEGIN = text("SELECT wallet_begin(:wallet, :tenant, :subject, :currency, :credit, :at, :version)")
+_CREDIT = text("SELECT ledger_credit(:txn, :wallet, :subject, :amount, :kind, :key, :at, :ends, :version)")
+
+
+class CreditDiffers(AvowError):
+    """This idempotency key was used for another wallet or amount."""
+
+    status: ClassVar[int] = 422
+    code: ClassVar[str] = "idempotency_mismatch"
+    hint = "Nothing was credited. Use a new key for a new credit."
+
+
+async def begin(
+    connection: AsyncConnection,
+    tenant_id: UUID,
+    subject_id: UUID,
+    wallet_id: UUID,
+    at: datetime,
+    *,
+    amount: int = 0,
+    policy_version: int,
+    currency: str = "USD",
+) -> None:
+    """Make the tenant's wallet, with a first credit of `amount` nano-units; a tenant that has one keeps it unchanged.
+
+    Runs in the caller's transaction, so that a tenant and its wallet appear together.
+    """
+    await connection.execute(
+        _BEGIN,
+        {
+            "wallet": wallet_id,
+            "tenant": tenant_id,
+            "subject": subject_id,
+            "currency": currency,
+            "credit": amount,
+            "at": at,
+            "version": policy_version,
+        },
+    )
+
+
+async def grant(
+    connection: AsyncConnection,
+    *,
+    wallet_id: UUID,
+    subject_id: UUID,
+    amount: int,
+    kind: Kind,
+    key: str,
+    at: datetime,
+    policy_version: int,
+    ends_at: datetime | None = None,
+) -> bool:
+    """Credit a wallet as the keeper; False when `key` had credited it before. Raises `CreditDiffers`."""
+    try:
+        new: bool = await connection.scalar(
+            _CREDIT,
+            {
+                "txn": uuid7(),
+                "wallet": wallet_id,
+                "subject": subject_id,
+                "amount": amount,
+                "kind": kind,
+                "key": key,
+                "at": at,
+                "ends": ends_at,
+                "version": policy_version,
+            },
+        )
+    except IntegrityError as wrong:
+        if getattr(wrong.orig, "sqlstate", "") == "23505":
+            raise CreditDiffers from None
+        raise
+    return new
+
+
+async def balance(connection: AsyncConnection, wallet_id: UUID) -> tuple[int, int]:
+    """(posted, held) in nano-units; available is posted - held + the credit limit."""
+    wallet = tables.wallet.c
+    row = (await connection.execute(select(wallet.posted, wallet.held).where(wallet.id == wallet_id))).one()
+    return row.posted, row.held

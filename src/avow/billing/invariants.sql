@@ -1,0 +1,66 @@
+-- What must always be true of money. One statement, so one snapshot: it may run beside any load.
+
+-- The same arithmetic as prices.cost, written a second time so that one checks the other.
+CREATE FUNCTION token_cost(p price, p_input bigint, p_cached bigint, p_output bigint) RETURNS numeric
+LANGUAGE sql IMMUTABLE
+AS $$
+    SELECT ceil(((p_input - least(p_cached, p_input)) * p.input_nano::numeric + least(p_cached, p_input) * p.cached_nano::numeric
+                 + p_output * p.output_nano::numeric) / 1000000)
+$$;
+
+-- Every violation: the invariant, the row it was found at, what stands there and what should.
+CREATE FUNCTION ledger_violations(p_at timestamptz)
+RETURNS TABLE (invariant text, id uuid, found numeric, wanted numeric)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+AS $$
+    WITH came AS (SELECT e.wallet_id, sum(e.amount) AS amount FROM ledger_entry e WHERE e.account = 'wallet' GROUP BY 1),
+    spent AS (SELECT c.wallet_id, sum(c.amount) AS amount FROM charge c GROUP BY 1),
+    promised AS (SELECT h.wallet_id, sum(h.amount) AS amount FROM wallet_hold h GROUP BY 1)
+
+    SELECT 'I1 balance = money in - charges', w.id, w.posted, coalesce(came.amount, 0) - coalesce(spent.amount, 0)
+    FROM wallet w LEFT JOIN came ON came.wallet_id = w.id LEFT JOIN spent ON spent.wallet_id = w.id
+    WHERE w.posted <> coalesce(came.amount, 0) - coalesce(spent.amount, 0)
+    UNION ALL
+    SELECT 'I1 no money outside a wallet', x.wallet_id, x.amount, 0
+    FROM (SELECT * FROM came UNION ALL SELECT * FROM spent UNION ALL SELECT * FROM promised) x
+    WHERE NOT EXISTS (SELECT 1 FROM wallet w WHERE w.id = x.wallet_id)
+    UNION ALL
+    SELECT 'I2 held = sum of holds', w.id, w.held, coalesce(promised.amount, 0)
+    FROM wallet w LEFT JOIN promised ON promised.wallet_id = w.id
+    WHERE w.held <> coalesce(promised.amount, 0)
+    UNION ALL
+    SELECT 'I3 balance + credit >= held >= 0', w.id, w.held, w.posted + w.credit_limit
+    FROM wallet w WHERE w.held < 0 OR w.posted + w.credit_limit < w.held
+    UNION ALL
+    SELECT 'I4 held or charged, never both', h.id, h.amount, c.amount
+    FROM wallet_hold h JOIN charge c ON c.id = h.id
+    UNION ALL
+    SELECT 'I6 0 <= charge <= hold', c.id, c.amount, c.held
+    FROM charge c WHERE c.amount < 0 OR c.amount > c.held OR c.absorbed < 0
+    UNION ALL
+    SELECT 'I7 charge = price of its tokens', c.id, c.amount, least(c.held, token_cost(p, u.input_tokens, u.cached_tokens, u.output_tokens))
+    FROM charge c JOIN usage u ON u.id = c.id JOIN price p ON p.id = c.price_id
+    WHERE c.amount <> least(c.held, token_cost(p, u.input_tokens, u.cached_tokens, u.output_tokens))
+      AND (u.why = 'done' OR c.amount <> 0)
+    UNION ALL
+    SELECT 'I7 charge has a price', c.id, c.amount, NULL
+    FROM charge c WHERE c.amount > 0 AND NOT EXISTS (SELECT 1 FROM price p WHERE p.id = c.price_id)
+    UNION ALL
+    SELECT 'I8 entries sum to zero', e.txn_id, sum(e.amount), 0
+    FROM ledger_entry e GROUP BY e.txn_id, e.currency HAVING sum(e.amount) <> 0
+    UNION ALL
+    SELECT 'I12 no hold outlives its request', h.id, h.amount, 0
+    FROM wallet_hold h WHERE h.expires_at < p_at - interval '60 seconds'
+$$;
+
+-- I5: of the settles that were told as charged, those that the ledger does not have with that amount.
+CREATE FUNCTION ledger_missing(p_id uuid[], p_amount bigint[])
+RETURNS TABLE (invariant text, id uuid, found numeric, wanted numeric)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+AS $$
+    SELECT 'I5 what was told is there', t.id, c.amount, t.amount
+    FROM unnest(p_id, p_amount) AS t(id, amount) LEFT JOIN charge c ON c.id = t.id
+    WHERE c.amount IS DISTINCT FROM t.amount
+$$;
+
+GRANT EXECUTE ON FUNCTION ledger_violations, ledger_missing, token_cost TO avow_keeper;

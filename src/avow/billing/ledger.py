@@ -1,0 +1,376 @@
+"""The batcher: many requests' money events, one SQL call at a time.
+
+A flush begins when the one before it returns, so a batch is as large as the load makes it and a lone event waits for nothing.
+A batch whose answer was lost is sent again as it was until it is answered; the SQL makes that harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections import deque
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import ClassVar
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from avow.base.clock import Clock
+from avow.base.errors import AvowError, Unavailable
+from avow.base.money import text
+from avow.billing.calls import Batch, Calls, Waiting
+from avow.billing.events import Functions, Open, Opened, Settle, Settled
+from avow.billing.spool import Spool
+
+log = structlog.get_logger()
+
+EVENTS_MAX = 1_000
+QUEUE_MAX = 20_000
+TICK_S = 0.05
+BEAT_S = 5.0
+CHECKPOINT_S = 1.0
+CHECKPOINT_TOKENS = 256
+LOCK_CLASS = 7261
+_RETRY_S = (0.02, 0.05, 0.1, 0.2, 0.5)
+
+Connect = Callable[[], Awaitable[asyncpg.Connection]]
+
+
+class LedgerUnavailable(Unavailable):
+    """The ledger did not confirm in time that the money is reserved, so the model was not called."""
+
+    code: ClassVar[str] = "ledger_unavailable"
+
+
+class KeyRefused(AvowError):
+    """This API key is revoked, expired or unknown."""
+
+    status: ClassVar[int] = 401
+    code: ClassVar[str] = "invalid_api_key"
+    hint = "Nothing was charged. Use a key that is active, or make a new one."
+
+
+class BalanceShort(AvowError):
+    """The balance does not cover what this request may cost."""
+
+    status: ClassVar[int] = 402
+    code: ClassVar[str] = "insufficient_balance"
+    hint = "Nothing was charged. Add credit, or ask for fewer tokens."
+
+    def __init__(self, affordable: int) -> None:
+        super().__init__(f"The balance does not cover what this request may cost; {text(affordable)} is available.")
+        self.affordable = affordable
+
+
+class WalletFrozen(AvowError):
+    """The wallet is frozen, so no new request can be paid from it."""
+
+    status: ClassVar[int] = 402
+    code: ClassVar[str] = "wallet_frozen"
+    hint = "Nothing was charged. Ask the operator why the wallet is frozen."
+
+
+class RequestSettled(AvowError):
+    """A request with this id was already charged; an id is used once."""
+
+    status: ClassVar[int] = 409
+    code: ClassVar[str] = "request_settled"
+    hint = "Nothing was charged for this attempt. Send it again as a new request."
+
+
+class _Stream:
+    """How far a stream has come: tokens (input, cached, output) seen, and output tokens last told to the ledger."""
+
+    __slots__ = ("seen", "told")
+
+    def __init__(self) -> None:
+        self.seen = (0, 0, 0)
+        self.told = (-1, -1, -1)
+
+
+class Batcher:
+    """A worker's way to the ledger. Start it after the fork, in the worker's loop.
+
+    `connect` gives a connection of role `avow_writer`, which the batcher owns; `spool_folder` is `run/spool` in AVOW_HOME.
+    An open that is not durable within `wait_s_max` fails with `LedgerUnavailable`, and is voided should it succeed later.
+    `policy_epoch` is the newest epoch that any answer brought (0 before the first), `epoch` this worker's own number.
+    """
+
+    def __init__(
+        self,
+        connect: Connect,
+        clock: Clock,
+        spool_folder: Path,
+        *,
+        functions: Functions | None = None,
+        wait_s_max: float = 1.0,
+        queue_max: int = QUEUE_MAX,
+    ) -> None:
+        self.epoch: int | None = None
+        self.policy_epoch = 0
+        self._connect_raw, self._clock, self._folder = connect, clock, spool_folder
+        self._functions = functions or Functions()
+        self._wait_s_max, self._queue_max = wait_s_max, queue_max
+        self._connection: asyncpg.Connection | None = None
+        self._calls: Calls | None = None
+        self._opens: deque[Waiting[Open, Opened]] = deque()
+        self._settles: deque[Waiting[Settle, Settled]] = deque()
+        self._young_opens: deque[Waiting[Open, Opened]] = deque()
+        self._young_settles: deque[Waiting[Settle, Settled]] = deque()
+        self._held: dict[UUID, int] = {}
+        self._streams: dict[UUID, _Stream] = {}
+        self._due: set[UUID] = set()
+        self._spool: Spool | None = None
+        self._spooled = 0
+        self._down = True
+        self._beat_due = True
+        self._closing = self._ended = False
+        self._disk = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def ready(self) -> bool:
+        """Whether the ledger answers."""
+        return not self._down
+
+    def start(self) -> None:
+        """Connect, and begin to work; does not wait for PostgreSQL."""
+        self._loop = asyncio.get_running_loop()
+        self._wake.set()
+        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._tick())]
+
+    async def open(self, event: Open) -> Opened:
+        """Return when the hold is durable.
+
+        Raises `BalanceShort` (with what the wallet affords), `KeyRefused`, `WalletFrozen`, `RequestSettled`,
+        `LedgerUnavailable`. A caller that is cancelled leaves no hold behind.
+        """
+        event.check()
+        if len(self._opens) >= self._queue_max or self._closing or not self._tasks or self._tasks[0].done():
+            raise LedgerUnavailable
+        waiting: Waiting[Open, Opened] = Waiting(event, self._loop.create_future(), self._loop.time())
+        self._opens.append(waiting)
+        self._young_opens.append(waiting)
+        self._wake.set()
+        try:
+            return await waiting.future
+        except asyncio.CancelledError:
+            if not waiting.future.cancelled() and waiting.future.exception() is None:
+                self._void(event)
+            raise
+
+    async def settle(self, event: Settle) -> Settled:
+        """Return when the charge is durable. Never fails and is never dropped, also when the caller is cancelled."""
+        event.check()
+        return await asyncio.shield(self._enqueue(event))
+
+    def progress(self, request_id: UUID, input_tokens: int, cached_tokens: int, output_tokens: int) -> None:
+        """Say how far a stream has come; call it for each event. Told to the ledger every second or 256 tokens.
+
+        The first call says that the first byte was sent: from then on a crash is charged by the last checkpoint.
+        """
+        stream = self._streams.get(request_id)
+        if stream is None:
+            stream = self._streams[request_id] = _Stream()
+        stream.seen = (input_tokens, cached_tokens, output_tokens)
+        if stream.told[2] < 0 or output_tokens - stream.told[2] >= CHECKPOINT_TOKENS:
+            self._due.add(request_id)
+            self._wake.set()
+
+    async def close(self, drain_s_max: float = 10.0) -> None:
+        """Finish what waits; what PostgreSQL does not take in time goes to the spool."""
+        self._closing = True
+        self._wake.set()
+        if not self._tasks:
+            return
+        flusher, ticker = self._tasks
+        await asyncio.wait([flusher], timeout=drain_s_max)
+        flusher.cancel()
+        self._ended = True
+        await asyncio.gather(flusher, ticker, return_exceptions=True)
+        self._fail_late(self._loop.time())
+        await self._spool_late(self._loop.time())
+        if self._connection is not None:
+            await self._connection.close(timeout=2)
+        if self._spool is not None:
+            self._spool.close()
+
+    # -- flushing
+
+    async def _run(self) -> None:
+        while not (self._closing and not self._opens and not self._settles):
+            await self._wake.wait()
+            self._wake.clear()
+            while batch := self._take():
+                await self._deliver(batch)
+
+    def _take(self) -> Batch | None:
+        batch = Batch([], [], [])
+        while self._settles and len(batch.settles) < EVENTS_MAX:
+            batch.settles.append(self._settles.popleft())
+        while self._opens and len(batch.settles) + len(batch.opens) < EVENTS_MAX:
+            waiting = self._opens.popleft()
+            if not waiting.future.done():
+                batch.opens.append(waiting)
+        for request_id in self._due:
+            stream = self._streams[request_id]
+            stream.told = stream.seen
+            batch.checkpoints.append((request_id, *stream.seen))
+        self._due.clear()
+        beat, self._beat_due = self._beat_due, False
+        return batch if beat or batch.opens or batch.settles or batch.checkpoints else None
+
+    async def _deliver(self, batch: Batch) -> None:
+        """Send the same batch until it is answered."""
+        for attempt in itertools.count():
+            try:
+                if self._calls is None:
+                    await self._connect()
+                await self._send(batch)
+                self._down = False
+                return
+            except asyncpg.PostgresError as wrong:
+                if (wrong.sqlstate or "")[:2] in ("22", "23", "42"):  # the data is wrong, not the connection
+                    return await self._isolate(batch, wrong)
+            except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+                pass
+            self._drop()
+            await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+
+    async def _isolate(self, batch: Batch, wrong: asyncpg.PostgresError) -> None:
+        """Find the event that spoils a batch by halving it; the others must not suffer."""
+        if len(batch) > 1:
+            for half in batch.halves():
+                await self._deliver(half)
+            return
+        log.error("ledger_event_refused", sqlstate=wrong.sqlstate)
+        for waiting in batch.opens:
+            waiting.fail(LedgerUnavailable())
+        # The hold stays and so does the record in the spool: money is not forgotten, somebody has to look.
+        await self._keep(batch.settles)
+
+    async def _connect(self) -> None:
+        connection = await self._connect_raw()
+        try:
+            if self.epoch is None:
+                self.epoch = await connection.fetchval("SELECT worker_begin($1, $2)", self._clock.now(), os.getpid())
+                self._spool = Spool(self._folder, self.epoch)
+            # A session that we lost may still be at work on the same batch: its end frees the lock.
+            await connection.execute("SELECT pg_advisory_lock($1, $2)", LOCK_CLASS, self.epoch)
+            self._calls = await Calls.prepare(connection, self._functions, self.epoch)
+        except BaseException:
+            connection.terminate()
+            raise
+        self._connection = connection
+
+    def _drop(self) -> None:
+        self._down = True
+        self._calls = None
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    async def _send(self, batch: Batch) -> None:
+        assert self._calls is not None
+        if not len(batch):
+            await self._calls.beat(self._clock.now())
+            return
+        answer = await self._calls.send(batch)
+        self.policy_epoch = answer.policy_epoch
+        opened = Opened(answer.policy_epoch)
+        for n, waiting in enumerate(batch.opens):
+            refusal = answer.refused.get(n)
+            if refusal is not None:
+                waiting.fail(_refusal(*refusal))
+            elif waiting.future.done():
+                self._void(waiting.event)
+            else:
+                self._held[waiting.event.request_id] = waiting.event.amount
+                waiting.future.set_result(opened)
+        for n, settle in enumerate(batch.settles):
+            self._spooled -= settle.spooled
+            settle.spooled = False
+            self._answer(settle, Settled(answer.charged.get(n, 0)))
+
+    def _answer(self, waiting: Waiting[Settle, Settled], settled: Settled) -> None:
+        self._held.pop(waiting.event.request_id, None)
+        if waiting.future.done():
+            return
+        if settled.charged < waiting.event.amount:
+            log.warning("charge_below_cost", request_id=str(waiting.event.request_id))
+        waiting.future.set_result(settled)
+
+    def _void(self, event: Open) -> None:
+        """End a hold that nobody waits for any more."""
+        self._enqueue(Settle(event.request_id, 0, 0, 0, 0, 0, 503, "void"))
+
+    def _enqueue(self, event: Settle) -> asyncio.Future[Settled]:
+        self._streams.pop(event.request_id, None)
+        self._due.discard(event.request_id)
+        waiting: Waiting[Settle, Settled] = Waiting(event, self._loop.create_future(), self._loop.time())
+        self._settles.append(waiting)
+        self._young_settles.append(waiting)
+        self._wake.set()
+        return waiting.future
+
+    # -- time
+
+    async def _tick(self) -> None:
+        beaten = checked = self._loop.time()
+        while not self._ended:
+            await asyncio.sleep(TICK_S)
+            now = self._loop.time()
+            self._fail_late(now - self._wait_s_max)
+            await self._spool_late(now if self._down else now - self._wait_s_max)
+            if now - checked >= CHECKPOINT_S:
+                checked = now
+                self._due.update(i for i, stream in self._streams.items() if stream.told != stream.seen)
+            if now - beaten >= BEAT_S:
+                beaten, self._beat_due = now, True
+            if self._due or self._beat_due:
+                self._wake.set()
+
+    def _fail_late(self, limit: float) -> None:
+        while self._young_opens and (self._young_opens[0].born <= limit or self._young_opens[0].future.done()):
+            self._young_opens.popleft().fail(LedgerUnavailable())
+
+    async def _spool_late(self, limit: float) -> None:
+        late: list[Waiting[Settle, Settled]] = []
+        while self._young_settles and (self._young_settles[0].born <= limit or self._young_settles[0].future.done()):
+            waiting = self._young_settles.popleft()
+            if not waiting.future.done():
+                late.append(waiting)
+        if late:
+            await self._keep(late)
+        elif self._spool is not None and self._spool.filled and not self._spooled:
+            async with self._disk:
+                await asyncio.to_thread(self._spool.clear)
+
+    async def _keep(self, settles: list[Waiting[Settle, Settled]]) -> None:
+        """Make settles durable on this machine, and tell their callers."""
+        if self._spool is None:  # never connected, so nothing was ever opened: these are voids of nothing
+            return
+        for waiting in settles:
+            self._spooled += not waiting.spooled
+            waiting.spooled = True
+        try:
+            async with self._disk:
+                await asyncio.to_thread(self._spool.append, [w.event for w in settles])
+        except OSError as wrong:
+            log.error("spool_failed", error=type(wrong).__name__)
+            self._young_settles.extendleft(reversed(settles))  # not told to anybody; tried again at the next tick
+            return
+        for waiting in settles:
+            event = waiting.event
+            charged = min(event.amount, self._held.get(event.request_id, event.amount))
+            self._answer(waiting, Settled(charged, spooled=True))
+
+
+def _refusal(reason: str, affordable: int) -> AvowError:
+    if reason == "money":
+        return BalanceShort(affordable)
+    return {"key": KeyRefused, "wallet": WalletFrozen, "settled": RequestSettled}[reason]()

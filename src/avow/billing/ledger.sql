@@ -1,0 +1,342 @@
+-- The ledger. A call is a transaction: after it returns, money is held or charged for good.
+--
+-- Every function locks the wallets that it will touch in the order of their ids before anything else, so that two batches
+-- never wait for each other, and each later statement sees what was committed before the lock was granted.
+-- The plans are made once per session and must probe indexes: a plan made while a table was empty would read it whole later.
+
+-- One batch: settles first (they free money), then opens in order of arrival, then checkpoints. Resending it changes nothing.
+-- Answers list only what differs from "all opened": `refused` are positions in o_id with a reason and, for 'money', what the
+-- wallet could still afford; `settled` are positions in s_id with the amount charged (a position left out: no such hold), the
+-- first `fresh` of them charged by this very call.
+CREATE FUNCTION ledger_batch(
+    p_epoch int,
+    o_id uuid[], o_key uuid[], o_amount bigint[], o_price uuid[], o_model text[], o_at timestamptz[],
+    o_expires timestamptz[], o_money_ends timestamptz[], o_usage_ends timestamptz[], o_version int[],
+    s_id uuid[], s_amount bigint[], s_input int[], s_cached int[], s_output int[], s_latency int[], s_status int[],
+    s_why text[],
+    c_id uuid[], c_input int[], c_cached int[], c_output int[],
+    OUT refused int[], OUT reasons text[], OUT affordable bigint[], OUT settled int[], OUT charged bigint[],
+    OUT fresh int, OUT epoch bigint
+) LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    r record;
+    v_wallet uuid;
+    v_left bigint;
+BEGIN
+    refused := '{}'; reasons := '{}'; affordable := '{}'; settled := '{}'; charged := '{}'; fresh := 0;
+
+    PERFORM 1 FROM wallet w
+    WHERE w.id IN (SELECT k.wallet_id FROM api_key k WHERE k.id = ANY (o_key)
+                   UNION SELECT h.wallet_id FROM wallet_hold h WHERE h.id = ANY (s_id))
+    ORDER BY w.id FOR NO KEY UPDATE;
+
+    IF cardinality(s_id) > 0 THEN
+        WITH told AS (
+            SELECT * FROM unnest(s_id, s_amount, s_input, s_cached, s_output, s_latency, s_status, s_why)
+                WITH ORDINALITY AS t(id, asked, input, cached, output, latency, status, why, n)
+        ), gone AS (
+            DELETE FROM wallet_hold h USING told t WHERE h.id = t.id
+            RETURNING t.n, t.asked, t.input, t.cached, t.output, t.latency, t.status, t.why, least(t.asked, h.amount) AS due,
+                h.id, h.wallet_id, h.key_id, h.price_id, h.model, h.amount, h.money_ends_at, h.usage_ends_at,
+                h.tenant_id, h.subject_id, h.since, h.policy_version
+        ), money AS (
+            INSERT INTO charge (id, wallet_id, price_id, held, amount, absorbed,
+                                tenant_id, subject_id, since, ends_at, policy_version)
+            SELECT id, wallet_id, price_id, amount, due, asked - due,
+                   tenant_id, subject_id, since, money_ends_at, policy_version FROM gone
+        ), used AS (
+            INSERT INTO usage (id, key_id, model, input_tokens, cached_tokens, output_tokens, latency_ms, status, why,
+                               tenant_id, subject_id, since, ends_at, policy_version)
+            SELECT id, key_id, model, input, cached, output, latency, status, why,
+                   tenant_id, subject_id, since, usage_ends_at, policy_version FROM gone
+        ), moved AS (
+            UPDATE wallet w SET held = w.held - x.held, posted = w.posted - x.due
+            FROM (SELECT wallet_id, sum(amount)::bigint AS held, sum(due)::bigint AS due FROM gone GROUP BY wallet_id) x
+            WHERE w.id = x.wallet_id
+        )
+        SELECT coalesce(array_agg(n::int), '{}'), coalesce(array_agg(due), '{}') INTO settled, charged FROM gone;
+        fresh := cardinality(settled);
+
+        IF fresh < cardinality(s_id) THEN  -- a resend: these were settled before
+            SELECT settled || coalesce(array_agg(t.n::int), '{}'), charged || coalesce(array_agg(c.amount), '{}')
+            INTO settled, charged
+            FROM unnest(s_id) WITH ORDINALITY AS t(id, n)
+            CROSS JOIN LATERAL (SELECT c.amount FROM charge c WHERE c.id = t.id LIMIT 1) c
+            WHERE t.n <> ALL (settled);
+        END IF;
+    END IF;
+
+    IF cardinality(o_id) > 0 THEN
+        FOR r IN
+            WITH asked AS (
+                SELECT a.*, k.tenant_id, k.subject_id, k.wallet_id, w.free,
+                    CASE
+                        WHEN (SELECT true FROM wallet_hold h WHERE h.id = a.id) THEN 'again'
+                        WHEN (SELECT true FROM charge c WHERE c.id = a.id) THEN 'settled'
+                        WHEN k.live IS NOT TRUE THEN 'key'
+                        WHEN w.state IS DISTINCT FROM 'active' THEN 'wallet'
+                        ELSE 'new'
+                    END AS fate
+                FROM unnest(o_id, o_key, o_amount, o_price, o_model, o_at, o_expires, o_money_ends, o_usage_ends,
+                            o_version)
+                    WITH ORDINALITY AS a(id, key_id, amount, price_id, model, at, expires_at, money_ends_at,
+                                         usage_ends_at, version, n)
+                LEFT JOIN LATERAL (
+                    SELECT k.tenant_id, k.subject_id, k.wallet_id,
+                           k.state = 'active' AND (k.expires_at IS NULL OR k.expires_at > a.at) AS live
+                    FROM api_key k WHERE k.id = a.key_id LIMIT 1
+                ) k ON true
+                LEFT JOIN LATERAL (
+                    SELECT w.posted + w.credit_limit - w.held AS free, w.state FROM wallet w WHERE w.id = k.wallet_id LIMIT 1
+                ) w ON true
+            ), summed AS (
+                SELECT *, sum(amount) FILTER (WHERE fate = 'new') OVER (PARTITION BY wallet_id) AS total FROM asked
+            ), placed AS (
+                INSERT INTO wallet_hold (id, wallet_id, key_id, price_id, model, amount, worker_epoch, expires_at,
+                                         money_ends_at, usage_ends_at, first_byte, input_tokens, cached_tokens,
+                                         output_tokens, tenant_id, subject_id, since, policy_version)
+                SELECT id, wallet_id, key_id, price_id, model, amount, p_epoch, expires_at,
+                       money_ends_at, usage_ends_at, false, 0, 0, 0, tenant_id, subject_id, at, version
+                FROM summed WHERE fate = 'new' AND total <= free
+                RETURNING wallet_id, amount
+            ), moved AS (
+                UPDATE wallet w SET held = w.held + x.amount
+                FROM (SELECT wallet_id, sum(amount)::bigint AS amount FROM placed GROUP BY wallet_id) x
+                WHERE w.id = x.wallet_id
+            )
+            SELECT * FROM summed WHERE fate NOT IN ('new', 'again') OR (fate = 'new' AND total > free)
+            ORDER BY wallet_id, n
+        LOOP
+            IF r.fate = 'new' THEN  -- the wallet cannot afford all of them: first come, first served, whoever fits
+                IF r.wallet_id IS DISTINCT FROM v_wallet THEN
+                    v_wallet := r.wallet_id; v_left := r.free;
+                END IF;
+                IF r.amount <= v_left THEN
+                    v_left := v_left - r.amount;
+                    INSERT INTO wallet_hold (id, wallet_id, key_id, price_id, model, amount, worker_epoch, expires_at,
+                                             money_ends_at, usage_ends_at, first_byte, input_tokens, cached_tokens,
+                                             output_tokens, tenant_id, subject_id, since, policy_version)
+                    VALUES (r.id, r.wallet_id, r.key_id, r.price_id, r.model, r.amount, p_epoch, r.expires_at,
+                            r.money_ends_at, r.usage_ends_at, false, 0, 0, 0, r.tenant_id, r.subject_id, r.at, r.version);
+                    UPDATE wallet w SET held = w.held + r.amount WHERE w.id = r.wallet_id;
+                    CONTINUE;
+                END IF;
+                r.fate := 'money';
+            END IF;
+            refused := refused || r.n::int;
+            reasons := reasons || r.fate;
+            affordable := affordable || CASE WHEN r.fate = 'money' THEN v_left ELSE 0 END;
+        END LOOP;
+    END IF;
+
+    IF cardinality(c_id) > 0 THEN
+        UPDATE wallet_hold h
+        SET first_byte = true, input_tokens = c.input, cached_tokens = c.cached, output_tokens = c.output
+        FROM unnest(c_id, c_input, c_cached, c_output) AS c(id, input, cached, output)
+        WHERE h.id = c.id;
+    END IF;
+
+    epoch := coalesce((SELECT e.epoch FROM policy_epoch e WHERE e.id = 1), 0);
+END $$;
+
+-- A batch of one open, for latency. `reason` is null when the hold is durable.
+CREATE FUNCTION ledger_open(
+    p_epoch int, p_id uuid, p_key uuid, p_amount bigint, p_price uuid, p_model text, p_at timestamptz,
+    p_expires timestamptz, p_money_ends timestamptz, p_usage_ends timestamptz, p_version int,
+    OUT reason text, OUT affordable bigint, OUT epoch bigint
+) LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_wallet uuid;
+    v_free bigint;
+    v_state text;
+BEGIN
+    epoch := coalesce((SELECT e.epoch FROM policy_epoch e WHERE e.id = 1), 0);
+    SELECT k.wallet_id INTO v_wallet FROM api_key k WHERE k.id = p_key;
+    SELECT w.posted + w.credit_limit - w.held, w.state INTO v_free, v_state
+    FROM wallet w WHERE w.id = v_wallet FOR NO KEY UPDATE;
+    affordable := 0;
+    IF EXISTS (SELECT 1 FROM wallet_hold h WHERE h.id = p_id) THEN
+        RETURN;
+    ELSIF EXISTS (SELECT 1 FROM charge c WHERE c.id = p_id) THEN
+        reason := 'settled';
+        RETURN;
+    ELSIF v_state = 'frozen' THEN
+        reason := 'wallet';
+        RETURN;
+    ELSIF p_amount > v_free THEN
+        reason := 'money';
+        affordable := v_free;
+    END IF;
+    -- The key is judged by the statement that places the hold, so that a revocation is never overtaken.
+    INSERT INTO wallet_hold (id, wallet_id, key_id, price_id, model, amount, worker_epoch, expires_at, money_ends_at,
+                             usage_ends_at, first_byte, input_tokens, cached_tokens, output_tokens,
+                             tenant_id, subject_id, since, policy_version)
+    SELECT p_id, k.wallet_id, p_key, p_price, p_model, p_amount, p_epoch, p_expires, p_money_ends,
+           p_usage_ends, false, 0, 0, 0, k.tenant_id, k.subject_id, p_at, p_version
+    FROM api_key k
+    WHERE k.id = p_key AND k.wallet_id = v_wallet AND reason IS NULL
+      AND k.state = 'active' AND (k.expires_at IS NULL OR k.expires_at > p_at);
+    IF FOUND THEN
+        UPDATE wallet w SET held = w.held + p_amount WHERE w.id = v_wallet;
+    ELSIF reason IS NULL OR NOT EXISTS (
+        SELECT 1 FROM api_key k
+        WHERE k.id = p_key AND k.state = 'active' AND (k.expires_at IS NULL OR k.expires_at > p_at)
+    ) THEN
+        reason := 'key';
+        affordable := 0;
+    END IF;
+END $$;
+
+-- A batch of one settle, for latency. `charged` is null when there is no such hold and never was such a charge; `fresh` says
+-- that this very call charged it.
+CREATE FUNCTION ledger_settle(
+    p_id uuid, p_amount bigint, p_input int, p_cached int, p_output int, p_latency int, p_status int, p_why text,
+    OUT charged bigint, OUT fresh boolean, OUT epoch bigint
+) LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    h record;
+BEGIN
+    epoch := coalesce((SELECT e.epoch FROM policy_epoch e WHERE e.id = 1), 0);
+    PERFORM 1 FROM wallet w WHERE w.id = (SELECT h.wallet_id FROM wallet_hold h WHERE h.id = p_id) FOR NO KEY UPDATE;
+    DELETE FROM wallet_hold WHERE wallet_hold.id = p_id RETURNING * INTO h;
+    fresh := FOUND;
+    IF NOT fresh THEN
+        charged := (SELECT c.amount FROM charge c WHERE c.id = p_id);
+        RETURN;
+    END IF;
+    charged := least(p_amount, h.amount);
+    INSERT INTO charge (id, wallet_id, price_id, held, amount, absorbed,
+                        tenant_id, subject_id, since, ends_at, policy_version)
+    VALUES (p_id, h.wallet_id, h.price_id, h.amount, charged, p_amount - charged,
+            h.tenant_id, h.subject_id, h.since, h.money_ends_at, h.policy_version);
+    INSERT INTO usage (id, key_id, model, input_tokens, cached_tokens, output_tokens, latency_ms, status, why,
+                       tenant_id, subject_id, since, ends_at, policy_version)
+    VALUES (p_id, h.key_id, h.model, p_input, p_cached, p_output, p_latency, p_status, p_why,
+            h.tenant_id, h.subject_id, h.since, h.usage_ends_at, h.policy_version);
+    UPDATE wallet w SET held = w.held - h.amount, posted = w.posted - charged WHERE w.id = h.wallet_id;
+END $$;
+
+-- A worker's life begins, and goes on (again, if it was taken for dead). The worker keeps a session advisory lock on its epoch.
+CREATE FUNCTION worker_begin(p_at timestamptz, p_pid int) RETURNS int LANGUAGE sql SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$ INSERT INTO worker_epoch (heartbeat, pid) VALUES (p_at, p_pid) RETURNING epoch $$;
+
+CREATE FUNCTION worker_beat(p_epoch int, p_at timestamptz) RETURNS void LANGUAGE sql SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+    INSERT INTO worker_epoch (epoch, heartbeat) OVERRIDING SYSTEM VALUE VALUES (p_epoch, p_at)
+    ON CONFLICT (epoch) DO UPDATE SET heartbeat = excluded.heartbeat
+$$;
+
+-- The tenant's wallet, made with its first credit; a tenant that has one in this currency keeps it unchanged.
+CREATE FUNCTION wallet_begin(
+    p_wallet uuid, p_tenant uuid, p_subject uuid, p_currency text, p_credit bigint, p_at timestamptz, p_version int
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+BEGIN
+    INSERT INTO wallet (id, tenant_id, currency, posted, held, credit_limit, state)
+    VALUES (p_wallet, p_tenant, p_currency, 0, 0, 0, 'active')
+    ON CONFLICT (tenant_id, currency) DO NOTHING;
+    IF FOUND AND p_credit > 0 THEN
+        PERFORM ledger_credit(p_wallet, p_wallet, p_subject, p_credit, 'promotion', 'first:' || p_wallet, p_at, NULL,
+                              p_version);
+    END IF;
+END $$;
+
+-- Money comes in: two entries that sum to zero, and the balance. The same key again changes nothing and answers false; the
+-- same key with another wallet or amount raises unique_violation.
+CREATE FUNCTION ledger_credit(
+    p_txn uuid, p_wallet uuid, p_subject uuid, p_amount bigint, p_kind text, p_key text, p_at timestamptz,
+    p_ends timestamptz, p_version int
+) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+DECLARE
+    w wallet;
+BEGIN
+    IF p_amount <= 0 THEN
+        RAISE check_violation USING MESSAGE = 'a credit is more than nothing';
+    END IF;
+    SELECT * INTO STRICT w FROM wallet WHERE id = p_wallet FOR NO KEY UPDATE;
+    INSERT INTO ledger_txn (id, kind, idempotency_key, tenant_id, subject_id, since, ends_at, policy_version)
+    VALUES (p_txn, p_kind, p_key, w.tenant_id, p_subject, p_at, p_ends, p_version)
+    ON CONFLICT (idempotency_key) DO NOTHING;
+    IF NOT FOUND THEN
+        IF NOT EXISTS (
+            SELECT 1 FROM ledger_txn t JOIN ledger_entry e ON e.txn_id = t.id
+            WHERE t.idempotency_key = p_key AND e.account = 'wallet' AND e.wallet_id = p_wallet AND e.amount = p_amount
+        ) THEN
+            RAISE unique_violation USING MESSAGE = 'this key was used for another wallet or amount';
+        END IF;
+        RETURN false;
+    END IF;
+    INSERT INTO ledger_entry (txn_id, account, tenant_id, wallet_id, kind, currency, amount, at)
+    VALUES (p_txn, 'wallet', w.tenant_id, p_wallet, p_kind, w.currency, p_amount, p_at),
+           (p_txn, p_kind, w.tenant_id, p_wallet, p_kind, w.currency, -p_amount, p_at);
+    UPDATE wallet SET posted = posted + p_amount WHERE id = p_wallet;
+    RETURN true;
+END $$;
+
+-- Charges that end fold into one entry per wallet and month, whoever deletes them, so that the sums stay exact.
+CREATE FUNCTION charge_fold() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+BEGIN
+    INSERT INTO ledger_entry (txn_id, account, tenant_id, wallet_id, kind, currency, amount, at)
+    SELECT md5('fold ' || m.wallet_id || ' ' || m.month)::uuid, side.account, w.tenant_id, m.wallet_id, 'fold', w.currency,
+           side.sign * m.amount, m.month AT TIME ZONE 'UTC'
+    FROM (SELECT g.wallet_id, date_trunc('month', g.since AT TIME ZONE 'UTC') AS month, sum(g.amount)::bigint AS amount
+          FROM gone g GROUP BY 1, 2) m
+    JOIN wallet w ON w.id = m.wallet_id
+    CROSS JOIN (VALUES ('wallet', -1), ('revenue', 1)) AS side(account, sign)
+    ORDER BY 1, 2
+    ON CONFLICT (txn_id, account) DO UPDATE SET amount = ledger_entry.amount + excluded.amount;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER charge_fold AFTER DELETE ON charge REFERENCING OLD TABLE AS gone
+FOR EACH STATEMENT EXECUTE FUNCTION charge_fold();
+
+-- A person is erased while a request of theirs runs: the hold goes with them and its money is free again.
+CREATE FUNCTION hold_released() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+BEGIN
+    UPDATE wallet w SET held = w.held - x.amount
+    FROM (SELECT g.wallet_id, sum(g.amount)::bigint AS amount FROM gone g GROUP BY 1) x
+    WHERE w.id = x.wallet_id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER hold_released AFTER DELETE ON wallet_hold REFERENCING OLD TABLE AS gone
+FOR EACH STATEMENT WHEN (current_user <> 'avow_owner') EXECUTE FUNCTION hold_released();
+
+CREATE FUNCTION entry_is_final() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND OLD.kind = 'fold' AND current_user = 'avow_owner'
+       AND to_jsonb(NEW) - 'amount' = to_jsonb(OLD) - 'amount' THEN
+        RETURN NEW;
+    END IF;
+    RAISE check_violation USING MESSAGE = 'a ledger entry is never changed; post another one';
+END $$;
+CREATE TRIGGER entry_is_final BEFORE UPDATE OR DELETE ON ledger_entry
+FOR EACH ROW EXECUTE FUNCTION entry_is_final();
+
+GRANT EXECUTE ON FUNCTION ledger_batch, ledger_open, ledger_settle, worker_begin, worker_beat
+    TO avow_writer, avow_keeper;
+GRANT EXECUTE ON FUNCTION ledger_credit TO avow_keeper;
+GRANT EXECUTE ON FUNCTION wallet_begin TO avow_app, avow_keeper;

@@ -1,0 +1,168 @@
+"""Wallets, holds, charges, usage, prices, and the double-entry ledger of money that came in.
+
+Only the functions in `ledger.sql` write here. The indexes are few on purpose: each costs every request.
+"""
+
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, DateTime, Identity, Index, Integer, Text, Uuid
+from sqlalchemy import UniqueConstraint as Unique
+
+from avow.catalog import fact_columns, not_personal, personal, store, table
+
+wallet = table(
+    "wallet",
+    Column("id", Uuid, primary_key=True),
+    Column("tenant_id", Uuid, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("posted", BigInteger, nullable=False),
+    Column("held", BigInteger, nullable=False),
+    Column("credit_limit", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    CheckConstraint("held >= 0", name="held"),
+    CheckConstraint("posted + credit_limit >= held", name="covered"),
+    CheckConstraint("state IN ('active', 'frozen')", name="state"),
+    Unique("tenant_id", "currency"),
+    holds=[not_personal("a balance of a tenant; what people did with it stands in charge")],
+    app="read",
+    # Half-empty pages keep the many updates of a balance on its page and out of the index.
+    postgresql_with={"fillfactor": 40},
+)
+
+wallet_hold = table(
+    "wallet_hold",
+    Column("id", Uuid, primary_key=True),
+    Column("wallet_id", Uuid, nullable=False),
+    Column("key_id", Uuid, nullable=False),
+    Column("price_id", Uuid, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("worker_epoch", Integer, nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("money_ends_at", DateTime(timezone=True)),
+    Column("usage_ends_at", DateTime(timezone=True)),
+    Column("first_byte", Boolean, nullable=False),
+    Column("input_tokens", Integer, nullable=False),
+    Column("cached_tokens", Integer, nullable=False),
+    Column("output_tokens", Integer, nullable=False),
+    # The fact columns without their indexes: the live set is small, and each index costs every request.
+    *(Column(c.name, c.type, nullable=c.nullable) for c in fact_columns()),
+    CheckConstraint("amount >= 0", name="amount"),
+    holds=[
+        personal(
+            "payment",
+            clear=[
+                *("wallet_id", "key_id", "price_id", "model", "amount", "worker_epoch", "expires_at", "money_ends_at"),
+                *("usage_ends_at", "first_byte", "input_tokens", "cached_tokens", "output_tokens"),
+            ],
+            why="money promised to a running request; it lives as long as the request and is settled by the database",
+        )
+    ],
+    app="read",
+    postgresql_with={
+        "fillfactor": 70,
+        "autovacuum_vacuum_scale_factor": 0,
+        "autovacuum_vacuum_threshold": 5000,
+    },
+)
+
+charge = table(
+    "charge",
+    Column("id", Uuid, primary_key=True),
+    Column("wallet_id", Uuid, nullable=False),
+    Column("price_id", Uuid, nullable=False),
+    Column("held", BigInteger, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("absorbed", BigInteger, nullable=False),
+    *fact_columns(),
+    CheckConstraint("amount >= 0 AND amount <= held AND absorbed >= 0", name="amount"),
+    Index(None, "wallet_id", "since"),
+    holds=[
+        personal(
+            "payment",
+            clear=["wallet_id", "price_id", "held", "amount", "absorbed"],
+            why="summed into the balance and compared with the price",
+        )
+    ],
+    app="read",
+)
+
+usage = table(
+    "usage",
+    Column("id", Uuid, primary_key=True),
+    Column("key_id", Uuid, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("input_tokens", Integer, nullable=False),
+    Column("cached_tokens", Integer, nullable=False),
+    Column("output_tokens", Integer, nullable=False),
+    Column("latency_ms", Integer, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("why", Text, nullable=False),
+    *fact_columns(),
+    holds=[
+        personal(
+            "usage",
+            clear=[
+                *("key_id", "model", "input_tokens", "cached_tokens", "output_tokens"),
+                *("latency_ms", "status", "why"),
+            ],
+            why="summed by day and model, and recomputed into the charge",
+        )
+    ],
+    app="read",
+)
+
+price = table(
+    "price",
+    Column("id", Uuid, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("input_nano", BigInteger, nullable=False),
+    Column("cached_nano", BigInteger, nullable=False),
+    Column("output_nano", BigInteger, nullable=False),
+    Column("valid_from", DateTime(timezone=True), nullable=False),
+    CheckConstraint("input_nano >= 0 AND cached_nano >= 0 AND output_nano >= 0", name="sign"),
+    Unique("model", "currency", "valid_from"),
+    holds=[not_personal("a price belongs to nobody")],
+    app="read",
+    writer="read",
+)
+
+ledger_txn = table(
+    "ledger_txn",
+    Column("id", Uuid, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("idempotency_key", Text, nullable=False, unique=True),
+    *fact_columns(),
+    holds=[personal("payment", clear=["kind", "idempotency_key"], why="one event credits a wallet exactly once")],
+    app="read",
+)
+
+ledger_entry = table(
+    "ledger_entry",
+    Column("txn_id", Uuid, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("tenant_id", Uuid, nullable=False),
+    Column("wallet_id", Uuid, nullable=False, index=True),
+    Column("kind", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    holds=[not_personal("an amount between two accounts of a tenant; the person behind it stands in ledger_txn")],
+    app="read",
+)
+
+worker_epoch = table(
+    "worker_epoch",
+    Column("epoch", Integer, Identity(always=True), primary_key=True),
+    Column("pid", Integer),
+    Column("heartbeat", DateTime(timezone=True), nullable=False),
+    holds=[not_personal("one life of one of our processes")],
+    app="none",
+)
+
+store(
+    "spool",
+    "path",
+    "run/spool/*",
+    categories=["payment", "usage", "api_content"],
+    why="settled requests while the database is away: ids, amounts, tokens and the sealed trace; gone once it has them",
+)

@@ -1,0 +1,178 @@
+"""`/v1/*` as a plain ASGI application: what is HTTP about it, and nothing else.
+
+Heads are judged before bodies are read, bodies are bounded in size and time, and every answer, also the refusal of a route
+that does not exist, has OpenAI's shape.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+
+from avow.accounts import key_text
+from avow.base.errors import AvowError
+from avow.base.ids import uuid7
+from avow.gateway import refusals, wire
+from avow.gateway.completion import Ask, Gateway, Headers
+from avow.gateway.rules import Model
+
+BODY_S_MAX = 30.0
+RETENTION_H_MAX = 10_000_000
+COMPLETIONS, MODELS = "/v1/chat/completions", "/v1/models"
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_JSON = (b"content-type", b"application/json")
+_STREAM = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
+_encode = msgspec.json.Encoder().encode
+
+
+class ClientLeft(Exception):
+    """The client closed its connection before the request was complete."""
+
+
+class AsgiReply:
+    """A response over ASGI; servers drop what is sent to a client that has gone."""
+
+    __slots__ = ("_send",)
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    async def whole(self, status: int, headers: Headers, body: bytes) -> None:
+        fixed = [_JSON, (b"cache-control", b"no-store"), (b"content-length", b"%d" % len(body))]
+        await self._send({"type": "http.response.start", "status": status, "headers": [*fixed, *headers]})
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def begin(self, headers: Headers) -> None:
+        await self._send({"type": "http.response.start", "status": 200, "headers": [*_STREAM, *headers]})
+
+    async def chunk(self, data: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self, data: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": data})
+
+
+class V1:
+    """The ASGI application; `app.build` puts it in front of everything else for paths below `/v1`."""
+
+    def __init__(self, gateway: Gateway, *, body_s_max: float = BODY_S_MAX) -> None:
+        self._gateway = gateway
+        self._body_s_max = body_s_max
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reply = AsgiReply(send)
+        try:
+            if scope["path"] == COMPLETIONS:
+                await self._complete(scope, receive, reply)
+            else:
+                await self._other(scope, reply)
+        except AvowError as error:
+            await reply.whole(error.status, refusals.headers(error, uuid7()), refusals.render(error))
+        except ClientLeft:
+            return
+
+    async def _complete(self, scope: Scope, receive: Receive, reply: AsgiReply) -> None:
+        if scope["method"] != "POST":
+            raise refusals.MethodWrong("POST")
+        secret, retention_h = _judge(scope["headers"])
+        body = await self._read(receive)
+        completion = self._gateway.start(Ask(secret, body, retention_h), reply)
+        assert completion.task is not None
+        # Returns when the client has gone or the response is complete.
+        await receive()
+        if not completion.task.done():
+            completion.leave()
+            await asyncio.wait((completion.task,))
+
+    async def _read(self, receive: Receive) -> bytes:
+        try:
+            async with asyncio.timeout(self._body_s_max):
+                return await _body(receive)
+        except TimeoutError:
+            raise refusals.TooSlow() from None
+
+    async def _other(self, scope: Scope, reply: AsgiReply) -> None:
+        path = scope["path"]
+        if path != MODELS and not path.startswith(MODELS + "/"):
+            raise refusals.RouteUnknown()
+        if scope["method"] != "GET":
+            raise refusals.MethodWrong("GET")
+        key = await self._gateway.keys.find(_secret(scope["headers"]))
+        rules = self._gateway.rules.current
+        plan = rules.plan(key)
+        shown = {name: _show(model) for name, model in rules.models.items() if model.seen_by(plan)}
+        if path == MODELS:
+            await reply.whole(200, [], _encode({"object": "list", "data": list(shown.values())}))
+            return
+        one = shown.get(path.removeprefix(MODELS + "/"))
+        if one is None:
+            raise refusals.ModelUnknown(param="model")
+        await reply.whole(200, [], _encode(one))
+
+
+async def _body(receive: Receive) -> bytes:
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message["type"] == "http.disconnect":
+        raise ClientLeft
+    if not message.get("more_body"):
+        return body
+    parts, size = [body], len(body)
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeft
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > wire.BODY_BYTES_MAX:
+            raise refusals.TooLarge()
+    return b"".join(parts)
+
+
+def _judge(headers: list[tuple[bytes, bytes]]) -> tuple[str, int | None]:
+    """The key's text and the hours that may be kept, from a head whose body is worth reading."""
+    content_type, retention_h = b"", None
+    for name, value in headers:
+        if name == b"content-type":
+            content_type = value
+        elif name == b"avow-retention":
+            hours = _hours(value)
+            retention_h = hours if retention_h is None else min(hours, retention_h)
+        elif name == b"content-length" and int(value) > wire.BODY_BYTES_MAX:
+            raise refusals.TooLarge()
+    if content_type.partition(b";")[0].strip().lower() != b"application/json":
+        raise refusals.WrongType()
+    return _secret(headers), retention_h
+
+
+def _secret(headers: list[tuple[bytes, bytes]]) -> str:
+    """A key whose form and checksum are right, found or made up: only then is anything else looked at."""
+    for name, value in headers:
+        if name == b"authorization" and value[:7].lower() == b"bearer ":
+            secret = value[7:].strip().decode("latin-1")
+            if key_text.read_public_id(secret) is not None:
+                return secret
+    raise refusals.KeyRefused()
+
+
+def _hours(value: bytes) -> int:
+    if not re.fullmatch(rb"[0-9]{1,8}", value) or int(value) > RETENTION_H_MAX:
+        raise refusals.InvalidRequest("The header is a whole number of hours, 0 or more.", param="avow-retention")
+    return int(value)
+
+
+def _show(model: Model) -> dict[str, Any]:
+    return {"id": model.id, "object": "model", "created": 0, "owned_by": model.upstream.processor or "avow"}

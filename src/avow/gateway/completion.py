@@ -1,0 +1,250 @@
+"""One completion, from the request to the answer that is paid for.
+
+    parse → key → plan → local checks → wallet hold, durable → upstream → meter → settle with the kept trace → answer
+
+A task of its own runs it, not the response: a client that leaves stops the upstream and still is settled. The cost is told
+only after the settle is durable, so the body of a JSON answer, and the end of a stream, wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from avow.accounts.directory import KeyRecord
+from avow.base import money
+from avow.base.clock import Clock
+from avow.base.errors import AvowError
+from avow.base.ids import uuid7
+from avow.billing.events import Settle, Settled
+from avow.gateway import meter, orders, refusals, wire
+from avow.gateway.call import Call
+from avow.gateway.client import Client
+from avow.gateway.meter import Measured, Outcome
+from avow.gateway.orders import Ledger, Order, Wish
+from avow.gateway.rules import CONTENT, RuleBook
+from avow.gateway.sse import DONE, cost_comment
+from avow.policy import Never
+from avow.vault import Ref, Vault
+
+log = structlog.get_logger()
+
+CALLS_PER_KEY_MAX = 256
+STREAM_S_MAX = 1200.0
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class Keys(Protocol):
+    """API keys by their text; see `accounts.directory.Directory`. Raises what tells the client why it is refused."""
+
+    async def find(self, key: str) -> KeyRecord: ...
+
+
+class Reply(Protocol):
+    """The way back to the client. What is written for a client that has gone is dropped."""
+
+    async def whole(self, status: int, headers: Headers, body: bytes) -> None: ...
+
+    async def begin(self, headers: Headers) -> None: ...
+
+    async def chunk(self, data: bytes) -> None: ...
+
+    async def end(self, data: bytes) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What came: the key's text, the body as sent, and the hours that the client lets us keep it (None: as planned)."""
+
+    secret: str = field(repr=False)
+    body: bytes = field(repr=False)
+    retention_h: int | None = None
+
+
+class Gateway:
+    """What completions need, and those that run. One per worker process, made in its loop."""
+
+    def __init__(
+        self,
+        rules: RuleBook,
+        keys: Keys,
+        ledger: Ledger,
+        vault: Vault,
+        client: Client,
+        clock: Clock,
+        *,
+        calls_per_key_max: int = CALLS_PER_KEY_MAX,
+        stream_s_max: float = STREAM_S_MAX,
+    ) -> None:
+        self.rules, self.keys, self.ledger, self.vault = rules, keys, ledger, vault
+        self.client, self.clock = client, clock
+        self.stream_s_max = stream_s_max
+        self._calls_per_key_max = calls_per_key_max
+        self._calls: Counter[UUID] = Counter()
+        self._running: dict[Completion, asyncio.Task[None]] = {}
+
+    def start(self, ask: Ask, reply: Reply) -> Completion:
+        """Begin a completion in a task of its own; it ends settled, whatever becomes of the caller."""
+        completion = Completion(self, ask, reply)
+        task = asyncio.get_running_loop().create_task(completion.run())
+        completion.task = self._running[completion] = task
+        task.add_done_callback(lambda _: self._running.pop(completion))
+        return completion
+
+    async def close(self, grace_s: float = 20.0) -> None:
+        """Let what runs finish; after `grace_s` stop the upstreams and settle what was delivered."""
+        for _ in range(2):
+            if self._running:
+                await asyncio.wait(list(self._running.values()), timeout=grace_s)
+            for completion in list(self._running):
+                completion.leave()
+        self.client.close()
+
+    def enter(self, key_id: UUID) -> None:
+        """Count a call of a key. Raises `RateExceeded` when too many run at once."""
+        if self._calls[key_id] >= self._calls_per_key_max:
+            raise refusals.RateExceeded("Too many calls of this key are running at once.")
+        self._calls[key_id] += 1
+
+    def exit(self, key_id: UUID) -> None:
+        self._calls[key_id] -= 1
+        if not self._calls[key_id]:
+            del self._calls[key_id]
+
+
+class Completion:
+    """One request under way."""
+
+    def __init__(self, gateway: Gateway, ask: Ask, reply: Reply) -> None:
+        self.task: asyncio.Task[None] | None = None
+        self._gateway, self._ask, self._reply = gateway, ask, reply
+        self._loop = asyncio.get_running_loop()
+        self._started_at = self._loop.time()
+        self._order: Order | None = None
+        self._begun = self._at_upstream = self._left = False
+
+    def leave(self) -> None:
+        """The client has gone: the upstream is stopped at once; what was delivered until now is settled."""
+        self._left = True
+        if self._at_upstream and self.task is not None:
+            self.task.cancel()
+
+    async def run(self) -> None:
+        """Answer, or refuse in OpenAI's shape. Raises nothing."""
+        try:
+            await self._complete()
+        except AvowError as error:
+            await self._refuse(error)
+        except (SQLAlchemyError, OSError):
+            await self._refuse(refusals.NotReady())
+        except Exception as error:
+            await self._refuse(AvowError(), type(error).__name__)
+
+    async def _complete(self) -> None:
+        gateway = self._gateway
+        request = wire.parse(self._ask.body)
+        key = await gateway.keys.find(self._ask.secret)
+        gateway.enter(key.key_id)
+        try:
+            wish = Wish(request, key, len(self._ask.body), self._ask.retention_h)
+            order = self._order = await orders.place(wish, gateway.rules, gateway.ledger, gateway.clock)
+            outcome = await self._call(order)
+            measured = meter.measure(outcome, order.price, request.fields)
+            box = await self._seal(order, outcome)
+            settled = await gateway.ledger.settle(self._settle(order, outcome, measured, box))
+        finally:
+            gateway.exit(key.key_id)
+        await self._answer(order, outcome, settled, box is not None)
+
+    async def _call(self, order: Order) -> Outcome:
+        """Only here may the task be cancelled, and only by `leave`."""
+        if self._left:
+            return Outcome(why="client_left")
+        call = Call(order, self._gateway.client, self._gateway.ledger.progress, self._write)
+        # A client that reads nothing for ever has left, too.
+        stalled = self._loop.call_later(self._gateway.stream_s_max, self.leave)
+        self._at_upstream = True
+        try:
+            return await call.run()
+        finally:
+            self._at_upstream = False
+            stalled.cancel()
+            if self._left and self.task is not None:
+                self.task.uncancel()
+
+    async def _write(self, data: bytes) -> None:
+        if not self._begun:
+            self._begun = True
+            assert self._order is not None
+            await self._reply.begin(_headers(self._order, self._order.keeps))
+        await self._reply.chunk(data)
+
+    async def _seal(self, order: Order, outcome: Outcome) -> bytes | None:
+        """The box of what was asked and answered, or None where nothing is kept."""
+        if isinstance(order.kept_until, Never) or not outcome.answer:
+            return None
+        ref = Ref(order.key.tenant_id, "trace", CONTENT, order.request_id, order.key.subject_id)
+        fields = {"request": order.request.fields, "response": msgspec.Raw(outcome.answer)}
+        try:
+            await self._gateway.vault.prepare(ref.subject_id, CONTENT, order.kept_until)
+            return self._gateway.vault.seal(ref, fields, order.kept_until)
+        except AvowError as error:
+            log.warning("trace_not_kept", request_id=str(order.request_id), code=error.code)
+            return None
+
+    def _settle(self, order: Order, outcome: Outcome, measured: Measured, box: bytes | None) -> Settle:
+        return Settle(
+            request_id=order.request_id,
+            amount=measured.amount,
+            input_tokens=measured.input_tokens,
+            cached_tokens=measured.cached_tokens,
+            output_tokens=measured.output_tokens,
+            latency_ms=int((self._loop.time() - self._started_at) * 1000),
+            status=outcome.status,
+            why=outcome.why,
+            extra=None if box is None else (order.kept_until, box),
+        )
+
+    async def _answer(self, order: Order, outcome: Outcome, settled: Settled, kept: bool) -> None:
+        if outcome.why == "client_left":
+            return
+        if outcome.error is not None and not outcome.begun:
+            raise outcome.error
+        cost = cost_comment(settled.charged)
+        if outcome.error is not None:
+            await self._reply.end(b"data: " + refusals.render(outcome.error) + b"\n\n" + cost)
+        elif order.request.stream:
+            await self._write(cost)
+            await self._reply.end(DONE)
+        else:
+            headers = [*_headers(order, kept), (b"avow-cost", money.text(settled.charged).encode())]
+            await self._reply.whole(200, headers, outcome.answer)
+
+    async def _refuse(self, error: AvowError, failure: str = "") -> None:
+        """Tell the client why not; `failure` names an exception that should not have been."""
+        request_id = self._order.request_id if self._order is not None else uuid7()
+        if failure:
+            log.error("completion_failed", request_id=str(request_id), error=failure)
+        if not self._begun:
+            await self._reply.whole(error.status, refusals.headers(error, request_id), refusals.render(error))
+
+
+def _headers(order: Order, kept: bool) -> list[tuple[bytes, bytes]]:
+    headers = [
+        (b"avow-request-id", str(order.request_id).encode()),
+        (b"avow-policy", order.plan.policy_hash.encode()),
+        (b"avow-stored", b"trace" if kept else b"none"),
+    ]
+    if kept and isinstance(order.kept_until, datetime):
+        headers.append((b"avow-expires-at", order.kept_until.isoformat(timespec="seconds").encode()))
+    return headers

@@ -1,0 +1,59 @@
+-- A completion's end: the charge, the usage and the kept trace in one transaction.
+--
+-- Whose trace it is comes from the charge that this very call writes. A settle that finds no hold keeps no trace: it is a
+-- resend, and a trace deleted since must not come back, or the person no longer exists.
+
+CREATE FUNCTION completion_batch(
+    p_epoch int,
+    o_id uuid[], o_key uuid[], o_amount bigint[], o_price uuid[], o_model text[], o_at timestamptz[],
+    o_expires timestamptz[], o_money_ends timestamptz[], o_usage_ends timestamptz[], o_version int[],
+    s_id uuid[], s_amount bigint[], s_input int[], s_cached int[], s_output int[], s_latency int[], s_status int[],
+    s_why text[],
+    c_id uuid[], c_input int[], c_cached int[], c_output int[],
+    t_id uuid[], t_ends timestamptz[], t_box bytea[],
+    OUT refused int[], OUT reasons text[], OUT affordable bigint[], OUT settled int[], OUT charged bigint[],
+    OUT fresh int, OUT epoch bigint
+) LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
+DECLARE
+    v_resent boolean;
+    v_fresh uuid[];
+BEGIN
+    SELECT b.* INTO refused, reasons, affordable, settled, charged, fresh, epoch
+    FROM ledger_batch(p_epoch, o_id, o_key, o_amount, o_price, o_model, o_at, o_expires, o_money_ends, o_usage_ends,
+                      o_version, s_id, s_amount, s_input, s_cached, s_output, s_latency, s_status, s_why,
+                      c_id, c_input, c_cached, c_output) b;
+    IF cardinality(t_id) > 0 THEN
+        v_resent := fresh < cardinality(s_id);
+        IF v_resent THEN
+            v_fresh := ARRAY(SELECT s_id[n] FROM unnest(settled[1:fresh]) AS n);
+        END IF;
+        INSERT INTO trace (id, tenant_id, subject_id, since, ends_at, policy_version, box)
+        SELECT t.id, c.tenant_id, c.subject_id, c.since, t.ends_at, c.policy_version, t.box
+        FROM unnest(t_id, t_ends, t_box) AS t(id, ends_at, box)
+        JOIN charge c ON c.id = t.id
+        WHERE NOT v_resent OR t.id = ANY (v_fresh);
+    END IF;
+END $$;
+
+CREATE FUNCTION completion_settle(
+    p_id uuid, p_amount bigint, p_input int, p_cached int, p_output int, p_latency int, p_status int, p_why text,
+    p_trace_ends timestamptz, p_box bytea,
+    OUT charged bigint, OUT fresh boolean, OUT epoch bigint
+) LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+AS $$
+BEGIN
+    SELECT s.charged, s.fresh, s.epoch INTO charged, fresh, epoch
+    FROM ledger_settle(p_id, p_amount, p_input, p_cached, p_output, p_latency, p_status, p_why) s;
+    INSERT INTO trace (id, tenant_id, subject_id, since, ends_at, policy_version, box)
+    SELECT c.id, c.tenant_id, c.subject_id, c.since, p_trace_ends, c.policy_version, p_box FROM charge c
+    WHERE c.id = p_id AND fresh;
+END $$;
+
+GRANT EXECUTE ON FUNCTION completion_batch, completion_settle TO avow_writer, avow_keeper;

@@ -1,0 +1,385 @@
+"""One connection to an upstream and the exchange that it carries (HTTP/1.1, RFC 9112).
+
+An exchange is one request and its response. It ends in exactly one of three ways: complete, failed with a named error,
+or cancelled; only a complete exchange may leave its connection to the next one.
+
+Everything that an upstream sends is hostile: heads, bodies and buffers are bounded, a second response that nobody asked
+for ends the connection, and no error repeats what was received. Times are seconds, sizes bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import httptools
+
+from avow.base.errors import AvowError
+
+INFORMATIONAL_MAX = 8
+DISCARD_S_MAX = 1.0
+NOT_HTTP = "The upstream's answer is not valid HTTP."
+HEAD_TOO_LARGE = "The headers of the upstream's answer are larger than the limit."
+BODY_TOO_LARGE = "The upstream's answer is larger than the limit."
+
+
+class UpstreamError(AvowError):
+    """The upstream gave no usable answer."""
+
+    status = 502
+    code = "upstream_error"
+    hint = "Nothing was charged for what did not arrive. Try again, or choose another model."
+
+
+class UpstreamRefused(UpstreamError):
+    """No connection to the upstream could be made."""
+
+    code = "upstream_refused"
+
+
+class UpstreamTimeout(UpstreamError):
+    """The upstream did not answer in time."""
+
+    status = 504
+    code = "upstream_timeout"
+
+
+class UpstreamGarbage(UpstreamError):
+    """The upstream answered with something that is not a valid response."""
+
+    code = "upstream_garbage"
+
+
+class UpstreamLost(UpstreamError):
+    """The connection to the upstream ended before its answer was complete."""
+
+    code = "upstream_lost"
+
+
+class UpstreamFull(UpstreamError):
+    """All connections to the upstream are in use."""
+
+    status = 503
+    code = "upstream_full"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long each phase of an exchange may take, in seconds."""
+
+    connect_s: float = 5.0
+    first_byte_s: float = 300.0
+    between_bytes_s: float = 60.0
+    total_s: float = 900.0
+    idle_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much an upstream may make us hold, in bytes, and how many connections one origin may have."""
+
+    head_bytes: int = 64 * 1024
+    body_bytes: int = 64 * 1024 * 1024
+    buffer_bytes: int = 256 * 1024
+    connections: int = 512
+    waiters: int = 1024
+
+
+class Home(Protocol):
+    """Where a connection belongs: it comes back there when it is free and is forgotten when it is closed."""
+
+    limits: Limits
+    timeouts: Timeouts
+    keep: bool
+
+    def release(self, connection: Connection) -> None: ...
+
+    def forget(self, connection: Connection) -> None: ...
+
+
+class Exchange:
+    """One response as it arrives. `status` and `headers` are set once `Client.send` has returned it."""
+
+    __slots__ = ("_chunks", "_connection", "_failure", "_finished", "_size", "_waiter", "headers", "status")
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._finished = False
+        self._failure: UpstreamError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._connection: Connection | None = None
+
+    def __repr__(self) -> str:
+        return f"Exchange(status={self.status}, finished={self._finished})"
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a header; `name` in lower case."""
+        return next((value for key, value in self.headers if key.lower() == name), None)
+
+    async def read(self) -> bytes:
+        """All bytes of the body that have come since the last call, at least one; `b""` at the end.
+
+        Raises an `UpstreamError` once everything that came before the failure has been read.
+        """
+        while not self._chunks:
+            if self._failure is not None:
+                raise self._failure
+            if self._finished:
+                return b""
+            await self._wait()
+        chunks, self._chunks, self._size = self._chunks, [], 0
+        if self._connection is not None:
+            self._connection.resume()
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def rest(self, bytes_max: int) -> bytes:
+        """The whole remaining body; `UpstreamGarbage` when it is longer than `bytes_max`."""
+        parts: list[bytes] = []
+        size = 0
+        while chunk := await self.read():
+            size += len(chunk)
+            if size > bytes_max:
+                self.cancel()
+                raise UpstreamGarbage(BODY_TOO_LARGE)
+            parts.append(chunk)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def cancel(self) -> None:
+        """Close the connection at once; the upstream sees it and stops working. No-op on a finished exchange."""
+        if self._connection is not None:
+            self._connection.fail(UpstreamLost("The call was cancelled."))
+
+    def discard(self) -> None:
+        """Nobody reads on: keep the connection if the response ends within a second, else close it."""
+        self._chunks.clear()
+        if self._connection is not None:
+            self._connection.drain()
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        finally:
+            self._waiter = None
+
+    async def _head(self) -> None:
+        while not self.status:
+            if self._failure is not None:
+                raise self._failure
+            await self._wait()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _end(self, failure: UpstreamError | None) -> None:
+        self._connection = None
+        self._finished = True
+        self._failure = failure
+        self._wake()
+
+
+class Connection(asyncio.Protocol):
+    """One connection of a pool: carries one exchange at a time and has one timer for its whole life."""
+
+    def __init__(self, pool: Home) -> None:
+        self._pool = pool
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpResponseParser(self)
+        self._exchange: Exchange | None = None
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = self._at = self._total_at = 0.0
+        self._reset()
+
+    def _reset(self) -> None:
+        self._complete = self._extra = self._head_done = self._keep = False
+        self._until_eof = self._paused = self._draining = self.received = False
+        self._informational = 0
+        self._quiet_bytes = self._total_bytes = 0
+        self._fault = ""
+
+    def start(self, exchange: Exchange, message: bytes) -> None:
+        """Send `message`; the response goes to `exchange`."""
+        self._reset()
+        self._exchange = exchange
+        exchange._connection = self
+        now = self._loop.time()
+        self._total_at = now + self._pool.timeouts.total_s
+        self._watch(min(now + self._pool.timeouts.first_byte_s, self._total_at))
+        if self._transport is None or self._transport.is_closing():
+            self.fail(UpstreamLost())
+        else:
+            self._transport.write(message)
+
+    def fail(self, failure: UpstreamError) -> None:
+        """End the exchange with `failure` and close the connection."""
+        exchange, self._exchange = self._exchange, None
+        self.close()
+        if exchange is not None:
+            exchange._end(failure)
+
+    def close(self) -> None:
+        self._pool.forget(self)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    def resume(self) -> None:
+        """The reader has caught up: let the upstream send again."""
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._watch(min(self._loop.time() + self._pool.timeouts.between_bytes_s, self._total_at))
+            self._transport.resume_reading()
+
+    def drain(self) -> None:
+        self._draining = True
+        self.resume()
+        self._watch(min(self._loop.time() + DISCARD_S_MAX, self._at))
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if exc is None and self._until_eof and self._exchange is not None:
+            self._complete = True
+            self._finish(self._exchange)
+        else:
+            self.fail(UpstreamLost())
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            self.close()
+            return
+        self.received = True
+        total_before = self._total_bytes
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._fault, self._extra = self._fault or ("" if self._complete else NOT_HTTP), True
+        self._bound(len(data), self._total_bytes > total_before)
+        if self._fault:
+            self.fail(UpstreamGarbage(self._fault))
+        elif self._complete:
+            self._finish(exchange)
+        else:
+            self._advance(exchange)
+
+    def _bound(self, size: int, body_came: bool) -> None:
+        limits = self._pool.limits
+        self._quiet_bytes = 0 if body_came else self._quiet_bytes + size
+        if self._quiet_bytes > limits.head_bytes:
+            self._fault = HEAD_TOO_LARGE
+        elif self._total_bytes > limits.body_bytes:
+            self._fault = BODY_TOO_LARGE
+
+    def _advance(self, exchange: Exchange) -> None:
+        timeouts = self._pool.timeouts
+        now = self._loop.time()
+        if self._draining:
+            exchange._chunks.clear()
+            exchange._size = 0
+        elif exchange._size > self._pool.limits.buffer_bytes and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+            self._watch(self._total_at)
+        else:
+            wait_s = timeouts.between_bytes_s if self._head_done else timeouts.first_byte_s
+            self._watch(min(now + wait_s, self._total_at))
+        exchange._wake()
+
+    def _finish(self, exchange: Exchange) -> None:
+        self._exchange = None
+        if self._keep and not self._extra and self._transport is not None:
+            if self._paused:
+                self._transport.resume_reading()
+            self._watch(self._loop.time() + self._pool.timeouts.idle_s)
+            self._pool.release(self)
+        else:
+            self.close()
+        exchange._end(None)
+
+    # callbacks of the parser: they only note what came, data_received decides
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            self._extra = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._exchange is not None and not self._head_done and not self._extra:
+            self._exchange.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        exchange = self._exchange
+        if exchange is None or self._extra:
+            return
+        status = self._parser.get_status_code()
+        if 100 <= status < 200:
+            self._informational += 1
+            exchange.headers.clear()
+            if status == 101 or self._informational > INFORMATIONAL_MAX:
+                self._fault = NOT_HTTP
+            return
+        self._head_done = True
+        self._read_framing(status, exchange)
+        exchange.status = status
+
+    def _read_framing(self, status: int, exchange: Exchange) -> None:
+        """RFC 9112 §6.3: how the body ends. A coded body is refused: we asked for none and could not meter it."""
+        framed = status in (204, 304)
+        for name, value in exchange.headers:
+            lower = name.lower()
+            if lower == b"content-length":
+                framed = True
+            elif lower == b"transfer-encoding":
+                framed = True
+                if value.strip().lower() != b"chunked":
+                    self._fault = "The upstream's answer has a transfer coding that was not asked for."
+            elif lower == b"content-encoding" and value.strip().lower() != b"identity":
+                self._fault = "The upstream's answer has a content coding that was not asked for."
+        self._until_eof = not framed
+        if sum(len(name) + len(value) for name, value in exchange.headers) > self._pool.limits.head_bytes:
+            self._fault = HEAD_TOO_LARGE
+
+    def on_body(self, body: bytes) -> None:
+        exchange = self._exchange
+        if exchange is None or self._complete:
+            return
+        exchange._chunks.append(body)
+        exchange._size += len(body)
+        self._total_bytes += len(body)
+
+    def on_message_complete(self) -> None:
+        if self._head_done and not self._complete:
+            self._complete = True
+            self._keep = self._pool.keep and self._parser.should_keep_alive()
+
+    # one timer per connection: moved lazily, so that an ordinary request arms none
+
+    def _watch(self, at: float) -> None:
+        self._at = at
+        if self._timer is None or self._timer_at > at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer_at = at
+            self._timer = self._loop.call_at(at, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self._loop.time() < self._at:
+            self._watch(self._at)
+        else:
+            self.fail(UpstreamTimeout())

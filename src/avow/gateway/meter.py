@@ -1,0 +1,93 @@
+"""What a completion used and what it costs: by the upstream's usage where it is known, else by what was delivered.
+
+The published rule for a stream that ends early: the input and the tokens generated until then; nothing when the failure is
+ours or the upstream's before the first token, and nothing when the client left before it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from avow.base.errors import AvowError
+from avow.billing import prices
+from avow.billing.events import TOKENS_MAX, Why
+from avow.billing.prices import Price
+from avow.gateway.sse import Usage
+
+# Rough, and on the client's side: text has more often four bytes to a token than fewer.
+BYTES_PER_TOKEN = 4
+# Tokens that a chat template adds and the JSON around the messages does not outweigh: a default system prompt.
+TEMPLATE_TOKENS = 64
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How the upstream's part ended. `usage` is the upstream's word, `tokens` what was delivered without it.
+
+    `input_tokens` is what a progress chunk said. `begun`: the client has the head of a stream. `answer` is the JSON answer.
+    """
+
+    why: Why = "done"
+    error: AvowError | None = None
+    usage: Usage | None = None
+    tokens: int = 0
+    input_tokens: int | None = None
+    begun: bool = False
+    answer: bytes = field(default=b"", repr=False)
+
+    @property
+    def status(self) -> int:
+        """The status that the client saw; 499 for a client that left (nginx's word for it)."""
+        if self.why == "client_left":
+            return 499
+        return 200 if self.error is None or self.begun else self.error.status
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Tokens, `input_tokens` with the cached ones in it, and the amount in nano-units."""
+
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    amount: int
+
+
+FREE = Measured(0, 0, 0, 0)
+
+
+def upper_input_tokens(body_bytes: int) -> int:
+    """No byte-level tokenizer makes more tokens than there are bytes of UTF-8, and the JSON as sent has at least those."""
+    return body_bytes + TEMPLATE_TOKENS
+
+
+def measure(outcome: Outcome, price: Price, fields: dict[str, Any]) -> Measured:
+    """What the client pays. `fields` is the request, read only when the upstream did not say what it used."""
+    if outcome.why != "done" and not outcome.tokens:
+        return FREE
+    usage = outcome.usage
+    if usage is not None:
+        cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
+        return _measured(price, usage.prompt_tokens, cached or 0, usage.completion_tokens)
+    known = outcome.input_tokens
+    return _measured(price, estimate_tokens(fields["messages"]) if known is None else known, 0, outcome.tokens)
+
+
+def estimate_tokens(value: Any) -> int:
+    """A low guess of the tokens in all texts of a value."""
+    return -(-_text_bytes(value) // BYTES_PER_TOKEN)
+
+
+def _measured(price: Price, input_tokens: int, cached_tokens: int, output_tokens: int) -> Measured:
+    cached = min(cached_tokens, input_tokens, TOKENS_MAX)
+    amount = prices.cost(price, input_tokens, cached, output_tokens)
+    return Measured(min(input_tokens, TOKENS_MAX), cached, min(output_tokens, TOKENS_MAX), amount)
+
+
+def _text_bytes(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value.encode())
+    if isinstance(value, dict):
+        return sum(map(_text_bytes, value.values()))
+    return sum(map(_text_bytes, value)) if isinstance(value, list) else 0

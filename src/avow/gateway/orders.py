@@ -1,0 +1,133 @@
+"""An order: a request that was admitted, for which the money is held.
+
+The local checks come first, then the hold, durable before any upstream is called. A hold whose answer names a newer epoch
+than the rules it was judged by is given back, the rules are loaded anew, and the request is judged once more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from avow.accounts.directory import KeyRecord
+from avow.base.clock import Clock
+from avow.base.ids import uuid7
+from avow.billing import prices
+from avow.billing.events import Open, Opened, Settle, Settled
+from avow.billing.ledger import BalanceShort
+from avow.billing.prices import Price
+from avow.gateway import meter, refusals
+from avow.gateway.rules import CONTENT, MONEY, USAGE, Model, RuleBook
+from avow.gateway.wire import ChatRequest
+from avow.policy import Never, Plan
+
+# A hold outlives the longest call, so that a live request is never looked into by the recovery.
+HOLD_S = 1800.0
+TRIES_MAX = 4
+
+
+class Ledger(Protocol):
+    """Money: see `billing.ledger.Batcher`."""
+
+    async def open(self, event: Open) -> Opened: ...
+
+    async def settle(self, event: Settle) -> Settled: ...
+
+    def progress(self, request_id: UUID, input_tokens: int, cached_tokens: int, output_tokens: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a client wants: the parsed request, its size as sent, and the hours that it lets us keep it (None: as planned)."""
+
+    request: ChatRequest
+    key: KeyRecord
+    body_bytes: int
+    retention_h: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """On whose account, to which model, for how much at most, and until when it is kept (None: life of the account)."""
+
+    request_id: UUID
+    request: ChatRequest
+    key: KeyRecord
+    plan: Plan
+    model: Model
+    price: Price
+    at: datetime
+    tokens_max: int
+    amount: int
+    kept_until: datetime | Never | None
+
+    @property
+    def keeps(self) -> bool:
+        return not isinstance(self.kept_until, Never)
+
+
+async def place(wish: Wish, rules: RuleBook, ledger: Ledger, clock: Clock) -> Order:
+    """Judge a wish and hold its highest price. Raises the refusals of the local checks and those of the ledger."""
+    tokens_max = wish.request.max_tokens
+    for _ in range(TRIES_MAX):
+        order = _judge(wish, rules, clock.now(), tokens_max)
+        try:
+            opened = await ledger.open(_open(order))
+        except BalanceShort as short:
+            if wish.request.max_tokens is not None:
+                raise
+            # The client left the length to us: as much as the balance affords.
+            tokens_max = _affordable(order, wish.body_bytes, short)
+            continue
+        if opened.policy_epoch <= order.plan.epoch:
+            return order
+        await ledger.settle(Settle(order.request_id, 0, 0, 0, 0, 0, 503, "void"))
+        await rules.renew(opened.policy_epoch)
+    raise refusals.RulesChanging()
+
+
+def _judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> Order:
+    """The local checks: is there such a model with a price, and may its upstream see this content?"""
+    rules, request = book.current, wish.request
+    plan = rules.plan(wish.key)
+    model = rules.models.get(request.model)
+    if model is None:
+        raise refusals.ModelUnknown(param="model")
+    if not model.seen_by(plan):
+        raise refusals.PolicyForbids(param="model")
+    price = rules.prices.of(model.id, at)
+    tokens = min(tokens_max or model.output_tokens_max, model.output_tokens_max)
+    amount = prices.upper(price, meter.upper_input_tokens(wish.body_bytes), tokens * request.choices)
+    kept_until = plan.end(CONTENT, at, wish.retention_h)
+    return Order(uuid7(), request, wish.key, plan, model, price, at, tokens, amount, kept_until)
+
+
+def _affordable(order: Order, body_bytes: int, short: BalanceShort) -> int:
+    total = prices.output_tokens_affordable(order.price, meter.upper_input_tokens(body_bytes), short.affordable)
+    tokens = order.tokens_max if total is None else total // order.request.choices
+    if not 1 <= tokens < order.tokens_max:
+        raise short
+    return tokens
+
+
+def _open(order: Order) -> Open:
+    return Open(
+        request_id=order.request_id,
+        key_id=order.key.key_id,
+        amount=order.amount,
+        price_id=order.price.id,
+        model=order.model.id,
+        at=order.at,
+        expires_at=order.at + timedelta(seconds=HOLD_S),
+        money_ends_at=_end(order.plan, MONEY, order.at),
+        usage_ends_at=_end(order.plan, USAGE, order.at),
+        policy_version=order.plan.policy_version,
+    )
+
+
+def _end(plan: Plan, category: str, at: datetime) -> datetime | None:
+    """The end of a fact that the ledger must write: what the policy never keeps ends as it begins."""
+    ends_at = plan.end(category, at)
+    return at if isinstance(ends_at, Never) else ends_at

@@ -1,0 +1,169 @@
+"""How `/v1` says no: OpenAI's error shape, one class per reason, one renderer.
+
+402 is money and 429 is rate only: clients retry a 429, and a retry storm against an empty wallet helps nobody.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+
+from avow.base.errors import AvowError, BadInput, Unavailable
+
+_encode = msgspec.json.Encoder().encode
+
+_TYPES = {
+    401: "authentication_error",
+    402: "insufficient_quota",
+    403: "permission_error",
+    429: "rate_limit_error",
+    451: "policy_error",
+}
+
+
+class InvalidRequest(BadInput):
+    """The request is not a valid chat completion request."""
+
+    code = "invalid_request"
+
+
+class TooLarge(AvowError):
+    """The request is larger than the limit."""
+
+    status = 413
+    code = "request_too_large"
+    hint = "Send a shorter prompt."
+
+
+class TooSlow(AvowError):
+    """The request did not arrive in time."""
+
+    status = 408
+    code = "request_timeout"
+    hint = "Send the whole body at once."
+
+
+class WrongType(AvowError):
+    """The body must be JSON."""
+
+    status = 415
+    code = "unsupported_media_type"
+    hint = "Send `content-type: application/json`."
+
+
+class KeyRefused(AvowError):
+    """The API key is missing, unknown or revoked."""
+
+    status = 401
+    code = "invalid_api_key"
+    hint = "Send `authorization: Bearer <key>` with a key that is still active."
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"www-authenticate": "Bearer"}
+
+
+class RateExceeded(AvowError):
+    """The key has used up its rate for this minute."""
+
+    status = 429
+    code = "rate_limit_exceeded"
+    hint = "Nothing was charged. Wait as long as Retry-After says and try again."
+    retry_after_s = 5
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": str(self.retry_after_s)}
+
+
+class ModelUnknown(AvowError):
+    """The model does not exist, has no price, or this key may not use it."""
+
+    status = 404
+    code = "model_not_found"
+    hint = "`GET /v1/models` lists the models of this key."
+
+
+class RouteUnknown(AvowError):
+    """There is no such route."""
+
+    status = 404
+    code = "unknown_url"
+    hint = "The routes are /v1/chat/completions and /v1/models."
+
+
+class MethodWrong(AvowError):
+    """The route does not take this method."""
+
+    status = 405
+    code = "method_not_allowed"
+    hint = "Use the method that the Allow header names."
+
+    def __init__(self, allowed: str) -> None:
+        super().__init__()
+        self.allowed = allowed
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"allow": self.allowed}
+
+
+class PolicyForbids(AvowError):
+    """The policy forbids every upstream that could answer this request."""
+
+    status = 451
+    code = "policy_forbids"
+    hint = "Nothing was charged. Choose a model whose upstream handles data as the policy asks."
+
+
+class RulesChanging(Unavailable):
+    """The rules changed each time that this request was judged."""
+
+    code = "rules_changing"
+
+
+class NotReady(Unavailable):
+    """The platform cannot look up this key right now."""
+
+    code = "not_ready"
+
+
+class UpstreamRejected(AvowError):
+    """The upstream rejected the request as invalid."""
+
+    status = 400
+    code = "upstream_rejected"
+    hint = "Nothing was charged. A parameter may be unknown to this model, or the prompt longer than its context."
+
+
+class UpstreamBusy(Unavailable):
+    """The upstream is overloaded."""
+
+    code = "upstream_busy"
+
+    def __init__(self, retry_after_s: int = 2) -> None:
+        super().__init__()
+        self.wait_s = retry_after_s
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": str(self.wait_s)}
+
+
+def render(error: AvowError) -> bytes:
+    """The error as a JSON body: `{"error": {"message", "type", "param", "code"}}`."""
+    kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "server_error")
+    message = f"{error.sentence} {error.hint}".strip()
+    return _encode({"error": {"message": message, "type": kind, "param": error.param, "code": _code(error)}})
+
+
+def headers(error: AvowError, request_id: UUID) -> list[tuple[bytes, bytes]]:
+    """The headers of a refusal: its own and the id to quote."""
+    own = [(name.encode(), value.encode()) for name, value in error.headers.items()]
+    return [(b"avow-request-id", str(request_id).encode()), *own]
+
+
+def _code(error: AvowError) -> str:
+    """Clients of OpenAI know one code for an empty wallet."""
+    return "insufficient_quota" if error.code == "insufficient_balance" else error.code

@@ -1,0 +1,130 @@
+"""What requests are judged by: the policy, the models with their upstreams, and the prices, as one value with an epoch.
+
+The ledger answers every reservation with the epoch in force. A worker whose rules are of another epoch loads them anew and
+judges the request again; until then a request costs a dictionary look-up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from avow.accounts.directory import KeyRecord
+from avow.base.actor import GATEWAY
+from avow.base.db import Database
+from avow.base.tables import policy_epoch
+from avow.billing.prices import Prices
+from avow.engines import llm
+from avow.gateway import tables, upstreams
+from avow.gateway.upstreams import Upstream
+from avow.policy import Overrides, Plan, Policy, compile
+from avow.vault import Vault
+
+CONTENT, USAGE, MONEY = "api_content", "usage", "payment"
+PLANS_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """`id` is what clients ask for, `their_name` what the upstream calls it."""
+
+    id: str
+    upstream: Upstream
+    their_name: str
+    context_tokens: int
+    output_tokens_max: int
+
+    def seen_by(self, plan: Plan) -> bool:
+        """Whether the plan lets this model's upstream see content."""
+        return self.upstream.processor is None or plan.may_see(self.upstream.processor)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """One epoch's rules. Immutable but for the plans compiled so far."""
+
+    epoch: int
+    policy: Policy
+    models: Mapping[str, Model]
+    prices: Prices
+    _plans: dict[tuple[UUID, int | None, int | None], Plan] = field(default_factory=dict, repr=False)
+
+    def plan(self, key: KeyRecord) -> Plan:
+        """What may be stored of this key's requests, and who may see them."""
+        name = (key.key_id, key.keep_h, key.tenant_keep_h)
+        plan = self._plans.get(name)
+        if plan is None:
+            if len(self._plans) >= PLANS_MAX:
+                self._plans.clear()
+            wishes = _overrides(key.tenant_keep_h), _overrides(key.keep_h)
+            plan = self._plans[name] = compile(self.policy, wishes[0], None, wishes[1], epoch=self.epoch)
+        return plan
+
+
+class RuleBook:
+    """The rules in force, and how to get newer ones."""
+
+    def __init__(self, load: Callable[[], Awaitable[Rules]]) -> None:
+        self._load = load
+        self._lock = asyncio.Lock()
+        self._current: Rules | None = None
+
+    @property
+    def current(self) -> Rules:
+        assert self._current is not None, "await start() first"
+        return self._current
+
+    async def start(self) -> None:
+        self._current = await self._load()
+
+    async def renew(self, epoch: int) -> Rules:
+        """Rules at least as new as `epoch`; many who ask at once cause one load."""
+        async with self._lock:
+            if self.current.epoch < epoch:
+                self._current = await self._load()
+        return self.current
+
+
+async def load(database: Database, vault: Vault, engine: llm.Engine | None, currency: str = "USD") -> Rules:
+    """The rules of the epoch in force, read as role `app`, under the vault's policy. See `load_models`."""
+    async with database.begin() as connection:
+        # The epoch first: what changes while the rest is read makes it stale, never the other way round.
+        epoch = await connection.scalar(select(policy_epoch.c.epoch))
+        prices = Prices()
+        await prices.load(connection, currency)
+        return Rules(epoch or 0, vault.policy, await load_models(connection, vault, engine), prices)
+
+
+async def load_models(connection: AsyncConnection, vault: Vault, engine: llm.Engine | None) -> dict[str, Model]:
+    """The models whose upstream can be reached, by id.
+
+    Models of the embedded engine are left out when it does not run.
+    """
+    found: dict[UUID, Upstream] = {}
+    for row in await connection.execute(select(tables.upstream)):
+        if row.kind == "engine" and engine is not None:
+            found[row.id] = upstreams.engine(row.name, engine)
+        elif row.kind == "openai":
+            found[row.id] = upstreams.openai(row.name, row.base_url, _credential(row, vault), processor=row.processor)
+    rows = await connection.execute(select(tables.model).order_by(tables.model.c.id))
+    return {
+        row.id: Model(row.id, found[row.upstream_id], row.their_name, row.context_tokens, row.output_tokens_max)
+        for row in rows
+        if row.upstream_id in found
+    }
+
+
+def _credential(row: Row[Any], vault: Vault) -> str:
+    if row.credential is None:
+        return ""
+    return vault.open_credential(tables.upstream.name, row.id, row.credential, GATEWAY)
+
+
+def _overrides(keep_h: int | None) -> Overrides | None:
+    return None if keep_h is None else Overrides({CONTENT: keep_h})

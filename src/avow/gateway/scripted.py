@@ -1,0 +1,220 @@
+"""An upstream that follows a script: a strict double that speaks real HTTP over a real socket.
+
+Strict: a request with a wrong path, credential, content type or body is answered as a provider would answer it, and kept in
+`refused`. It cuts its answer at the token limit it was given, as real ones do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+PATH = "/v1/chat/completions"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """How to answer one request. `tokens` are sent one per chunk; token counts are what usage will say.
+
+    `die_after`, `garbage_after`, `error_after`: chunks after which the connection is cut, nonsense follows, or an error
+    chunk follows (in a stream). `gate`: wait for it before each chunk. `raw`: send these bytes and nothing else.
+    """
+
+    tokens: tuple[str, ...] = ("Hello", " there", ".")
+    prompt_tokens: int = 11
+    cached_tokens: int = 0
+    status: int = 200
+    retry_after_s: int | None = None
+    error_text: str = "upstream says no"
+    delay_s: float = 0.0
+    gate: asyncio.Event | None = None
+    die_after: int | None = None
+    garbage_after: int | None = None
+    error_after: int | None = None
+    silent: bool = False
+    usage: bool = True
+    done: bool = True
+    raw: bytes | None = None
+
+
+class ScriptedUpstream:
+    """`async with ScriptedUpstream("credential") as upstream:` listens on `upstream.url` (or on a unix socket)."""
+
+    def __init__(self, credential: str = "", script: Script | None = None, *, unix: str | None = None) -> None:
+        self.script = script or Script()
+        self.requests: list[dict[str, Any]] = []
+        self.heads: list[dict[str, str]] = []
+        self.refused: list[str] = []
+        self.arrived = asyncio.Event()
+        self.left = asyncio.Event()
+        self.url = "http://engine" if unix else ""
+        self._credential = credential
+        self._unix = unix
+        self._next: deque[Script] = deque()
+        self._server: asyncio.Server | None = None
+
+    def then(self, *scripts: Script) -> None:
+        """Answer the next requests by these, then by `script` again."""
+        self._next.extend(scripts)
+
+    async def __aenter__(self) -> ScriptedUpstream:
+        if self._unix:
+            self._server = await asyncio.start_unix_server(self._serve, self._unix)
+        else:
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+            self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await self._one(reader, writer):
+                pass
+        writer.close()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        head = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:] if line)}
+        body = await reader.readexactly(int(head.get("content-length", "0")))
+        refusal = self._judge(lines[0], head, body)
+        if refusal:
+            self.refused.append(refusal)
+            await self._error(writer, 401 if "credential" in refusal else 400, refusal, None)
+            return True
+        self.heads.append(head)
+        self.requests.append(json.loads(body))
+        self.arrived.set()
+        return await self._play(self._next.popleft() if self._next else self.script, self.requests[-1], reader, writer)
+
+    def _judge(self, line: str, head: dict[str, str], body: bytes) -> str:
+        if line != f"POST {PATH} HTTP/1.1":
+            return "no such route"
+        if self._credential and head.get("authorization") != f"Bearer {self._credential}":
+            return "wrong credential"
+        if head.get("content-type") != "application/json":
+            return "not JSON"
+        try:
+            asked = json.loads(body)
+        except ValueError:
+            return "not JSON"
+        valid = (
+            isinstance(asked, dict) and isinstance(asked.get("model"), str) and isinstance(asked.get("messages"), list)
+        )
+        return "" if valid else "model and messages are required"
+
+    async def _play(
+        self, script: Script, asked: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
+        gone = asyncio.create_task(reader.read(1))
+        play = asyncio.create_task(self._write(script, asked, writer))
+        try:
+            await asyncio.wait((gone, play), return_when=asyncio.FIRST_COMPLETED)
+            if not play.done():
+                self.left.set()
+                return False
+            return await play
+        finally:
+            play.cancel()
+            gone.cancel()
+            await asyncio.gather(gone, play, return_exceptions=True)
+
+    async def _write(self, script: Script, asked: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
+        if script.silent:
+            await asyncio.Event().wait()
+        if script.raw is not None:
+            writer.write(script.raw)
+            await writer.drain()
+            return False
+        if script.status != 200:
+            await self._error(writer, script.status, script.error_text, script.retry_after_s)
+            return True
+        if asked.get("stream"):
+            return await self._stream(script, asked, writer)
+        if script.gate is not None:
+            await script.gate.wait()
+        if script.die_after is not None:
+            return False
+        answer = completion(script, asked)
+        text = b"{not json" if script.garbage_after is not None else json.dumps(answer).encode()
+        writer.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(text) + text
+        )
+        await writer.drain()
+        return True
+
+    async def _stream(self, script: Script, asked: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        for number, event in enumerate(events(script, asked)):
+            if script.gate is not None:
+                await script.gate.wait()
+            if script.delay_s:
+                await asyncio.sleep(script.delay_s)
+            if number == script.die_after:
+                return False
+            if number == script.garbage_after:
+                event = b"data: {not json\n\n"
+            if number == script.error_after:
+                event = _event({"error": {"message": script.error_text, "code": 500}})
+            writer.write(b"%x\r\n%b\r\n" % (len(event), event))
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+        return True
+
+    async def _error(self, writer: asyncio.StreamWriter, status: int, text: str, retry_after_s: int | None) -> None:
+        body = json.dumps({"error": {"message": text, "type": "x", "param": None, "code": None}}).encode()
+        wait = f"retry-after: {retry_after_s}\r\n" if retry_after_s is not None else ""
+        head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n{wait}content-length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
+
+
+def completion(script: Script, asked: dict[str, Any]) -> dict[str, Any]:
+    """The answer as one object."""
+    tokens, finish = _limited(script, asked)
+    message = {"role": "assistant", "content": "".join(tokens)}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
+    usage = {"usage": _usage(script, tokens)} if script.usage else {}
+    return {**_frame(asked, "chat.completion"), "choices": [choice], **usage}
+
+
+def events(script: Script, asked: dict[str, Any]) -> list[bytes]:
+    """The answer as server-sent events: role, tokens, end, usage if asked, `[DONE]`."""
+    tokens, finish = _limited(script, asked)
+    frame = _frame(asked, "chat.completion.chunk")
+    deltas: list[dict[str, str]] = [{"content": token} for token in tokens]
+    deltas[0:1] = [{"role": "assistant", **deltas[0]}]
+    made = [_event({**frame, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}) for delta in deltas]
+    made.append(_event({**frame, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}))
+    if script.usage and (asked.get("stream_options") or {}).get("include_usage"):
+        made.append(_event({**frame, "choices": [], "usage": _usage(script, tokens)}))
+    return [*made, b"data: [DONE]\n\n"] if script.done else made
+
+
+def _limited(script: Script, asked: dict[str, Any]) -> tuple[tuple[str, ...], str]:
+    limit = asked.get("max_completion_tokens") or asked.get("max_tokens") or len(script.tokens)
+    return script.tokens[:limit], "length" if limit < len(script.tokens) else "stop"
+
+
+def _frame(asked: dict[str, Any], kind: str) -> dict[str, Any]:
+    return {"id": "chatcmpl-scripted", "object": kind, "created": 1_700_000_000, "model": asked["model"]}
+
+
+def _usage(script: Script, tokens: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "prompt_tokens": script.prompt_tokens,
+        "completion_tokens": len(tokens),
+        "total_tokens": script.prompt_tokens + len(tokens),
+        "prompt_tokens_details": {"cached_tokens": script.cached_tokens},
+    }
+
+
+def _event(data: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(data).encode() + b"\n\n"

@@ -1,0 +1,206 @@
+"""A chat completion as a stream of server-sent events (WHATWG HTML §9.2), read while it passes.
+
+Events go on to the client byte for byte. Taken out are only: the usage chunk that the client did not ask for, the
+progress chunks of the embedded engine, an upstream's own `: avow-…` comments, and `[DONE]`, which we write ourselves after
+the cost. What is delivered is counted, so that a stream that is cut off can be charged for what arrived.
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Annotated, Literal
+
+import msgspec
+
+from avow.base import money
+
+EVENT_BYTES_MAX = 1024 * 1024
+DONE = b"data: [DONE]\n\n"
+
+_BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_OWN_COMMENT = re.compile(rb"(?<![^\r\n]):[ \t]*avow-[^\r\n]*(?:\r\n|\n|\r)")
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+
+
+class CachedTokens(msgspec.Struct):
+    cached_tokens: Count | None = None
+
+
+class Usage(msgspec.Struct):
+    """What the upstream says it used, in tokens. Cached tokens are part of the prompt's."""
+
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+    prompt_tokens_details: CachedTokens | None = None
+
+
+class Delta(msgspec.Struct):
+    content: str | None = None
+    reasoning_content: str | None = None
+    refusal: str | None = None
+    tool_calls: list[msgspec.Raw] | None = None
+
+
+class Choice(msgspec.Struct):
+    delta: Delta | None = None
+    finish_reason: str | None = None
+
+
+class Failure(msgspec.Struct):
+    code: int | str | None = None
+
+
+class Progress(msgspec.Struct):
+    total: Count = 0
+
+
+class Chunk(msgspec.Struct):
+    choices: list[Choice] | None = None
+    usage: Usage | None = None
+    error: Failure | str | None = None
+    prompt_progress: Progress | None = None
+
+
+_decode_chunk = msgspec.json.Decoder(Chunk).decode
+
+
+class TooLong(ValueError):
+    """One event is longer than the limit."""
+
+
+class Splitter:
+    """Cuts a byte stream into events. The events joined are the stream, whatever the pieces it came in."""
+
+    def __init__(self, bytes_max: int = EVENT_BYTES_MAX) -> None:
+        self._rest = bytearray()
+        self._bytes_max = bytes_max
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """The events that end in `piece`, each with its blank line. Raises `TooLong`."""
+        if not self._rest and piece.endswith(b"\n\n") and b"\r" not in piece:
+            whole = [part + b"\n\n" for part in piece[:-2].split(b"\n\n")]
+            if len(piece) > self._bytes_max and max(map(len, whole)) > self._bytes_max:
+                raise TooLong
+            return whole
+        seen = max(0, len(self._rest) - 3)
+        self._rest += piece
+        events, start = [], 0
+        while blank := _BLANK_LINE.search(self._rest, max(seen, start)):
+            events.append(bytes(self._rest[start : blank.end()]))
+            start = blank.end()
+        del self._rest[:start]
+        if len(self._rest) > self._bytes_max or any(len(event) > self._bytes_max for event in events):
+            raise TooLong
+        return events
+
+    @property
+    def pending_bytes(self) -> int:
+        """How much of an unfinished event is held."""
+        return len(self._rest)
+
+
+def data_of(event: bytes) -> bytes | None:
+    """The data of an event: its `data` lines joined by line feeds; None when it has none."""
+    if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and b"\r" not in event:
+        return event[6:-2]
+    lines = []
+    for line in _LINE_END.split(event):
+        if line.startswith(b"data:"):
+            lines.append(line[6:] if line[5:6] == b" " else line[5:])
+        elif line == b"data":
+            lines.append(b"")
+    return b"\n".join(lines) if lines else None
+
+
+def cost_comment(amount_nano: int) -> bytes:
+    """The comment that tells the charge, in the wallet's currency; clients of SSE skip comments."""
+    return f": avow-cost {money.text(amount_nano)}\n\n".encode()
+
+
+class ChatStream:
+    """Reads the events of one answer and says which bytes go to the client.
+
+    `usage` is what the upstream reported last; `tokens` and `characters` count what was passed on (a token is an event
+    with content: the lower bound where an upstream puts several into one). `prompt_tokens` is what a progress chunk said.
+    `fault` says why the stream may not go on; `rejected`: because the upstream found the request invalid.
+    """
+
+    def __init__(self, *, wants_usage: bool, takes_progress: bool = False) -> None:
+        self.usage: Usage | None = None
+        self.tokens = 0
+        self.characters = 0
+        self.done = False
+        self.finished = False
+        self.prompt_tokens: int | None = None
+        self.fault: Literal["", "garbage", "error"] = ""
+        self.rejected = False
+        self._wants_usage = wants_usage
+        self._takes_progress = takes_progress
+        self._splitter = Splitter()
+
+    def feed(self, piece: bytes) -> tuple[bytes, list[bytes]]:
+        """The bytes to pass on, and the data of the events in them. After `done` or a `fault` nothing passes."""
+        if self.done or self.fault:
+            return b"", []
+        try:
+            events = self._splitter.feed(piece)
+        except TooLong:
+            self.fault = "garbage"
+            return b"", []
+        passed, data = [], []
+        for event in events:
+            if b"avow-" in event:
+                event = _OWN_COMMENT.sub(b"", event)
+            content = data_of(event)
+            if content is None:
+                if event.strip(b"\r\n"):
+                    passed.append(event)
+            elif self._admit(content):
+                passed.append(event)
+                data.append(content)
+            elif self.done or self.fault:
+                break
+        return b"".join(passed), data
+
+    def _admit(self, data: bytes) -> bool:
+        if data == b"[DONE]":
+            self.done = True
+            return False
+        try:
+            chunk = _decode_chunk(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            self.fault = "garbage"
+            return False
+        if chunk.error is not None:
+            self.fault = "error"
+            self.rejected = isinstance(chunk.error, Failure) and chunk.error.code == HTTPStatus.BAD_REQUEST
+            return False
+        if chunk.choices is None and chunk.usage is None and chunk.prompt_progress is None:
+            self.fault = "garbage"
+            return False
+        return self._count(chunk)
+
+    def _count(self, chunk: Chunk) -> bool:
+        if chunk.usage is not None:
+            self.usage = chunk.usage
+            if not chunk.choices and not self._wants_usage:
+                return False
+        if self._takes_progress and chunk.prompt_progress is not None:
+            self.prompt_tokens = chunk.prompt_progress.total
+            return False
+        worth = 0
+        for choice in chunk.choices or ():
+            if choice.finish_reason is not None:
+                self.finished = True
+            if choice.delta is not None:
+                worth += self._measure(choice.delta)
+        self.tokens += worth
+        return True
+
+    def _measure(self, delta: Delta) -> int:
+        text = len(delta.content or "") + len(delta.reasoning_content or "") + len(delta.refusal or "")
+        self.characters += text
+        return 1 if text or delta.tool_calls else 0

@@ -1,0 +1,163 @@
+"""The body of a chat completion request: read with suspicion, sent on re-encoded, never as it came.
+
+Counted before it is parsed: its size and how deep it nests. Refused: duplicate top-level keys (two readers could take two
+different values), NUL and lone surrogates (databases and upstreams disagree on them), and what cannot be priced. Dropped:
+fields that name the end user to the upstream. Unknown fields pass: they are between the client and the upstream.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Annotated, Any
+
+import msgspec
+
+from avow.gateway.refusals import InvalidRequest, TooLarge
+
+BODY_BYTES_MAX = 4 * 1024 * 1024
+DEPTH_MAX = 64
+BRACKETS_MAX = 32_768
+CHOICES_MAX = 16
+
+# Names of the person behind the request, or orders to keep data at the upstream: never sent on.
+PERSONAL = ("user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention")
+# They change what the upstream charges; our price does not know them.
+REPRICING = ("service_tier",)
+UNPRICED = ("audio", "web_search_options")
+TEXT_PARTS = frozenset(("text", "refusal"))
+
+_NOT_OPENING = bytes(set(range(256)) - set(b"[{"))
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_AT = re.compile(r" - at `\$\.?(.*)`$")
+
+Positive = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+
+
+class Part(msgspec.Struct):
+    type: str
+
+
+class Message(msgspec.Struct):
+    role: str
+    content: str | list[Part] | None = None
+
+
+class StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class Known(msgspec.Struct):
+    """The fields that we must understand; the rest passes."""
+
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    messages: Annotated[list[Message], msgspec.Meta(min_length=1)]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: Positive | None = None
+    max_completion_tokens: Positive | None = None
+    n: Annotated[int, msgspec.Meta(ge=1, le=CHOICES_MAX)] | None = None
+    modalities: list[str] | None = None
+
+
+_decode_fields = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_known = msgspec.json.Decoder(Known).decode
+_decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """What the client asks for. `fields` is the body without what is never sent on; `max_tokens` is per choice."""
+
+    model: str
+    stream: bool
+    wants_usage: bool
+    max_tokens: int | None
+    choices: int
+    fields: dict[str, Any]
+
+
+def parse(body: bytes) -> ChatRequest:
+    """Read a request body. Raises `TooLarge` or `InvalidRequest`; neither repeats what was sent."""
+    if len(body) > BODY_BYTES_MAX:
+        raise TooLarge()
+    _check_depth(body)
+    try:
+        fields = _decode_fields(body)
+        known = _decode_known(body)
+    except msgspec.ValidationError as error:
+        raise _wrong_type(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise InvalidRequest("The body is not valid JSON in UTF-8.") from None
+    _check_keys(body, fields)
+    if b"\\u0000" in body and _NUL.search(body):
+        raise InvalidRequest("The body holds a NUL character.")
+    _check_priced(known, fields)
+    for name in PERSONAL + REPRICING:
+        fields.pop(name, None)
+    asked = [limit for limit in (known.max_tokens, known.max_completion_tokens) if limit is not None]
+    options = known.stream_options
+    return ChatRequest(
+        model=known.model,
+        stream=bool(known.stream),
+        wants_usage=options is not None and options.include_usage is True,
+        max_tokens=min(asked, default=None),
+        choices=known.n or 1,
+        fields=fields,
+    )
+
+
+def encode(fields: Mapping[str, Any]) -> bytes:
+    """The body that is sent on."""
+    return _encode(fields)
+
+
+def _check_depth(body: bytes) -> None:
+    if len(body.translate(None, _NOT_OPENING)) <= DEPTH_MAX:
+        return
+    brackets = _STRING.sub(b"", body).translate(_ONE_KIND, _NOT_BRACKETS)
+    if len(brackets) > BRACKETS_MAX:
+        raise InvalidRequest("The body has too many objects and lists.")
+    # "[" is one below 0x5c and "]" one above
+    if max(accumulate(map((0x5C).__sub__, brackets)), default=0) > DEPTH_MAX:
+        raise InvalidRequest(f"The body nests deeper than {DEPTH_MAX} levels.")
+
+
+def _check_keys(body: bytes, fields: dict[str, Any]) -> None:
+    for name in fields:
+        if not _NAME.fullmatch(name):
+            raise InvalidRequest("The name of a field is not valid.")
+    if b"\\u" not in body and all(body.count(b'"%b"' % name.encode()) == 1 for name in fields):
+        return
+    # Commas tell exactly: those inside the values that were kept, plus one between two fields, and no others.
+    values = _decode_raw(body).values()
+    if body.count(b",") != len(fields) - 1 + sum(bytes(value).count(b",") for value in values):
+        raise InvalidRequest("A field occurs twice.")
+
+
+def _check_priced(known: Known, fields: dict[str, Any]) -> None:
+    for name in UNPRICED:
+        if fields.get(name) is not None:
+            raise InvalidRequest("This parameter is not supported.", param=name)
+    if known.modalities is not None and known.modalities != ["text"]:
+        raise InvalidRequest("Only text is supported.", param="modalities")
+    for number, message in enumerate(known.messages):
+        if type(message.content) is list and any(part.type not in TEXT_PARTS for part in message.content):
+            raise InvalidRequest("Only text is supported.", param=f"messages[{number}].content")
+
+
+def _wrong_type(sentence: str) -> InvalidRequest:
+    """msgspec names the type expected and the path, never the value."""
+    at = _AT.search(sentence)
+    path = at.group(1) if at else None
+    said = sentence[: at.start()] if at else sentence
+    if path is not None and not re.fullmatch(r"[a-z_.\[\]0-9]{1,100}", path):
+        path = None
+    return InvalidRequest(f"{said}.", param=path or None)

@@ -1,0 +1,191 @@
+"""The published sentences of a policy, each with its data, the code that makes it true and the code that checks it.
+
+Clause ids are stable: `sign_up`, `keep.CATEGORY`, `use.CATEGORY`, `end.CATEGORY`, `claim.NAME`, `feature.NAME`.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Literal
+
+from avow.policy import words
+from avow.policy.model import Account, Category, Clause, Keep, Policy
+
+_UNITS_ZH = {"hours": "小时", "days": "天", "months": "个月", "years": "年"}
+_BOUNDS_ZH = {"exactly": "", "at most": "最多", "at least": "至少"}
+
+
+def of(
+    account: Account, categories: Mapping[str, Category], features: frozenset[str], claims: frozenset[str]
+) -> tuple[Clause, ...]:
+    """Every clause of a policy, in the order in which a page shows them."""
+    found = [_sign_up(account)]
+    for category in categories.values():
+        found += [_keep(category), _use(category)]
+        if category.keep.kind != "never":
+            found.append(_end(category))
+    found += [_claim(f"claim.{name}", "claim", words.CLAIMS[name]) for name in words.CLAIMS if name in claims]
+    for name, sentence in words.FEATURES.items():
+        if sentence is not None and name in features:
+            found.append(_claim(f"feature.{name}", "feature", sentence, feature=name))
+    return tuple(found)
+
+
+def published(policy: Policy, installed: frozenset[str] = frozenset()) -> tuple[Clause, ...]:
+    """The clauses that may be published where the features `installed` are: those of other features are left out."""
+    return tuple(clause for clause in policy.clauses if clause.feature is None or clause.feature in installed)
+
+
+def to_json(policy: Policy, installed: frozenset[str] = frozenset()) -> str:
+    """What `/.well-known/avow-policy.json` serves: name, version, hash and the published clauses."""
+    document = {
+        "name": policy.name,
+        "version": policy.version,
+        "hash": policy.hash,
+        "clauses": [_as_data(clause) for clause in published(policy, installed)],
+    }
+    return json.dumps(document, ensure_ascii=False, indent=1)
+
+
+def _as_data(clause: Clause) -> dict[str, object]:
+    return {
+        "id": clause.id,
+        "kind": clause.kind,
+        "says": dict(clause.says),
+        "sentence": {"en": clause.en, "zh": clause.zh},
+        "controls": clause.controls,
+        "probes": clause.probes,
+    }
+
+
+def _claim(id: str, kind: Literal["claim", "feature"], claim: words.Claim, feature: str | None = None) -> Clause:
+    return Clause(id, kind, _says(), claim.en, claim.zh, claim.controls, claim.probes, feature)
+
+
+def _sign_up(account: Account) -> Clause:
+    optional = tuple(field for field in account.fields if field not in account.required)
+    fields = words.ACCOUNT_FIELDS
+    en = f"To open an account you give {_and([*(fields[name].en for name in account.required), 'a password'])}."
+    zh = f"开立账户时，您需提供{'、'.join(fields[name].zh for name in account.required)}和密码。"
+    if optional:
+        en += f" You may also give {_and(fields[name].en for name in optional)}."
+        zh += f"您也可以提供{'、'.join(fields[name].zh for name in optional)}。"
+    return Clause(
+        id="sign_up",
+        kind="sign_up",
+        says=_says(required=account.required, optional=optional),
+        en=en + " Anything else is refused.",
+        zh=zh + "其他信息一律不予接受。",
+        controls=("accounts.people",),
+        probes=("sign_up",),
+    )
+
+
+def _keep(category: Category) -> Clause:
+    what, keep = words.CATEGORIES[category.name], category.keep
+    return Clause(
+        id=f"keep.{category.name}",
+        kind="keep",
+        says=_says(
+            category=category.name,
+            fields=category.fields,
+            keep=keep.kind if keep.kind != "period" else {"amount": keep.amount, "unit": keep.unit},
+            bound=keep.bound,
+            clock=keep.clock,
+            on_expiry=category.on_expiry,
+            ask=category.ask,
+        ),
+        en=_first_upper(_kept_en(what.en, category)),
+        zh=_kept_zh(what.zh, category),
+        controls=("policy.plan", "privacy.retention", "vault.ring"),
+        probes=("not_kept",) if keep.kind == "never" else _kept_probes(category),
+        feature=what.feature,
+    )
+
+
+def _kept_probes(category: Category) -> tuple[str, ...]:
+    return ("oldest_fact", "slots", "not_kept") if category.ask else ("oldest_fact", "slots")
+
+
+def _kept_en(what: str, category: Category) -> str:
+    keep, then = category.keep, f"after which {words.EXPIRY[category.on_expiry].en}"
+    if keep.kind == "never":
+        return f"{what} is not stored."
+    if keep.kind == "life":
+        return f"{what} is kept as long as your account exists, {then}."
+    period = f"for {_period_en(keep)}, counted from {words.CLOCKS[keep.clock].en}, {then}."
+    if category.ask:
+        return f"{what} is not stored unless your organisation asks for it; then it is kept {period}"
+    return f"{what} is kept {period}"
+
+
+def _kept_zh(what: str, category: Category) -> str:
+    keep, then = category.keep, f"之后{words.EXPIRY[category.on_expiry].zh}"
+    if keep.kind == "never":
+        return f"{what}不会被存储。"
+    if keep.kind == "life":
+        return f"{what}在您的账户存续期间保留，{then}。"
+    period = (
+        f"自{words.CLOCKS[keep.clock].zh}起{_BOUNDS_ZH[keep.bound]}保留 {keep.amount} {_UNITS_ZH[keep.unit]}，{then}。"
+    )
+    if category.ask:
+        return f"除非您所在的组织提出要求，否则{what}不会被存储；如提出要求，则{period}"
+    return what + period
+
+
+def _period_en(keep: Keep) -> str:
+    unit = keep.unit if keep.amount != 1 else keep.unit[:-1]
+    return f"{keep.amount} {unit}" if keep.bound == "exactly" else f"{keep.bound} {keep.amount} {unit}"
+
+
+def _use(category: Category) -> Clause:
+    what, basis = words.CATEGORIES[category.name], words.BASES[category.basis]
+    purposes = [words.PURPOSES[name] for name in category.purposes]
+    en = f"{what.en} is used only {_and(purpose.en for purpose in purposes)}, on the ground of {basis.en}."
+    zh = f"{what.zh}仅用于{'、'.join(purpose.zh for purpose in purposes)}，依据是{basis.zh}。"
+    if category.staff:
+        staff = [words.STAFF[role] for role in category.staff]
+        en += f" Staff who may open it, each time with a recorded reason: {_and(role.en for role in staff)}."
+        zh += f"可在记录理由后查阅的人员：{'、'.join(role.zh for role in staff)}。"
+    return Clause(
+        id=f"use.{category.name}",
+        kind="use",
+        says=_says(
+            category=category.name,
+            purposes=category.purposes,
+            basis=category.basis,
+            staff=category.staff,
+        ),
+        en=_first_upper(en),
+        zh=zh,
+        controls=("policy.decide", "vault.open"),
+        probes=("purposes",),
+        feature=what.feature,
+    )
+
+
+def _end(category: Category) -> Clause:
+    what, ending = words.CATEGORIES[category.name], words.ERASURE[category.on_erasure]
+    return Clause(
+        id=f"end.{category.name}",
+        kind="end",
+        says=_says(category=category.name, on_erasure=category.on_erasure),
+        en=f"When you ask for erasure, {ending.en.format(what=what.en)}.",
+        zh=f"当您要求删除时，{ending.zh.format(what=what.zh)}。",
+        controls=("privacy.erase", "vault.ring"),
+        probes=("erased",),
+        feature=what.feature,
+    )
+
+
+def _says(**data: object) -> Mapping[str, object]:
+    return MappingProxyType(data)
+
+
+def _and(parts: Iterable[str]) -> str:
+    *most, last = parts
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _first_upper(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]

@@ -1,0 +1,132 @@
+"""The reference page of the policy language, written from the tables that the parser reads.
+
+To write docs/reference/policy.md anew:
+    python -c "from avow.policy.reference import reference; print(reference(), end='')" > docs/reference/policy.md
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from avow.policy import language, words
+from avow.policy.language import Key
+from avow.policy.words import Word
+
+_TAKES = {
+    "text": "a text",
+    "integer": "a whole number from 1",
+    "flag": "`true` or `false`",
+    "list": "a list of texts",
+    "keep": "a period in quotes",
+}
+
+_OPENING = """# The policy file
+
+One TOML file (UTF-8, at most 1 MB) states what personal data is kept, why, for how long and how it ends.
+Avow publishes it as sentences in English and Chinese, enforces it and checks it. A file with any mistake does not
+load; the error lists every problem with its line and what to do. Unknown keys are mistakes.
+This page is generated from the parser's own tables; a test compares the two.
+"""
+
+_PERIODS = """## Periods
+
+| written | means |
+|---|---|
+| `"0"` | never stored |
+| `"life of the account"` | ends with the account |
+| `"720 hours"`, `"30 days"` | exactly so many hours; a day is 24 hours |
+| `"12 months"`, `"7 years"` | by the calendar, in UTC; a day that the last month lacks is that month's last day |
+| `"at most 30 days"` | the same end; a tenant, project, key or request may shorten it |
+| `"at least 7 years"` | the same end; published as a minimum |
+
+100 years is the longest. A period without "at most" cannot be shortened, and nobody can lengthen any.
+
+## Levels
+
+Platform (this file) → tenant → project → API key → request header. Each level may only tighten what the one above
+allows; what goes further is cut to it and reported. With `ask = true` nothing is kept until the tenant names a number
+of hours; 0 hours means that nothing is stored.
+
+## Who may open what
+
+The owner may always read their own data and take it along, and data may always be ended, on time or on request.
+For everything else there must be a rule for the category, its `purposes` must list the purpose, a member of staff needs
+a role listed in `staff`, and the person must not have had the use restricted or objected to the purpose; with
+`basis = "consent"` they must have consented to it. Restriction does not stop a period from ending.
+"""
+
+
+_BETWEEN_KEYS = """Between keys: `account.required` is part of `account.fields`, which is part of
+`category.account.fields`; both name `email`. `on_erasure = "hold"` needs `basis = "law"` and a period.
+`ask = true` needs an "at most" period. A category that belongs to a feature needs that feature in `features`.
+"""
+
+
+def reference() -> str:
+    """The whole page as Markdown."""
+    parts = [
+        _OPENING,
+        _keys("At the top", language.POLICY),
+        _keys("`[account]`", language.ACCOUNT),
+        _keys("`[category.NAME]`", language.CATEGORY),
+        _BETWEEN_KEYS,
+        _PERIODS,
+        _words("Categories", words.CATEGORIES),
+        _words("Purposes", words.PURPOSES),
+        _words("Bases", words.BASES),
+        _words("Endings on expiry", words.EXPIRY),
+        _words("Endings on erasure", words.ERASURE),
+        _words("Clocks", words.CLOCKS),
+        _words("Account fields", words.ACCOUNT_FIELDS),
+        _words("Staff roles", words.STAFF),
+        _claims("Claims", words.CLAIMS),
+        _claims("Features", words.FEATURES),
+        _probes(),
+    ]
+    return "\n".join(parts)
+
+
+def _keys(title: str, keys: Iterable[Key]) -> str:
+    return "\n".join([f"## {title}", "", *(line for key in keys for line in _key(key))])
+
+
+def _key(key: Key) -> Iterator[str]:
+    yield f"### `{key.name}`"
+    yield ""
+    yield key.meaning
+    yield ""
+    takes = _TAKES[key.takes]
+    if key.words is not None:
+        takes += f" out of {', '.join(f'`{word}`' for word in key.words)}"
+    yield f"- takes {takes}"
+    if key.shape_in_words:
+        yield f"- {key.shape_in_words[0].lower()}{key.shape_in_words[1:]}"
+    yield f"- {'must be given' if key.required else 'may be left out'}; the strictest is `{key.strictest}`"
+    yield ""
+
+
+def _words(title: str, known: Mapping[str, Word]) -> str:
+    rows = [f"| `{name}` | {_plain(word.en)} | {_plain(word.zh)} |" for name, word in known.items()]
+    return "\n".join([f"## {title}", "", "| word | in English | in Chinese |", "|---|---|---|", *rows, ""])
+
+
+def _claims(title: str, known: Mapping[str, words.Claim | None]) -> str:
+    rows = [
+        f"| `{name}` | {claim.en} | {claim.zh} | {', '.join(claim.controls)} | {', '.join(claim.probes)} |"
+        if claim is not None
+        else f"| `{name}` | its categories: {', '.join(_categories_of(name))} | | | |"
+        for name, claim in known.items()
+    ]
+    head = ["| word | in English | in Chinese | made true by | checked by |", "|---|---|---|---|---|"]
+    return "\n".join([f"## {title}", "", *head, *rows, ""])
+
+
+def _categories_of(feature: str) -> list[str]:
+    return [name for name, kind in words.CATEGORIES.items() if kind.feature == feature]
+
+
+def _probes() -> str:
+    rows = [f"| `{name}` | {looks_at} |" for name, looks_at in words.PROBES.items()]
+    return "\n".join(["## Probes", "", "| name | looks at |", "|---|---|", *rows, ""])
+
+
+def _plain(phrase: str) -> str:
+    return phrase.replace("{what}", "…").rstrip(",")

@@ -1,0 +1,184 @@
+"""The words of the policy language, each with how it reads in English and in Chinese.
+
+A policy may only use words that stand here, so that each of them has a published sentence in both languages.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word as it reads inside a sentence. English phrases are singular and begin in lower case."""
+
+    en: str
+    zh: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Word):
+    """A category of personal data; `feature` is the part of Avow without which nothing of it can exist."""
+
+    feature: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim(Word):
+    """A whole sentence that holds for the platform, with the code that makes it so and the code that checks it."""
+
+    controls: tuple[str, ...]
+    probes: tuple[str, ...]
+
+
+CATEGORIES: Mapping[str, Kind] = {
+    "account": Kind("your account data", "您的账户资料"),
+    "credential": Kind(
+        "your sign-in data, in which secrets are digests only,", "您的登录数据（其中密码和密钥仅以摘要形式保存）"
+    ),
+    "api_content": Kind("what you send to the API and what it answers", "您发送给 API 的内容及其返回的内容"),
+    "usage": Kind("the record of which model you called, when and how much", "您何时调用何种模型及其用量的记录"),
+    "payment": Kind("the record of what you paid and were charged", "您的付款和扣费记录"),
+    "audit": Kind("the record of who opened your data and why", "何人因何查阅您数据的记录"),
+    "consent": Kind(
+        "the record of what you agreed to, objected to or had restricted", "您所作同意、反对或限制处理的记录"
+    ),
+    "rights": Kind("the record of your privacy requests and our answers", "您的隐私请求及我们答复的记录"),
+    "security_log": Kind("the record of sign-ins and refused attempts", "登录及被拒绝尝试的记录"),
+    "mail": Kind("mail to you that waits to be sent", "等待发送给您的邮件"),
+    "conversation": Kind("what you write in chats and what is answered", "您的聊天内容及其回复", feature="chat"),
+    "generation": Kind(
+        "what you give to the image studio and what it makes", "您提供给图像工作室的内容及其产出", feature="studio"
+    ),
+}
+
+PURPOSES: Mapping[str, Word] = {
+    "service": Word("to provide the service that you ask for", "提供您所请求的服务"),
+    "history": Word("to show you your own past requests", "向您展示您自己的历史请求"),
+    "billing": Word("to charge for what was used", "对使用量计费"),
+    "security": Word("to protect accounts and the service", "保护账户和服务的安全"),
+    "abuse": Word("to find and stop abuse", "发现并制止滥用"),
+    "debugging": Word("to find and repair faults", "查找并修复故障"),
+    "notices": Word("to send you messages about your account and this policy", "向您发送与账户和本政策有关的消息"),
+    "support": Word("to answer your questions", "答复您的问题"),
+    "proof": Word("to prove what was done and why", "证明所做之事及其原因"),
+    "legal": Word("to meet a duty set by law", "履行法定义务"),
+}
+
+BASES: Mapping[str, Word] = {
+    "contract": Word("our contract with you", "与您的合同"),
+    "consent": Word("your consent", "您的同意"),
+    "interest": Word("our legitimate interest", "我们的正当利益"),
+    "law": Word("a legal duty", "法定义务"),
+}
+
+EXPIRY: Mapping[str, Word] = {
+    "delete": Word("it is deleted", "予以删除"),
+    "blank": Word("its content is removed and a bare record stays", "删除其内容，仅保留空记录"),
+    "detach": Word("the link to you is removed", "去除其与您的关联"),
+}
+
+ERASURE: Mapping[str, Word] = {
+    "delete": Word("{what} is deleted", "{what}将被删除"),
+    "blank": Word("the content of {what} is removed and a bare record stays", "{what}的内容将被删除，仅保留空记录"),
+    "detach": Word("the link between you and {what} is removed", "{what}与您的关联将被去除"),
+    "hold": Word("{what} stays until its period ends, because the law requires it", "{what}依法保留至其期限届满"),
+}
+
+CLOCKS: Mapping[str, Word] = {
+    "collection": Word("the moment it is recorded", "记录之时"),
+    "request": Word("the request", "请求之时"),
+    "payment": Word("the payment or charge", "付款或扣费之时"),
+    "message": Word("each message", "每条消息产生之时"),
+}
+
+ACCOUNT_FIELDS: Mapping[str, Word] = {
+    "email": Word("your e-mail address", "电子邮箱地址"),
+    "username": Word("a user name", "用户名"),
+    "name": Word("your name", "姓名"),
+    "company": Word("your company", "公司"),
+    "address": Word("your address", "地址"),
+    "phone": Word("your phone number", "电话号码"),
+}
+
+STAFF: Mapping[str, Word] = {
+    "support": Word("support", "客服"),
+    "abuse": Word("abuse desk", "滥用处理"),
+    "billing": Word("billing", "账务"),
+    "privacy": Word("privacy officer", "隐私负责人"),
+    "operator": Word("operator", "运营者"),
+}
+
+FEATURES: Mapping[str, Claim | None] = {
+    "tls": Claim(
+        "Every connection to this service is encrypted with TLS 1.3 or newer.",
+        "与本服务的所有连接均使用 TLS 1.3 或更高版本加密。",
+        controls=("app.tls",),
+        probes=("tls",),
+    ),
+    "chat": None,
+    "studio": None,
+}
+
+CLAIMS: Mapping[str, Claim] = {
+    "sealed": Claim(
+        "What people write is stored only encrypted (AES-256-GCM), and the keys lie outside the database and its "
+        "backups.",
+        "用户撰写的内容仅以加密形式（AES-256-GCM）存储，密钥存放在数据库及其备份之外。",
+        controls=("vault.box", "vault.ring"),
+        probes=("plaintext",),
+    ),
+    "separated": Claim(
+        "The database itself keeps each customer's rows out of reach of every other customer.",
+        "数据库自身确保任何客户都无法触及其他客户的数据行。",
+        controls=("base.migrations",),
+        probes=("row_security",),
+    ),
+    "declared": Claim(
+        "Every place where data about people may lie is declared; the service does not start with one that is not.",
+        "所有可能存放个人数据的位置均已申报；若存在未申报的位置，服务将不会启动。",
+        controls=("catalog", "policy.check"),
+        probes=("declared",),
+    ),
+    "ended": Claim(
+        "When a period ends, the data can no longer be read; its rows and files are gone within 10 minutes, its keys "
+        "within 1 hour and 10 minutes.",
+        "期限届满后，数据即无法读取；其数据行和文件在 10 分钟内清除，其密钥在 1 小时 10 分钟内销毁。",
+        controls=("privacy.retention", "vault.ring"),
+        probes=("oldest_fact", "slots"),
+    ),
+    "receipt": Claim(
+        "An erasure destroys the keys of what it ends, so that what they encrypt cannot be read in a backup either, "
+        "and gives a signed receipt that lists every store.",
+        "删除会销毁相应数据的密钥，使其加密的内容在备份中同样无法读取，并出具列明每处存储的签名回执。",
+        controls=("privacy.erase", "vault.ring", "proof.receipts"),
+        probes=("erased",),
+    ),
+    "sums": Claim(
+        "A charge is never more than what was reserved for it, and a balance never falls below zero.",
+        "任何扣费都不会超过为其预留的金额，余额永远不会低于零。",
+        controls=("billing.ledger",),
+        probes=("sums",),
+    ),
+    "published": Claim(
+        "The rules published here are the rules that this service runs by.",
+        "此处公布的规则即本服务实际运行所遵循的规则。",
+        controls=("policy.parse",),
+        probes=("policy_hash",),
+    ),
+}
+
+PROBES: Mapping[str, str] = {
+    "declared": "every column, path and host belongs to a declared store",
+    "oldest_fact": "the oldest fact of each category lies within its period",
+    "plaintext": "no plaintext of a canary in heap, WAL, objects or logs, while a planted control is found",
+    "slots": "no hour's key outlives its hour",
+    "row_security": "one tenant's role reads no row of another tenant",
+    "sums": "the wallets equal the ledger and none is below zero",
+    "policy_hash": "the hash served equals the hash loaded",
+    "purposes": "opening a canary for a purpose outside its category's list is refused",
+    "not_kept": "a canary request of a tenant that did not ask leaves no row of the category",
+    "erased": "no box of an erased canary can be opened",
+    "sign_up": "a sign-up with a field outside the policy is refused",
+    "tls": "the listener speaks TLS 1.3 and refuses older versions",
+}
+"""What each probe that a clause names looks at. `proof` has one of each name; without it the clause is unproved."""

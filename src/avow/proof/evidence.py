@@ -1,0 +1,65 @@
+"""Findings become evidence: kept with their time, shown while they are younger than a day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from avow.base.ids import uuid7
+from avow.proof.tables import evidence
+
+Verdict = Literal["proved", "failed", "unproved", "attested"]
+
+FRESH_FOR = timedelta(hours=24)
+KEPT_FOR = timedelta(days=90)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one look found: a verdict and a figure in words (never an id of a person)."""
+
+    verdict: Verdict
+    figure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A finding with its probe and its time."""
+
+    probe: str
+    verdict: Verdict
+    figure: str
+    at: datetime
+    ms: int
+
+
+async def record(connection: AsyncConnection, found: Evidence, policy_hash: str) -> None:
+    """Keep what a probe found, and let go of what is older than 90 days."""
+    await connection.execute(
+        evidence.insert().values(
+            id=uuid7(),
+            probe=found.probe,
+            verdict=found.verdict,
+            figure=found.figure,
+            policy_hash=policy_hash,
+            ms=found.ms,
+            at=found.at,
+        )
+    )
+    await connection.execute(delete(evidence).where(evidence.c.at < found.at - KEPT_FOR))
+
+
+async def latest(connection: AsyncConnection, policy_hash: str, now: datetime) -> list[Evidence]:
+    """The last evidence of each probe under the policy in force; what is older than a day counts as unproved."""
+    rows = await connection.execute(
+        select(evidence)
+        .distinct(evidence.c.probe)
+        .where(evidence.c.policy_hash == policy_hash)
+        .order_by(evidence.c.probe, evidence.c.at.desc())
+    )
+    found = [Evidence(r.probe, r.verdict, r.figure, r.at, r.ms) for r in rows]
+    return [e if now - e.at < FRESH_FOR else Evidence(e.probe, "unproved", "stale", e.at, e.ms) for e in found]

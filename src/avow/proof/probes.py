@@ -1,0 +1,323 @@
+"""The probes. Each looks at the running system for one thing and says what it found, with a figure.
+
+A probe is a function from `Ground` to a `Finding`; its name is the one that clauses give (`policy.words.PROBES`). Probes
+never move a clock: what must have ended is tried on canaries, whose facts may begin in the past.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import httpx
+import structlog
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from avow import catalog
+from avow.base.actor import Actor
+from avow.base.clock import Clock
+from avow.base.db import Database
+from avow.base.ids import uuid7
+from avow.base.log import failure
+from avow.base.tables import policy_version
+from avow.catalog import facts, undeclared_columns, undeclared_paths
+from avow.policy import Policy
+from avow.policy.words import PROBES
+from avow.proof import scan
+from avow.proof.evidence import Evidence, Finding
+from avow.proof.tables import scan_control
+from avow.vault import Gone, OpenRefused, Ref, Ring, Vault, box, hour_of
+
+SWEEP_GRACE = timedelta(minutes=20)
+KEY_GRACE_H = 2
+CONTROL_BYTES = 24
+PROBE_S_MAX = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """An internal person, and one sealed fact of theirs as it lies in the database."""
+
+    tenant_id: UUID
+    subject_id: UUID
+    marker: str
+    ref: Ref
+    box: bytes
+
+
+class Canaries(Protocol):
+    """Steps that need the product: people of an internal tenant who use it as customers do."""
+
+    async def kept(self) -> Canary:
+        """Send a marker with a key of a tenant that asked to keep content; return the kept fact. Raises on failure."""
+        ...
+
+    async def not_kept(self) -> tuple[Canary, int]:
+        """Send a marker for a tenant that did not ask; return who, and how many facts of `api_content` they have."""
+        ...
+
+    async def erase(self, canary: Canary) -> None:
+        """Erase the canary as people are erased, and wait until it is done."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What probes look at. `remains` are the folders that a thief of the disk would search."""
+
+    home: Path
+    base_url: str
+    policy: Policy
+    clock: Clock
+    ring: Ring
+    vault: Vault
+    keeper: Database
+    app: Database
+    tls: bool
+    canaries: Canaries
+    sums_wrong: Callable[[AsyncConnection], Awaitable[Sequence[str]]]
+
+    @property
+    def remains(self) -> list[Path]:
+        return [self.home / place.where.split("*")[0].rstrip("/") for place in catalog.places("path")]
+
+    def http(self) -> httpx.AsyncClient:
+        # Our own listener, whatever name its certificate carries.
+        return httpx.AsyncClient(base_url=self.base_url, timeout=30, verify=False)  # noqa: S501
+
+
+Probe = Callable[[Ground], Awaitable[Finding]]
+
+
+async def declared(on: Ground) -> Finding:
+    """Every column in the database and every file under the home belongs to a declared store."""
+    async with on.keeper.begin() as c:
+        rows = (await c.execute(text(_COLUMNS))).all()
+    found: dict[str, list[str]] = {}
+    for table, column in rows:
+        found.setdefault(table, []).append(column)
+    paths = [str(p.relative_to(on.home)) for p in scan.files([on.home])]
+    silent = undeclared_columns(found) + undeclared_paths(paths)
+    if silent:
+        return Finding("failed", f"undeclared: {', '.join(silent[:5])}{' …' if len(silent) > 5 else ''}")
+    return Finding("proved", f"{len(rows)} columns, {len(paths)} files")
+
+
+async def oldest_fact(on: Ground) -> Finding:
+    """No fact lies in the database more than 20 minutes after its end (sweeps come every 10)."""
+    now, late, count = on.clock.now(), [], 0
+    async with on.keeper.begin() as c:
+        for table in dict.fromkeys(table for table, _ in facts()):
+            count += 1
+            oldest = await c.scalar(select(func.min(table.c.ends_at)))
+            if oldest is not None and oldest < now - SWEEP_GRACE:
+                late.append(f"{table.name} {(now - oldest).total_seconds() / 3600:.1f} h late")
+    return Finding("failed", "; ".join(late)) if late else Finding("proved", f"{count} tables, none late")
+
+
+async def plaintext(on: Ground) -> Finding:
+    """A canary's prompt is nowhere in the files in the clear, while a planted control is found there."""
+    canary = await on.canaries.kept()
+    control = secrets.token_bytes(CONTROL_BYTES)
+    async with on.keeper.begin() as c:
+        control_id = uuid7()
+        await c.execute(scan_control.insert().values(id=control_id, planted=control))
+    try:
+        await _checkpoint(on)
+        seen = await asyncio.to_thread(scan.search, scan.files(on.remains), [control, canary.marker.encode()])
+    finally:
+        async with on.keeper.begin() as c:
+            await c.execute(scan_control.delete())
+    if seen.unreadable:
+        return Finding("unproved", f"{seen.unreadable} files could not be read")
+    if not seen.hits[control]:
+        return Finding("failed", "the scan did not find its own control")
+    if seen.hits[canary.marker.encode()]:
+        return Finding("failed", f"found in the clear {seen.hits[canary.marker.encode()]} times; {seen.figure}")
+    return Finding("proved", f"0 hits in {seen.figure}; control found {seen.hits[control]} times")
+
+
+async def slots(on: Ground) -> Finding:
+    """No key of an hour lives more than 2 hours after it."""
+    oldest = await asyncio.to_thread(on.ring.oldest_slot)
+    over = hour_of(on.clock.now()) - KEY_GRACE_H
+    if oldest is not None and oldest <= over:
+        return Finding("failed", f"a key is {over - oldest + KEY_GRACE_H} hours past its hour")
+    return Finding("proved", "no key past its hour")
+
+
+async def row_security(on: Ground) -> Finding:
+    """The application's role reads no row of another tenant, and none at all without a tenant."""
+    canary = await on.canaries.kept()
+    stranger, seen, held = uuid7(), 0, 0
+    tables = [t for t in catalog.metadata.sorted_tables if "tenant_id" in t.c and await _readable(on, t.name)]
+    async with on.app.tenant(stranger) as c:
+        for table in tables:
+            seen += await c.scalar(select(func.count()).select_from(table)) or 0
+    async with on.keeper.begin() as c:
+        for table in tables:
+            mine = table.c.tenant_id == canary.tenant_id
+            held += await c.scalar(select(func.count()).select_from(table).where(mine)) or 0
+    if not held:
+        return Finding("failed", "the control's rows were not found")
+    if seen:
+        return Finding("failed", f"{seen} rows of others were read")
+    return Finding("proved", f"0 rows read in {len(tables)} tables; the owner has {held}")
+
+
+async def sums(on: Ground) -> Finding:
+    """Wallets equal the ledger, holds equal what is held, and nothing is below zero."""
+    async with on.keeper.begin() as c:
+        wrong = await on.sums_wrong(c)
+    return Finding("failed", "; ".join(wrong[:3])) if wrong else Finding("proved", "no violation")
+
+
+async def policy_hash(on: Ground) -> Finding:
+    """The policy that is served, the one that is loaded and the one on record are the same."""
+    async with on.http() as http:
+        served = (await http.get("/.well-known/avow-policy.json")).json()["hash"]
+    async with on.keeper.begin() as c:
+        kept = await c.scalar(select(policy_version.c.hash).order_by(policy_version.c.version.desc()).limit(1))
+    if not served == kept == on.policy.hash:
+        return Finding("failed", f"served {served[:12]}, loaded {on.policy.hash[:12]}, on record {str(kept)[:12]}")
+    return Finding("proved", served[:12])
+
+
+async def purposes(on: Ground) -> Finding:
+    """A sealed fact is not opened for a purpose outside its category's list."""
+    canary = await on.canaries.kept()
+    owner = Actor("subject", str(canary.subject_id), "subject", canary.tenant_id, canary.subject_id)
+    async with on.app.tenant(canary.tenant_id) as c:
+        opened = await on.vault.open(c, canary.ref, canary.box, "access", owner)
+        if opened is Gone or canary.marker not in str(opened):
+            return Finding("failed", "the control could not be opened by its owner")
+    try:
+        async with on.app.tenant(canary.tenant_id) as c:
+            await on.vault.open(c, canary.ref, canary.box, "advertising", owner)
+    except OpenRefused:
+        return Finding("proved", "refused for another purpose, opened for its owner")
+    return Finding("failed", "opened for a purpose that the policy does not name")
+
+
+async def not_kept(on: Ground) -> Finding:
+    """The request of a tenant that did not ask leaves no fact of `api_content`, and its words are in no file."""
+    canary, rows = await on.canaries.not_kept()
+    await _checkpoint(on)
+    seen = await asyncio.to_thread(scan.search, scan.files(on.remains), [canary.marker.encode()])
+    hits = seen.hits[canary.marker.encode()]
+    if rows or hits:
+        return Finding("failed", f"{rows} rows and {hits} hits in files")
+    return Finding("proved", f"0 rows, 0 hits in {seen.figure}")
+
+
+async def erased(on: Ground) -> Finding:
+    """What was sealed for a canary cannot be opened once it is erased, not even from a copy made before."""
+    canary = await on.canaries.kept()
+    if on.ring.key(canary.subject_id, canary.ref.category, _slot(canary)) is None:
+        return Finding("failed", "the control had no key before the erasure")
+    await on.canaries.erase(canary)
+    on.ring.forget(canary.subject_id)
+    if on.ring.key(canary.subject_id, canary.ref.category, _slot(canary)) is not None:
+        return Finding("failed", "the key is still there")
+    async with on.keeper.begin() as c:
+        left = 0
+        for table in dict.fromkeys(t for t, p in facts() if on.policy.categories[p.category].on_erasure == "delete"):
+            mine = table.c.subject_id == canary.subject_id
+            left += await c.scalar(select(func.count()).select_from(table).where(mine)) or 0
+    return Finding("failed", f"{left} rows are left") if left else Finding("proved", "key gone, 0 rows left")
+
+
+async def sign_up(on: Ground) -> Finding:
+    """A sign-up with a field that the policy does not name is refused."""
+    body = {
+        "email": f"probe-{secrets.token_hex(8)}@example.invalid",
+        "password": secrets.token_hex(16),
+        "shoe_size": "42",
+    }
+    async with on.http() as http:
+        answer = await http.post("/api/auth/signup", json=body, headers={"sec-fetch-site": "same-origin"})
+    refused = answer.status_code == 400 and "shoe_size" in answer.text
+    return Finding("proved" if refused else "failed", f"answered {answer.status_code}")
+
+
+async def tls(on: Ground) -> Finding:
+    """The listener speaks TLS 1.3 and refuses TLS 1.2."""
+    if not on.tls:
+        return Finding("unproved", "no certificate is set")
+    spoken = await _handshake(on, ssl.TLSVersion.TLSv1_3)
+    old = await _handshake(on, ssl.TLSVersion.TLSv1_2)
+    verdict: Finding = Finding(
+        "proved" if spoken == "TLSv1.3" and old is None else "failed", f"1.3: {spoken}, 1.2: {old}"
+    )
+    return verdict
+
+
+ALL: dict[str, Probe] = {
+    probe.__name__: probe
+    for probe in (
+        *(declared, oldest_fact, plaintext, slots, row_security, sums),
+        *(policy_hash, purposes, not_kept, erased, sign_up, tls),
+    )
+}
+if set(ALL) != set(PROBES):
+    raise RuntimeError(f"probes and policy.words.PROBES differ: {sorted(set(ALL) ^ set(PROBES))}")
+
+
+async def look(on: Ground, name: str) -> Evidence:
+    """Run one probe. One that cannot look, for whatever reason, is `unproved`, never green."""
+    begun, at = asyncio.get_running_loop().time(), on.clock.now()
+    try:
+        found = await asyncio.wait_for(ALL[name](on), PROBE_S_MAX)
+    except Exception as wrong:
+        structlog.get_logger().warning("probe_could_not_look", probe=name, **failure(wrong))
+        found = Finding("unproved", f"could not look: {type(wrong).__name__}")
+    return Evidence(name, found.verdict, found.figure, at, int((asyncio.get_running_loop().time() - begun) * 1000))
+
+
+_COLUMNS = """
+SELECT n.nspname || '.' || c.relname, a.attname
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
+WHERE c.relkind IN ('r', 'p', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'
+"""
+
+
+async def _checkpoint(on: Ground) -> None:
+    """What PostgreSQL still holds in memory goes to its files, where the scan looks."""
+    raw = await on.keeper.raw()
+    try:
+        await raw.execute("CHECKPOINT")
+    finally:
+        await raw.close()
+
+
+async def _readable(on: Ground, table: str) -> bool:
+    async with on.app.begin() as c:
+        return bool(await c.scalar(text("SELECT has_table_privilege(:name, 'SELECT')"), {"name": table}))
+
+
+async def _handshake(on: Ground, version: ssl.TLSVersion) -> str | None:
+    parts = urlsplit(on.base_url)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.minimum_version = context.maximum_version = version
+    try:
+        _, writer = await asyncio.open_connection(parts.hostname, parts.port or 443, ssl=context)
+    except (OSError, ssl.SSLError):
+        return None
+    spoken: str = writer.get_extra_info("ssl_object").version()
+    writer.close()
+    return spoken
+
+
+def _slot(canary: Canary) -> int:
+    return box.slot(canary.box)

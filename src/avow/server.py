@@ -1,0 +1,163 @@
+"""How a gateway worker listens: one socket that the parent bound, shared by all workers, spoken to by uvicorn.
+
+What uvicorn leaves open to a hostile client is closed here: a head without end, and a head that never comes.
+"""
+
+from __future__ import annotations
+
+import errno
+import resource
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+from uvicorn._types import ASGIApplication
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from avow.base.errors import AvowError
+
+BACKLOG = 2048
+HEAD_BYTES_MAX = 65_536  # request line and headers; one network read more may pass through memory
+HEAD_TIME_S_MAX = 20.0
+KEEP_ALIVE_S = 75
+STOP_LIMIT_S = 15  # open answers have this long to end when the worker is told to stop
+
+_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    b"content-length: 28\r\nconnection: close\r\n\r\nThe request head is too big."
+)
+
+
+class CannotListen(AvowError):
+    """The address for incoming requests cannot be used."""
+
+    status = 503
+    code = "cannot_listen"
+    hint = "Choose another port, for example AVOW_PORT=8081."
+
+
+class CertificateUnusable(AvowError):
+    """The TLS certificate and its key cannot be used."""
+
+    code = "certificate_unusable"
+    hint = "Give a PEM file with the whole chain and the private key that belongs to it, both readable to the server."
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket for all workers. Port 0 takes a free one. Raises CannotListen."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        why = {
+            errno.EADDRINUSE: "is taken by another program",
+            errno.EACCES: "needs more rights than this user has",
+            errno.EADDRNOTAVAIL: "is not an address of this machine",
+        }
+        raise CannotListen(f"{host}:{port} {why.get(error.errno or 0, 'cannot be used')}.") from error
+
+
+def tls(certificate: Path, private_key: Path) -> ssl.SSLContext:
+    """TLS 1.3 or newer, for HTTP/1.1. Raises CertificateUnusable."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(certificate, private_key)
+    except (OSError, ssl.SSLError) as error:
+        raise CertificateUnusable(f"{certificate} and {private_key} cannot be used: {error}.") from error
+    return context
+
+
+def serve(
+    app: ASGIApplication,
+    listener: socket.socket,
+    ready: Callable[[], None],
+    *,
+    tls: ssl.SSLContext | None = None,
+) -> None:
+    """Answers requests until SIGTERM or SIGINT, then lets open answers end. Runs the loop; for a process of its own.
+
+    The app gets the lifespan events: its start-up must succeed before ready() is called, and its shutdown is the last
+    moment for work that must not be lost, since tasks still running after it are cancelled.
+    """
+    _, files_max = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files_max, files_max))
+    config = uvicorn.Config(
+        app,
+        interface="asgi3",
+        lifespan="on",
+        loop="uvloop",
+        http=_Protocol,
+        ws="none",
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=STOP_LIMIT_S,
+        ssl_context_factory=(lambda _config, _default: tls) if tls else None,
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+    )
+    _Server(config, ready).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._ready()
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """To be told to stop is no failure: the signal is not raised again after the shutdown, as uvicorn would."""
+        self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % 10 == 0:
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, _Protocol):
+                    connection.end_if_silent()
+        return await super().on_tick(counter)
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's protocol with a limit on how long and how large a request's head may be."""
+
+    _head_bytes = 0
+    _heads = 0
+    _head_since_s: float | None = None  # None while no head is awaited
+
+    def connection_made(self, transport: object) -> None:
+        self._head_since_s = time.monotonic()
+        super().connection_made(transport)  # type: ignore[arg-type]
+
+    def data_received(self, data: bytes) -> None:
+        heads = self._heads
+        super().data_received(data)
+        if self._head_since_s is None or self._heads != heads:
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        self._heads += 1
+        self._head_bytes = 0
+        self._head_since_s = time.monotonic()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head_since_s = None
+        super().on_headers_complete()
+
+    def end_if_silent(self) -> None:
+        """Closes a connection on which no head, or only a part of one, came in time."""
+        if self._head_since_s is not None and time.monotonic() - self._head_since_s > HEAD_TIME_S_MAX:
+            self.transport.close()

@@ -1,0 +1,138 @@
+"""Settings: one typed value, read once from the environment (`AVOW_*`) over `avow.toml` in the home folder."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from avow.base.errors import AvowError
+
+
+class SettingsWrong(AvowError):
+    """A setting is wrong."""
+
+    status = 500
+    code = "settings_wrong"
+    hint = "Correct it in the environment (AVOW_…) or in avow.toml and start again."
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an operator can set. Each name is `AVOW_` + its upper case in the environment."""
+
+    home: str = ""
+    """Folder of the database, keys, logs and sockets. Default: /var/lib/avow/home for the system user, else ~/.avow/home."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = 8080
+    """Port to listen on."""
+    workers: int = 0
+    """Gateway processes; 0 means one per core."""
+    policy: str = "default"
+    """A profile's name, or the path of a policy file."""
+    origin: str = ""
+    """The public URL, as people type it; default: http(s)://host:port."""
+    database_url: str = ""
+    """postgresql://admin@host/avow?sslmode=verify-full, or empty for the embedded PostgreSQL (also read from DATABASE_URL)."""
+    tls_cert: str = ""
+    """PEM file with the certificate chain; TLS 1.3 is spoken when it is set."""
+    tls_key: str = ""
+    """PEM file with the certificate's private key."""
+    smtp_url: str = ""
+    """smtp://user:password@host:587 or smtps://…; empty: messages go to files under mail/."""
+    mail_from: str = "avow@localhost"
+    """Sender of all mail."""
+    engine: bool = True
+    """Run the small embedded language model."""
+
+    @property
+    def home_path(self) -> Path:
+        return Path(self.home).expanduser().resolve() if self.home else default_home()
+
+    @property
+    def tls(self) -> bool:
+        return bool(self.tls_cert)
+
+    @property
+    def base_url(self) -> str:
+        return self.origin.rstrip("/") or f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
+
+    @property
+    def worker_count(self) -> int:
+        return self.workers or len(os.sched_getaffinity(0))
+
+
+def default_home() -> Path:
+    system = Path("/var/lib/avow")
+    return system / "home" if Path.home() == system else Path.home() / ".avow" / "home"
+
+
+def read(environment: Mapping[str, str], **given: Any) -> Settings:
+    """Settings from `avow.toml` in the home, then the environment, then what the command line gave (later wins).
+
+    Raises `SettingsWrong` naming the key, and the nearest known one when it is unknown.
+    """
+    names = msgspec.structs.fields(Settings)
+    known = {f.name for f in names}
+    values = {k.removeprefix("AVOW_").lower(): v for k, v in environment.items() if k.startswith("AVOW_")}
+    if "DATABASE_URL" in environment:
+        values.setdefault("database_url", environment["DATABASE_URL"])
+    values.update({k: v for k, v in given.items() if v is not None})
+    home = values.get("home")
+    file = (Path(str(home)).expanduser() if home else default_home()) / "avow.toml"
+    merged = {**_file(file), **values}
+    for key in sorted(set(merged) - known):
+        near = difflib.get_close_matches(key, known, n=1)
+        hint = f"Did you mean AVOW_{near[0].upper()}?" if near else f"Known: {', '.join(sorted(known))}."
+        raise SettingsWrong(f"AVOW_{key.upper()} is not a setting.", hint=hint)
+    try:
+        made = msgspec.convert(merged, Settings, strict=False)
+    except msgspec.ValidationError as wrong:
+        raise SettingsWrong(f"A setting does not fit: {wrong}.") from None
+    return _sound(made)
+
+
+def smtp_parts(url: str) -> dict[str, Any]:
+    """`smtp://user:password@host:587` as arguments of `SmtpMail`."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+        raise SettingsWrong("AVOW_SMTP_URL is not smtp://… or smtps://….")
+    tls = parts.scheme == "smtps"
+    return {
+        "host": parts.hostname,
+        "port": parts.port or (465 if tls else 587),
+        "user": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "tls": tls,
+    }
+
+
+def _file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as wrong:
+        raise SettingsWrong(f"{path} cannot be read: {wrong}.") from None
+
+
+def _sound(made: Settings) -> Settings:
+    if not 1 <= made.port <= 65535:
+        raise SettingsWrong(f"AVOW_PORT is {made.port}; a port is 1 to 65535.")
+    if not 0 <= made.workers <= 256:
+        raise SettingsWrong(f"AVOW_WORKERS is {made.workers}; it is 0 (one per core) to 256.")
+    if bool(made.tls_cert) != bool(made.tls_key):
+        raise SettingsWrong("AVOW_TLS_CERT and AVOW_TLS_KEY are set together or not at all.")
+    for name in ("tls_cert", "tls_key"):
+        path = getattr(made, name)
+        if path and not Path(path).is_file():
+            raise SettingsWrong(f"AVOW_{name.upper()} names {path}, which is no file.")
+    if made.smtp_url:
+        smtp_parts(made.smtp_url)
+    return made

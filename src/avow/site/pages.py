@@ -1,0 +1,183 @@
+"""Routes of the public pages. Each answers without a cookie, and none writes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache, partial
+from typing import Any, Literal, Protocol
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from litestar import MediaType, Response, get
+from litestar.datastructures import State
+from litestar.params import Parameter
+
+from avow.policy import Policy, published, to_json
+from avow.policy.words import PROBES
+from avow.site.words import LOCALES, translate
+
+Verdict = Literal["proved", "failed", "unproved", "attested"]
+
+_HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "vary": "accept-language",
+}
+
+
+class Seen(Protocol):
+    """The last evidence of one probe."""
+
+    @property
+    def probe(self) -> str: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def figure(self) -> str: ...
+    @property
+    def at(self) -> datetime: ...
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the pages show: the policy in force, and how to ask for its evidence and for the parts that must answer."""
+
+    name: str
+    base_url: str
+    model: str
+    policy: Policy
+    installed: frozenset[str]
+    evidence: Callable[[], Awaitable[Sequence[Seen]]]
+    parts: Callable[[], Awaitable[dict[str, bool]]]
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("avow.site"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@cache
+def _css() -> str:
+    source = _templates().loader
+    assert source is not None
+    return source.get_source(_templates(), "page.css")[0]
+
+
+def _locale(asked: str | None, accepted: str) -> str:
+    if asked in LOCALES:
+        return str(asked)
+    first = accepted.partition(",")[0].strip().lower()
+    return "zh" if first.startswith("zh") else "en"
+
+
+def _page(site: Site, template: str, asked: str | None, accepted: str, **values: Any) -> Response[str]:
+    locale = _locale(asked, accepted)
+    html = (
+        _templates()
+        .get_template(template)
+        .render(
+            name=site.name,
+            base_url=site.base_url,
+            model=site.model,
+            policy_hash=site.policy.hash,
+            locale=locale,
+            other="en" if locale == "zh" else "zh",
+            query=f"?locale={asked}" if asked in LOCALES else "",
+            css=_css(),
+            t=partial(translate, locale),
+            **values,
+        )
+    )
+    return Response(html, media_type=MediaType.HTML, headers=_HEADERS)
+
+
+def worst(verdicts: Sequence[str]) -> str:
+    """One verdict for a sentence with several probes: failed before unproved before attested before proved."""
+    for verdict in ("failed", "unproved", "attested"):
+        if verdict in verdicts:
+            return verdict
+    return "proved" if verdicts else "unproved"
+
+
+Locale = Parameter(query="locale", default=None, max_length=8)
+Accepted = Parameter(header="accept-language", default="", max_length=1000)
+
+
+@get("/", include_in_schema=False)
+async def home(state: State, locale: str | None = Locale, accepted: str = Accepted) -> Response[str]:
+    return _page(state.site, "home.html", locale, accepted)
+
+
+@get("/privacy", include_in_schema=False)
+async def privacy(state: State, locale: str | None = Locale, accepted: str = Accepted) -> Response[str]:
+    site: Site = state.site
+    seen = {row.probe: row for row in await site.evidence()}
+    chosen = _locale(locale, accepted)
+    clauses = []
+    for clause in published(site.policy, site.installed):
+        looked = [seen[probe] for probe in clause.probes if probe in seen]
+        verdicts = [row.verdict for row in looked] + ["unproved"] * (len(clause.probes) - len(looked))
+        clauses.append(
+            {
+                "id": clause.id,
+                "sentence": clause.zh if chosen == "zh" else clause.en,
+                "verdict": worst(verdicts),
+                "at": min(row.at for row in looked).strftime("%Y-%m-%d %H:%M UTC") if looked else "",
+            }
+        )
+    return _page(site, "privacy.html", locale, accepted, clauses=clauses)
+
+
+@get("/proof", include_in_schema=False)
+async def proof(state: State, locale: str | None = Locale, accepted: str = Accepted) -> Response[str]:
+    site: Site = state.site
+    rows = [
+        {
+            "probe": row.probe,
+            "says": PROBES.get(row.probe, row.probe),
+            "verdict": row.verdict,
+            "figure": row.figure,
+            "at": row.at.strftime("%Y-%m-%d %H:%M UTC"),
+        }
+        for row in await site.evidence()
+    ]
+    return _page(site, "proof.html", locale, accepted, evidence=rows)
+
+
+@get("/status", include_in_schema=False)
+async def status(state: State, locale: str | None = Locale, accepted: str = Accepted) -> Response[str]:
+    parts = await state.site.parts()
+    return _page(state.site, "status.html", locale, accepted, parts=list(parts.items()))
+
+
+@get("/healthz", include_in_schema=False, media_type=MediaType.TEXT)
+async def healthz() -> str:
+    """Alive: this process answers."""
+    return "ok"
+
+
+@get("/readyz", include_in_schema=False)
+async def readyz(state: State) -> Response[dict[str, bool]]:
+    """Ready: migrated, policy loaded, ledger answering; 503 and which part is missing otherwise."""
+    parts = await state.site.parts()
+    return Response(parts, status_code=200 if all(parts.values()) else 503)
+
+
+@get("/.well-known/avow-policy.json", include_in_schema=False)
+async def policy_json(state: State) -> Response[str]:
+    site: Site = state.site
+    return Response(
+        to_json(site.policy, site.installed), media_type=MediaType.JSON, headers={"cache-control": "no-cache"}
+    )
+
+
+routes = [home, privacy, proof, status, healthz, readyz, policy_json]

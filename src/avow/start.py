@@ -1,0 +1,146 @@
+"""`avow up` and `avow serve`: from a home folder to a running process tree, and back.
+
+Every step can be done twice and may be interrupted: a start after kill -9 takes up what the last one left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import func, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from avow import app, demo, keeper, server, supervisor, worker
+from avow.app import Parts
+from avow.base import access, log
+from avow.base.db import Database
+from avow.base.errors import AvowError
+from avow.base.migrate import migrate
+from avow.base.postgres import Cluster
+from avow.base.tables import policy_epoch, policy_version
+from avow.engines import llm
+from avow.gateway import offers
+from avow.gateway.offers import Offer
+from avow.gateway.tables import model
+from avow.supervisor import Child, Ready, Reaped
+
+ENGINE = "engine"
+ENGINE_OFFER = Offer(
+    id=llm.MODEL,
+    upstream=ENGINE,
+    their_name=llm.MODEL,
+    context_tokens=llm.CONTEXT_TOKENS,
+    output_tokens_max=llm.OUTPUT_TOKENS_MAX,
+    input_nano=50_000_000,
+    output_nano=100_000_000,
+)
+"""What the embedded model costs until the operator says otherwise: 0.05 per million tokens in, 0.10 out."""
+
+
+class PolicyChanged(AvowError):
+    """The policy was changed without counting its version up."""
+
+    code = "policy_changed"
+    hint = "Raise `version` in the policy file: facts remember under which version they were collected."
+
+
+def run(parts: Parts) -> int:
+    """Start everything, keep it running until Ctrl-C, stop it; returns the exit status."""
+    os.umask(0o077)
+    supervisor.claim(parts.home)
+    listening = server.listen(parts.settings.host, parts.settings.port)
+    for note in app.check(parts):
+        log.say(f"avow: not published: {note}")
+    reaped = Reaped()
+    if parts.cluster:
+        parts.cluster.start()
+    try:
+        asyncio.run(prepare(parts))
+        children = _children(parts, listening, reaped)
+        return supervisor.run(children, on_ready=lambda: _greet(parts), on_reaped=reaped.tell)
+    finally:
+        if parts.cluster:
+            parts.cluster.stop()
+
+
+async def prepare(parts: Parts) -> None:
+    """Roles, tables, functions; then the policy in force. Before any traffic."""
+    await migrate(parts.admin, {role: parts.password(role) for role in access.LOGIN_ROLES})
+    keeper = parts.database(access.KEEPER)
+    try:
+        await _record_policy(parts, keeper)
+        if parts.settings.engine:
+            await _offer_engine(parts, keeper)
+    finally:
+        await keeper.close()
+
+
+async def _record_policy(parts: Parts, keeper: Database) -> None:
+    """Write down the policy that is in force; plans of the one before are stale from now on."""
+    policy = parts.policy
+    async with keeper.begin() as c:
+        await c.execute(insert(policy_epoch).values(id=1, epoch=1).on_conflict_do_nothing())
+        known = await c.scalar(select(policy_version.c.hash).where(policy_version.c.version == policy.version))
+        if known not in (None, policy.hash):
+            raise PolicyChanged
+        newest = await c.scalar(select(func.max(policy_version.c.version)))
+        if newest is not None and newest > policy.version:
+            raise PolicyChanged(
+                f"Version {newest} of the policy was in force already, and this is version {policy.version}."
+            )
+        if known is None:
+            row = {"version": policy.version, "hash": policy.hash, "source": parts.policy_source}
+            await c.execute(policy_version.insert().values(**row, applied_at=parts.clock.now()))
+            await c.execute(text("UPDATE policy_epoch SET epoch = epoch + 1"))
+
+
+async def _offer_engine(parts: Parts, keeper: Database) -> None:
+    async with keeper.begin() as c:
+        await offers.put_engine(c, ENGINE)
+        if await c.scalar(select(model.c.id).where(model.c.id == llm.MODEL)) is None:
+            await offers.put_model(c, ENGINE_OFFER, parts.clock.now())
+
+
+def _children(parts: Parts, listening: socket.socket, reaped: Reaped) -> list[Child]:
+    def child(name: str, start: Callable[[Ready], None], **how: Any) -> Child:
+        def begin(ready: Ready) -> None:
+            log.set_up(parts.home / "log", name)
+            start(ready)
+
+        return Child(name, begin, **how)
+
+    numbers = range(parts.settings.worker_count)
+    children = [child(f"worker {n}", lambda ready: worker.run(parts, listening, ready)) for n in numbers]
+    children.append(child("keeper", lambda ready: keeper.run(parts, reaped, ready), vital=False))
+    if parts.settings.engine:
+        engine = app.engine(parts)
+        children.append(
+            child(
+                "engine",
+                lambda ready: llm.serve(engine.socket_path, engine.api_key, ready.fileno()),
+                wave=1,
+                vital=False,
+            )
+        )
+    if parts.cluster:
+        children.append(child("postgres", _watch(parts.cluster), wave=2))
+    return children
+
+
+def _watch(cluster: Cluster) -> Callable[[Ready], None]:
+    def watch(ready: Ready) -> None:
+        ready()
+        cluster.watch()
+
+    return watch
+
+
+def _greet(parts: Parts) -> None:
+    if parts.demo:
+        asyncio.run(demo.greet(parts))
+    else:
+        log.say(f"Avow is ready on {parts.settings.base_url}")

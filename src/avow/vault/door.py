@@ -1,0 +1,222 @@
+"""The one door: sealing is free, opening is asked, answered and written down."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
+
+from sqlalchemy import insert, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from avow.base.actor import Actor
+from avow.base.clock import Clock
+from avow.base.errors import AvowError
+from avow.policy import Decision, Policy, Question, decide
+from avow.vault import box, fact, standing
+from avow.vault.box import BoxBroken, Gone, GoneType, Ref
+from avow.vault.ring import LIFE, Buried, Ring, slot_of
+from avow.vault.tables import audit
+
+CREDENTIAL_SECRET = "credentials of upstreams"  # noqa: S105 (the name of a secret)
+INLINE_ROWS_MAX = 32
+REASON_CHARS_MAX = 2000
+THREADS = 2
+
+Opened = dict[str, Any] | GoneType
+T = TypeVar("T")
+
+
+class OpenRefused(AvowError):
+    """The policy does not allow this to be opened."""
+
+    status = 403
+    code = "open_refused"
+    hint = "The clause named says who may open what for which purpose; the attempt is on record."
+
+    def __init__(self, reason: str, clause: str | None = None) -> None:
+        self.reason, self.clause = reason, clause
+        super().__init__(f"This was not opened: {reason}" + (f" (clause {clause})." if clause else "."))
+
+
+class NotPrepared(AvowError):
+    """There is no key to seal this with yet."""
+
+    status = 500
+    code = "key_not_prepared"
+    hint = "Await vault.prepare() for this person, category and end before sealing."
+
+
+class _Asked(NamedTuple):
+    """Who wants to open what of one tenant: how many boxes of each (person, category)."""
+
+    tenant_id: UUID
+    boxes: Counter[tuple[UUID, str]]
+    purpose: str
+    actor: Actor
+    reason: str | None
+
+
+class Vault:
+    """Seals and opens boxes under one policy; make it after fork, one for each process."""
+
+    def __init__(self, ring: Ring, policy: Policy, clock: Clock) -> None:
+        self.ring = ring
+        self.policy = policy
+        """The policy in force; whoever applies another one puts it here."""
+        self.clock = clock
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="vault")
+
+    # --- sealing
+
+    async def prepare(self, subject_id: UUID, category: str, ends_at: datetime | None) -> None:
+        """Make the key halves that `seal` needs, off the loop; raises Buried when they were destroyed."""
+        if self.ring.fact_key(subject_id, category, ends_at) is None:
+            await self._off_loop(lambda: self.ring.fact_key(subject_id, category, ends_at, create=True))
+
+    def seal(self, ref: Ref, fields: Mapping[str, Any], ends_at: datetime | None) -> bytes:
+        """Return the box of `fields` for a fact that ends at `ends_at` (None: with the account).
+
+        Raises NotPrepared when the key has not been made, PayloadRefused for what is no JSON.
+        """
+        key = self.ring.fact_key(ref.subject_id, ref.category, ends_at)
+        if key is None:
+            raise NotPrepared
+        return box.seal(key, ref, box.pack(fields), slot_of(ends_at))
+
+    # --- opening
+
+    async def open(
+        self, conn: AsyncConnection, ref: Ref, sealed: bytes, purpose: str, actor: Actor, reason: str | None = None
+    ) -> Opened:
+        """Return the fields of one box, or Gone; see `open_many`."""
+        return (await self.open_many(conn, [(ref, sealed)], purpose, actor, reason))[0]
+
+    async def open_many(
+        self,
+        conn: AsyncConnection,
+        rows: Sequence[tuple[Ref, bytes]],
+        purpose: str,
+        actor: Actor,
+        reason: str | None = None,
+    ) -> list[Opened]:
+        """Return the fields of each box in order, Gone where the key was destroyed; all of them or none.
+
+        The boxes are of one tenant. One decision and one audit row for each person and category. The record is part
+        of the caller's transaction; that of a refusal, and that of staff, who need a `reason`, is committed on a
+        connection of its own before anything is revealed. Raises OpenRefused; BoxBroken for a box that was altered
+        or moved; ValueError for boxes of several tenants.
+        """
+        if not rows:
+            return []
+        await self._admit(conn, _asked([ref for ref, _ in rows], purpose, actor, reason))
+        if len(rows) <= INLINE_ROWS_MAX:
+            return self._reveal(rows)
+        return await self._off_loop(lambda: self._reveal(rows))
+
+    def _reveal(self, rows: Sequence[tuple[Ref, bytes]]) -> list[Opened]:
+        return [self._unseal(ref, sealed) for ref, sealed in rows]
+
+    def _unseal(self, ref: Ref, sealed: bytes) -> Opened:
+        slot = box.slot(sealed)
+        try:
+            payload = box.unseal(self.ring.key(ref.subject_id, ref.category, slot), ref, sealed)
+        except BoxBroken:
+            # After a clock was confirmed wrongly, an hour to come can have a second half; boxes of the first are gone.
+            if slot != LIFE and self.ring.is_buried_slot(slot):
+                return Gone
+            raise
+        return Gone if payload is Gone else box.unpack(payload)
+
+    # --- secrets of upstreams, which are about nobody
+
+    def seal_credential(self, table: str, row_id: UUID, secret: str) -> bytes:
+        """Return the box of an upstream's credential for the row `row_id` of `table`."""
+        key = self.ring.secret(CREDENTIAL_SECRET, create=True)
+        assert key is not None
+        return box.seal_system(key, table, row_id, secret.encode())
+
+    def open_credential(self, table: str, row_id: UUID, sealed: bytes, actor: Actor) -> str:
+        """Return what `seal_credential` sealed, to the gateway only. Raises OpenRefused, BoxBroken."""
+        if actor.kind != "system" or actor.role != "gateway":
+            raise OpenRefused("credentials of upstreams are for the gateway only")
+        key = self.ring.secret(CREDENTIAL_SECRET)
+        if key is None:
+            raise BoxBroken
+        return box.unseal_system(key, table, row_id, sealed).decode()
+
+    # --- the decision and its record
+
+    async def _admit(self, conn: AsyncConnection, asked: _Asked) -> None:
+        # A decision that is not a yes counts as false, so a refusal is compared with None.
+        if asked.actor.kind == "staff":
+            async with _own_transaction(conn, asked.tenant_id) as own:
+                refusal = await self._refusal(own, asked)
+                await self._record(own, asked, "opened" if refusal is None else "refused")
+        elif (refusal := await self._refusal(conn, asked)) is None:
+            await self._record(conn, asked, "opened")
+        else:
+            async with _own_transaction(conn, asked.tenant_id) as own:
+                await self._record(own, asked, "refused")
+        if refusal is not None:
+            raise OpenRefused(refusal.reason, refusal.clause)
+
+    async def _refusal(self, conn: AsyncConnection, asked: _Asked) -> Decision | None:
+        """The first decision that is not a yes."""
+        actor = asked.actor
+        held = await standing.load(conn, {subject for subject, _ in asked.boxes}, self.clock.now())
+        for subject, category in asked.boxes:
+            owner = (actor.tenant_id, actor.subject_id) == (asked.tenant_id, subject)
+            question = Question(category, asked.purpose, actor.role, owner)
+            if not (decision := decide(self.policy, held[subject], question)):
+                return decision
+            if actor.kind == "staff" and asked.reason is None:
+                return Decision("no", "staff say why they look before they see anything", decision.clause)
+        return None
+
+    async def _record(self, conn: AsyncConnection, asked: _Asked, outcome: str) -> None:
+        now = self.clock.now()
+        said = {"actor": f"{asked.actor.kind}:{asked.actor.id}", "purpose": asked.purpose, "outcome": outcome}
+        rows = []
+        for (subject, category), count in asked.boxes.items():
+            row = fact.begin(self.policy, "audit", asked.tenant_id, subject, now)
+            row |= said | {"category": category, "count": count, "box": await self._sealed_reason(row, asked.reason)}
+            rows.append(row)
+        await conn.execute(insert(audit), rows)
+
+    async def _sealed_reason(self, row: Mapping[str, Any], reason: str | None) -> bytes | None:
+        if reason is None:
+            return None
+        try:
+            await self.prepare(row["subject_id"], "audit", row["ends_at"])
+        except Buried:
+            # An erased person's reasons can no longer be kept; that somebody looked still is.
+            return None
+        ref = Ref(row["tenant_id"], audit.name, "audit", row["id"], row["subject_id"])
+        return self.seal(ref, {"reason": reason}, row["ends_at"])
+
+    async def _off_loop(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def close(self) -> None:
+        """End the small pool; the ring stays open."""
+        self._pool.shutdown()
+
+
+def _asked(refs: Sequence[Ref], purpose: str, actor: Actor, reason: str | None) -> _Asked:
+    tenants = {ref.tenant_id for ref in refs}
+    if len(tenants) != 1:
+        raise ValueError("Boxes of several tenants are opened one tenant at a time.")
+    said = (reason or "").strip()[:REASON_CHARS_MAX] or None
+    return _Asked(tenants.pop(), Counter((ref.subject_id, ref.category) for ref in refs), purpose, actor, said)
+
+
+@asynccontextmanager
+async def _own_transaction(conn: AsyncConnection, tenant_id: UUID) -> AsyncIterator[AsyncConnection]:
+    """A transaction beside the caller's, so that what is recorded stays when the caller's is rolled back."""
+    async with conn.engine.begin() as own:
+        await own.execute(text("SELECT set_config('app.tenant', :tenant, true)"), {"tenant": str(tenant_id)})
+        yield own

@@ -1,0 +1,80 @@
+"""What a person has said about their data, who looked at it, and the mail that waits for them."""
+
+from sqlalchemy import Boolean, CheckConstraint, Column, DateTime, Index, Integer, LargeBinary, Text, Uuid
+
+from avow.catalog import fact_columns, personal, store, table
+
+standing = table(
+    "standing",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("kind", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("value", Boolean, nullable=False),
+    CheckConstraint("kind IN ('consent', 'objection', 'restriction')", name="kind"),
+    Index("standing_of_person", "subject_id", "kind", "purpose", "since", "id"),
+    holds=[
+        personal(
+            "consent",
+            clear=["kind", "purpose", "value"],
+            why="asked at every opening, and joined when facts are read for a purpose",
+        )
+    ],
+)
+"""Append only; the newest row of a person, kind and purpose holds. `since` is when it was said, `policy_version` to
+which text. `value` false: withdrawn or lifted. A restriction covers every purpose and leaves it empty."""
+
+audit = table(
+    "audit",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("actor", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("box", LargeBinary),
+    CheckConstraint("outcome IN ('opened', 'refused')", name="outcome"),
+    Index("audit_of_person", "subject_id", "since", "id"),
+    holds=[
+        personal("audit", box=["reason"]),
+        personal(
+            "audit",
+            clear=["actor", "category", "purpose", "outcome", "count"],
+            why="counted and sorted to find unusual access; ids and words of the policy only",
+        ),
+    ],
+)
+"""The subject is the person looked at; `actor` is `kind:id` of who looked (a pseudonym of staff), `since` is when,
+`count` how many boxes. The box is there when a reason was given."""
+
+outbox = table(
+    "outbox",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("purpose", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_try_at", DateTime(timezone=True), nullable=False),
+    Column("box", LargeBinary, nullable=False),
+    CheckConstraint("state IN ('waiting', 'failed')", name="state"),
+    Index("outbox_due", "next_try_at", postgresql_where="state = 'waiting'"),
+    holds=[
+        personal("mail", box=["recipient", "subject", "text"]),
+        personal(
+            "mail",
+            clear=["purpose", "state", "attempts", "next_try_at"],
+            why="the keeper looks for what is due without opening it",
+        ),
+    ],
+    app="insert",
+)
+"""Mail that waits to be sent. The id is chosen by the caller, so putting the same message twice keeps one."""
+
+store(
+    "keyring",
+    "path",
+    "keyring/*",
+    why="the random halves of the keys, sealed, under ids; in no backup, for what is destroyed here is to stay destroyed",
+)
+store("key cache", "memory", "vault.ring", why="keys in use, at most 10,000 for at most 30 seconds in each process")

@@ -1,0 +1,58 @@
+"""Failed attempts slow an account down, are forgotten, and are bounded in memory."""
+
+from datetime import UTC, datetime, timedelta
+
+from avow.accounts.throttle import FORGET_AFTER, Throttle
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+FREE = 5
+
+
+def make(size_max: int = 100) -> Throttle:
+    return Throttle(FREE, timedelta(seconds=1), timedelta(minutes=15), size_max)
+
+
+def fail(throttle: Throttle, times: int, name: str = "a@example.org", now: datetime = NOW) -> None:
+    for _ in range(times):
+        throttle.fail(name, now)
+
+
+def test_the_first_failures_cost_nothing_and_the_next_ones_double() -> None:
+    throttle = make()
+    fail(throttle, FREE)
+    assert throttle.wait_s("a@example.org", NOW) == 0
+    waits = []
+    for _ in range(4):
+        fail(throttle, 1)
+        waits.append(throttle.wait_s("a@example.org", NOW))
+    assert waits == [1, 2, 4, 8]
+    assert throttle.wait_s("a@example.org", NOW + timedelta(seconds=7.5)) == 1
+    assert throttle.wait_s("a@example.org", NOW + timedelta(seconds=8)) == 0
+
+
+def test_the_wait_never_becomes_a_lock() -> None:
+    assert make().wait_after(10**9) == timedelta(minutes=15)
+
+
+def test_another_name_and_a_success_do_not_wait() -> None:
+    throttle = make()
+    fail(throttle, 20)
+    assert throttle.wait_s("b@example.org", NOW) == 0
+    throttle.succeed("a@example.org")
+    assert throttle.wait_s("a@example.org", NOW) == 0
+
+
+def test_a_day_without_failures_is_a_new_beginning() -> None:
+    throttle = make()
+    fail(throttle, 20)
+    later = NOW + FORGET_AFTER + timedelta(seconds=1)
+    fail(throttle, 1, now=later)
+    assert throttle.wait_s("a@example.org", later) == 0
+
+
+def test_memory_is_bounded_and_holds_no_address() -> None:
+    throttle = make(size_max=10)
+    for number in range(100):
+        fail(throttle, 1, f"person{number}@example.org")
+    assert len(throttle) == 10
+    assert b"person99" not in repr(throttle._seen).encode()

@@ -1,0 +1,39 @@
+import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from avow.base import log
+
+
+def written(folder: Path) -> str:
+    return "".join(p.read_text() for p in folder.glob("avow-*.jsonl"))
+
+
+def test_only_listed_fields_are_written(tmp_path: Path) -> None:
+    log.set_up(tmp_path, "worker 0")
+    structlog.get_logger().info("request", status=200, email="marker-1@example.org", prompt="marker-2")
+    assert '"status":200' in written(tmp_path)
+    assert "marker" not in written(tmp_path)
+
+
+def test_the_text_of_an_exception_is_never_written(tmp_path: Path) -> None:
+    log.set_up(tmp_path, "worker 0")
+    try:
+        raise ValueError("marker-3")
+    except ValueError as error:
+        structlog.get_logger().error("failed", **log.failure(error))
+        logging.getLogger("library").exception("while parsing %s", "marker-4")
+    text = written(tmp_path)
+    assert text.count("ValueError") == 2
+    assert "test_log.py" in text
+    assert "marker" not in text
+
+
+def test_files_of_days_past_their_end_are_removed(tmp_path: Path) -> None:
+    for day in ("2026-01-01", "2026-01-02", "not-a-day"):
+        (tmp_path / f"avow-{day}.jsonl").write_text("{}\n")
+    gone = log.sweep(tmp_path, datetime(2026, 1, 2, tzinfo=UTC) + timedelta(hours=1))
+    assert gone == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["avow-2026-01-02.jsonl", "avow-not-a-day.jsonl"]

@@ -1,0 +1,155 @@
+"""Policy texts for the tests: one that loads, a writer, and random ones."""
+
+import copy
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+from avow.policy import language, words
+
+Tables = dict[str, Any]
+
+GOOD: Tables = {
+    "name": "sample",
+    "version": 3,
+    "features": ["tls"],
+    "claims": ["sealed"],
+    "account": {"fields": ["email", "name"], "required": ["email"]},
+    "category": {
+        "account": {
+            "fields": ["email", "name"],
+            "purposes": ["service", "notices"],
+            "basis": "contract",
+            "keep": "life of the account",
+            "on_expiry": "delete",
+            "on_erasure": "delete",
+        },
+        "api_content": {
+            "fields": ["request", "response"],
+            "purposes": ["service", "debugging"],
+            "basis": "contract",
+            "keep": "at most 30 days",
+            "clock": "request",
+            "ask": True,
+            "staff": ["abuse"],
+            "on_expiry": "delete",
+            "on_erasure": "delete",
+        },
+        "usage": {
+            "fields": ["model", "tokens"],
+            "purposes": ["billing"],
+            "basis": "contract",
+            "keep": "at most 12 months",
+            "on_expiry": "detach",
+            "on_erasure": "delete",
+        },
+        "payment": {
+            "fields": ["amount"],
+            "purposes": ["legal"],
+            "basis": "law",
+            "keep": "at least 7 years",
+            "on_expiry": "delete",
+            "on_erasure": "hold",
+        },
+        "mail": {
+            "fields": ["text"],
+            "purposes": ["notices"],
+            "basis": "consent",
+            "keep": "24 hours",
+            "on_expiry": "delete",
+            "on_erasure": "delete",
+        },
+        "security_log": {
+            "fields": ["event"],
+            "purposes": ["security"],
+            "basis": "interest",
+            "keep": "0",
+            "on_expiry": "delete",
+            "on_erasure": "blank",
+        },
+    },
+}
+
+
+def changed(**values: Any) -> Tables:
+    """GOOD with values set by path, `__` between keys; None removes a key."""
+    tables = copy.deepcopy(GOOD)
+    for path, value in values.items():
+        *outer, last = path.split("__")
+        table = tables
+        for key in outer:
+            table = table[key]
+        if value is None:
+            del table[last]
+        else:
+            table[last] = value
+    return tables
+
+
+def toml(tables: Mapping[str, Any]) -> str:
+    """`tables` as TOML, one header per table."""
+    return "\n".join(_table("", tables))
+
+
+def _table(path: str, table: Mapping[str, Any]) -> list[str]:
+    plain = [f"{key} = {_value(value)}" for key, value in table.items() if not isinstance(value, dict)]
+    inner = [(f"{path}.{key}".lstrip("."), value) for key, value in table.items() if isinstance(value, dict)]
+    return [*plain, *(line for name, value in inner for line in (f"[{name}]", *_table(name, value)))]
+
+
+def _value(value: object) -> str:
+    return json.dumps(value)
+
+
+def _some(known: Mapping[str, object], least: int = 1) -> st.SearchStrategy[list[str]]:
+    return st.lists(st.sampled_from(list(known)), min_size=least, unique=True)
+
+
+periods = st.builds(
+    lambda bound, amount, unit: f"{bound}{amount} {unit}{'' if amount == 1 else 's'}",
+    st.sampled_from(["", "at most ", "at least "]),
+    st.integers(1, 100),
+    st.sampled_from(["hour", "day", "month", "year"]),
+)
+
+
+@st.composite
+def categories(draw: st.DrawFn, name: str) -> Tables:
+    """A category's table that loads."""
+    table: Tables = {
+        "fields": draw(st.lists(st.from_regex(language.FIELD, fullmatch=True), min_size=1, max_size=4, unique=True)),
+        "purposes": draw(_some(words.PURPOSES)),
+        "basis": draw(st.sampled_from(list(words.BASES))),
+        "keep": draw(st.one_of(periods, st.sampled_from(["0", "life of the account"]))),
+        "on_expiry": draw(st.sampled_from(list(words.EXPIRY))),
+        "on_erasure": draw(st.sampled_from(["delete", "blank", "detach"])),
+    }
+    is_period = table["keep"] not in ("0", "life of the account")
+    if is_period and draw(st.booleans()):
+        table["clock"] = draw(st.sampled_from(list(words.CLOCKS)))
+    if is_period and table["basis"] == "law":
+        table["on_erasure"] = draw(st.sampled_from(list(words.ERASURE)))
+    if table["keep"].startswith("at most"):
+        table["ask"] = draw(st.booleans())
+    if draw(st.booleans()):
+        table["staff"] = draw(_some(words.STAFF, least=0))
+    if name == "account":
+        table["fields"] = [*words.ACCOUNT_FIELDS]
+    return table
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Tables:
+    """A policy's tables that load."""
+    names = ["account", *draw(_some({name: 0 for name in words.CATEGORIES if name != "account"}, least=0))]
+    optional = draw(_some({name: 0 for name in words.ACCOUNT_FIELDS if name != "email"}, least=0))
+    return {
+        "name": draw(st.from_regex(language.NAME, fullmatch=True)),
+        "version": draw(st.integers(1, language.VERSION_MAX)),
+        "features": ["chat", "studio", *draw(st.sampled_from([[], ["tls"]]))],
+        "claims": draw(_some(words.CLAIMS, least=0)),
+        "account": {"fields": ["email", *optional], "required": ["email", *optional[:1]]},
+        "category": {name: draw(categories(name)) for name in names},
+    }
