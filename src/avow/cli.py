@@ -146,7 +146,7 @@ def verify(context: click.Context, as_json: bool, names: tuple[str, ...]) -> Non
     """Run the probes now. Ends with 0: all proved or attested, 1: something failed, 2: something unproved."""
 
     async def look() -> set[str]:
-        verdicts = set()
+        verdicts: set[str] = set()
         async with at_desk(context) as at:
             async for found in at.look(names):
                 verdicts.add(found.verdict)

@@ -14,9 +14,12 @@ from datetime import timedelta
 import asyncpg
 import structlog
 
+from avow import desk
 from avow.app import Parts
-from avow.base import log
+from avow.base import jobs, log
 from avow.billing.holds import Recovery
+from avow.desk import Desk
+from avow.privacy import erase, requests, retention
 from avow.supervisor import Ready, Reaped
 from avow.vault import outbox
 from avow.worker import SETTLING
