@@ -87,7 +87,8 @@ class Bench:
 
     def measure(self, peer: peers.Started, scenario: Scenario, rate: float) -> dict[str, float]:
         """Offer load and count what it cost."""
-        server, database = machine.tree(peer.pids), machine.tree(peer.database_pids)
+        database = machine.tree(peer.database_pids)
+        server = machine.tree(peer.pids) - database
         before = machine.cpu_s(server), machine.cpu_s(database), machine.busy_s(self.core)
         run = self.offer(peer, scenario, self.seconds, rate)
         server_s = machine.cpu_s(server) - before[0]
@@ -100,16 +101,16 @@ class Bench:
         run["events_per_cpu_s"] = run["events"] / server_s if server_s else 0.0
         return run
 
-    def round(self, started: dict[str, peers.Started], first: bool) -> None:
+    def round(self, started: list[peers.Started], first: bool) -> None:
         for scenario in SCENARIOS:
-            for name, peer in started.items():
-                rate = scenario.share_of_closed_loop and self.median(name, CLOSED.name, "per_s") * LOAD_SHARE
+            for peer in started:
+                rate = scenario.share_of_closed_loop and self.median(peer.name, CLOSED.name, "per_s") * LOAD_SHARE
                 if rate == 0 and scenario.share_of_closed_loop:
                     continue
                 if first:
                     self.offer(peer, scenario, WARM_UP_S, rate)
                 run = self.measure(peer, scenario, rate)
-                self.runs.setdefault((name, scenario.name), []).append(run)
+                self.runs.setdefault((peer.name, scenario.name), []).append(run)
                 print(".", end="", flush=True, file=sys.stderr)
 
     def median(self, peer: str, scenario: str, figure: str) -> float:
@@ -248,16 +249,17 @@ def run(arguments: argparse.Namespace) -> None:
         mock = stack.enter_context(
             machine.running([str(upstream), "-p", str(upstream_port)], other_core, stdout=subprocess.DEVNULL)
         )
-        machine.wait_for_port(upstream_port, mock)
-        started = {}
-        for peer in chosen:
+        machine.wait_until(lambda: machine.listens(upstream_port), mock)
+        started: list[peers.Started] = []
+        for number, peer in enumerate(chosen):
             if peer.name not in missing:
-                (own := folder / peer.name.replace(" ", "-")).mkdir()
-                started[peer.name] = stack.enter_context(peer.start(peers.Place(own, core, other_core, upstream_port)))
+                (own := folder / str(number)).mkdir()
+                started += stack.enter_context(peer.start(peers.Place(own, core, other_core, upstream_port)))
         bench = Bench(load, folder, core, other_core, arguments.seconds)
         for number in range(arguments.rounds):
             bench.round(started, first=number == 0)
-    table, found = rows(bench, [peer.name for peer in chosen]), bars(bench, arguments.subject)
+    names = [peer.name for peer in started] + list(missing)
+    table, found = rows(bench, names), bars(bench, arguments.subject)
     print_table(table, missing)
     print_bars(arguments.subject, found)
     write(arguments, chosen, table, found)
