@@ -9,7 +9,8 @@ be done twice, and what is done is noted in the transaction that does it, so a j
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -75,15 +76,16 @@ async def run(needs: Needs, request_id: UUID) -> None:
 
     What stops it is named on the request, and the next sweep puts the job into the queue again.
     """
-    request = await _request(needs, request_id)
-    if request.state in ("succeeded", "refused", "failed"):
-        return
-    try:
-        await _carry_out(needs, request)
-    except AvowError as error:
-        async with needs.database.begin() as c:
-            await requests.move(c, request_id, "running", needs.clock.now(), reason=error.code)
-        raise
+    async with _alone(needs, request_id):
+        request = await _request(needs, request_id)
+        if request.state in ("succeeded", "refused", "failed"):
+            return
+        try:
+            await _carry_out(needs, request)
+        except AvowError as error:
+            async with needs.database.begin() as c:
+                await requests.move(c, request_id, "running", needs.clock.now(), reason=error.code)
+            raise
 
 
 async def resume(needs: Needs) -> None:
@@ -111,6 +113,18 @@ async def again(needs: Needs, subject_id: UUID) -> None:
 async def end(needs: Needs, store: Store, subject_id: UUID) -> int:
     """End all facts of a person in a store, chunk by chunk, without a request; return how many."""
     return await _chunks(needs, store, subject_id, None)
+
+
+@asynccontextmanager
+async def _alone(needs: Needs, request_id: UUID) -> AsyncIterator[None]:
+    """The keeper's job and an operator's command may carry out the same request: the second waits, and finds it done."""
+    connection = await needs.database.raw()
+    try:
+        while not await connection.fetchval("SELECT pg_try_advisory_lock(hashtextextended($1, 0))", str(request_id)):
+            await asyncio.sleep(0.2)
+        yield
+    finally:
+        await connection.close()
 
 
 async def _carry_out(needs: Needs, request: Row[Any]) -> None:
