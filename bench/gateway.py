@@ -2,9 +2,9 @@
 
     python -m bench.gateway [--seconds 10] [--rounds 3] [--peers nginx,avow]
 
-The server under test has core 0 for itself, one worker; the mock upstream and the load generator share core 1, with the
-database. Peers are interleaved within each round, warmed before the first, and the median of the rounds is told. Ratios are
-of CPU, not of time: a starved machine then changes them less. Writes bench/results/gateway.json.
+The server under test has core 0 for itself, one worker; the mock upstream and the load generator share core 1 with what is
+not the gateway (database, keeper). Peers are interleaved within each round, warmed before the first, and the median of the
+rounds is told. Ratios are of CPU, not of time: a starved machine then changes them less. Writes bench/results/gateway.json.
 """
 
 from __future__ import annotations

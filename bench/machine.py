@@ -96,11 +96,17 @@ def wait_until(ready: Callable[[], bool], process: subprocess.Popen[str]) -> Non
 
 
 def _stat(pid: str | int) -> list[str]:
-    """The fields of /proc/PID/stat after the name: [1] is the parent, [11] and [12] user and system ticks."""
+    """The fields of /proc/PID/stat after the name: [1] parent, [11] and [12] ticks in user and system, [19] start, [21] RSS."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return []
+
+
+def children(pid: int) -> list[int]:
+    """The processes that `pid` has forked and that live, in the order in which they began."""
+    found = {int(path.name): fields for path in Path("/proc").glob("[0-9]*") if (fields := _stat(path.name))}
+    return sorted((child for child in found if int(found[child][1]) == pid), key=lambda child: int(found[child][19]))
 
 
 def tree(roots: Iterable[int]) -> set[int]:

@@ -175,10 +175,12 @@ def start_avow(place: Place) -> Iterator[list[Started]]:
         avow.offer(place.upstream_port)
     with avow.up(place.core) as process:
         postmaster = int((avow.home / "pg" / "postmaster.pid").read_text().split()[0])
-        machine.pin([postmaster], place.other_core)
+        worker = machine.children(process.pid)[0]  # the supervisor forks its workers before all others
+        machine.pin([postmaster, process.pid], place.other_core)
+        machine.pin([worker], place.core)
         kept, unkept = avow.keys()
         yield [
-            Started(name, avow.port, (f"Authorization: Bearer {key}",), (process.pid,), (postmaster,))
+            Started(name, avow.port, (f"Authorization: Bearer {key}",), (worker,), (postmaster,))
             for name, key in (("avow", kept), ("avow, 0 kept", unkept))
         ]
 
