@@ -5,6 +5,7 @@ neighbours `start` and `keeper` know every slice.
 from __future__ import annotations
 
 import importlib.resources
+import shutil
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,10 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 import avow.base.tables
 import avow.gateway.tables
+import avow.privacy.tables
 import avow.proof.tables  # noqa: F401  every table is declared before the catalog is read
 from avow import catalog
+from avow.accounts import people
 from avow.accounts.directory import Directory
 from avow.accounts.needs import Needs, pepper
+from avow.accounts.sessions import SignInSlowed
 from avow.base import money
 from avow.base.clock import Clock, SystemClock
 from avow.base.db import Database, Dsn
@@ -28,6 +32,7 @@ from avow.base.postgres import DATABASE, Cluster, short_folder
 from avow.billing import credit
 from avow.engines import llm
 from avow.policy import Policy, PolicyError, parse
+from avow.privacy.needs import Identity
 from avow.settings import Settings, SettingsWrong, smtp_parts
 from avow.vault import Ring, Vault
 
@@ -79,6 +84,13 @@ class Parts:
     def dsn(self, role: str) -> Dsn:
         return self.admin.role(role, self.password(role))
 
+    def program(self, name: str) -> Path:
+        """The path of PostgreSQL's `pg_dump` or `pg_restore`: ours, or the operator's for a database of their own."""
+        found = str(self.cluster.program(name)) if self.cluster else shutil.which(name)
+        if found is None:
+            raise AvowError(f"{name} is missing.", hint="Install PostgreSQL's client programs, as new as the server.")
+        return Path(found)
+
     def database(self, role: str, pool_size: int = 4) -> Database:
         return Database(self.dsn(role), pool_size=pool_size)
 
@@ -112,9 +124,11 @@ def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
     policy, at_first = parts.policy, DEMO_CREDIT if parts.demo else 0
 
     async def first_credit(
-        c: AsyncConnection, tenant_id: UUID, subject_id: UUID, wallet_id: UUID, at: datetime
+        connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, wallet_id: UUID, at: datetime
     ) -> None:
-        await credit.begin(c, tenant_id, subject_id, wallet_id, at, amount=at_first, policy_version=policy.version)
+        await credit.begin(
+            connection, tenant_id, subject_id, wallet_id, at, amount=at_first, policy_version=policy.version
+        )
 
     directory = Directory(database, pepper(parts.ring), parts.clock, must_confirm=not parts.demo)
     return Needs(
@@ -128,6 +142,24 @@ def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
         secure=parts.settings.base_url.startswith("https://"),
         directory=directory,
     )
+
+
+def identity(accounts: Needs) -> Identity:
+    """Whether somebody who is signed in gives their password once more; a wrong one counts as one at sign-in does."""
+
+    async def asked(tenant_id: UUID, subject_id: UUID, password: str) -> bool:
+        name = str(subject_id)
+        if wait_s := accounts.sign_ins.wait_s(name, accounts.clock.now()):
+            raise SignInSlowed(wait_s)
+        kept = await people.open_hash(accounts, tenant_id, subject_id)
+        right = (await accounts.passwords.compare(kept, password)).right
+        if right:
+            accounts.sign_ins.succeed(name)
+        else:
+            accounts.sign_ins.fail(name, accounts.clock.now())
+        return right
+
+    return asked
 
 
 def engine(parts: Parts) -> llm.Engine:

@@ -14,31 +14,47 @@ from datetime import timedelta
 import asyncpg
 import structlog
 
+from avow import desk
 from avow.app import Parts
-from avow.base import access, log
+from avow.base import jobs, log
 from avow.billing.holds import Recovery
+from avow.desk import Desk
+from avow.privacy import erase, requests, retention
 from avow.supervisor import Ready, Reaped
-from avow.vault import Vault, outbox
+from avow.vault import outbox
 from avow.worker import SETTLING
 
 LOCK = 726175
 RETRY_S = 1.0
 LOGS_KEPT = timedelta(days=30)
+SWEEP_S = 600
+FIRST_LOOK_S = 60
+LOOK_S = 6 * 3600
 
 
 def run(parts: Parts, reaped: Reaped, ready: Ready) -> None:
     """Keep until SIGTERM."""
-    asyncio.run(Keeper(parts, reaped).keep(ready))
+
+    async def keep() -> None:
+        async with desk.opened(parts) as at:
+            await Keeper(parts, reaped, at).keep(ready)
+
+    asyncio.run(keep())
 
 
 class Keeper:
     """The keeper's loops, each on its own time; one that fails says so and comes again."""
 
-    def __init__(self, parts: Parts, reaped: Reaped) -> None:
-        self.parts, self.reaped = parts, reaped
-        self.database = parts.database(access.KEEPER, pool_size=4)
-        self.vault = Vault(parts.ring, parts.policy, parts.clock)
-        self.recovery = Recovery(self.database.raw, parts.clock, parts.home / "run" / "spool", functions=SETTLING)
+    def __init__(self, parts: Parts, reaped: Reaped, at: Desk) -> None:
+        self.parts, self.reaped, self.at = parts, reaped, at
+        self.recovery = Recovery(at.keeper.raw, parts.clock, parts.home / "run" / "spool", functions=SETTLING)
+        self.jobs = jobs.Worker(
+            at.keeper,
+            {
+                requests.ERASE_JOB: lambda id: erase.run(at.privacy, id),
+                erase.LOOK_JOB: lambda id: erase.look_again(at.privacy, id),
+            },
+        )
 
     async def keep(self, ready: Ready) -> None:
         stop = asyncio.Event()
@@ -50,12 +66,10 @@ class Keeper:
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as wrong:
                 structlog.get_logger().warning("keeper_disconnected", **log.failure(wrong))
                 await _pause(stop, RETRY_S)
-        self.vault.close()
-        await self.database.close()
 
     async def _while_alone(self, stop: asyncio.Event) -> None:
         """Hold the lock and work; when the connection that holds it is lost, all work ends."""
-        connection = await self.database.raw()
+        connection = await self.at.keeper.raw()
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _: lost.set())
         try:
@@ -74,12 +88,25 @@ class Keeper:
     def _loops(self) -> list[Coroutine[None, None, None]]:
         return [
             _every(1, "mail", self._send_mail),
+            _every(1, "jobs", self.jobs.run),
             _every(30, "holds", self._recover),
+            _every(SWEEP_S, "sweep", self._sweep),
             _every(3600, "logs", self._end_logs),
+            _every(LOOK_S, "probes", self._look, after=FIRST_LOOK_S),
         ]
 
     async def _send_mail(self) -> None:
-        await outbox.drain(self.database, self.vault, self.parts.mail)
+        await outbox.drain(self.at.keeper, self.at.vault, self.parts.mail)
+
+    async def _sweep(self) -> None:
+        swept = await retention.sweep(self.at.privacy, self.parts.clock.now())
+        if swept.clock_jump:
+            structlog.get_logger().error("clock_jump", kind="no key is destroyed until: avow sweep --confirm-clock")
+
+    async def _look(self) -> None:
+        async for found in self.at.look():
+            if found.verdict == "failed":
+                structlog.get_logger().error("probe_failed", probe=found.probe, verdict=found.verdict)
 
     async def _recover(self) -> None:
         await self.recovery.run([pid for name, pid in self.reaped.take() if name.startswith("worker")])
@@ -88,8 +115,9 @@ class Keeper:
         await asyncio.to_thread(log.sweep, self.parts.home / "log", self.parts.clock.now() - LOGS_KEPT)
 
 
-async def _every(seconds: float, name: str, act: Callable[[], Awaitable[None]]) -> None:
-    """Do something again and again, at once first; a failure is written down and not the end."""
+async def _every(seconds: float, name: str, act: Callable[[], Awaitable[None]], after: float = 0) -> None:
+    """Do something again and again, first after `after` seconds; a failure is written down and not the end."""
+    await asyncio.sleep(after)
     while True:
         try:
             await act()

@@ -360,6 +360,7 @@ class _Tree:
 
     def _stop(self, code: int) -> int:
         self._stopping = True
+        _say("stopping; Ctrl-C again ends at once.")
         for wave in sorted({post.child.wave for post in self._posts}):
             leaving = [post for post in self.alive() if post.child.wave == wave]
             for post in leaving:

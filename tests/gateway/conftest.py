@@ -7,6 +7,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from .house import open_house
+
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory) -> str:
@@ -31,3 +33,10 @@ def certificate(tmp_path_factory) -> str:
         + made.public_bytes(serialization.Encoding.PEM)
     )
     return str(path)
+
+
+@pytest.fixture
+async def house(database, tmp_path):
+    """The gateway with all its real parts."""
+    async with open_house(database, tmp_path) as made:
+        yield made

@@ -79,7 +79,9 @@ class Call:
         body = upstreams.message(upstream, order.request, order.model.their_name, order.tokens_max)
         exchange = self._exchange = await self._client.send(upstream.target, body, resend=True)
         if exchange.status != 200:
-            log.info("upstream_refused", request_id=str(order.request_id), upstream=upstream.name, status=exchange.status)
+            log.info(
+                "upstream_refused", request_id=str(order.request_id), upstream=upstream.name, status=exchange.status
+            )
             raise upstreams.refusal(exchange.status, exchange.header(b"retry-after"))
         if order.request.stream:
             await self._pass_on(exchange)

@@ -148,8 +148,7 @@ class Completion:
         except (SQLAlchemyError, OSError):
             await self._refuse(refusals.NotReady())
         except Exception as error:
-            log.error("completion_failed", request_id=str(self._request_id), error=type(error).__name__)
-            await self._refuse(AvowError())
+            await self._refuse(AvowError(), type(error).__name__)
 
     async def _complete(self) -> None:
         gateway = self._gateway
@@ -161,7 +160,7 @@ class Completion:
             order = self._order = await orders.place(wish, gateway.rules, gateway.ledger, gateway.clock)
             outcome = await self._call(order)
             measured = meter.measure(outcome, order.price, request.fields)
-            box = self._seal(order, outcome)
+            box = await self._seal(order, outcome)
             settled = await gateway.ledger.settle(self._settle(order, outcome, measured, box))
         finally:
             gateway.exit(key.key_id)
@@ -180,6 +179,8 @@ class Completion:
         finally:
             self._at_upstream = False
             stalled.cancel()
+            if self._left and self.task is not None:
+                self.task.uncancel()
 
     async def _write(self, data: bytes) -> None:
         if not self._begun:
@@ -188,13 +189,14 @@ class Completion:
             await self._reply.begin(_headers(self._order, self._order.keeps))
         await self._reply.chunk(data)
 
-    def _seal(self, order: Order, outcome: Outcome) -> bytes | None:
+    async def _seal(self, order: Order, outcome: Outcome) -> bytes | None:
         """The box of what was asked and answered, or None where nothing is kept."""
         if isinstance(order.kept_until, Never) or not outcome.answer:
             return None
         ref = Ref(order.key.tenant_id, "trace", CONTENT, order.request_id, order.key.subject_id)
         fields = {"request": order.request.fields, "response": msgspec.Raw(outcome.answer)}
         try:
+            await self._gateway.vault.prepare(ref.subject_id, CONTENT, order.kept_until)
             return self._gateway.vault.seal(ref, fields, order.kept_until)
         except AvowError as error:
             log.warning("trace_not_kept", request_id=str(order.request_id), code=error.code)
@@ -228,13 +230,13 @@ class Completion:
             headers = [*_headers(order, kept), (b"avow-cost", money.text(settled.charged).encode())]
             await self._reply.whole(200, headers, outcome.answer)
 
-    async def _refuse(self, error: AvowError) -> None:
+    async def _refuse(self, error: AvowError, failure: str = "") -> None:
+        """Tell the client why not; `failure` names an exception that should not have been."""
+        request_id = self._order.request_id if self._order is not None else uuid7()
+        if failure:
+            log.error("completion_failed", request_id=str(request_id), error=failure)
         if not self._begun:
-            await self._reply.whole(error.status, refusals.headers(error, self._request_id), refusals.render(error))
-
-    @property
-    def _request_id(self) -> UUID:
-        return self._order.request_id if self._order is not None else uuid7()
+            await self._reply.whole(error.status, refusals.headers(error, request_id), refusals.render(error))
 
 
 def _headers(order: Order, kept: bool) -> list[tuple[bytes, bytes]]:

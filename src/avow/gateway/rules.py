@@ -9,17 +9,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts.directory import KeyRecord
+from avow.base.actor import GATEWAY
+from avow.base.db import Database
+from avow.base.tables import policy_epoch
 from avow.billing.prices import Prices
 from avow.engines import llm
 from avow.gateway import tables, upstreams
 from avow.gateway.upstreams import Upstream
 from avow.policy import Overrides, Plan, Policy, compile
+from avow.vault import Vault
 
 CONTENT, USAGE, MONEY = "api_content", "usage", "payment"
 PLANS_MAX = 10_000
@@ -86,10 +91,18 @@ class RuleBook:
         return self.current
 
 
-async def load_models(
-    connection: AsyncConnection, unseal: Callable[[UUID, bytes], str], engine: llm.Engine | None
-) -> dict[str, Model]:
-    """The models whose upstream can be reached, by id. `unseal(upstream id, box)` opens a credential.
+async def load(database: Database, vault: Vault, engine: llm.Engine | None, currency: str = "USD") -> Rules:
+    """The rules of the epoch in force, read as role `app`, under the vault's policy. See `load_models`."""
+    async with database.begin() as connection:
+        # The epoch first: what changes while the rest is read makes it stale, never the other way round.
+        epoch = await connection.scalar(select(policy_epoch.c.epoch))
+        prices = Prices()
+        await prices.load(connection, currency)
+        return Rules(epoch or 0, vault.policy, await load_models(connection, vault, engine), prices)
+
+
+async def load_models(connection: AsyncConnection, vault: Vault, engine: llm.Engine | None) -> dict[str, Model]:
+    """The models whose upstream can be reached, by id.
 
     Models of the embedded engine are left out when it does not run.
     """
@@ -98,14 +111,19 @@ async def load_models(
         if row.kind == "engine" and engine is not None:
             found[row.id] = upstreams.engine(row.name, engine)
         elif row.kind == "openai":
-            credential = unseal(row.id, row.credential) if row.credential is not None else ""
-            found[row.id] = upstreams.openai(row.name, row.base_url, credential, processor=row.processor)
+            found[row.id] = upstreams.openai(row.name, row.base_url, _credential(row, vault), processor=row.processor)
     rows = await connection.execute(select(tables.model).order_by(tables.model.c.id))
     return {
         row.id: Model(row.id, found[row.upstream_id], row.their_name, row.context_tokens, row.output_tokens_max)
         for row in rows
         if row.upstream_id in found
     }
+
+
+def _credential(row: Row[Any], vault: Vault) -> str:
+    if row.credential is None:
+        return ""
+    return vault.open_credential(tables.upstream.name, row.id, row.credential, GATEWAY)
 
 
 def _overrides(keep_h: int | None) -> Overrides | None:

@@ -1,0 +1,99 @@
+"""What people can see and end of their own requests: that they were made, what they cost, and what was kept of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Select, delete, or_, select
+
+from avow.accounts.needs import Needs
+from avow.accounts.people import own
+from avow.base import money
+from avow.base.actor import Actor
+from avow.base.errors import NotFound
+from avow.billing.tables import charge, usage
+from avow.gateway.rules import CONTENT
+from avow.gateway.tables import trace
+from avow.vault import Gone, Ref
+
+
+class Listed(NamedTuple):
+    """One request. `cost` is a decimal in the wallet's currency; `stored`: what was said can be read until `expires_at`
+    (null: as long as the account)."""
+
+    id: UUID
+    at: datetime
+    model: str
+    input_tokens: int
+    output_tokens: int
+    latency_ms: int
+    status: int
+    cost: str
+    stored: bool
+    expires_at: datetime | None
+
+
+async def listed(needs: Needs, who: Actor, after: UUID | None, limit: int) -> list[Listed]:
+    """One's own requests, newest first, at most `limit` of them older than the request `after`."""
+    tenant_id, subject_id = own(who)
+    query = _listing(needs.clock.now()).where(usage.c.subject_id == subject_id)
+    if after is not None:
+        query = query.where(usage.c.id < after)
+    async with needs.database.tenant(tenant_id) as connection:
+        rows = (await connection.execute(query.order_by(usage.c.id.desc()).limit(limit))).all()
+    return [_listed(row) for row in rows]
+
+
+async def read(needs: Needs, who: Actor, request_id: UUID) -> dict[str, Any]:
+    """What was asked and answered, opened for its owner. Raises NotFound for what was not kept or has ended."""
+    tenant_id, subject_id = own(who)
+    query = select(trace).where(trace.c.id == request_id, trace.c.subject_id == subject_id, _alive(needs.clock.now()))
+    async with needs.database.tenant(tenant_id) as connection:
+        row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise NotFound
+        ref = Ref(tenant_id, trace.name, CONTENT, row.id, subject_id)
+        opened = await needs.vault.open(connection, ref, row.box, "access", who)
+    if opened is Gone:
+        raise NotFound
+    return {"id": row.id, "at": row.since, "expires_at": row.ends_at, **opened}
+
+
+async def end(needs: Needs, who: Actor, request_id: UUID) -> None:
+    """Delete what was kept of a request: row and bytes now, its key when its hour ends. Raises NotFound."""
+    tenant_id, subject_id = own(who)
+    mine = delete(trace).where(trace.c.id == request_id, trace.c.subject_id == subject_id)
+    async with needs.database.tenant(tenant_id) as connection:
+        if not (await connection.execute(mine)).rowcount:
+            raise NotFound
+
+
+def _listing(now: datetime) -> Select[Any]:
+    """What has ended is hidden although the sweep may not have come yet."""
+    return (
+        select(usage, charge.c.amount, trace.c.id.label("trace_id"), trace.c.ends_at.label("trace_ends_at"))
+        .outerjoin(charge, charge.c.id == usage.c.id)
+        .outerjoin(trace, (trace.c.id == usage.c.id) & _alive(now))
+        .where(or_(usage.c.ends_at.is_(None), usage.c.ends_at > now), usage.c.why != "void")
+    )
+
+
+def _alive(now: datetime) -> ColumnElement[bool]:
+    return or_(trace.c.ends_at.is_(None), trace.c.ends_at > now)
+
+
+def _listed(row: Row[Any]) -> Listed:
+    return Listed(
+        id=row.id,
+        at=row.since,
+        model=row.model,
+        input_tokens=row.input_tokens,
+        output_tokens=row.output_tokens,
+        latency_ms=row.latency_ms,
+        status=row.status,
+        cost=money.text(row.amount or 0),
+        stored=row.trace_id is not None,
+        expires_at=row.trace_ends_at,
+    )

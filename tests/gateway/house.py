@@ -1,0 +1,223 @@
+"""A running gateway: real PostgreSQL, ring, ledger and sockets; only the upstream follows a script."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import openai
+import uvicorn
+from sqlalchemy import func, insert, select, text, update
+
+from avow.accounts import key_text, tokens
+from avow.accounts.directory import Directory
+from avow.accounts.needs import pepper
+from avow.accounts.tables import api_key, person, tenant
+from avow.base.clock import FileClock
+from avow.base.ids import uuid7
+from avow.base.tables import policy_epoch
+from avow.billing import credit, prices
+from avow.billing.ledger import Batcher
+from avow.billing.prices import Price
+from avow.billing.tables import charge, usage, wallet, wallet_hold
+from avow.gateway import FUNCTIONS, V1, Client, Gateway, RuleBook, Timeouts, load, tables
+from avow.gateway.scripted import ScriptedUpstream
+from avow.policy import Policy, parse
+from avow.vault import Ring, Vault
+from tests.conftest import Databases
+
+POLICY = parse((Path(__file__).parents[2] / "profiles" / "default.toml").read_text())
+CREDENTIAL = "sk-upstream-credential-4711"
+MODEL, COSTLY, FREE_MODEL, UNPRICED, OUTSIDE = "test/plain", "test/costly", "test/free", "test/unpriced", "test/outside"
+DOLLAR = 1_000_000_000
+# nano-dollars per million tokens: 1 000 per input token, 500 cached, 3 000 per output token
+INPUT, CACHED, OUTPUT = 1_000_000_000, 500_000_000, 3_000_000_000
+HELLO = [{"role": "user", "content": "Say hello."}]
+
+
+@dataclass(frozen=True)
+class Customer:
+    """A person with a tenant, a wallet and a key."""
+
+    tenant_id: UUID
+    subject_id: UUID
+    wallet_id: UUID
+    key_id: UUID
+    secret: str = field(repr=False)
+
+
+@dataclass
+class House:
+    """The gateway under test, and what tests do to it."""
+
+    url: str
+    databases: Databases
+    gateway: Gateway
+    vault: Vault
+    clock: FileClock
+    upstream: ScriptedUpstream
+    directory: Directory
+    batcher: Batcher
+
+    async def customer(
+        self, balance: int = DOLLAR, *, keep_h: int | None = None, tenant_keep_h: int | None = None
+    ) -> Customer:
+        made = key_text.make()
+        new = Customer(uuid7(), uuid7(), uuid7(), uuid7(), made.text)
+        now = self.clock.now()
+        fact = {"tenant_id": new.tenant_id, "subject_id": new.subject_id, "since": now, "policy_version": 1}
+        digest = tokens.digest(pepper(self.vault.ring), "api_key", made.text)
+        async with self.databases.keeper.begin() as c:
+            await c.execute(
+                insert(tenant).values(
+                    tenant_id=new.tenant_id,
+                    created_at=now,
+                    wallet_id=new.wallet_id,
+                    keep_h=tenant_keep_h,
+                )
+            )
+            blind = new.subject_id.bytes
+            await c.execute(insert(person).values(id=new.subject_id, email_index=blind, box=b"", **fact))
+            await credit.begin(c, new.tenant_id, new.subject_id, new.wallet_id, now, amount=balance, policy_version=1)
+            await c.execute(
+                insert(api_key).values(
+                    id=new.key_id,
+                    wallet_id=new.wallet_id,
+                    public_id=made.public_id,
+                    secret_hmac=digest,
+                    box=b"",
+                    keep_h=keep_h,
+                    state="active",
+                    **fact,
+                )
+            )
+        return new
+
+    def client(self, who: Customer | str, **options: Any) -> openai.AsyncOpenAI:
+        secret = who if isinstance(who, str) else who.secret
+        return openai.AsyncOpenAI(api_key=secret, base_url=f"{self.url}/v1", max_retries=0, **options)
+
+    async def post(self, who: Customer | None, body: Any = None, *, url: str = "", **headers: str) -> httpx.Response:
+        """A raw request; `body` is bytes or becomes JSON."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        given = {"content-type": "application/json"} | (
+            {"authorization": f"Bearer {who.secret}"} if who is not None else {}
+        )
+        async with httpx.AsyncClient(timeout=30) as client:
+            target = url or f"{self.url}/v1/chat/completions"
+            return await client.post(target, content=content, headers={**given, **headers})
+
+    async def wallet(self, of: Customer) -> tuple[int, int]:
+        """Posted and held."""
+        query = select(wallet.c.posted, wallet.c.held).where(wallet.c.id == of.wallet_id)
+        async with self.databases.keeper.begin() as c:
+            row = (await c.execute(query)).one()
+        return row.posted, row.held
+
+    async def usages(self, of: Customer) -> list[Any]:
+        """Usage with the amount charged, oldest first."""
+        query = select(usage, charge.c.amount, charge.c.held).join(charge, charge.c.id == usage.c.id)
+        async with self.databases.keeper.begin() as c:
+            return list((await c.execute(query.where(usage.c.key_id == of.key_id).order_by(usage.c.id))).all())
+
+    async def settled(self, of: Customer, count: int = 1) -> Any:
+        """The last of `count` usages, as soon as that many are written and no hold is open."""
+        held = select(func.count()).where(wallet_hold.c.key_id == of.key_id)
+        for _ in range(2000):
+            rows = await self.usages(of)
+            async with self.databases.keeper.begin() as c:
+                open_holds = await c.scalar(held)
+            if len(rows) >= count and not open_holds:
+                return rows[-1]
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"{len(rows)} of {count} settled, {open_holds} holds open")
+
+    async def traces(self) -> list[Any]:
+        async with self.databases.keeper.begin() as c:
+            return list((await c.execute(select(tables.trace).order_by(tables.trace.c.id))).all())
+
+    async def execute(self, statement: Any) -> None:
+        async with self.databases.keeper.begin() as c:
+            await c.execute(statement)
+
+    async def bump_epoch(self) -> None:
+        await self.execute(update(policy_epoch).values(epoch=policy_epoch.c.epoch + 1))
+
+    async def revoke(self, who: Customer) -> None:
+        await self.execute(update(api_key).where(api_key.c.id == who.key_id).values(state="revoked"))
+
+
+async def furnish(databases: Databases, vault: Vault, upstream: ScriptedUpstream) -> None:
+    """An upstream in the house, one outside, models with and without prices, an epoch."""
+    now = vault.clock.now()
+    rows = [
+        {"name": "inside", "processor": None, "base_url": f"{upstream.url}/v1"},
+        {"name": "outside", "processor": "acme", "base_url": f"{upstream.url}/v1"},
+    ]
+    async with databases.keeper.begin() as c:
+        ids = []
+        for row in rows:
+            ids.append(uuid7())
+            sealed = vault.seal_credential("upstream", ids[-1], CREDENTIAL)
+            await c.execute(insert(tables.upstream).values(id=ids[-1], kind="openai", credential=sealed, **row))
+        for name in (MODEL, COSTLY, FREE_MODEL, UNPRICED, OUTSIDE):
+            await c.execute(
+                insert(tables.model).values(
+                    id=name,
+                    upstream_id=ids[1] if name == OUTSIDE else ids[0],
+                    their_name=f"their-{name.rpartition('/')[2]}",
+                    context_tokens=8192,
+                    output_tokens_max=1000,
+                )
+            )
+            if name != UNPRICED:
+                factor = 0 if name == FREE_MODEL else 100 if name == COSTLY else 1
+                price = [factor * each for each in (INPUT, CACHED, OUTPUT)]
+                await prices.put(c, Price(uuid7(), name, "USD", *price, now - timedelta(days=1)))
+        await c.execute(text("INSERT INTO policy_epoch VALUES (1, 1) ON CONFLICT (id) DO NOTHING"))
+
+
+@asynccontextmanager
+async def serving(app: Any):
+    """A uvicorn server of `app` on a free port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", http="httptools"))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started:
+        await asyncio.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+@asynccontextmanager
+async def open_house(databases: Databases, folder: Path, *, policy: Policy = POLICY, **options: Any):
+    clock = FileClock(folder / "clock")
+    (folder / "keyring").mkdir(mode=0o700)
+    ring = Ring(folder / "keyring" / "ring.db")
+    vault = Vault(ring, policy, clock)
+    async with ScriptedUpstream(CREDENTIAL) as upstream:
+        await furnish(databases, vault, upstream)
+        directory = Directory(databases.app, pepper(ring), clock, must_confirm=False)
+        batcher = Batcher(databases.writer.raw, clock, folder / "spool", functions=FUNCTIONS, wait_s_max=30.0)
+        batcher.start()
+        rules = RuleBook(lambda: load(databases.app, vault, None))
+        await rules.start()
+        timeouts = Timeouts(connect_s=5, first_byte_s=20, between_bytes_s=20, total_s=60)
+        gateway = Gateway(rules, directory, batcher, vault, Client(timeouts=timeouts), clock, **options)
+        async with serving(V1(gateway, body_s_max=0.5)) as url:
+            yield House(url, databases, gateway, vault, clock, upstream, directory, batcher)
+        await gateway.close()
+        await batcher.close()
+    vault.close()
+    ring.close()
