@@ -37,14 +37,6 @@ from avow.billing.events import Open, Settle
 from avow.billing.ledger import Batcher
 
 BALANCE = 10**15
-_KEYS_STANDIN = """
-    SET ROLE avow_owner;
-    CREATE TABLE IF NOT EXISTS api_key (
-        id uuid PRIMARY KEY, tenant_id uuid NOT NULL, subject_id uuid NOT NULL, since timestamptz NOT NULL,
-        policy_version int NOT NULL, wallet_id uuid NOT NULL, public_id text NOT NULL, secret_hmac bytea NOT NULL,
-        box bytea NOT NULL, state text NOT NULL, expires_at timestamptz);
-    RESET ROLE;
-"""
 _KEY = """
     INSERT INTO api_key (id, tenant_id, subject_id, since, policy_version, wallet_id, public_id, secret_hmac, box, state)
     VALUES ($1, $2, $3, $4, 1, $5, $6, $6::text::bytea, '', 'active')
@@ -102,7 +94,6 @@ async def cell(cluster: Cluster, wallets: int, workers: int, seconds: float) -> 
     dsn: Dsn = cluster.dsn(database=f"bench_{wallets}_{workers}")
     await migrate(dsn, passwords)
     admin = await asyncpg.connect(**dsn.arguments())
-    await admin.execute(_KEYS_STANDIN)
     writer, keeper = (Database(dsn.role(r, passwords[r])) for r in (access.WRITER, access.KEEPER))
     price = prices.Price(uuid7(), "bench", "USD", 150_000, 75_000, 600_000, SystemClock().now())
     keys = await fill(admin, keeper, wallets, price)

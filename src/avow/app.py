@@ -5,26 +5,38 @@ neighbours `start` and `keeper` know every slice.
 from __future__ import annotations
 
 import importlib.resources
+import shutil
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime
 from pathlib import Path
+from uuid import UUID
 
 from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-import avow.base.tables  # noqa: F401  every table is declared before the catalog is read
+import avow.base.tables
+import avow.gateway.tables
+import avow.privacy.tables
+import avow.proof.tables  # noqa: F401  every table is declared before the catalog is read
 from avow import catalog
+from avow.accounts.directory import Directory
+from avow.accounts.needs import Needs, pepper
+from avow.base import money
 from avow.base.clock import Clock, SystemClock
 from avow.base.db import Database, Dsn
 from avow.base.errors import AvowError
 from avow.base.mail import FolderMail, Mail, SmtpMail
-from avow.base.postgres import DATABASE, Cluster
+from avow.base.postgres import DATABASE, Cluster, short_folder
+from avow.billing import credit
+from avow.engines import llm
 from avow.policy import Policy, PolicyError, parse
 from avow.settings import Settings, SettingsWrong, smtp_parts
-from avow.vault.ring import Ring
+from avow.vault import Ring, Vault
 
 NAME = "Avow"
-MODEL = "avow/smollm2-135m"
-EVIDENCE_AGE_MAX = timedelta(hours=24)
+MODEL = llm.MODEL
+DEMO_CREDIT = money.NANO
+"""What a new tenant starts with under `avow up`: one unit of its currency; nothing under `avow serve`."""
 
 
 class PolicyUnfit(AvowError):
@@ -51,6 +63,7 @@ class Parts:
     policy: Policy
     policy_source: str
     cluster: Cluster | None
+    demo: bool
     admin: Dsn = field(repr=False)
 
     @property
@@ -68,12 +81,22 @@ class Parts:
     def dsn(self, role: str) -> Dsn:
         return self.admin.role(role, self.password(role))
 
+    def program(self, name: str) -> Path:
+        """The path of PostgreSQL's `pg_dump` or `pg_restore`: ours, or the operator's for a database of their own."""
+        found = str(self.cluster.program(name)) if self.cluster else shutil.which(name)
+        if found is None:
+            raise AvowError(f"{name} is missing.", hint="Install PostgreSQL's client programs, as new as the server.")
+        return Path(found)
+
     def database(self, role: str, pool_size: int = 4) -> Database:
         return Database(self.dsn(role), pool_size=pool_size)
 
 
-def build(settings: Settings, *, clock: Clock | None = None, mail: Mail | None = None) -> Parts:
-    """The parts as the settings say; `clock` and `mail` replace the real ones in tests."""
+def build(settings: Settings, *, demo: bool = False, clock: Clock | None = None, mail: Mail | None = None) -> Parts:
+    """The parts as the settings say; `clock` and `mail` replace the real ones in tests.
+
+    `demo`: new tenants start with a small credit, and an address need not be confirmed (`avow up`).
+    """
     home = settings.home_path
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     source = policy_text(settings.policy)
@@ -88,8 +111,41 @@ def build(settings: Settings, *, clock: Clock | None = None, mail: Mail | None =
         policy=policy,
         policy_source=source,
         cluster=cluster,
+        demo=demo,
         admin=cluster.dsn() if cluster else external_dsn(settings.database_url),
     )
+
+
+def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
+    """What the slice of accounts needs, over `database` as role `avow_app`."""
+    policy, at_first = parts.policy, DEMO_CREDIT if parts.demo else 0
+
+    async def first_credit(
+        connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, wallet_id: UUID, at: datetime
+    ) -> None:
+        await credit.begin(
+            connection, tenant_id, subject_id, wallet_id, at, amount=at_first, policy_version=policy.version
+        )
+
+    directory = Directory(database, pepper(parts.ring), parts.clock, must_confirm=not parts.demo)
+    return Needs(
+        policy=policy,
+        clock=parts.clock,
+        database=database,
+        ring=parts.ring,
+        vault=vault,
+        first_credit=first_credit,
+        base_url=parts.settings.base_url,
+        secure=parts.settings.base_url.startswith("https://"),
+        directory=directory,
+    )
+
+
+def engine(parts: Parts) -> llm.Engine:
+    """The embedded language model: a socket in a short private folder, and a key that only our processes know."""
+    secret = parts.ring.secret("key of the engine", create=True)
+    assert secret is not None
+    return llm.Engine(short_folder(parts.home) / "engine.sock", secret.hex())
 
 
 def policy_text(name: str) -> str:

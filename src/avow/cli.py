@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import sys
-from typing import Any
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
 
 import click
+from sqlalchemy import select
 
-from avow import app, settings, start
-from avow.base.errors import AvowError
-from avow.policy import PolicyError
+from avow import app, catalog, desk, settings, start, supervisor
+from avow.accounts import keys, people
+from avow.accounts.tables import person
+from avow.base import access, money
+from avow.base.errors import AvowError, NotFound
+from avow.desk import Desk
+from avow.gateway import offers
+from avow.gateway.offers import Offer
+from avow.policy import PolicyError, parse, published
+from avow.privacy import backup as backups
+from avow.privacy import erase, requests, retention
+from avow.proof import receipts
+
+T = TypeVar("T")
+EXIT_FAILED, EXIT_UNPROVED = 1, 2
 
 
 class Commands(click.Group):
@@ -34,10 +53,38 @@ def main(context: click.Context) -> None:
     context.obj = context.obj or {}
 
 
-def parts_of(context: click.Context, **given: Any) -> app.Parts:
+def parts_of(context: click.Context, *, demo: bool = False, **given: Any) -> app.Parts:
     if os.geteuid() == 0:
         raise AvowError("Avow does not run as root.", hint="Run it as the system user: tools/avow, or runuser -u avow.")
-    return app.build(settings.read(os.environ, **given), **context.obj)
+    os.umask(0o077)
+    return app.build(settings.read(os.environ, **given), demo=demo, **context.obj)
+
+
+@asynccontextmanager
+async def at_desk(context: click.Context) -> AsyncIterator[Desk]:
+    """A desk over the database of this home; an embedded one that does not run is started for the time being."""
+    parts = parts_of(context)
+    cluster = parts.cluster
+    asleep = cluster is not None and cluster.pid() is None
+    if cluster and asleep:
+        await asyncio.to_thread(cluster.start)
+    try:
+        async with desk.opened(parts) as made:
+            yield made
+    finally:
+        if cluster and asleep:
+            await asyncio.to_thread(cluster.stop)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+def show(value: Any) -> None:
+    click.echo(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+
+
+# --- running
 
 
 @main.command()
@@ -47,14 +94,292 @@ def parts_of(context: click.Context, **given: Any) -> app.Parts:
 @click.pass_context
 def up(context: click.Context, home: str | None, port: int | None, policy: str | None) -> None:
     """Run everything on this machine, with a demo person and a first answer."""
-    sys.exit(start.run(parts_of(context, home=home, port=port, policy=policy), demo=True))
+    sys.exit(start.run(parts_of(context, demo=True, home=home, port=port, policy=policy)))
 
 
 @main.command()
 @click.pass_context
 def serve(context: click.Context) -> None:
     """Run in production: settings from AVOW_… and avow.toml, no demo data."""
-    sys.exit(start.run(parts_of(context), demo=False))
+    sys.exit(start.run(parts_of(context)))
+
+
+# --- policy
+
+
+@main.group()
+def policy() -> None:
+    """Check a policy and read its sentences."""
+
+
+@policy.command("check")
+@click.argument("name")
+def policy_check(name: str) -> None:
+    """Check a policy file or profile against what this version of Avow stores."""
+    checked = parse(app.policy_text(name), name)
+    problems = catalog.check(checked)
+    for problem in problems:
+        click.echo(str(problem))
+    if any(problem.kind == "error" for problem in problems):
+        sys.exit(1)
+    click.echo(f"{name}: sound; version {checked.version}, hash {checked.hash}")
+
+
+@policy.command("render")
+@click.argument("name")
+@click.option("--locale", type=click.Choice(["en", "zh"]), default="en")
+def policy_render(name: str, locale: str) -> None:
+    """Print the sentences that a policy publishes."""
+    checked = parse(app.policy_text(name), name)
+    for clause in published(checked, checked.features):
+        click.echo(clause.zh if locale == "zh" else clause.en)
+
+
+# --- proof
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each probe.")
+@click.argument("names", nargs=-1)
+@click.pass_context
+def verify(context: click.Context, as_json: bool, names: tuple[str, ...]) -> None:
+    """Run the probes now. Ends with 0: all proved or attested, 1: something failed, 2: something unproved."""
+
+    async def look() -> set[str]:
+        verdicts = set()
+        async with at_desk(context) as at:
+            async for found in at.look(names):
+                verdicts.add(found.verdict)
+                if as_json:
+                    row = {"probe": found.probe, "verdict": found.verdict, "figure": found.figure}
+                    click.echo(json.dumps({**row, "at": found.at.isoformat(), "ms": found.ms}))
+                else:
+                    click.echo(f"{found.verdict:9} {found.probe:13} {found.figure}  ({found.ms} ms)")
+        return verdicts
+
+    verdicts = run(look())
+    sys.exit(EXIT_FAILED if "failed" in verdicts else EXIT_UNPROVED if "unproved" in verdicts else 0)
+
+
+@main.group()
+def receipt() -> None:
+    """Receipts of erasures."""
+
+
+@receipt.command("verify")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--key", help="The service's public key, hexadecimal; by default that of this installation.")
+@click.pass_context
+def receipt_verify(context: click.Context, file: Path, key: str | None) -> None:
+    """Check a receipt's signature; needs no network and, with --key, no installation."""
+    public = bytes.fromhex(key) if key else receipts.Receipts(parts_of(context).ring).public_key
+    show(receipts.verify(file.read_bytes().rstrip(b"\n"), public))
+
+
+# --- people's rights
+
+
+@main.group()
+def subject() -> None:
+    """One person's data, by the id that their account shows."""
+
+
+@subject.command("plan-erase")
+@click.argument("id", type=click.UUID)
+@click.pass_context
+def subject_plan(context: click.Context, id: UUID) -> None:
+    """Show what an erasure would end, and what stays by law and until when."""
+
+    async def plan() -> list[erase.Step]:
+        async with at_desk(context) as at:
+            return await erase.plan(at.privacy, id)
+
+    for step in run(plan()):
+        until = f" until {step.until:%Y-%m-%d}" if step.until else ""
+        click.echo(f"{step.ending:7} {step.facts:7} {step.store}{until}  {step.why}")
+
+
+@subject.command("erase")
+@click.argument("id", type=click.UUID)
+@click.pass_context
+def subject_erase(context: click.Context, id: UUID) -> None:
+    """Erase a person now, as if they had asked, and print the signed receipt."""
+
+    async def carry_out() -> bytes:
+        async with at_desk(context) as at:
+            now = at.parts.clock.now()
+            tenant_id = await _tenant_of(at, id)
+            async with at.keeper.begin() as c:
+                taken = await requests.take(c, at.vault, tenant_id, id, "erase", now)
+            await erase.run(at.privacy, taken.id)
+            async with at.app.begin() as c:
+                return await requests.receipt(c, taken.id, taken.token)
+
+    sys.stdout.buffer.write(run(carry_out()) + b"\n")
+
+
+async def _tenant_of(at: Desk, subject_id: UUID) -> UUID:
+    async with at.keeper.begin() as c:
+        found: UUID | None = await c.scalar(select(person.c.tenant_id).where(person.c.id == subject_id))
+    if found is None:
+        raise NotFound("There is no such person.")
+    return found
+
+
+@main.command()
+@click.option("--confirm-clock", is_flag=True, help="The machine's clock is right, although it jumped.")
+@click.pass_context
+def sweep(context: click.Context, confirm_clock: bool) -> None:
+    """End now what has come to its end."""
+
+    async def work() -> retention.Swept:
+        async with at_desk(context) as at:
+            return await retention.sweep(at.privacy, at.parts.clock.now(), confirm_clock)
+
+    swept = run(work())
+    for store, count in swept.ended.items():
+        click.echo(f"{count:7} {store}")
+    click.echo(f"{swept.keys} keys of past hours destroyed, {swept.backups} backups removed")
+    if swept.clock_jump:
+        raise AvowError(
+            "The clock jumped, so no key was destroyed; rows went all the same.",
+            hint="If the machine's time is right: avow sweep --confirm-clock",
+        )
+
+
+# --- backup
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.pass_context
+def backup(context: click.Context, folder: Path) -> None:
+    """Write a backup into a new folder. It holds no keys, is told of every erasure, and ends after 30 days."""
+
+    async def work() -> backups.Manifest:
+        async with at_desk(context) as at:
+            reader = at.parts.dsn(access.BACKUP)
+            return await backups.make(at.privacy, folder, reader, at.parts.program)
+
+    made = run(work())
+    click.echo(f"backup {made.id} in {folder}, {len(made.files)} files, ends {made.ends_at:%Y-%m-%d %H:%M} UTC")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--replace", is_flag=True, help="Drop the database that is there now.")
+@click.pass_context
+def restore(context: click.Context, folder: Path, replace: bool) -> None:
+    """Bring a backup back, with the newest keyring, and replay every erasure. Avow must not be running."""
+
+    async def work() -> backups.Manifest:
+        async with at_desk(context) as at:
+            supervisor.claim(at.parts.home)
+            passwords = {role: at.parts.password(role) for role in access.LOGIN_ROLES}
+            return await backups.restore(
+                at.privacy, folder, at.parts.admin, passwords, at.parts.program, replace_database=replace
+            )
+
+    made = run(work())
+    click.echo(f"restored backup {made.id} of {made.made_at:%Y-%m-%d %H:%M} UTC")
+
+
+# --- operator's conveniences
+
+
+@main.group()
+def key() -> None:
+    """API keys."""
+
+
+@key.command("create")
+@click.argument("id", type=click.UUID)
+@click.option("--name", default="")
+@click.pass_context
+def key_create(context: click.Context, id: UUID, name: str) -> None:
+    """Make an API key for a person; its secret is shown once."""
+
+    async def work() -> keys.MadeKey:
+        async with at_desk(context) as at:
+            return await keys.create(at.accounts, people.actor(await _tenant_of(at, id), id), name)
+
+    show(run(work())._asdict())
+
+
+@main.group()
+def upstream() -> None:
+    """Providers that models run at."""
+
+
+@upstream.command("add")
+@click.argument("name")
+@click.argument("base_url")
+@click.option("--processor", help="The party's name in the policy; by default NAME.")
+@click.option("--key", "has_key", is_flag=True, help="Read the provider's API key from standard input.")
+@click.pass_context
+def upstream_add(context: click.Context, name: str, base_url: str, processor: str | None, has_key: bool) -> None:
+    """Add an OpenAI-compatible provider, or change it. BASE_URL ends before /chat/completions, usually in /v1."""
+    credential = sys.stdin.readline().strip() if has_key else None
+
+    async def work() -> None:
+        async with at_desk(context) as at, at.keeper.begin() as c:
+            await offers.put_upstream(c, at.vault, name, base_url, credential, processor)
+
+    run(work())
+    click.echo(f"upstream {name}: {base_url}")
+
+
+@main.group()
+def model() -> None:
+    """Models that can be called."""
+
+
+@model.command("add")
+@click.argument("id")
+@click.option("--upstream", required=True, help="The name of its upstream.")
+@click.option("--theirs", help="What the upstream calls it; by default ID.")
+@click.option("--context", "context_tokens", type=int, default=128_000, show_default=True)
+@click.option("--max-output", type=int, default=16_384, show_default=True)
+@click.option("--input", "input_price", required=True, help="Price of a million input tokens, for example 0.15.")
+@click.option("--output", "output_price", required=True, help="Price of a million output tokens.")
+@click.option("--cached", "cached_price", help="Price of a million cached input tokens; by default that of input.")
+@click.pass_context
+def model_add(
+    context: click.Context,
+    id: str,
+    upstream: str,
+    theirs: str | None,
+    context_tokens: int,
+    max_output: int,
+    input_price: str,
+    output_price: str,
+    cached_price: str | None,
+) -> None:
+    """Offer a model, or change it; a changed price holds from now on."""
+    offer = Offer(
+        id=id,
+        upstream=upstream,
+        their_name=theirs or id,
+        context_tokens=context_tokens,
+        output_tokens_max=max_output,
+        input_nano=_price(input_price),
+        output_nano=_price(output_price),
+        cached_nano=_price(cached_price) if cached_price else None,
+    )
+
+    async def work() -> None:
+        async with at_desk(context) as at, at.keeper.begin() as c:
+            await offers.put_model(c, offer, at.parts.clock.now())
+
+    run(work())
+    click.echo(f"model {id} at {upstream}")
+
+
+def _price(amount: str) -> int:
+    try:
+        return money.parse(amount)
+    except ValueError as wrong:
+        raise click.BadParameter(str(wrong)) from None
 
 
 if __name__ == "__main__":

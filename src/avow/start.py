@@ -9,28 +9,36 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from avow import app, supervisor
+from avow import app, demo, keeper, server, supervisor, worker
 from avow.app import Parts
 from avow.base import access, log
 from avow.base.db import Database
 from avow.base.errors import AvowError
 from avow.base.migrate import migrate
+from avow.base.postgres import Cluster
 from avow.base.tables import policy_epoch, policy_version
-from avow.supervisor import Child, Ready
+from avow.engines import llm
+from avow.gateway import offers
+from avow.gateway.offers import Offer
+from avow.gateway.tables import model
+from avow.supervisor import Child, Ready, Reaped
 
-BACKLOG = 2048
-
-
-class PortTaken(AvowError):
-    """Another program listens on this port."""
-
-    status = 503
-    code = "port_taken"
-    hint = "Stop it, or choose another port with AVOW_PORT."
+ENGINE = "engine"
+ENGINE_OFFER = Offer(
+    id=llm.MODEL,
+    upstream=ENGINE,
+    their_name=llm.MODEL,
+    context_tokens=llm.CONTEXT_TOKENS,
+    output_tokens_max=llm.OUTPUT_TOKENS_MAX,
+    input_nano=50_000_000,
+    output_nano=100_000_000,
+)
+"""What the embedded model costs until the operator says otherwise: 0.05 per million tokens in, 0.10 out."""
 
 
 class PolicyChanged(AvowError):
@@ -40,18 +48,20 @@ class PolicyChanged(AvowError):
     hint = "Raise `version` in the policy file: facts remember under which version they were collected."
 
 
-def run(parts: Parts, *, demo: bool) -> int:
-    """Start everything, keep it running until Ctrl-C, stop it; returns the exit status. `demo`: make a demo person."""
+def run(parts: Parts) -> int:
+    """Start everything, keep it running until Ctrl-C, stop it; returns the exit status."""
     os.umask(0o077)
     supervisor.claim(parts.home)
-    listening = _listen(parts)
+    listening = server.listen(parts.settings.host, parts.settings.port)
     for note in app.check(parts):
         log.say(f"avow: not published: {note}")
+    reaped = Reaped()
     if parts.cluster:
         parts.cluster.start()
     try:
         asyncio.run(prepare(parts))
-        return supervisor.run(_children(parts, listening, demo), on_ready=lambda: _greet(parts, demo))
+        children = _children(parts, listening, reaped)
+        return supervisor.run(children, on_ready=lambda: _greet(parts), on_reaped=reaped.tell)
     finally:
         if parts.cluster:
             parts.cluster.stop()
@@ -63,6 +73,8 @@ async def prepare(parts: Parts) -> None:
     keeper = parts.database(access.KEEPER)
     try:
         await _record_policy(parts, keeper)
+        if parts.settings.engine:
+            await _offer_engine(parts, keeper)
     finally:
         await keeper.close()
 
@@ -86,48 +98,49 @@ async def _record_policy(parts: Parts, keeper: Database) -> None:
             await c.execute(text("UPDATE policy_epoch SET epoch = epoch + 1"))
 
 
-def _listen(parts: Parts) -> socket.socket:
-    settings = parts.settings
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        made.bind((settings.host, settings.port))
-    except OSError as wrong:
-        raise PortTaken(f"{settings.host}:{settings.port} cannot be listened on: {wrong.strerror}.") from None
-    made.listen(BACKLOG)
-    made.setblocking(False)
-    return made
+async def _offer_engine(parts: Parts, keeper: Database) -> None:
+    async with keeper.begin() as c:
+        await offers.put_engine(c, ENGINE)
+        if await c.scalar(select(model.c.id).where(model.c.id == llm.MODEL)) is None:
+            await offers.put_model(c, ENGINE_OFFER, parts.clock.now())
 
 
-def _children(parts: Parts, listening: socket.socket, demo: bool) -> list[Child]:
-    from avow import worker
+def _children(parts: Parts, listening: socket.socket, reaped: Reaped) -> list[Child]:
+    def child(name: str, start: Callable[[Ready], None], **how: Any) -> Child:
+        def begin(ready: Ready) -> None:
+            log.set_up(parts.home / "log", name)
+            start(ready)
 
-    children = [
-        Child(f"worker {n}", _in_log(parts, f"worker {n}", lambda ready: worker.run(parts, listening, ready)))
-        for n in range(parts.settings.worker_count)
-    ]
+        return Child(name, begin, **how)
+
+    numbers = range(parts.settings.worker_count)
+    children = [child(f"worker {n}", lambda ready: worker.run(parts, listening, ready)) for n in numbers]
+    children.append(child("keeper", lambda ready: keeper.run(parts, reaped, ready), vital=False))
+    if parts.settings.engine:
+        engine = app.engine(parts)
+        children.append(
+            child(
+                "engine",
+                lambda ready: llm.serve(engine.socket_path, engine.api_key, ready.fileno()),
+                wave=1,
+                vital=False,
+            )
+        )
     if parts.cluster:
-        children.append(Child("postgres", _in_log(parts, "postgres", _watch(parts)), wave=2))
+        children.append(child("postgres", _watch(parts.cluster), wave=2))
     return children
 
 
-def _watch(parts: Parts) -> Callable[[Ready], None]:
+def _watch(cluster: Cluster) -> Callable[[Ready], None]:
     def watch(ready: Ready) -> None:
-        assert parts.cluster
         ready()
-        parts.cluster.watch()
+        cluster.watch()
 
     return watch
 
 
-def _in_log(parts: Parts, name: str, start: Callable[[Ready], None]) -> Callable[[Ready], None]:
-    def begin(ready: Ready) -> None:
-        log.set_up(parts.home / "log", name)
-        start(ready)
-
-    return begin
-
-
-def _greet(parts: Parts, demo: bool) -> None:
-    log.say(f"Avow is ready on {parts.settings.base_url}")
+def _greet(parts: Parts) -> None:
+    if parts.demo:
+        asyncio.run(demo.greet(parts))
+    else:
+        log.say(f"Avow is ready on {parts.settings.base_url}")

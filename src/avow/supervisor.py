@@ -50,6 +50,10 @@ class Ready:
     def __init__(self, fd: int) -> None:
         self._fd = fd
 
+    def fileno(self) -> int:
+        """The pipe's end, for a program that takes this process's place: it writes one byte when it can do its work."""
+        return self._fd
+
     def __call__(self) -> None:
         if self._fd < 0:
             return
@@ -356,6 +360,7 @@ class _Tree:
 
     def _stop(self, code: int) -> int:
         self._stopping = True
+        _say("stopping; Ctrl-C again ends at once.")
         for wave in sorted({post.child.wave for post in self._posts}):
             leaving = [post for post in self.alive() if post.child.wave == wave]
             for post in leaving:

@@ -4,147 +4,177 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
 
-import uvicorn
-from litestar import Litestar, Request, Response
+import asyncpg
+from litestar import Litestar
 from litestar.config.app import AppConfig
 from litestar.datastructures import State
-from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from sqlalchemy import select
 
-from avow import app
+from avow import app, server
+from avow.accounts import api as accounts_api
+from avow.accounts import surface
+from avow.accounts.needs import Needs
 from avow.app import Parts
-from avow.base import access, log
-from avow.base.errors import AvowError, BadInput, NotFound
-from avow.base.tables import policy_version
+from avow.base import access
+from avow.base.actor import GATEWAY
+from avow.base.db import Database
+from avow.base.tables import policy_epoch, policy_version
+from avow.billing.events import Functions
+from avow.billing.ledger import Batcher
+from avow.billing.prices import Prices
+from avow.gateway import rules, tables
+from avow.gateway.asgi import V1
+from avow.gateway.client import Client
+from avow.gateway.completion import Gateway
+from avow.gateway.rules import RuleBook, Rules
+from avow.proof import evidence
+from avow.proof.evidence import Evidence
 from avow.site.pages import Site
 from avow.site.pages import routes as site_routes
 from avow.supervisor import Ready
+from avow.vault import Vault, keys
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-BODY_BYTES_MAX = 1_000_000
+ANSWER_S_MAX = 2.0
+RECONNECT_S = 1.0
+SETTLING = Functions(batch="completion_batch", settle="completion_settle", extra=2)
 
 
 def run(parts: Parts, listening: socket.socket, ready: Ready) -> None:
     """Serve on the inherited socket until SIGTERM."""
-    front = Front(parts, ready)
-    config = uvicorn.Config(
-        front,
-        loop="uvloop",
-        http="httptools",
-        lifespan="on",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        date_header=True,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=15,
-        h11_max_incomplete_event_size=64 * 1024,
-        ssl_context_factory=(lambda *_: tls_context(parts)) if parts.settings.tls else None,
-    )
-    uvicorn.Server(config).run(sockets=[listening])
-
-
-def tls_context(parts: Parts) -> ssl.SSLContext:
-    """TLS 1.3 and nothing older (INF-5.1)."""
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.minimum_version = ssl.TLSVersion.TLSv1_3
-    made.load_cert_chain(parts.settings.tls_cert, parts.settings.tls_key)
-    return made
+    tls = server.tls(Path(parts.settings.tls_cert), Path(parts.settings.tls_key)) if parts.settings.tls else None
+    server.serve(cast(Any, Front(parts)), listening, ready, tls=tls)
 
 
 class Front:
     """Sends each request where it belongs; owns what a worker opens."""
 
-    def __init__(self, parts: Parts, ready: Ready) -> None:
-        self.parts, self.ready = parts, ready
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
+        elif scope["path"].startswith("/v1/"):
+            await self.v1(scope, receive, send)
         else:
             await self.platform(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        self.database = self.parts.database(access.APP)
-        self.platform: Any = platform(self.parts, self.database)
+        await self._open()
         await send({"type": "lifespan.startup.complete"})
-        self.ready()
         await receive()
-        await self.database.close()
+        await self._close()
         await send({"type": "lifespan.shutdown.complete"})
 
+    async def _open(self) -> None:
+        parts = self.parts
+        self.database = parts.database(access.APP, pool_size=8)
+        self.writer = parts.database(access.WRITER, pool_size=1)
+        self.vault = Vault(parts.ring, parts.policy, parts.clock)
+        self.ledger = Batcher(self.writer.raw, parts.clock, parts.home / "run" / "spool", functions=SETTLING)
+        self.ledger.start()
+        self.accounts = app.accounts(parts, self.database, self.vault)
+        book = RuleBook(partial(load_rules, parts, self.database, self.vault))
+        await book.start()
+        self.gateway = Gateway(book, self.accounts.directory, self.ledger, self.vault, Client(), parts.clock)
+        self.v1: Any = V1(self.gateway)
+        self.platform: Any = platform(self)
+        self.listening = [
+            asyncio.create_task(self.accounts.directory.watch()),
+            asyncio.create_task(_hear_of_destroyed_keys(self.database, self.vault)),
+        ]
 
-def platform(parts: Parts, database: Any) -> Litestar:
-    """The platform API and the public pages."""
+    async def _close(self) -> None:
+        await self.gateway.close()
+        await self.ledger.close()
+        for task in self.listening:
+            task.cancel()
+        await asyncio.gather(*self.listening, return_exceptions=True)
+        self.vault.close()
+        await self.database.close()
+        await self.writer.close()
 
-    async def answering() -> dict[str, bool]:
-        async def asked() -> bool:
-            async with database.begin() as c:
+    async def answering(self) -> dict[str, bool]:
+        """Which parts answer: the database with the policy that this process has, and the ledger."""
+        found = {"database": False, "policy": False, "ledger": self.ledger.ready}
+        try:
+            async with asyncio.timeout(ANSWER_S_MAX), self.database.begin() as c:
                 newest = await c.scalar(
                     select(policy_version.c.hash).order_by(policy_version.c.version.desc()).limit(1)
                 )
-                return bool(newest == parts.policy.hash)
-
-        try:
-            loaded = await asyncio.wait_for(asked(), 2)
         except Exception:  # whatever the database does, readiness has an answer
-            return {"database": False, "policy": False, "ledger": False}
-        return {"database": True, "policy": loaded, "ledger": True}
+            return found
+        return {**found, "database": True, "policy": newest == self.parts.policy.hash}
 
-    async def evidence() -> list[Any]:
-        return []
+    async def evidence(self) -> list[Evidence]:
+        async with self.database.begin() as c:
+            return await evidence.latest(c, self.parts.policy.hash, self.parts.clock.now())
 
-    site = Site(app.NAME, parts.settings.base_url, app.MODEL, parts.policy, parts.installed, evidence, answering)
-    state = State({"site": site, "parts": parts, "clock": parts.clock, "policy": parts.policy, "database": database})
+
+async def load_rules(parts: Parts, database: Database, vault: Vault) -> Rules:
+    """The rules of the epoch in force, read in one snapshot."""
+    engine = app.engine(parts) if parts.settings.engine else None
+
+    def unseal(row_id: Any, sealed: bytes) -> str:
+        return vault.open_credential(tables.upstream.name, row_id, sealed, GATEWAY)
+
+    async with database.begin() as c:
+        # The epoch first: rules that change while we read are then of an older epoch, and loaded once more.
+        epoch = await c.scalar(select(policy_epoch.c.epoch)) or 0
+        prices = Prices()
+        await prices.load(c)
+        return Rules(epoch, parts.policy, await rules.load_models(c, unseal, engine), prices)
+
+
+async def _hear_of_destroyed_keys(database: Database, vault: Vault) -> None:
+    """Forget destroyed keys as soon as it is told; without a connection, a key is forgotten after 30 s in any case."""
+    while True:
+        try:
+            raw = await database.raw()
+            lost = asyncio.Event()
+            raw.add_termination_listener(lambda _, lost=lost: lost.set())
+            await keys.listen(raw, vault.ring)
+            vault.ring.clear()
+            await lost.wait()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            await asyncio.sleep(RECONNECT_S)
+
+
+def platform(front: Front) -> Litestar:
+    """The platform API and the public pages."""
+    parts, needs = front.parts, front.accounts
+    site = Site(
+        app.NAME, parts.settings.base_url, app.MODEL, parts.policy, parts.installed, front.evidence, front.answering
+    )
     return Litestar(
-        route_handlers=[*site_routes],
-        state=state,
-        exception_handlers={AvowError: render, HTTPException: render_http, Exception: render_unexpected},
+        route_handlers=[*site_routes, *accounts_api.ROUTES],
+        dependencies=dependencies(needs),
+        state=State({"site": site}),
+        before_request=surface.check,
+        exception_handlers=surface.handlers(),
+        request_max_body_size=surface.SIZE_MAX,
         openapi_config=OpenAPIConfig("Avow", "1", path="/api", render_plugins=[JsonRenderPlugin(path="/openapi.json")]),
-        request_max_body_size=BODY_BYTES_MAX,
         on_app_init=[_quiet],
         debug=False,
     )
 
 
+def dependencies(needs: Needs) -> dict[str, Any]:
+    return dict(accounts_api.dependencies(needs))
+
+
 def _quiet(config: AppConfig) -> AppConfig:
     config.logging_config = None
     return config
-
-
-def render(_: Request[Any, Any, Any], error: AvowError) -> Response[dict[str, Any]]:
-    """An error of ours as RFC 9457 problem details."""
-    return Response(
-        error.problem(), status_code=error.status, headers=error.headers, media_type="application/problem+json"
-    )
-
-
-def render_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
-    """An error of the framework, in our form and without echoing what was sent."""
-    known: dict[int, AvowError] = {404: NotFound(), 400: BadInput("The request does not fit; see /api/openapi.json.")}
-    ours = known.get(error.status_code)
-    if ours:
-        return render(request, ours)
-    body = {"type": "about:blank", "title": type(error).__name__.removesuffix("Exception"), "status": error.status_code}
-    return Response(
-        body, status_code=error.status_code, headers=error.headers or {}, media_type="application/problem+json"
-    )
-
-
-def render_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
-    """A fault of ours: its class and place go to the log, and neither its text nor its place to the caller."""
-    import structlog
-
-    structlog.get_logger().error("fault", route=request.scope.get("path_template", ""), **log.failure(error))
-    return render(request, AvowError())

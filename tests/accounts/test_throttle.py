@@ -2,9 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 
-from avow.accounts.throttle import FORGET_AFTER, FREE_FAILURES, WAIT_MAX, Throttle, wait_after
+from avow.accounts.throttle import FORGET_AFTER, Throttle
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+FREE = 5
+
+
+def make(size_max: int = 100) -> Throttle:
+    return Throttle(FREE, timedelta(seconds=1), timedelta(minutes=15), size_max)
 
 
 def fail(throttle: Throttle, times: int, name: str = "a@example.org", now: datetime = NOW) -> None:
@@ -13,8 +18,8 @@ def fail(throttle: Throttle, times: int, name: str = "a@example.org", now: datet
 
 
 def test_the_first_failures_cost_nothing_and_the_next_ones_double() -> None:
-    throttle = Throttle()
-    fail(throttle, FREE_FAILURES)
+    throttle = make()
+    fail(throttle, FREE)
     assert throttle.wait_s("a@example.org", NOW) == 0
     waits = []
     for _ in range(4):
@@ -26,11 +31,11 @@ def test_the_first_failures_cost_nothing_and_the_next_ones_double() -> None:
 
 
 def test_the_wait_never_becomes_a_lock() -> None:
-    assert wait_after(10**9) == WAIT_MAX
+    assert make().wait_after(10**9) == timedelta(minutes=15)
 
 
 def test_another_name_and_a_success_do_not_wait() -> None:
-    throttle = Throttle()
+    throttle = make()
     fail(throttle, 20)
     assert throttle.wait_s("b@example.org", NOW) == 0
     throttle.succeed("a@example.org")
@@ -38,7 +43,7 @@ def test_another_name_and_a_success_do_not_wait() -> None:
 
 
 def test_a_day_without_failures_is_a_new_beginning() -> None:
-    throttle = Throttle()
+    throttle = make()
     fail(throttle, 20)
     later = NOW + FORGET_AFTER + timedelta(seconds=1)
     fail(throttle, 1, now=later)
@@ -46,7 +51,7 @@ def test_a_day_without_failures_is_a_new_beginning() -> None:
 
 
 def test_memory_is_bounded_and_holds_no_address() -> None:
-    throttle = Throttle(size_max=10)
+    throttle = make(size_max=10)
     for number in range(100):
         fail(throttle, 1, f"person{number}@example.org")
     assert len(throttle) == 10

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,19 +26,8 @@ from tests.conftest import Databases
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 PRICE = Price(uuid7(), "smol", "USD", 1_000_000, 500_000, 3_000_000, NOW - timedelta(days=1))
 
-# The tables of other slices that the ledger reads and writes, as those slices define them.
-_NEIGHBOURS = """
-    SET ROLE avow_owner;
-    CREATE TABLE IF NOT EXISTS api_key (
-        id uuid PRIMARY KEY, tenant_id uuid NOT NULL, subject_id uuid NOT NULL, since timestamptz NOT NULL,
-        ends_at timestamptz, policy_version int NOT NULL, wallet_id uuid NOT NULL, public_id text NOT NULL UNIQUE,
-        secret_hmac bytea NOT NULL, box bytea NOT NULL, state text NOT NULL, expires_at timestamptz);
-    CREATE TABLE IF NOT EXISTS trace (
-        id uuid PRIMARY KEY, tenant_id uuid NOT NULL, subject_id uuid NOT NULL, since timestamptz NOT NULL,
-        ends_at timestamptz, policy_version int NOT NULL, box bytea NOT NULL);
-    INSERT INTO policy_epoch VALUES (1, 7) ON CONFLICT (id) DO UPDATE SET epoch = 7;
-    RESET ROLE;
-"""
+SET_EPOCH = "INSERT INTO policy_epoch VALUES (1, 7) ON CONFLICT (id) DO UPDATE SET epoch = 7"
+
 _KEY = """
     INSERT INTO api_key (id, tenant_id, subject_id, since, policy_version, wallet_id, public_id, secret_hmac, box, state,
                          expires_at)
@@ -127,7 +116,7 @@ COMPLETION = Functions("completion_batch", "completion_settle", extra=2)
 @pytest.fixture
 async def bank(database: Databases, tmp_path: Path) -> AsyncIterator[Bank]:
     admin = await asyncpg.connect(**database.admin.arguments())
-    await admin.execute(_NEIGHBOURS)
+    await admin.execute(SET_EPOCH)
     async with database.keeper.begin() as c:
         await prices.put(c, PRICE)
     yield Bank(database, admin, tmp_path / "spool")
@@ -137,3 +126,9 @@ async def bank(database: Databases, tmp_path: Path) -> AsyncIterator[Bank]:
 async def gathered(*awaitables: Any) -> list[Any]:
     """Results and exceptions, in order."""
     return await asyncio.gather(*awaitables, return_exceptions=True)
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait for a condition that another process brings about; the test's own time limit is the only one."""
+    while not holds():  # noqa: ASYNC110  no event crosses processes
+        await asyncio.sleep(0.01)

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
-from tests.billing.conftest import Bank, settle
+import pytest
+
+from avow.base.ids import uuid7
+from avow.billing.events import Open
+from avow.billing.ledger import BalanceShort, KeyRefused, LedgerUnavailable, RequestSettled, WalletFrozen
+from tests.billing.conftest import COMPLETION, NOW, Bank, gathered, settle
 
 
 async def test_an_open_holds_and_a_settle_charges_and_frees_the_rest(bank: Bank) -> None:
@@ -26,11 +32,15 @@ async def test_an_open_holds_and_a_settle_charges_and_frees_the_rest(bank: Bank)
 async def test_a_charge_never_exceeds_its_hold_and_the_excess_is_counted(bank: Bank) -> None:
     payer = await bank.payer(1_000)
     async with bank.batcher() as ledger:
-        opened = payer.open(300)
-        await ledger.open(opened)
-        assert (await ledger.settle(settle(opened, 450))).charged == 300
-    assert await bank.wallet(payer) == (700, 0)
-    assert await bank.admin.fetchval("SELECT absorbed FROM charge") == 150
+        opens = [payer.open(300), payer.open(300), payer.open(300)]
+        await asyncio.gather(*map(ledger.open, opens))
+        assert (await ledger.settle(settle(opens[0], 450))).charged == 300
+        assert [s.charged for s in await asyncio.gather(*(ledger.settle(settle(o, 450)) for o in opens[1:]))] == [
+            300,
+            300,
+        ]
+    assert await bank.wallet(payer) == (100, 0)
+    assert await bank.admin.fetchval("SELECT sum(absorbed) FROM charge") == 450
 
 
 async def test_many_events_at_once_go_through_the_batch_and_all_are_kept(bank: Bank) -> None:
@@ -44,3 +54,190 @@ async def test_many_events_at_once_go_through_the_batch_and_all_are_kept(bank: B
         assert [s.charged for s in settled] == [30] * 100
     for payer in payers:
         assert await bank.wallet(payer) == (9_400, 0)
+
+
+async def test_a_hot_wallet_runs_exactly_as_many_requests_as_it_affords(bank: Bank) -> None:
+    payer = await bank.payer(1_050)
+    async with bank.batcher() as one, bank.batcher() as other:
+        tried = await gathered(*((one, other)[n % 2].open(payer.open(100)) for n in range(300)))
+    refused = [e for e in tried if isinstance(e, BalanceShort)]
+    assert len(tried) - len(refused) == 10
+    assert await bank.wallet(payer) == (1_050, 1_000)
+    assert all(e.affordable == 50 for e in refused[-50:])
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "in a batch"])
+async def test_a_short_balance_says_what_it_affords(bank: Bank, alone: bool) -> None:
+    payer, rich = await bank.payer(500), await bank.payer(500)
+    async with bank.batcher() as ledger:
+        await ledger.open(payer.open(200))
+        short, *_ = await gathered(ledger.open(payer.open(301)), *([] if alone else [ledger.open(rich.open(1))]))
+        assert isinstance(short, BalanceShort)
+        assert (short.affordable, short.status) == (300, 402)
+        assert "0.000000300" in short.sentence
+
+
+async def test_one_big_request_does_not_deny_the_small_ones_after_it(bank: Bank) -> None:
+    payer = await bank.payer(100)
+    async with bank.batcher() as ledger:
+        amounts = [60, 90, 30, 20, 10]
+        tried = await gathered(*(ledger.open(payer.open(a)) for a in amounts))
+    assert [isinstance(t, BalanceShort) for t in tried] == [False, True, False, True, False]
+    assert await bank.wallet(payer) == (100, 100)
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "in a batch"])
+async def test_a_revoked_expired_or_unknown_key_opens_nothing_from_the_next_event_on(bank: Bank, alone: bool) -> None:
+    payer, other = await bank.payer(1_000), await bank.payer(1_000)
+    expired = await bank.payer(1_000, key_expires_at=NOW)
+    async with bank.batcher() as ledger:
+        running = payer.open(100)
+        await ledger.open(running)
+        await bank.admin.execute("UPDATE api_key SET state = 'revoked' WHERE id = $1", payer.key_id)
+        for bad in (payer.open(1), expired.open(1), payer.open(1, key_id=uuid7())):
+            refused, *_ = await gathered(ledger.open(bad), *([] if alone else [ledger.open(other.open(1))]))
+            assert isinstance(refused, KeyRefused)
+        # What runs is settled: the key was good when the money was promised.
+        assert (await ledger.settle(settle(running, 30))).charged == 30
+    assert await bank.wallet(payer) == (970, 0)
+
+
+async def test_a_frozen_wallet_opens_nothing(bank: Bank) -> None:
+    payer, other = await bank.payer(1_000), await bank.payer(1_000)
+    await bank.admin.execute("UPDATE wallet SET state = 'frozen' WHERE id = $1", payer.wallet_id)
+    async with bank.batcher() as ledger:
+        tried = await gathered(ledger.open(payer.open(1)), ledger.open(other.open(1)))
+        assert isinstance(tried[0], WalletFrozen) and not isinstance(tried[1], Exception)
+        assert isinstance((await gathered(ledger.open(payer.open(1))))[0], WalletFrozen)
+
+
+async def test_an_id_that_was_charged_opens_no_second_time(bank: Bank) -> None:
+    payer = await bank.payer(1_000)
+    async with bank.batcher() as ledger:
+        opened = payer.open(100)
+        await ledger.open(opened)
+        await ledger.settle(settle(opened, 30))
+        tried = await gathered(ledger.open(opened), ledger.open(payer.open(1)))
+        assert isinstance(tried[0], RequestSettled)
+        assert isinstance((await gathered(ledger.open(opened)))[0], RequestSettled)
+    assert await bank.wallet(payer) == (970, 1)
+
+
+async def test_a_settle_again_answers_the_same_and_charges_once(bank: Bank) -> None:
+    payer = await bank.payer(1_000)
+    async with bank.batcher() as ledger:
+        opened, second = payer.open(100), payer.open(100)
+        await asyncio.gather(ledger.open(opened), ledger.open(second))
+        assert (await ledger.settle(settle(opened, 30))).charged == 30
+        assert (await ledger.settle(settle(opened, 60))).charged == 30
+        both = await asyncio.gather(ledger.settle(settle(opened, 60)), ledger.settle(settle(second, 60)))
+        assert [s.charged for s in both] == [30, 60]
+    assert await bank.wallet(payer) == (910, 0)
+
+
+async def test_an_open_that_is_not_durable_in_time_fails_and_its_late_success_is_voided(bank: Bank) -> None:
+    payer = await bank.payer(1_000)
+    async with bank.batcher(wait_s_max=0.1) as ledger, bank.admin.transaction():
+        await bank.admin.execute("SELECT 1 FROM wallet FOR UPDATE")
+        opened = payer.open(100)
+        failed = (await gathered(ledger.open(opened)))[0]
+        assert isinstance(failed, LedgerUnavailable)
+        assert failed.status == 503 and "retry-after" in failed.headers
+    assert await bank.wallet(payer) == (1_000, 0)
+    assert await bank.admin.fetchval("SELECT why FROM usage WHERE id = $1", opened.request_id) == "void"
+
+
+async def test_a_caller_that_leaves_while_opening_leaves_no_hold(bank: Bank) -> None:
+    payer = await bank.payer(1_000)
+    async with bank.batcher() as ledger:
+        async with bank.admin.transaction():
+            await bank.admin.execute("SELECT 1 FROM wallet FOR UPDATE")
+            leaving = [asyncio.create_task(ledger.open(payer.open(100))) for _ in range(3)]
+            await wait_for_lock(bank)
+            for task in leaving:
+                task.cancel()
+        await gathered(*leaving)
+    assert await bank.wallet(payer) == (1_000, 0)
+
+
+async def test_a_settle_survives_its_cancelled_caller(bank: Bank) -> None:
+    payer = await bank.payer(1_000)
+    async with bank.batcher() as ledger:
+        opened = payer.open(100)
+        await ledger.open(opened)
+        leaving = asyncio.create_task(ledger.settle(settle(opened, 30)))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await gathered(leaving)
+    assert await bank.wallet(payer) == (970, 0)
+
+
+async def test_an_event_that_postgresql_refuses_does_not_spoil_its_batch(bank: Bank) -> None:
+    payer = await bank.payer(1_000)
+    async with bank.batcher() as ledger:
+        tried = await gathered(
+            *(ledger.open(payer.open(10)) for _ in range(5)),
+            ledger.open(payer.open(10, model="\ud800")),
+            *(ledger.open(payer.open(10)) for _ in range(5)),
+        )
+        assert [n for n, t in enumerate(tried) if isinstance(t, Exception)] == [5]
+        assert isinstance(tried[5], LedgerUnavailable)
+    assert await bank.wallet(payer) == (1_000, 100)
+
+
+async def test_nonsense_is_refused_before_it_is_sent(bank: Bank) -> None:
+    payer = await bank.payer(1_000)
+    async with bank.batcher() as ledger:
+        bad: list[Open] = [payer.open(-1), payer.open(2**63), payer.open(1, model="a\0b")]
+        assert [type(t) for t in await gathered(*map(ledger.open, bad))] == [ValueError] * 3
+        with pytest.raises(ValueError, match="counts"):
+            await ledger.settle(settle(payer.open(1), 1, output_tokens=-5))
+
+
+async def test_a_full_queue_answers_unavailable_at_once(bank: Bank) -> None:
+    payer = await bank.payer(1_000)
+    async with bank.batcher(queue_max=10) as ledger:
+        tried = await gathered(*(ledger.open(payer.open(1)) for _ in range(50)))
+    assert sum(isinstance(t, LedgerUnavailable) for t in tried) == 40
+
+
+async def test_the_trace_is_written_with_the_charge_and_never_brought_back(bank: Bank) -> None:
+    payer = await bank.payer(1_000)
+    ends = NOW + timedelta(hours=1)
+    async with bank.batcher(functions=COMPLETION) as ledger:
+        opens = [payer.open(100) for _ in range(4)]
+        await asyncio.gather(*map(ledger.open, opens))
+        traced = [settle(o, 30, extra=(ends, b"box %d" % n)) for n, o in enumerate(opens[:3])]
+        await ledger.settle(traced[0])
+        await asyncio.gather(ledger.settle(traced[1]), ledger.settle(traced[2]), ledger.settle(settle(opens[3], 30)))
+        rows = await bank.admin.fetch("SELECT id, subject_id, since, ends_at, box FROM trace ORDER BY box")
+        assert [tuple(r) for r in rows] == [
+            (o.request_id, payer.subject_id, NOW, ends, b"box %d" % n) for n, o in enumerate(opens[:3])
+        ]
+        await bank.admin.execute("DELETE FROM trace")
+        await ledger.settle(traced[0])
+        late = payer.open(100)
+        await ledger.open(late)
+        await asyncio.gather(ledger.settle(traced[1]), ledger.settle(settle(late, 30, extra=(ends, b"late"))))
+        assert [r["box"] for r in await bank.admin.fetch("SELECT box FROM trace")] == [b"late"]
+
+
+async def test_batches_probe_indexes_even_when_planned_over_empty_tables(bank: Bank) -> None:
+    payer = await bank.payer(10**9)
+    async with bank.batcher() as ledger:
+        for _ in range(12):
+            opens = [payer.open(100) for _ in range(50)]
+            await asyncio.gather(*map(ledger.open, opens))
+            await asyncio.gather(*(ledger.settle(settle(o, 30)) for o in opens), ledger.settle(settle(opens[0], 30)))
+    read_whole = """
+        SELECT relname FROM pg_stat_user_tables
+        WHERE relname IN ('charge', 'usage', 'wallet', 'wallet_hold', 'api_key') AND seq_scan > 0
+    """
+    assert await bank.admin.fetch(read_whole) == []
+
+
+async def wait_for_lock(bank: Bank) -> None:
+    """Until a session waits for a lock that a test holds."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    while not await bank.admin.fetchval(waiting):
+        await bank.admin.execute("SELECT pg_stat_clear_snapshot()")

@@ -21,7 +21,7 @@ import pytest
 from avow.engines import llm
 
 START_TIMEOUT_S = 120
-WAIT_TIMEOUT_S = 120
+WAIT_TIMEOUT_S = 240
 UNREADABLE = ("[vvar]", "[vsyscall]", "[vvar_vclock]")
 
 
@@ -46,6 +46,11 @@ class Running:
         """CPU seconds that the process has used."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_kb(self) -> int:
+        """Memory that the process holds, in kB."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
 
     def wait_until_idle(self) -> None:
         """Return when the process uses no CPU: two looks half a second apart that agree."""

@@ -123,8 +123,8 @@ def test_asking_twice_kills_at_once(tree: Grow) -> None:
     patient = tree("patient")
     patient.until_told("greeting")
     patient.process.send_signal(signal.SIGINT)
-    patient.until(lambda: (patient.process.send_signal(signal.SIGINT), patient.process.poll() is not None)[1])
-    assert patient.process.returncode == 1
+    patient.until(lambda: "stopping" in patient.errors())
+    assert patient.end(signal.SIGINT) == 1
     assert not lives(patient.pid("stubborn"))
 
 

@@ -24,7 +24,7 @@ keys = st.one_of(
 )
 dots = st.sampled_from([".", " . ", "\t.", ". "])
 blanks = st.sampled_from(["", " ", "\t "])
-between = st.sampled_from(["", " ", "\n", "\n\n ", " # a ] } , \" ''' \"\"\" comment\n", "\r\n"])
+between = st.sampled_from(["", " ", "\n", "\n\n ", ' # a ] } , " \'\'\' """ comment\n', "\r\n"])
 strings = st.sampled_from(
     [
         '"x = 1 # [no]"',
@@ -168,6 +168,21 @@ m = 22
     assert where["many", 1, "below", "more", 0, "tab\tkey"] == 23
     assert where["many", 1, "below", "more", 0, "é😀"] == 24
     assert ("not",) not in where and ("many", 0, "below") not in where
+
+
+def test_a_string_may_end_in_quotes_of_its_own() -> None:
+    elements = ['"' * 3 + "a" + '"' * 5, "\n 2", '"' * 3 + "b" + '"' * 4, "\n 3", '"' * 6, "'" * 6, "\n 4"]
+    text = "x = [" + ",".join(elements) + "]\ny = 5"
+    where = lines.index(text, depth_max=9)
+    assert [where["x", number] for number in range(7)] == [1, 2, 2, 3, 3, 3, 4]
+    assert ("x", 7) not in where
+    assert where["y",] == 5
+
+
+def test_a_table_has_the_line_that_names_it_first() -> None:
+    where = lines.index("[a.b]\nc = 2\n[a]\nd.e = 4\nd.f = 5\n[[l]]\n[[l]]", depth_max=9)
+    assert (where["a",], where["a", "b"], where["a", "d"]) == (1, 1, 4)
+    assert (where["l",], where["l", 0], where["l", 1]) == (6, 6, 7)
 
 
 @pytest.mark.parametrize(

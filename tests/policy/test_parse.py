@@ -25,7 +25,8 @@ def only(text: str | bytes) -> Problem:
 
 def test_a_policy_says_what_its_text_says() -> None:
     policy = parse(toml(GOOD))
-    assert (policy.name, policy.version, policy.features, policy.claims) == ("sample", 3, {"tls"}, {"sealed"})
+    assert (policy.name, policy.version) == ("sample", 3)
+    assert (policy.features, policy.claims) == (frozenset({"tls"}), frozenset({"sealed"}))
     assert (policy.account.fields, policy.account.required) == (("email", "name"), ("email",))
     content = policy.categories["api_content"]
     assert content.fields == ("request", "response")
@@ -213,7 +214,11 @@ def test_one_broken_key_is_one_problem_on_its_own_line(data: st.DataObject) -> N
         ({"category__usage__clock": "lunch"}, "category.usage.clock", "does not know lunch"),
         ({"category__account__clock": "request"}, "category.account.clock", "Only a period"),
         ({"category__api_content__keep": "30 days"}, "category.api_content.ask", "upper limit"),
-        ({"category__api_content__keep": "0", "category__api_content__clock": None}, "category.api_content.ask", "limit"),
+        (
+            {"category__api_content__keep": "0", "category__api_content__clock": None},
+            "category.api_content.ask",
+            "limit",
+        ),
         ({"category__usage__staff": ["boss"]}, "category.usage.staff.0", "does not know boss"),
         ({"category__usage__fields": ["IP address"]}, "category.usage.fields.0", "cannot be a value"),
         ({"category__usage__fields": [["model"]]}, "category.usage.fields.0", "list of texts"),
@@ -237,10 +242,18 @@ def test_a_category_of_a_feature_needs_the_feature() -> None:
 
 @pytest.mark.parametrize(
     "period",
-    ["", "30", "30  days", "30days", "0 days", "-1 days", "1.5 days", "forever", "at most 0", "at most life of the account"]
-    + ["more than 3 days", "30 weeks", "030 days", "101 years", "999999 hours", "30 Days", " 30 days", "三十 days", "３0 days"],
+    ["", "30", "30  days", "30days", "0 days", "-1 days", "1.5 days", "forever", "at most 0", "30 weeks", "030 days"],
 )
 def test_what_is_no_period_is_refused(period: str) -> None:
+    problem = only(toml(changed(category__mail__keep=period)))
+    assert (problem.path, "is not a period" in problem.sentence) == ("category.mail.keep", True)
+
+
+@pytest.mark.parametrize(
+    "period",
+    ["101 years", "1201 months", "36501 days", "999999 hours", "30 Days", " 30 days", "more than 3 days", "３0 days"],
+)
+def test_what_is_too_long_or_spelled_otherwise_is_refused(period: str) -> None:
     problem = only(toml(changed(category__mail__keep=period)))
     assert (problem.path, "is not a period" in problem.sentence) == ("category.mail.keep", True)
 

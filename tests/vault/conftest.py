@@ -19,6 +19,14 @@ claims = []
 fields = ["email"]
 required = ["email"]
 
+[category.account]
+fields = ["email"]
+purposes = ["service"]
+basis = "contract"
+keep = "life of the account"
+on_expiry = "delete"
+on_erasure = "delete"
+
 [category.api_content]
 fields = ["request", "response"]
 purposes = ["service", "history", "debugging"]

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from avow.base.actor import GATEWAY, KEEPER, Actor
 from avow.base.ids import uuid7
-from avow.policy import Policy
+from avow.policy import Policy, parse
 from avow.vault import (
     BoxBroken,
     Buried,
@@ -28,7 +28,7 @@ from avow.vault import (
 )
 from avow.vault import Ring as RingFile
 from tests.conftest import Databases
-from tests.vault.conftest import SetClock
+from tests.vault.conftest import POLICY, SetClock
 
 TENANT, OTHER_TENANT = UUID(int=10), UUID(int=11)
 ALICE, BOB = UUID(int=1), UUID(int=2)
@@ -144,6 +144,18 @@ async def test_consent_is_needed_and_can_be_withdrawn(database: Databases, vault
             else:
                 with pytest.raises(OpenRefused, match="consented"):
                     await vault.open(conn, here, sealed, "abuse", KEEPER)
+
+
+async def test_a_consent_that_has_ended_opens_nothing(database: Databases, vault: Vault, clock: SetClock) -> None:
+    vault.policy = parse(POLICY.replace("life of the account", "2 hours"))
+    here = ref(category="usage")
+    sealed = await put(vault, here)
+    await say(database, vault, "consent", "abuse")
+    async with database.keeper.begin() as conn:
+        assert await vault.open(conn, here, sealed, "abuse", KEEPER) == WORDS
+        clock.moment += timedelta(hours=2)
+        with pytest.raises(OpenRefused, match="consented"):
+            await vault.open(conn, here, sealed, "abuse", KEEPER)
 
 
 async def test_staff_need_a_right_and_a_reason_and_are_recorded_first(database: Databases, vault: Vault) -> None:

@@ -138,6 +138,8 @@ def test_processes_that_start_at_once_share_one_ring(folder: Path) -> None:
 
 
 def use_inherited(ring: Ring, noon: datetime, told: Connection) -> None:
+    came_through = ring._local.held[1]
+    told.send(ring._db() is came_through)
     told.send(ring.fact_key(UUID(int=1), "usage", None))
     told.send(ring.fact_key(UUID(int=2), "usage", None, create=True))
     ring.destroy_holders(UUID(int=1), None, noon)
@@ -149,6 +151,7 @@ def test_a_ring_that_came_through_fork_works_on_both_sides(ring: Ring, noon: dat
     told, teller = FORK.Pipe(duplex=False)
     child = start(use_inherited, ring, noon, teller)
     teller.close()
+    assert told.recv() is False  # SQLite forbids to use a connection that came through fork
     assert told.recv() == mine
     made_there = told.recv()
     assert told.recv() == "destroyed"

@@ -9,8 +9,8 @@ from uuid import UUID
 import msgspec
 from litestar import Response, Router, delete, get, patch, post
 from litestar.datastructures import Cookie
-from litestar.di import Provide
-from litestar.params import Parameter
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from avow.accounts import keys, people, sessions, sign_up, surface, tenants
 from avow.accounts.needs import Needs
@@ -21,6 +21,10 @@ from avow.base.actor import Actor
 
 PAGE_MAX = 100
 BEARER = "bearer "
+
+Accounts = NamedDependency[Needs]
+Person = NamedDependency[Actor]
+Caller = NamedDependency[Actor]
 
 
 class SignIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -41,7 +45,7 @@ class NewKey(msgspec.Struct, forbid_unknown_fields=True):
 
     name: str = ""
     keep_h: int | None = None
-    expires_at: datetime | None = None
+    expires_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 class Wishes(msgspec.Struct, forbid_unknown_fields=True):
@@ -77,7 +81,7 @@ def session_token(accounts: Needs, request: AnyRequest) -> str | None:
     return request.cookies.get(cookie_name(accounts.secure))
 
 
-async def find_person(request: AnyRequest, accounts: Needs) -> Actor:
+async def find_person(request: AnyRequest, accounts: Accounts) -> Actor:
     """Who is signed in with this request's cookie. Raises NotSignedIn."""
     token = session_token(accounts, request)
     found = await sessions.find(accounts, token) if token else None
@@ -86,7 +90,7 @@ async def find_person(request: AnyRequest, accounts: Needs) -> Actor:
     return found
 
 
-async def find_caller(request: AnyRequest, accounts: Needs) -> Actor:
+async def find_caller(request: AnyRequest, accounts: Accounts) -> Actor:
     """Whose API key this request carries, or who is signed in with it. Raises NotSignedIn or what the directory says."""
     authorization = request.headers.get("authorization", "")
     if authorization[: len(BEARER)].lower() == BEARER:
@@ -95,21 +99,21 @@ async def find_caller(request: AnyRequest, accounts: Needs) -> Actor:
 
 
 @post("/api/auth/signup", status_code=202)
-async def register(data: dict[str, Any], accounts: Needs) -> dict[str, str]:
+async def register(data: JSONBody[dict[str, Any]], accounts: Accounts) -> dict[str, str]:
     """Sign up with the fields of the policy and a password; the answer is the same whether the address was known."""
     await sign_up.sign_up(accounts, data)
     return {"detail": "Thank you. A message was sent to this address."}
 
 
 @post("/api/auth/confirm", status_code=200)
-async def confirm(data: Confirmation, accounts: Needs) -> dict[str, bool]:
+async def confirm(data: JSONBody[Confirmation], accounts: Accounts) -> dict[str, bool]:
     """Confirm an address with the token of its message."""
     await sign_up.confirm(accounts, data.token)
     return {"confirmed": True}
 
 
 @post("/api/auth/login", status_code=200)
-async def login(request: AnyRequest, data: SignIn, accounts: Needs) -> Response[dict[str, UUID]]:
+async def login(request: AnyRequest, data: JSONBody[SignIn], accounts: Accounts) -> Response[dict[str, UUID]]:
     """Sign in; the session's token is set as a cookie."""
     token, who = await sessions.sign_in(accounts, data.email, data.password, session_token(accounts, request))
     tenant_id, subject_id = people.own(who)
@@ -118,7 +122,7 @@ async def login(request: AnyRequest, data: SignIn, accounts: Needs) -> Response[
 
 
 @post("/api/auth/logout", status_code=204)
-async def logout(request: AnyRequest, accounts: Needs) -> Response[None]:
+async def logout(request: AnyRequest, accounts: Accounts) -> Response[None]:
     """End the session, on the server too; without one, nothing happens."""
     if token := session_token(accounts, request):
         await sessions.end(accounts, token)
@@ -126,19 +130,19 @@ async def logout(request: AnyRequest, accounts: Needs) -> Response[None]:
 
 
 @get("/api/me")
-async def read_me(who: Actor, accounts: Needs) -> Me:
+async def read_me(who: Caller, accounts: Accounts) -> Me:
     """One's own account, opened for its owner."""
     return _me(await people.read(accounts, who))
 
 
 @patch("/api/me")
-async def amend_me(data: dict[str, Any], person: Actor, accounts: Needs) -> Me:
+async def amend_me(data: JSONBody[dict[str, Any]], person: Person, accounts: Accounts) -> Me:
     """Rectify one's own fields; null takes one out."""
     return _me(await people.amend(accounts, person, data))
 
 
 @post("/api/keys", status_code=201)
-async def create_key(data: NewKey, person: Actor, accounts: Needs) -> dict[str, Any]:
+async def create_key(data: JSONBody[NewKey], person: Person, accounts: Accounts) -> dict[str, Any]:
     """Make an API key; the answer is the only place where its secret is ever shown."""
     tenants.check_keep(accounts, data.keep_h)
     return (await keys.create(accounts, person, data.name, data.keep_h, data.expires_at))._asdict()
@@ -146,10 +150,10 @@ async def create_key(data: NewKey, person: Actor, accounts: Needs) -> dict[str, 
 
 @get("/api/keys")
 async def list_keys(
-    person: Actor,
-    accounts: Needs,
-    after: UUID | None = None,
-    limit: Annotated[int, Parameter(ge=1, le=PAGE_MAX)] = PAGE_MAX,
+    person: Person,
+    accounts: Accounts,
+    after: Annotated[UUID | None, QueryParameter()] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = PAGE_MAX,
 ) -> KeyPage:
     """One's own keys, without their secrets."""
     found = await keys.listed(accounts, person, after, limit)
@@ -157,13 +161,13 @@ async def list_keys(
 
 
 @delete("/api/keys/{key_id:uuid}", status_code=204)
-async def revoke_key(key_id: UUID, person: Actor, accounts: Needs) -> None:
+async def revoke_key(key_id: FromPath[UUID], person: Person, accounts: Accounts) -> None:
     """Revoke one's own key."""
     await keys.revoke(accounts, person, key_id)
 
 
 @patch("/api/tenant")
-async def amend_tenant(data: Wishes, person: Actor, accounts: Needs) -> Wishes:
+async def amend_tenant(data: JSONBody[Wishes], person: Person, accounts: Accounts) -> Wishes:
     """Ask for API content to be kept for some hours, or no longer."""
     await tenants.ask_to_keep(accounts, person, data.keep_h)
     return data
@@ -208,7 +212,7 @@ def router(accounts: Needs) -> Router:
 def _cookie(accounts: Needs, token: str, age_s: int) -> Cookie:
     return Cookie(
         cookie_name(accounts.secure),
-        token,
+        value=token,
         path="/",
         max_age=age_s,
         httponly=True,

@@ -110,6 +110,8 @@ class Directory:
         self._pepper, self._monotonic = pepper, monotonic
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         self._changes = 0
+        self.listening = asyncio.Event()
+        """Set while changes are heard of."""
 
     async def find(self, key: str, *, fresh: bool = False) -> KeyRecord:
         """Tell whose key a text is; `fresh` asks the database whatever is remembered.
@@ -155,8 +157,10 @@ class Directory:
             connection.add_termination_listener(lambda _: closed.set())
             await connection.add_listener(CHANNEL, lambda _, __, ___, payload: self.forget(UUID(payload)))
             self.clear()
+            self.listening.set()
             await closed.wait()
         finally:
+            self.listening.clear()
             await connection.close()
 
     async def _look_up(self, public_id: str) -> _Seen | None:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from avow.accounts import pace, throttle
 from avow.accounts.directory import Directory
 from avow.accounts.passwords import Passwords
 from avow.accounts.throttle import Throttle
@@ -22,7 +23,7 @@ class FirstCredit(Protocol):
     """Opens the wallet of a new tenant, with the credit that the installation gives, in the sign-up's transaction."""
 
     async def __call__(
-        self, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, wallet_id: UUID, at: datetime
+        self, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, wallet_id: UUID, at: datetime, /
     ) -> None: ...
 
 
@@ -41,8 +42,9 @@ class Needs:
     secure: bool
     directory: Directory
     passwords: Passwords = field(default_factory=Passwords)
-    sign_ins: Throttle = field(default_factory=Throttle)
-    sign_ups: Throttle = field(default_factory=Throttle)
+    sign_ins: Throttle = field(default_factory=throttle.of_sign_ins)
+    letters: Throttle = field(default_factory=throttle.of_letters)
+    step_s: float = pace.STEP_S
 
     @property
     def pepper(self) -> bytes:

@@ -14,7 +14,7 @@ STEP_S = 0.25
 
 
 @asynccontextmanager
-async def even(step_s: float = STEP_S) -> AsyncIterator[None]:
+async def even(step_s: float) -> AsyncIterator[None]:
     """Run the block and leave it, with its result or its error, at the next multiple of `step_s` since its start."""
     started = time.monotonic()
     try:

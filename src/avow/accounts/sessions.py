@@ -66,7 +66,7 @@ async def sign_in(needs: Needs, email: str, password: str, old_token: str | None
     name = normalise(email)
     if wait_s := needs.sign_ins.wait_s(name, needs.clock.now()):
         raise SignInSlowed(wait_s)
-    async with pace.even():
+    async with pace.even(needs.step_s):
         found = await people.find(needs, email)
         tenant_id, subject_id = (found.tenant_id, found.subject_id) if found else (NOBODY, NOBODY)
         kept = await people.open_hash(needs, tenant_id, subject_id)

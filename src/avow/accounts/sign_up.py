@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import fields, letters, pace, people, tokens
+from avow.accounts import directory, fields, letters, pace, people, tokens
 from avow.accounts.fields import SignUp
 from avow.accounts.needs import Needs
 from avow.accounts.tables import confirmation, credential, person, tenant, tenant_kind
@@ -44,7 +44,7 @@ async def sign_up(needs: Needs, given: Mapping[str, object]) -> None:
     Raises FieldRefused, WeakPassword or Busy, each before anything is looked up or stored.
     """
     asked = fields.read_sign_up(needs.policy.account, given)
-    async with pace.even():
+    async with pace.even(needs.step_s):
         password_hash = await needs.passwords.hash(asked.password)
         found = await people.find(needs, asked.facts["email"])
         if found is None:
@@ -56,8 +56,10 @@ async def sign_up(needs: Needs, given: Mapping[str, object]) -> None:
             await tell_owner(needs, found, normalise(asked.facts["email"]))
 
 
-async def open_account(needs: Needs, asked: SignUp, password_hash: str, kind: str = "customer") -> None:
-    """Write all rows of a new account in one transaction."""
+async def open_account(
+    needs: Needs, asked: SignUp, password_hash: str, kind: str = "customer", *, confirmed: bool = False
+) -> None:
+    """Write all rows of a new account in one transaction; who is `confirmed` already gets no message."""
     tenant_id, subject_id, wallet_id, now = uuid7(), uuid7(), uuid7(), needs.clock.now()
     for category in ("account", "credential"):
         await needs.vault.prepare(subject_id, category, needs.policy.categories[category].keep.end(now))
@@ -69,19 +71,22 @@ async def open_account(needs: Needs, asked: SignUp, password_hash: str, kind: st
         await _write_person(needs, connection, tenant_id, subject_id, asked.facts, now)
         await _write_credential(needs, connection, tenant_id, subject_id, password_hash, now)
         await needs.first_credit(connection, tenant_id, subject_id, wallet_id, now)
-        await _ask(needs, connection, tenant_id, subject_id, asked.facts["email"])
+        if confirmed:
+            await connection.execute(update(person).where(person.c.id == subject_id).values(confirmed_at=now))
+        else:
+            await _ask(needs, connection, tenant_id, subject_id, asked.facts["email"])
 
 
 async def tell_owner(needs: Needs, found: Row[Any], name: str) -> None:
     """Answer a second sign-up by mail to the owner: a reminder, or the confirmation again while it is missing.
 
     The message goes to the address that the owner gave, not to the one typed now, which may only look like it. It is
-    bounded per address by the same growing wait as wrong passwords, so that nobody's mailbox can be filled.
+    bounded per address by a wait that grows, so that nobody's mailbox can be filled.
     """
     now = needs.clock.now()
-    if needs.sign_ups.wait_s(name, now):
+    if needs.letters.wait_s(name, now):
         return
-    needs.sign_ups.fail(name, now)
+    needs.letters.fail(name, now)
     async with needs.database.tenant(found.tenant_id) as connection:
         address = await people.open_address(needs, connection, found.tenant_id, found.subject_id)
         if address is None:
@@ -105,6 +110,8 @@ async def confirm(needs: Needs, token: str) -> None:
         await connection.execute(delete(confirmation).where(confirmation.c.subject_id == found.subject_id))
         confirmed = func.coalesce(person.c.confirmed_at, now)
         await connection.execute(update(person).where(person.c.id == found.subject_id).values(confirmed_at=confirmed))
+        await directory.announce(connection, found.tenant_id)
+    needs.directory.forget(found.tenant_id)
 
 
 async def _ask(needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, email: str) -> None:

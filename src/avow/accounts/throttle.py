@@ -1,7 +1,7 @@
-"""Failed attempts, slowed down per account and never locked out for good.
+"""Attempts that are slowed down per account, and never locked out for good.
 
-Five failures are free. After that each further failure doubles the wait, from one second to fifteen minutes, which
-leaves about a hundred guesses a day (NIST 800-63B-4 §3.2.2 asks for a limit of this kind). A success forgets the
+For sign-ins five failures are free. After that each further failure doubles the wait, from one second to fifteen minutes,
+which leaves about a hundred guesses a day (NIST 800-63B-4 §3.2.2 asks for a limit of this kind). A success forgets the
 failures; so do 24 hours. The wait is about *signing in*: a session that exists goes on working, so nobody can be
 put out of their account by a stranger who types wrong passwords.
 
@@ -17,9 +17,9 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-FREE_FAILURES = 5
-WAIT_MAX = timedelta(minutes=15)
 FORGET_AFTER = timedelta(hours=24)
+SIZE_MAX = 10_000
+DOUBLINGS_MAX = 20
 
 
 @dataclass(slots=True)
@@ -32,10 +32,14 @@ class Failures:
 
 
 class Throttle:
-    """Counts failures per name (an e-mail address) in bounded memory, under a key that is never written."""
+    """Counts attempts per name (an e-mail address) in bounded memory, under a key that is never written.
 
-    def __init__(self, size_max: int = 10_000) -> None:
-        self.size_max = size_max
+    `free` attempts cost nothing; the next one makes the name wait for `wait`, each further one twice as long, to
+    `wait_max`.
+    """
+
+    def __init__(self, free: int, wait: timedelta, wait_max: timedelta, size_max: int = SIZE_MAX) -> None:
+        self.free, self.wait, self.wait_max, self.size_max = free, wait, wait_max, size_max
         self._key = secrets.token_bytes(32)
         self._seen: OrderedDict[bytes, Failures] = OrderedDict()
 
@@ -51,13 +55,20 @@ class Throttle:
         digest = self._digest(name)
         seen = self._seen.pop(digest, None)
         count = 1 if seen is None or now - seen.last_at > FORGET_AFTER else seen.count + 1
-        self._seen[digest] = Failures(count, now, now + wait_after(count))
+        self._seen[digest] = Failures(count, now, now + self.wait_after(count))
         if len(self._seen) > self.size_max:
             self._seen.popitem(last=False)
 
     def succeed(self, name: str) -> None:
         """Forget the failures of a name."""
         self._seen.pop(self._digest(name), None)
+
+    def wait_after(self, count: int) -> timedelta:
+        """The wait after so many attempts in a row."""
+        if count <= self.free:
+            return timedelta(0)
+        factor: int = 2 ** min(count - self.free - 1, DOUBLINGS_MAX)
+        return min(self.wait * factor, self.wait_max)
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -66,8 +77,11 @@ class Throttle:
         return hmac.digest(self._key, name.encode(), hashlib.sha256)
 
 
-def wait_after(count: int) -> timedelta:
-    """The wait after so many failures in a row."""
-    if count <= FREE_FAILURES:
-        return timedelta(0)
-    return min(timedelta(seconds=2 ** min(count - FREE_FAILURES - 1, 20)), WAIT_MAX)
+def of_sign_ins() -> Throttle:
+    """Slows down wrong passwords."""
+    return Throttle(5, timedelta(seconds=1), timedelta(minutes=15))
+
+
+def of_letters() -> Throttle:
+    """Slows down the messages that strangers can cause to be sent to an address."""
+    return Throttle(2, timedelta(hours=1), timedelta(hours=24))

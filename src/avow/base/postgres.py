@@ -20,7 +20,7 @@ from avow.base.errors import AvowError
 DATABASE = "avow"
 SUPERUSER = "avow_super"
 PORT = 5432
-SOCKET_FOLDER_BYTES_MAX = 90
+SOCKET_PATH_BYTES_MAX = 90
 START_TIMEOUT_S = 60
 
 # No value of a statement is ever logged: they are people's data. Messages of level ERROR quote values ("invalid input
@@ -72,12 +72,7 @@ class Cluster:
 
     @property
     def socket_folder(self) -> Path:
-        """`home/run`, or a short folder of our own when that path is too long for a socket address."""
-        plain = self.home / "run"
-        if len(os.fsencode(plain / f".s.PGSQL.{PORT}")) <= SOCKET_FOLDER_BYTES_MAX:
-            return plain
-        digest = hashlib.sha256(os.fsencode(self.home.resolve())).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"avow-{os.getuid()}-{digest}"
+        return short_folder(self.home)
 
     def dsn(self, user: str = SUPERUSER, password: str | None = None, database: str = DATABASE) -> Dsn:
         return Dsn(str(self.socket_folder), PORT, user, database, self._password if password is None else password)
@@ -182,6 +177,15 @@ class Cluster:
         if done.returncode:
             why = done.stderr.decode(errors="replace").strip().splitlines()
             raise PostgresFailed(f"{program} failed: {why[-1] if why else f'exit status {done.returncode}'}")
+
+
+def short_folder(home: Path) -> Path:
+    """Where sockets lie: `home/run`, or a short folder of our own when that path is too long for a socket address."""
+    plain = home / "run"
+    if len(os.fsencode(plain / f".s.PGSQL.{PORT}")) <= SOCKET_PATH_BYTES_MAX:
+        return plain
+    digest = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"avow-{os.getuid()}-{digest}"
 
 
 def _environment() -> Mapping[str, str]:

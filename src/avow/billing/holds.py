@@ -101,12 +101,13 @@ class Recovery:
             if lost:
                 break
         if refused:  # somebody has to look: what was told as charged must not be forgotten
+            log.error("spool_refused", epoch=epoch, count=len(refused))
             await asyncio.to_thread(path.rename, path.with_suffix(".refused"))
         else:
             await asyncio.to_thread(path.unlink, missing_ok=True)
         await connection.execute("DELETE FROM worker_epoch WHERE epoch = $1", epoch)
         self._free_since.pop(epoch, None)
-        log.warning("worker_recovered", epoch=epoch, replayed=len(told), crashed=crashed, refused=len(refused))
+        log.warning("worker_recovered", epoch=epoch, count=crashed)
         return len(told) - len(refused), crashed
 
     async def _settle(self, calls: Calls, settles: Sequence[Settle]) -> list[Settle]:

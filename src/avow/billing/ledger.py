@@ -361,7 +361,7 @@ class Batcher:
             async with self._disk:
                 await asyncio.to_thread(self._spool.append, [w.event for w in settles])
         except OSError as wrong:
-            log.error("spool_failed", errno=wrong.errno)
+            log.error("spool_failed", error=type(wrong).__name__)
             self._young_settles.extendleft(reversed(settles))  # not told to anybody; tried again at the next tick
             return
         for waiting in settles:

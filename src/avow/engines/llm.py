@@ -7,8 +7,9 @@ llama.cpp is written for one user who likes to be remembered. Four of its habits
 - Memory that it frees keeps its text. The process starts with glibc told to overwrite what is freed at once.
 - The thread that read a request keeps up to 16 KB of it on its stack until it reads another. The one permanent thread of its
   HTTP server is kept busy for ever (`_occupy`), so that requests get threads that end, with their stacks, 3 s later.
-- Slots keep tokens, and the attention cache keeps what was computed from them, until overwritten. When nothing was asked for
-  `IDLE_S`, llama.cpp drops the model with both, and loads it again (0.5 s) at the next request.
+- Slots, their former tasks and the input buffer keep tokens until overwritten. When the engine comes to rest, `_forget` has
+  it read a text of ours in all of them. What was computed from the tokens (the attention cache) is dropped, together with
+  the model, when nothing was asked for `IDLE_S`; the next request loads it again (0.5 s).
 
 It also prints parts of requests when it dislikes a grammar, at any log level: so after loading it has no output at all.
 """
@@ -16,6 +17,8 @@ It also prints parts of requests when it dislikes a grammar, at any log level: s
 from __future__ import annotations
 
 import ctypes
+import http.client
+import json
 import os
 import resource
 import signal
@@ -23,7 +26,7 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -42,7 +45,8 @@ SOCKET_PATH_BYTES_MAX = 90
 _BATCH_TOKENS = 128
 _THREADS_MAX = 4
 _NICENESS = 5
-_DRIP_S = 600
+_LOOKS = 6
+_REST_CPU_S = 0.01
 _PR_SET_PDEATHSIG = 1
 _TUNABLES = "glibc.malloc.tcache_count=0:glibc.malloc.perturb=170:glibc.pthread.stack_cache_size=0"
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", "LANG", "LC_ALL")
@@ -170,7 +174,7 @@ def run(socket_path: Path, api_key: str, ready: int, idle_s: int) -> NoReturn:
     occupied = _occupy(socket_path, api_key)
     os.write(ready, b"1")
     os.close(ready)
-    _stay(server, occupied)
+    _stay(server, occupied, lambda: _forget(socket_path, api_key), idle_s / _LOOKS)
 
 
 def _message(said: Mapping[str, Any]) -> dict[str, str]:
@@ -241,20 +245,48 @@ def _fall_silent() -> None:
     os.dup2(nowhere, 2)
 
 
-def _occupy(socket_path: Path, api_key: str) -> socket.socket:
-    """Begin a request that never ends, so that the HTTP server's permanent thread reads no other."""
+def _connect(socket_path: Path) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(str(socket_path))
-    lines = ["POST /tokenize HTTP/1.1", "Host: engine", f"Authorization: Bearer {api_key}", "Content-Length: 1000000"]
+    return connection
+
+
+def _occupy(socket_path: Path, api_key: str) -> socket.socket:
+    """Begin a request that never ends, so that the HTTP server's permanent thread reads no other."""
+    connection = _connect(socket_path)
+    lines = ["POST /tokenize HTTP/1.1", "Host: engine", f"Authorization: Bearer {api_key}", "Content-Length: 100000000"]
     connection.sendall("\r\n".join([*lines, "", ""]).encode())
     return connection
 
 
-def _stay(_server: object, occupied: socket.socket) -> NoReturn:
-    """Keep the server, and the request that never ends: llama.cpp waits 3,600 s for the next byte of a request."""
+def _forget(socket_path: Path, api_key: str) -> None:
+    """Write over all tokens that earlier requests left: a text longer than one step, in every slot at once."""
+    request = {
+        "messages": [{"role": "user", "content": "a " * (_BATCH_TOKENS + 1)}],
+        "max_tokens": 1,
+        "n": PARALLEL,
+    }
+    connection = http.client.HTTPConnection("engine")
+    connection.sock = _connect(socket_path)
+    headers = {"Authorization": f"Bearer {api_key}", "Connection": "close"}
+    connection.request("POST", "/v1/chat/completions", json.dumps(request), headers)
+    connection.getresponse().read()
+    connection.close()
+
+
+def _stay(_server: object, occupied: socket.socket, forget: Callable[[], None], look_s: float) -> NoReturn:
+    """Keep the server and the endless request (llama.cpp waits 3,600 s for its next byte); forget after each time of work.
+
+    Whether it worked is read from its CPU time, which does not move at rest.
+    """
+    worked, used_s = False, time.process_time()
     while True:
-        time.sleep(_DRIP_S)
+        time.sleep(look_s)
         occupied.sendall(b" ")
+        before, worked = worked, time.process_time() - used_s > _REST_CPU_S
+        if before and not worked:
+            forget()
+        used_s = time.process_time()
 
 
 def _end_with_parent() -> None:

@@ -141,7 +141,7 @@ def compile(
         for name, asked_h in wishes.keep_h.items():
             if name in rules:
                 rules[name] = _tightened(rules[name], level, name, asked_h, clips)
-            else:
+            elif asked_h:
                 clips.append(Clip(level, name, asked_h, 0, "the policy has no rule for this category"))
     return Plan(
         policy_hash=policy.hash,

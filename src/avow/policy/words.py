@@ -39,7 +39,9 @@ CATEGORIES: Mapping[str, Kind] = {
     "usage": Kind("the record of which model you called, when and how much", "您何时调用何种模型及其用量的记录"),
     "payment": Kind("the record of what you paid and were charged", "您的付款和扣费记录"),
     "audit": Kind("the record of who opened your data and why", "何人因何查阅您数据的记录"),
-    "consent": Kind("the record of what you agreed to", "您所作同意的记录"),
+    "consent": Kind(
+        "the record of what you agreed to, objected to or had restricted", "您所作同意、反对或限制处理的记录"
+    ),
     "rights": Kind("the record of your privacy requests and our answers", "您的隐私请求及我们答复的记录"),
     "security_log": Kind("the record of sign-ins and refused attempts", "登录及被拒绝尝试的记录"),
     "mail": Kind("mail to you that waits to be sent", "等待发送给您的邮件"),
@@ -87,7 +89,6 @@ CLOCKS: Mapping[str, Word] = {
     "request": Word("the request", "请求之时"),
     "payment": Word("the payment or charge", "付款或扣费之时"),
     "message": Word("each message", "每条消息产生之时"),
-    "answer": Word("our answer", "我们答复之时"),
 }
 
 ACCOUNT_FIELDS: Mapping[str, Word] = {

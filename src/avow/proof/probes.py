@@ -238,7 +238,11 @@ async def erased(on: Ground) -> Finding:
 
 async def sign_up(on: Ground) -> Finding:
     """A sign-up with a field that the policy does not name is refused."""
-    body = {"email": f"probe-{secrets.token_hex(8)}@example.invalid", "password": secrets.token_hex(16), "shoe_size": "42"}
+    body = {
+        "email": f"probe-{secrets.token_hex(8)}@example.invalid",
+        "password": secrets.token_hex(16),
+        "shoe_size": "42",
+    }
     async with on.http() as http:
         answer = await http.post("/api/auth/signup", json=body, headers={"sec-fetch-site": "same-origin"})
     refused = answer.status_code == 400 and "shoe_size" in answer.text
@@ -251,7 +255,9 @@ async def tls(on: Ground) -> Finding:
         return Finding("unproved", "no certificate is set")
     spoken = await _handshake(on, ssl.TLSVersion.TLSv1_3)
     old = await _handshake(on, ssl.TLSVersion.TLSv1_2)
-    verdict: Finding = Finding("proved" if spoken == "TLSv1.3" and old is None else "failed", f"1.3: {spoken}, 1.2: {old}")
+    verdict: Finding = Finding(
+        "proved" if spoken == "TLSv1.3" and old is None else "failed", f"1.3: {spoken}, 1.2: {old}"
+    )
     return verdict
 
 

@@ -178,6 +178,11 @@ class Ring:
             db.execute("INSERT OR IGNORE INTO named VALUES (?, ?)", (name, sealed))
         return self.secret(name)
 
+    def oldest_slot(self) -> int | None:
+        """Return the number of the oldest hour that has a half, or None."""
+        oldest: int | None = self._db().execute("SELECT min(hour) FROM slot").fetchone()[0]
+        return oldest
+
     # --- fact keys
 
     def fact_key(self, subject_id: UUID, category: str, ends_at: datetime | None, create: bool = False) -> bytes | None:

@@ -40,7 +40,7 @@ async def load(conn: AsyncConnection, subjects: Collection[UUID], at: datetime) 
     newest = (
         select(said.subject_id, said.kind, said.purpose, said.value)
         .distinct(said.subject_id, said.kind, said.purpose)
-        .where(said.subject_id.in_(subjects), said.since <= at, or_(said.ends_at.is_(None), said.ends_at > at))
+        .where(said.subject_id.in_(subjects), or_(said.ends_at.is_(None), said.ends_at > at))
         .order_by(said.subject_id, said.kind, said.purpose, said.since.desc(), said.id.desc())
     )
     held: dict[UUID, dict[str, set[str]]] = {subject: {} for subject in subjects}

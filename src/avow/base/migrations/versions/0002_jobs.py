@@ -27,6 +27,8 @@ def upgrade() -> None:
         GRANT SELECT ON ALL SEQUENCES IN SCHEMA {jobs.SCHEMA} TO {access.BACKUP};
         GRANT EXECUTE ON FUNCTION {jobs.SCHEMA}.fn_pgqueuer_changed() TO {access.KEEPER};
         GRANT SELECT ON alembic_version TO {access.BACKUP};
+        GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {access.BACKUP};
+        ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON SEQUENCES TO {access.BACKUP};
         """
     )
 

@@ -1,0 +1,120 @@
+"""The demo person of `avow up`, their note `demo.json`, and the first answered completion.
+
+The note stands for the outside world: it is what a person would have written down for themselves. Its key and password
+end with it after a day; a later start makes new ones and says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+import httpx
+from sqlalchemy import update
+
+from avow import app
+from avow.accounts import keys, people, sign_up
+from avow.accounts.fields import SignUp
+from avow.accounts.needs import Needs
+from avow.accounts.tables import api_key
+from avow.app import Parts
+from avow.base import access, log
+from avow.base.actor import Actor
+from avow.base.errors import AvowError
+from avow.vault import Vault
+
+EMAIL = "demo@example.org"
+QUESTION = "In one short sentence: what is a promise?"
+ANSWER_S_MAX = 60.0
+
+
+async def greet(parts: Parts) -> None:
+    """Make or find the demo person, ask one question as they would, and print what came back with its headers."""
+    note, is_new = await _note(parts)
+    log.say(f"Demo key and password{' (new)' if is_new else ''}: {parts.home / 'demo.json'}")
+    if parts.settings.engine:
+        await _ask(note)
+    log.say(f"Avow is ready on {parts.settings.base_url}")
+
+
+async def _note(parts: Parts) -> tuple[dict[str, str], bool]:
+    database = parts.database(access.APP)
+    vault = Vault(parts.ring, parts.policy, parts.clock)
+    needs = app.accounts(parts, database, vault)
+    path = parts.home / "demo.json"
+    try:
+        known = json.loads(path.read_text()) if path.exists() else {}
+        if known and await _works(needs, known.get("api_key", "")):
+            note = {**known, "base_url": parts.settings.base_url}
+            _write(path, note)
+            return note, False
+        note = await _make(parts, needs)
+        _write(path, note)
+        return note, True
+    finally:
+        needs.passwords.close()
+        vault.close()
+        await database.close()
+
+
+async def _works(needs: Needs, key: str) -> bool:
+    try:
+        await needs.directory.find(key)
+    except AvowError:
+        return False
+    return True
+
+
+async def _make(parts: Parts, needs: Needs) -> dict[str, str]:
+    password = secrets.token_urlsafe(18)
+    found = await people.find(needs, EMAIL)
+    if found is None:
+        asked = SignUp(password, {"email": EMAIL})
+        await sign_up.open_account(needs, asked, await needs.passwords.hash(password), confirmed=True)
+        found = await people.find(needs, EMAIL)
+        assert found is not None
+    else:
+        await people.keep_hash(needs, found.tenant_id, found.subject_id, await needs.passwords.hash(password))
+    who = people.actor(found.tenant_id, found.subject_id)
+    await _revoke_old(needs, who)
+    made = await keys.create(needs, who, "demo")
+    return {"base_url": parts.settings.base_url, "api_key": made.secret, "email": EMAIL, "password": password}
+
+
+async def _revoke_old(needs: Needs, who: Actor) -> None:
+    """The keys of notes that were lost or ended."""
+    tenant_id, subject_id = people.own(who)
+    old = update(api_key).where(api_key.c.subject_id == subject_id, api_key.c.state == "active")
+    async with needs.database.tenant(tenant_id) as c:
+        await c.execute(old.values(state="revoked", revoked_at=needs.clock.now()))
+
+
+def _write(path: Path, note: dict[str, str]) -> None:
+    swap = path.with_suffix(".new")
+    handle = os.open(swap, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w") as stream:
+        stream.write(json.dumps(note, indent=1) + "\n")
+    swap.rename(path)
+
+
+async def _ask(note: dict[str, str]) -> None:
+    body = {"model": app.MODEL, "messages": [{"role": "user", "content": QUESTION}], "max_tokens": 40, "temperature": 0}
+    headers = {"authorization": f"Bearer {note['api_key']}"}
+    # The listener is our own, whatever name its certificate carries.
+    async with httpx.AsyncClient(base_url=note["base_url"], timeout=ANSWER_S_MAX, verify=False) as http:  # noqa: S501
+        try:
+            answer = await http.post("/v1/chat/completions", json=body, headers=headers)
+        except httpx.HTTPError as wrong:
+            log.say(f"The first completion got no answer: {type(wrong).__name__}")
+            return
+    log.say(f"\n> {QUESTION}")
+    if answer.is_success:
+        log.say(answer.json()["choices"][0]["message"]["content"].strip())
+    else:
+        log.say(f"{answer.status_code} {answer.json()['error']['message']}")
+    for name, value in answer.headers.items():
+        if name.startswith("avow-"):
+            log.say(f"  {name}: {value}")
+    log.say("")

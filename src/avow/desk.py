@@ -1,0 +1,111 @@
+"""What the operator's commands and the keeper work with: the opened parts, and the probes' ground."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from avow import app, canary
+from avow.accounts import people
+from avow.accounts.needs import Needs as Accounts
+from avow.accounts.tables import person
+from avow.app import Parts
+from avow.base import access
+from avow.base.db import Database
+from avow.billing import invariants
+from avow.privacy import stores
+from avow.privacy.caches import NotifyAndWait
+from avow.privacy.needs import Needs as Privacy
+from avow.privacy.outside import OutsideFiles
+from avow.privacy.tombstones import Tombstones
+from avow.proof import evidence, probes
+from avow.proof.evidence import Evidence
+from avow.proof.receipts import Receipts
+from avow.vault import Gone, Vault
+
+HOME_TOMBSTONES = ("keyring", "tombstones")
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Open connections as the keeper and as the application, and the slices over them."""
+
+    parts: Parts
+    keeper: Database
+    app: Database
+    vault: Vault
+    accounts: Accounts
+    privacy: Privacy
+
+    async def look(self, names: Sequence[str] = ()) -> AsyncIterator[Evidence]:
+        """Run the probes (all, or `names`) against the running platform and keep what they find."""
+        people_of = canary.People(self.accounts, self.privacy, self.keeper, self.parts.settings.base_url)
+        ground = probes.Ground(
+            home=self.parts.home,
+            base_url=self.parts.settings.base_url,
+            policy=self.parts.policy,
+            clock=self.parts.clock,
+            ring=self.parts.ring,
+            vault=self.vault,
+            keeper=self.keeper,
+            app=self.app,
+            tls=self.parts.settings.tls,
+            canaries=people_of,
+            sums_wrong=self._sums_wrong,
+        )
+        try:
+            for name in names or probes.ALL:
+                found = await probes.look(ground, name)
+                async with self.keeper.begin() as c:
+                    await evidence.record(c, found, self.parts.policy.hash)
+                yield found
+        finally:
+            await people_of.close()
+
+    async def _sums_wrong(self, c: AsyncConnection) -> list[str]:
+        found = await invariants.violations(c, self.parts.clock.now())
+        return [f"{v.invariant}: {v.found} instead of {v.wanted}" for v in found]
+
+
+@asynccontextmanager
+async def opened(parts: Parts) -> AsyncIterator[Desk]:
+    """A desk over the parts; closes what it opened."""
+    keeper, product = parts.database(access.KEEPER), parts.database(access.APP)
+    vault = Vault(parts.ring, parts.policy, parts.clock)
+    accounts = app.accounts(parts, product, vault)
+    try:
+        yield Desk(parts, keeper, product, vault, accounts, privacy_needs(parts, keeper, vault))
+    finally:
+        accounts.passwords.close()
+        vault.close()
+        await keeper.close()
+        await product.close()
+
+
+def privacy_needs(parts: Parts, keeper: Database, vault: Vault) -> Privacy:
+    """What the slice of privacy needs, over `keeper`: the stores in the order in which they end, outside files first."""
+
+    async def addresses(subject_id: UUID) -> list[str]:
+        async with keeper.begin() as c:
+            row = (await c.execute(select(person).where(person.c.id == subject_id))).one_or_none()
+            if row is None:
+                return []
+            who = people.actor(row.tenant_id, subject_id)
+            found = await vault.open(c, people.reference(row.tenant_id, subject_id), row.box, "access", who)
+        return [] if found is Gone else [str(found["email"])]
+
+    return Privacy(
+        policy=parts.policy,
+        clock=parts.clock,
+        database=keeper,
+        ring=parts.ring,
+        stores=[OutsideFiles(parts.home, addresses), *stores.tables()],
+        tombstones=Tombstones(parts.home.joinpath(*HOME_TOMBSTONES), parts.ring),
+        signer=Receipts(parts.ring),
+        forget=NotifyAndWait(keeper),
+    )

@@ -1,0 +1,134 @@
+"""The keeper: one process that ends what is due, sends what waits, recovers what was left, and looks.
+
+It is one by an advisory lock, so that a second Avow on the same database waits its turn. The request path never waits
+for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+
+import asyncpg
+import structlog
+
+from avow.app import Parts
+from avow.base import log
+from avow.billing.holds import Recovery
+from avow.supervisor import Ready, Reaped
+from avow.vault import outbox
+from avow.worker import SETTLING
+
+LOCK = 726175
+RETRY_S = 1.0
+LOGS_KEPT = timedelta(days=30)
+SWEEP_S = 600
+FIRST_LOOK_S = 60
+LOOK_S = 6 * 3600
+
+
+def run(parts: Parts, reaped: Reaped, ready: Ready) -> None:
+    """Keep until SIGTERM."""
+
+    async def keep() -> None:
+        async with desk.opened(parts) as at:
+            await Keeper(parts, reaped, at).keep(ready)
+
+    asyncio.run(keep())
+
+
+class Keeper:
+    """The keeper's loops, each on its own time; one that fails says so and comes again."""
+
+    def __init__(self, parts: Parts, reaped: Reaped, at: Desk) -> None:
+        self.parts, self.reaped, self.at = parts, reaped, at
+        self.recovery = Recovery(at.keeper.raw, parts.clock, parts.home / "run" / "spool", functions=SETTLING)
+        self.jobs = jobs.Worker(
+            at.keeper,
+            {
+                requests.ERASE_JOB: lambda id: erase.run(at.privacy, id),
+                erase.LOOK_JOB: lambda id: erase.look_again(at.privacy, id),
+            },
+        )
+
+    async def keep(self, ready: Ready) -> None:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        ready()
+        while not stop.is_set():
+            try:
+                await self._while_alone(stop)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as wrong:
+                structlog.get_logger().warning("keeper_disconnected", **log.failure(wrong))
+                await _pause(stop, RETRY_S)
+
+    async def _while_alone(self, stop: asyncio.Event) -> None:
+        """Hold the lock and work; when the connection that holds it is lost, all work ends."""
+        connection = await self.at.keeper.raw()
+        lost = asyncio.Event()
+        connection.add_termination_listener(lambda _: lost.set())
+        try:
+            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
+                if await _pause(stop, RETRY_S):
+                    return
+            loops = [asyncio.create_task(each) for each in self._loops()]
+            waits = [asyncio.create_task(stop.wait()), asyncio.create_task(lost.wait())]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for task in (*loops, *waits):
+                task.cancel()
+            await asyncio.gather(*loops, *waits, return_exceptions=True)
+        finally:
+            await connection.close()
+
+    def _loops(self) -> list[Coroutine[None, None, None]]:
+        return [
+            _every(1, "mail", self._send_mail),
+            _every(1, "jobs", self.jobs.run),
+            _every(30, "holds", self._recover),
+            _every(SWEEP_S, "sweep", self._sweep),
+            _every(3600, "logs", self._end_logs),
+            _every(LOOK_S, "probes", self._look, after=FIRST_LOOK_S),
+        ]
+
+    async def _send_mail(self) -> None:
+        await outbox.drain(self.at.keeper, self.at.vault, self.parts.mail)
+
+    async def _sweep(self) -> None:
+        swept = await retention.sweep(self.at.privacy, self.parts.clock.now())
+        if swept.clock_jump:
+            structlog.get_logger().error("clock_jump", kind="no key is destroyed until: avow sweep --confirm-clock")
+
+    async def _look(self) -> None:
+        async for found in self.at.look():
+            if found.verdict == "failed":
+                structlog.get_logger().error("probe_failed", probe=found.probe, verdict=found.verdict)
+
+    async def _recover(self) -> None:
+        await self.recovery.run([pid for name, pid in self.reaped.take() if name.startswith("worker")])
+
+    async def _end_logs(self) -> None:
+        await asyncio.to_thread(log.sweep, self.parts.home / "log", self.parts.clock.now() - LOGS_KEPT)
+
+
+async def _every(seconds: float, name: str, act: Callable[[], Awaitable[None]], after: float = 0) -> None:
+    """Do something again and again, first after `after` seconds; a failure is written down and not the end."""
+    await asyncio.sleep(after)
+    while True:
+        try:
+            await act()
+        except asyncio.CancelledError:
+            raise
+        except Exception as wrong:
+            structlog.get_logger().error("keeper_failed", kind=name, **log.failure(wrong))
+        await asyncio.sleep(seconds)
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> bool:
+    """Wait, at most until asked to stop; says whether that came."""
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,344 @@
+"""Backups: a dump of the database without its keys, with a manifest of what it is and when it ends.
+
+The ring is never copied. What was erased or expired since a backup was made cannot be opened after a restore, because
+the newest ring has no key for it; the tombstones, ours and the folder's, remove its rows before any traffic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import ClassVar
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from alembic.script import ScriptDirectory
+from sqlalchemy import Column, delete, select
+
+from avow.base import access, jobs
+from avow.base.db import Database, Dsn
+from avow.base.errors import AvowError
+from avow.base.ids import uuid7
+from avow.base.migrate import PACKAGE, migrate
+from avow.privacy import erase, folders
+from avow.privacy.folders import MANIFEST
+from avow.privacy.needs import Needs
+from avow.privacy.stores import CHUNK_ROWS, TableStore
+
+SECRET = "backup"  # noqa: S105  the name of a secret
+FORMAT = 1
+DUMP = "database"
+KEEP = timedelta(days=30)
+"""How long a backup is kept; after that the sweep removes it."""
+
+Program = Callable[[str], Path]
+
+
+class FolderUnfit(AvowError):
+    """A backup is written into a new or empty folder."""
+
+    status: ClassVar[int] = 409
+    code = "backup_folder_unfit"
+    hint = "Name a folder that does not exist yet, or an empty one, outside AVOW_HOME."
+
+
+class NoBackup(AvowError):
+    """There is no backup in this folder."""
+
+    status: ClassVar[int] = 404
+    code = "no_backup"
+    hint = "Name the folder that `avow backup` wrote; it holds a manifest.json."
+
+
+class BackupBroken(AvowError):
+    """The backup was changed or is incomplete, so it was not restored."""
+
+    status: ClassVar[int] = 409
+    code = "backup_broken"
+    hint = "Use another backup, or copy this one again from where it came."
+
+
+class BackupNewer(AvowError):
+    """The backup was made by a newer Avow."""
+
+    status: ClassVar[int] = 409
+    code = "backup_newer"
+    hint = "Restore it with the version of Avow that made it, or a newer one."
+
+
+class BackupExpired(AvowError):
+    """The backup's end has come, so it may not be brought back."""
+
+    status: ClassVar[int] = 410
+    code = "backup_expired"
+    hint = "Use a newer backup; this one was promised to be gone."
+
+
+class TargetNotEmpty(AvowError):
+    """The database to restore into has tables already."""
+
+    status: ClassVar[int] = 409
+    code = "target_not_empty"
+    hint = "Restore into a database that does not exist yet, then point Avow at it."
+
+
+class ToolFailed(AvowError):
+    """pg_dump or pg_restore did not finish."""
+
+    code = "tool_failed"
+    hint = "Check that its version is not older than the server's, and that there is room on the disk."
+
+
+class Manifest(msgspec.Struct, forbid_unknown_fields=True):
+    """What a backup is. `schema` is the revision of its tables, `files` maps each file to the SHA-256 of its bytes, and
+    `check` is an HMAC of all the rest under a secret of the ring."""
+
+    id: UUID
+    format: int
+    schema: str
+    made_at: datetime
+    ends_at: datetime
+    policy: str
+    files: dict[str, str] = {}
+    check: str = ""
+
+
+async def make(needs: Needs, folder: Path, reader: Dsn, program: Program) -> Manifest:
+    """Write a backup into `folder`. `reader` speaks as role `avow_backup`; `program` finds PostgreSQL's programs.
+
+    The folder is registered before anything personal lies in it, so that it is told of every erasure and ends on time.
+    Raises FolderUnfit, ToolFailed.
+    """
+    folder = await asyncio.to_thread(_new_folder, folder)
+    now = needs.clock.now()
+    made = Manifest(uuid7(), FORMAT, await _schema(reader), now, now + KEEP, needs.policy.hash)
+    _write(needs, folder, made)
+    async with needs.database.begin() as c:
+        await folders.register(c, made.id, folder, now, made.ends_at)
+    options = ("--format=directory", "--enable-row-security", f"--file={folder / DUMP}")
+    await _run(program("pg_dump"), reader, *options)
+    made.files = await asyncio.to_thread(_hashes, folder)
+    _write(needs, folder, made)
+    await folders.tell(needs.database, needs.tombstones)
+    return made
+
+
+async def restore(
+    needs: Needs,
+    folder: Path,
+    target: Dsn,
+    passwords: Mapping[str, str],
+    program: Program,
+    *,
+    replace_database: bool = False,
+) -> Manifest:
+    """Bring a backup back as the database of `target`, and replay all erasures. The database must not exist yet or be
+    empty, unless it may be replaced: then it is dropped once the backup is ready to take its place.
+
+    `target` speaks as a role that may create databases and roles, `passwords` are those of the login roles. The work is
+    done under another name, which is changed when all is done: a restore that is killed leaves nothing that could serve.
+    Raises NoBackup, BackupBroken, BackupNewer, BackupExpired, TargetNotEmpty or TombstonesBroken; nothing was changed.
+    """
+    made = await asyncio.to_thread(_checked, needs, folder)
+    if not replace_database:
+        await _refuse_full(target)
+    await asyncio.to_thread(needs.tombstones.take_from, folder)
+    work = replace(target, database=f"{target.database}_restoring")
+    await _administer(target, f'DROP DATABASE IF EXISTS "{work.database}" WITH (FORCE)')
+    await migrate(work, passwords)
+    await _make_room(work)
+    await _run(program("pg_restore"), work, "--single-transaction", str(folder / DUMP))
+    await migrate(work, passwords)
+    keeper = Database(work.role(access.KEEPER, passwords[access.KEEPER]))
+    try:
+        await replay(replace(needs, database=keeper))
+    finally:
+        await keeper.close()
+    force = " WITH (FORCE)" if replace_database else ""
+    await _administer(target, f'DROP DATABASE IF EXISTS "{target.database}"{force}')
+    await _administer(target, f'ALTER DATABASE "{work.database}" RENAME TO "{target.database}"')
+    return made
+
+
+async def replay(needs: Needs) -> int:
+    """End again whatever of an erased person is there, and every erased item; return how many persons and items.
+
+    Their keys are destroyed again too, should this keyring not be the newest.
+    """
+    stones = await asyncio.to_thread(needs.tombstones.read)
+    persons = {stone.name for stone in stones if not stone.table}
+    found = set()
+    for store in _tables(needs):
+        found |= {
+            each async for each in _ids(needs, store.table.c.subject_id) if needs.tombstones.person(each) in persons
+        }
+    for subject_id in sorted(found):
+        await erase.again(needs, subject_id)
+    items = {(stone.table, stone.name) for stone in stones if stone.table}
+    return len(found) + sum([await _replay_items(needs, store, items) for store in _tables(needs)])
+
+
+async def _replay_items(needs: Needs, store: TableStore, items: set[tuple[str, bytes]]) -> int:
+    if not any(table == store.name for table, _ in items):
+        return 0
+    ids = store.table.c.id
+    gone = [each async for each in _ids(needs, ids) if (store.name, needs.tombstones.item(store.name, each)) in items]
+    for start in range(0, len(gone), CHUNK_ROWS):
+        async with needs.database.begin() as c:
+            await c.execute(delete(store.table).where(ids.in_(gone[start : start + CHUNK_ROWS])))
+    return len(gone)
+
+
+async def _ids(needs: Needs, column: Column[UUID]) -> AsyncIterator[UUID]:
+    """The different values of an indexed column, in order."""
+    after = UUID(int=0)
+    while True:
+        query = select(column).where(column > after).group_by(column).order_by(column).limit(CHUNK_ROWS)
+        async with needs.database.begin() as c:
+            found = list((await c.execute(query)).scalars())
+        for each in found:
+            yield each
+        if len(found) < CHUNK_ROWS:
+            return
+        after = found[-1]
+
+
+def _tables(needs: Needs) -> list[TableStore]:
+    return [store for store in needs.stores if isinstance(store, TableStore)]
+
+
+async def _refuse_full(target: Dsn) -> None:
+    try:
+        connection = await asyncpg.connect(**target.arguments(), timeout=10)
+    except asyncpg.InvalidCatalogNameError:
+        return
+    try:
+        if await connection.fetchval("SELECT EXISTS (SELECT FROM pg_class WHERE oid >= 16384)"):
+            raise TargetNotEmpty
+    finally:
+        await connection.close()
+
+
+async def _make_room(work: Dsn) -> None:
+    """Roles and database were made by the migration; its empty tables make room for those of the backup."""
+    statements = ("DROP SCHEMA public CASCADE", f"DROP SCHEMA {jobs.SCHEMA} CASCADE")
+    await _administer(work, *statements, "CREATE SCHEMA public AUTHORIZATION pg_database_owner", database=work.database)
+
+
+async def _administer(dsn: Dsn, *statements: str, database: str = "postgres") -> None:
+    connection = await asyncpg.connect(**replace(dsn, database=database).arguments(), timeout=10)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def _run(program: Path, dsn: Dsn, *arguments: str) -> None:
+    """Run a program of PostgreSQL; the password goes through a file that only we can read, never the command line."""
+    async with _passfile(dsn) as passfile:
+        process = await asyncio.create_subprocess_exec(
+            *(str(program), "--no-password", f"--host={dsn.host}", f"--port={dsn.port}", f"--username={dsn.user}"),
+            *(f"--dbname={dsn.database}", *arguments),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={"PGPASSFILE": str(passfile), "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C"},
+        )
+        try:
+            status = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+    if status:
+        # What the program says may quote rows, so only its status is told.
+        raise ToolFailed(f"{program.name} ended with status {status}.")
+
+
+@contextlib.asynccontextmanager
+async def _passfile(dsn: Dsn) -> AsyncIterator[Path]:
+    escaped = dsn.password.replace("\\", "\\\\").replace(":", "\\:")
+    with tempfile.NamedTemporaryFile("w", prefix="avow-pass-") as file:
+        file.write(f"*:*:*:*:{escaped}\n")
+        file.flush()
+        yield Path(file.name)
+
+
+def _new_folder(folder: Path) -> Path:
+    folder = folder.resolve()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise FolderUnfit
+        folder.chmod(0o700)
+    except OSError:
+        raise FolderUnfit("The folder for the backup cannot be made.") from None
+    return folder
+
+
+def _write(needs: Needs, folder: Path, made: Manifest) -> None:
+    made.check = _check(needs, made)
+    swap = folder / f"{MANIFEST}.new"
+    with swap.open("wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(made), indent=2))
+        file.flush()
+        os.fsync(file.fileno())
+    swap.rename(folder / MANIFEST)
+
+
+def _check(needs: Needs, made: Manifest) -> str:
+    secret = needs.ring.secret(SECRET, create=True)
+    assert secret is not None
+    bare = msgspec.structs.replace(made, check="")
+    return hmac.digest(secret, msgspec.json.encode(bare, order="sorted"), "sha256").hex()
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    found = {}
+    for path in sorted((folder / DUMP).iterdir()):
+        with path.open("rb") as file:
+            found[f"{DUMP}/{path.name}"] = hashlib.file_digest(file, "sha256").hexdigest()
+            os.fsync(file.fileno())
+    return found
+
+
+def _checked(needs: Needs, folder: Path) -> Manifest:
+    """The manifest of a folder whose files are all there, unchanged and no others."""
+    try:
+        made = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    except OSError:
+        raise NoBackup from None
+    except msgspec.DecodeError:
+        raise BackupBroken("The manifest of the backup cannot be read.") from None
+    if not hmac.compare_digest(made.check, _check(needs, made)):
+        raise BackupBroken("The manifest was changed, or the backup belongs to another keyring.")
+    if made.format > FORMAT or made.schema not in _schemas():
+        raise BackupNewer
+    if made.ends_at <= needs.clock.now():
+        raise BackupExpired
+    if not made.files or _hashes(folder) != made.files:
+        raise BackupBroken
+    return made
+
+
+async def _schema(reader: Dsn) -> str:
+    connection = await asyncpg.connect(**reader.arguments(), timeout=10)
+    try:
+        return str(await connection.fetchval("SELECT version_num FROM alembic_version"))
+    finally:
+        await connection.close()
+
+
+def _schemas() -> set[str]:
+    """The revisions of the tables that this version knows."""
+    scripts = ScriptDirectory(str(PACKAGE / "base" / "migrations"))
+    return {script.revision for script in scripts.walk_revisions()}

@@ -1,0 +1,48 @@
+"""What privacy needs from the rest: one value, made by `app.build` and handed to every rule of this slice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID
+
+from avow.base.clock import Clock
+from avow.base.db import Database
+from avow.policy import Policy
+from avow.privacy.stores import Store
+from avow.privacy.tombstones import Tombstones
+from avow.vault.ring import Ring
+
+
+class Signer(Protocol):
+    """Makes the signed document of a receipt (`proof.receipts`)."""
+
+    def __call__(self, fields: Mapping[str, Any]) -> bytes: ...
+
+
+class Identity(Protocol):
+    """Tells whether somebody who is signed in is really there: their password, once more (`accounts`)."""
+
+    async def __call__(self, tenant_id: UUID, subject_id: UUID, password: str) -> bool: ...
+
+
+class Forget(Protocol):
+    """Returns when no process can use a cached key of the person any more."""
+
+    async def __call__(self, subject_id: UUID) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """`database` speaks as role `avow_keeper`. `stores` are all places with facts, in the order in which they end.
+    `signer` and `forget` are used by erasures only."""
+
+    policy: Policy
+    clock: Clock
+    database: Database
+    ring: Ring
+    stores: Sequence[Store]
+    tombstones: Tombstones
+    signer: Signer
+    forget: Forget

@@ -1,0 +1,306 @@
+"""Stores: the places where facts lie, each of which can find, end, export, scan and count what is left.
+
+An ending is one of four words of the policy, and here is what it does to a row:
+
+    delete   the row goes.
+    blank    the content goes and a bare record stays: the box is emptied and every readable column becomes null. A
+             column that the table cannot do without (NOT NULL) is part of the bare record.
+    detach   the row stays and belongs to nobody: the box is emptied, and person and organisation are replaced by random
+             ids, new for each row, so that two rows of one person no longer meet.
+    hold     the row stays as it is until its own end, because the law says so. Only an erasure can hold.
+
+A row that holds facts of two categories is ended as gently as the gentler of them allows (hold, detach, blank, delete),
+and the columns of the harsher one are emptied.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol
+from uuid import UUID
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Table,
+    Text,
+    cast,
+    delete,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql import ColumnExpressionArgument
+
+from avow import catalog
+from avow.base.errors import AvowError
+from avow.policy import Policy
+from avow.policy.model import Ending
+
+CHUNK_ROWS = 1000
+GENTLEST_FIRST: tuple[Ending, ...] = ("hold", "detach", "blank", "delete")
+
+Key = tuple[Any, ...]
+
+
+class StillReferenced(AvowError):
+    """These facts cannot end yet, because others of another person or of the organisation refer to them."""
+
+    status = 409
+    code = "still_referenced"
+    hint = "End what refers to them first; when somebody is the only owner of an organisation, close the organisation."
+
+
+@dataclass(frozen=True, slots=True)
+class Of:
+    """Facts about one person: an erasure."""
+
+    subject_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Facts whose end has come at `now`: a sweep."""
+
+    now: datetime
+
+
+Which = Of | Past
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How many facts of a person a store holds, and when the last of them ends (None: no end, or none there)."""
+
+    facts: int
+    ends_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What one chunk ended, and the key after which the next chunk goes on; None when there is no more."""
+
+    facts: int
+    last: Key | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact as it lies in its store: `clear` is readable, `box` sealed (None: no box, or emptied)."""
+
+    store: str
+    category: str
+    tenant_id: UUID
+    subject_id: UUID
+    row_id: UUID | None
+    since: datetime
+    ends_at: datetime | None
+    clear: Mapping[str, Any]
+    box: bytes | None
+
+
+class Store(Protocol):
+    """A place with facts about people. `c` is a transaction as the keeper; the caller commits after each chunk."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def categories(self) -> tuple[str, ...]: ...
+
+    @property
+    def sealed(self) -> tuple[str, ...]:
+        """The categories of which it holds boxes."""
+        ...
+
+    def ending(self, policy: Policy, on: Literal["expiry", "erasure"]) -> Ending:
+        """What becomes of its facts under `policy`."""
+        ...
+
+    async def find(self, c: AsyncConnection, subject_id: UUID) -> Found: ...
+
+    async def end(self, c: AsyncConnection, which: Which, policy: Policy, after: Key | None = None) -> Ended:
+        """End a bounded chunk of `which`, in the order of its keys, beginning after `after`. Repeating it is harmless."""
+        ...
+
+    def export(self, c: AsyncConnection, subject_id: UUID) -> AsyncIterator[Fact]: ...
+
+    async def scan(self, c: AsyncConnection, marker: bytes) -> int:
+        """In how many rows or files the bytes of `marker` stand in plain."""
+        ...
+
+    async def residual(self, c: AsyncConnection, subject_id: UUID, policy: Policy) -> int:
+        """How many facts of the person are there that an erasure should have ended."""
+        ...
+
+
+class TableStore:
+    """One declared table."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self._held = tuple(held for other, held in catalog.facts() if other is table)
+        self._key = tuple(table.primary_key.columns)
+
+    @property
+    def name(self) -> str:
+        return self.table.name
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(held.category for held in self._held))
+
+    @property
+    def sealed(self) -> tuple[str, ...]:
+        """See Store."""
+        return tuple(dict.fromkeys(held.category for held in self._held if held.box))
+
+    def ending(self, policy: Policy, on: Literal["expiry", "erasure"]) -> Ending:
+        """See Store."""
+        endings = {_ending(policy, held.category, on) for held in self._held}
+        return next(ending for ending in GENTLEST_FIRST if ending in endings)
+
+    async def find(self, c: AsyncConnection, subject_id: UUID) -> Found:
+        """See Store."""
+        query = select(func.count(), func.max(self.table.c.ends_at)).where(self.table.c.subject_id == subject_id)
+        count, ends_at = (await c.execute(query)).one()
+        return Found(count, ends_at)
+
+    async def oldest(self, c: AsyncConnection) -> tuple[datetime | None, datetime | None]:
+        """The earliest start and the earliest end of any fact here."""
+        query = select(func.min(self.table.c.since), func.min(self.table.c.ends_at))
+        since, ends_at = (await c.execute(query)).one()
+        return since, ends_at
+
+    async def end(self, c: AsyncConnection, which: Which, policy: Policy, after: Key | None = None) -> Ended:
+        """See Store. Raises StillReferenced when the database keeps a row for the sake of another one."""
+        keys = await self._chunk(c, which, policy, after)
+        if keys:
+            width = len(self._key)
+            chosen = tuple_(*self._key).in_([key[-width:] for key in keys])
+            try:
+                await c.execute(self._change(which, policy, chosen))
+            except IntegrityError:
+                raise StillReferenced(f"Facts in {self.name} cannot end yet: others refer to them.") from None
+        return Ended(len(keys), keys[-1] if len(keys) == CHUNK_ROWS else None)
+
+    async def export(self, c: AsyncConnection, subject_id: UUID) -> AsyncIterator[Fact]:
+        """See Store."""
+        columns = self.table.c
+        after: Key | None = None
+        while True:
+            query = select(self.table).where(columns.subject_id == subject_id, *self._after(self._key, after))
+            rows = (await c.execute(query.order_by(*self._key).limit(CHUNK_ROWS))).mappings().all()
+            for row in rows:
+                for held in self._held:
+                    yield _fact(self.name, held, row)
+            if len(rows) < CHUNK_ROWS:
+                return
+            after = tuple(rows[-1][column.name] for column in self._key)
+
+    async def scan(self, c: AsyncConnection, marker: bytes) -> int:
+        """See Store. Bytes columns are looked at in their hexadecimal form."""
+        whole = cast(literal_column(self.name), Text)
+        forms = [marker.hex()]
+        with contextlib.suppress(UnicodeDecodeError):
+            forms.append(marker.decode())
+        found = or_(*(func.strpos(whole, form) > 0 for form in forms))
+        return (await c.execute(select(func.count()).select_from(self.table).where(found))).scalar_one()
+
+    async def residual(self, c: AsyncConnection, subject_id: UUID, policy: Policy) -> int:
+        """See Store."""
+        query = select(func.count()).select_from(self.table).where(*self._wanted(Of(subject_id), policy))
+        return (await c.execute(query)).scalar_one()
+
+    async def _chunk(self, c: AsyncConnection, which: Which, policy: Policy, after: Key | None) -> list[Key]:
+        order: tuple[Column[Any], ...] = self._key
+        if isinstance(which, Past):
+            order = (self.table.c.ends_at, *order)
+        wanted = (*self._wanted(which, policy), *self._after(order, after))
+        return [tuple(row) for row in await c.execute(select(*order).where(*wanted).order_by(*order).limit(CHUNK_ROWS))]
+
+    def _wanted(self, which: Which, policy: Policy) -> tuple[ColumnExpressionArgument[bool], ...]:
+        """The facts that still have something to end."""
+        columns = self.table.c
+        if isinstance(which, Past):
+            return (columns.ends_at <= which.now,)
+        ending = self.ending(policy, "erasure")
+        if ending in ("delete", "detach"):
+            return (columns.subject_id == which.subject_id,)
+        full = [_is_full(column) for column in self._emptied(policy, "erasure")]
+        return (columns.subject_id == which.subject_id, or_(literal(False), *full))
+
+    def _change(self, which: Which, policy: Policy, chosen: ColumnElement[bool]) -> Any:
+        on: Literal["expiry", "erasure"] = "expiry" if isinstance(which, Past) else "erasure"
+        ending = self.ending(policy, on)
+        if ending == "delete":
+            return delete(self.table).where(chosen)
+        values: dict[str, Any] = {column.name: _empty(column) for column in self._emptied(policy, on)}
+        if ending == "detach":
+            values |= {"subject_id": func.gen_random_uuid(), "tenant_id": func.gen_random_uuid()}
+        if on == "expiry":
+            # What stays has had its end; without this the sweep would meet it again for ever.
+            values["ends_at"] = None
+        return update(self.table).where(chosen).values(values)
+
+    def _emptied(self, policy: Policy, on: Literal["expiry", "erasure"]) -> list[Column[Any]]:
+        """The columns that an ending empties where the row stays."""
+        detached = self.ending(policy, on) == "detach"
+        names: list[str] = []
+        for held in self._held:
+            if _ending(policy, held.category, on) in ("delete", "blank"):
+                names += held.columns
+            elif detached and held.box:
+                names.append(held.column)
+        boxes = {held.column for held in self._held if held.box}
+        columns = [self.table.c[name] for name in dict.fromkeys(names)]
+        return [column for column in columns if column.nullable or column.name in boxes]
+
+    def _after(self, order: tuple[Column[Any], ...], after: Key | None) -> tuple[ColumnElement[bool], ...]:
+        if after is None:
+            return ()
+        values = [literal(value, column.type) for column, value in zip(order, after, strict=True)]
+        return (tuple_(*order) > tuple_(*values),)
+
+
+def tables() -> list[TableStore]:
+    """A store for each table with facts, children before the tables that they refer to."""
+    return [TableStore(table) for table in dict.fromkeys(table for table, _ in catalog.facts())]
+
+
+def _ending(policy: Policy, category: str, on: Literal["expiry", "erasure"]) -> Ending:
+    rule = policy.categories[category]
+    return rule.on_expiry if on == "expiry" else rule.on_erasure
+
+
+def _empty(column: Column[Any]) -> bytes | None:
+    return None if column.nullable else b""
+
+
+def _is_full(column: Column[Any]) -> ColumnElement[bool]:
+    return column.is_not(None) if column.nullable else func.octet_length(column) > 0
+
+
+def _fact(store: str, held: catalog.Personal, row: RowMapping) -> Fact:
+    id = row.get("id")
+    return Fact(
+        store,
+        held.category,
+        row["tenant_id"],
+        row["subject_id"],
+        id if isinstance(id, UUID) else None,
+        row["since"],
+        row["ends_at"],
+        {name: row[name] for name in held.clear},
+        (row[held.column] or None) if held.box else None,
+    )

@@ -1,0 +1,172 @@
+"""Accounts over real HTTP: the routes behind uvicorn on loopback, on the embedded PostgreSQL and a real ring."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+import uvicorn
+from argon2 import PasswordHasher
+from litestar import Litestar
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+from tests.conftest import Databases
+
+from avow.accounts import api, surface
+from avow.accounts.directory import Directory
+from avow.accounts.needs import Needs, pepper
+from avow.accounts.passwords import Passwords
+from avow.base.clock import FileClock
+from avow.policy import Policy, parse
+from avow.vault import Ring, Vault, outbox
+
+PASSWORD = "correct horse battery staple"
+PROFILE = Path(__file__).parents[2] / "profiles" / "default.toml"
+
+
+class CountingHasher(PasswordHasher):
+    """Argon2id with cheap parameters that counts its work."""
+
+    def __init__(self) -> None:
+        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
+        self.hashed = self.compared = 0
+
+    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+        self.hashed += 1
+        return super().hash(password, salt=salt)
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> bool:  # type: ignore[override]
+        self.compared += 1
+        return bool(super().verify(hash, password))
+
+
+class Mailbox:
+    """A mail transport that keeps what it was given, and can be read by address."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str, str]] = []
+
+    async def send(self, message_id: str, to: str, subject: str, text: str) -> None:
+        self.sent.append((to, subject, text))
+
+
+@dataclass
+class House:
+    """A running accounts API, its database and its doubles."""
+
+    url: str
+    needs: Needs
+    databases: Databases
+    clock: FileClock
+    hasher: CountingHasher
+    mailbox: Mailbox
+    credits: list[tuple[UUID, UUID, UUID]] = field(default_factory=list)
+
+    def browser(self, **headers: str) -> httpx.AsyncClient:
+        """A client of its own, with its own cookies."""
+        return httpx.AsyncClient(base_url=self.url, headers={"sec-fetch-site": "same-origin", **headers})
+
+    async def mail(self) -> list[tuple[str, str, str]]:
+        """Send what waits and give all that was sent so far."""
+        await outbox.drain(self.databases.keeper, self.needs.vault, self.mailbox)
+        return self.mailbox.sent
+
+    async def token(self, address: str) -> str:
+        """The confirmation token in the last message to an address."""
+        texts = [body for to, _, body in await self.mail() if to == address]
+        found = re.search(r"/confirm#(\w+)", texts[-1])
+        assert found
+        return found[1]
+
+    async def rows(self, table: str) -> int:
+        async with self.databases.keeper.begin() as connection:
+            return int(await connection.scalar(text(f"SELECT count(*) FROM {table}")) or 0)
+
+    async def query(self, sql: str, **values: Any) -> list[Any]:
+        async with self.databases.keeper.begin() as connection:
+            return list((await connection.execute(text(sql), values)).all())
+
+    async def signed_in(self, email: str = "ada@example.org", **facts: str) -> httpx.AsyncClient:
+        """A browser of a new person who has signed up and in."""
+        browser = self.browser()
+        given = {"email": email, "password": PASSWORD, **facts}
+        assert (await browser.post("/api/auth/signup", json=given)).status_code == 202
+        assert (await browser.post("/api/auth/login", json={"email": email, "password": PASSWORD})).status_code == 200
+        return browser
+
+
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+def policy() -> Policy:
+    return parse(PROFILE.read_text())
+
+
+@pytest.fixture
+async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIterator[Start]:
+    """Starts a house; `secure` and `must_confirm` as in production."""
+    servers: list[tuple[uvicorn.Server, asyncio.Task[None], Needs]] = []
+
+    async def run(secure: bool = False, must_confirm: bool = False) -> House:
+        clock, hasher = FileClock(tmp_path / "clock"), CountingHasher()
+        (tmp_path / "keyring").mkdir(mode=0o700, exist_ok=True)
+        ring = Ring(tmp_path / "keyring" / "ring.db")
+        credits: list[tuple[UUID, UUID, UUID]] = []
+
+        async def first_credit(c: AsyncConnection, tenant: UUID, subject: UUID, wallet: UUID, at: datetime) -> None:
+            credits.append((tenant, subject, wallet))
+
+        listener = socket.create_server(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        needs = Needs(
+            policy=policy,
+            clock=clock,
+            database=database.app,
+            ring=ring,
+            vault=Vault(ring, policy, clock),
+            first_credit=first_credit,
+            base_url=url,
+            secure=secure,
+            directory=Directory(database.app, pepper(ring), clock, must_confirm=must_confirm),
+            passwords=Passwords(hasher),
+            step_s=0.03,
+        )
+        hasher.hashed = 0
+        app = Litestar([api.router(needs)], exception_handlers=surface.handlers(), openapi_config=None)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
+            await asyncio.sleep(0.01)
+        servers.append((server, task, needs))
+        return House(url, needs, database, clock, hasher, Mailbox(), credits)
+
+    yield run
+    for server, task, needs in servers:
+        server.should_exit = True
+        await task
+        needs.passwords.close()
+        needs.vault.close()
+        needs.ring.close()
+
+
+@pytest.fixture
+async def house(start: Start) -> House:
+    made: House = await start()
+    return made
+
+
+@pytest.fixture
+def marker() -> str:
+    """A word that occurs nowhere else."""
+    return f"mark{secrets.token_hex(12)}"

@@ -1,0 +1,139 @@
+"""What arrives may be anything: it is refused with a named problem, and nothing of it is kept."""
+
+import json
+from typing import Any
+
+import pytest
+from tests.accounts.conftest import PASSWORD, House
+
+SIGN_UP = {"email": "ada@example.org", "password": PASSWORD}
+JSON = {"content-type": "application/json"}
+
+
+async def test_a_field_outside_the_policy_is_named_and_nothing_is_stored(house: House) -> None:
+    for extra in ("phone", "company", "kind", "tenant_id", "confirmed_at", "", "é" * 40):
+        refused = await house.browser().post("/api/auth/signup", json={**SIGN_UP, extra: "+49 30 1234567"})
+        assert refused.status_code == 400
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.json()["code"] == "field_refused" and refused.json().get("param", "") == extra
+        assert "1234567" not in refused.text
+    for table in ("person", "tenant", "credential", "confirmation", "outbox", "audit"):
+        assert await house.rows(table) == 0
+    assert house.hasher.hashed == 0
+
+
+WRONG_VALUES: list[tuple[dict[str, Any], str]] = [
+    ({"email": None}, "email"),
+    ({"email": 7}, "email"),
+    ({"email": ["a@example.org"]}, "email"),
+    ({"email": "a" * 300 + "@example.org"}, "email"),
+    ({"email": "nobody"}, "email"),
+    ({"email": "a@b@c"}, "email"),
+    ({"email": "a@example.org\r\nBcc: b@example.org"}, "email"),
+    ({"email": "Ada <a@example.org>"}, "email"),
+    ({"email": "a@exa\u202emple.org\x07"}, "email"),
+    ({"password": None}, "password"),
+    ({"password": 123456789012345}, "password"),
+    ({"password": "fourteen chars"}, "password"),
+    ({"password": "x" * 2000}, "password"),
+    ({"name": {"$ne": ""}}, "name"),
+    ({"name": "n" * 201}, "name"),
+    ({"name": "a\nb"}, "name"),
+]
+
+
+async def test_a_wrong_value_is_named_and_never_repeated(house: House) -> None:
+    for change, param in WRONG_VALUES:
+        refused = await house.browser().post("/api/auth/signup", json={**SIGN_UP, **change})
+        assert (refused.status_code, refused.json()["param"]) == (400, param), change
+        value = str(change[param])
+        assert len(value) < 3 or value not in refused.json()["detail"]
+    assert await house.rows("person") == 0
+
+
+STRANGE_BODIES = [
+    b"",
+    b"{",
+    b"null",
+    b"[]",
+    b'"text"',
+    b"NaN",
+    b'{"email": "a@example.org", "email": "b@example.org", "password": "correct horse battery staple"}',
+    b'{"email": "a@example.org", "password": "correct horse\\u0000 battery staple"}',
+    b'{"email": "a@example.org", "password": "correct horse \\ud800 battery staple"}',
+    b'{"email": "a@example.org", "password": "correct horse \xff battery staple"}',
+    b'{"email": "a@example.org", "pass\\u0000word": "x"}',
+    b'{"email": ' + b"[" * 900 + b"]" * 900 + b"}",
+    b"[" * 60_000,
+    b'{"email": ' + b"9" * 5000 + b"}",
+    b'{"email": 1e400}',
+    b"\xef\xbb\xbf{}",
+]
+
+
+@pytest.mark.parametrize("route", ["signup", "login", "confirm"])
+async def test_no_body_is_too_strange_for_a_clear_answer(house: House, route: str) -> None:
+    for body in STRANGE_BODIES:
+        refused = await house.browser().post(f"/api/auth/{route}", content=body, headers=JSON)
+        assert refused.status_code == 400, (body[:40], refused.text)
+        assert refused.json()["status"] == 400 and refused.json()["detail"]
+
+
+async def test_a_body_of_a_megabyte_is_refused_before_it_is_read(house: House) -> None:
+    body = json.dumps({**SIGN_UP, "name": "n" * 1_000_000})
+    refused = await house.browser().post("/api/auth/signup", content=body, headers=JSON)
+    assert refused.status_code == 413 and refused.json()["status"] == 413
+
+
+@pytest.mark.parametrize("route", ["/api/auth/login", "/api/auth/confirm"])
+async def test_an_unknown_field_is_named(house: House, route: str) -> None:
+    whole = {"/api/auth/login": {"email": "a", "password": "b"}, "/api/auth/confirm": {"token": "t"}}[route]
+    refused = await house.browser().post(route, json={**whole, "phone": "1234567"})
+    assert (refused.status_code, refused.json()["param"]) == (400, "phone")
+    assert "1234567" not in refused.text
+
+
+async def test_any_wrong_password_is_only_wrong(house: House) -> None:
+    await house.signed_in("ada@example.org")
+    for password in ("x" * 50_000, "🦊" * 15, "' OR 1=1 --", ""):
+        refused = await house.browser().post("/api/auth/login", json={"email": "ada@example.org", "password": password})
+        assert (refused.status_code, refused.json()["code"]) == (401, "sign_in_refused")
+
+
+@pytest.mark.parametrize("headers", [{"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}])
+async def test_another_site_cannot_act_with_a_visitors_cookie(house: House, headers: dict[str, str]) -> None:
+    browser = await house.signed_in("ada@example.org")
+    if "origin" in headers:
+        del browser.headers["sec-fetch-site"]
+    for method, path in (("POST", "/api/keys"), ("PATCH", "/api/me"), ("POST", "/api/auth/logout")):
+        refused = await browser.request(method, path, json={}, headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (403, "cross_site")
+    assert await house.rows("api_key") == 0
+    assert (await browser.get("/api/me")).status_code == 200
+
+
+async def test_a_made_up_cookie_is_nobody(house: House) -> None:
+    for token in ("", "x", "A" * 43, "é" * 43, "'; DROP TABLE session; --", "A" * 5000):
+        refused = await house.browser().get("/api/me", headers=[(b"cookie", f"avow={token}".encode())])
+        assert (refused.status_code, refused.json()["code"]) == (401, "not_signed_in")
+
+
+async def test_unknown_routes_and_methods_are_problems_too(house: House) -> None:
+    browser = house.browser()
+    for method, path, status in (("GET", "/api/keys/x", 405), ("GET", "/api/auth/login", 405), ("PUT", "/api/me", 405)):
+        refused = await browser.request(method, path)
+        assert (refused.status_code, refused.headers["content-type"]) == (status, "application/problem+json")
+        assert refused.headers["cache-control"] == "no-store"
+
+
+async def test_a_failure_of_ours_tells_and_logs_nothing_personal(
+    house: House, marker: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError(marker)
+
+    object.__setattr__(house.needs, "first_credit", broken)
+    failed = await house.browser().post("/api/auth/signup", json=SIGN_UP)
+    assert failed.status_code == 500 and failed.json()["code"] == "internal_error"
+    assert marker not in failed.text and marker not in caplog.text
+    assert await house.rows("person") == await house.rows("tenant") == await house.rows("outbox") == 0

@@ -1,0 +1,33 @@
+"""What CONTRIBUTING.md says of the form of the code, where a machine can see it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.house.conftest import ROOT
+
+FILE_LINES_MAX = 600
+FUNCTION_LINES_MAX = 60
+NAMES_THAT_SAY_NOTHING = {"service", "services", "utils", "util", "helpers", "helper", "manager", "common", "misc"}
+
+SOURCES = sorted((ROOT / "src" / "avow").rglob("*.py"))
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_can_be_read(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= FILE_LINES_MAX
+    assert path.stem not in NAMES_THAT_SAY_NOTHING
+    assert not text or ast.get_docstring(ast.parse(text)), "a file begins with what it is"
+    long = [f.name for f in functions(path) if (f.end_lineno or 0) - f.lineno + 1 > FUNCTION_LINES_MAX]
+    assert not long

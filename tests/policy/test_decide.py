@@ -1,0 +1,100 @@
+"""Who may open what, for which purpose, given what the person said: against a table written another way."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from avow.policy import Question, Standing, decide, parse, words
+from avow.policy.decide import ROLES
+from tests.policy.texts import GOOD, toml
+
+POLICY = parse(toml(GOOD))
+PURPOSES = [*words.PURPOSES, "access", "port", "retention", "erasure", "mischief"]
+FREE = Standing()
+
+questions = st.builds(
+    Question,
+    category=st.sampled_from([*POLICY.categories, "conversation", "nonsense"]),
+    purpose=st.sampled_from(PURPOSES),
+    role=st.sampled_from([*sorted(ROLES), "admin", ""]),
+    owner=st.booleans(),
+)
+standings = st.builds(
+    Standing,
+    restricted=st.booleans(),
+    objected=st.frozensets(st.sampled_from(PURPOSES), max_size=4),
+    consented=st.frozensets(st.sampled_from(PURPOSES), max_size=4),
+)
+
+
+def expected(standing: Standing, question: Question) -> str:
+    category = POLICY.categories.get(question.category)
+    if category is None:
+        return "not_configured"
+    own = question.role == "subject" and question.owner
+    if own and question.purpose in ("access", "port"):
+        return "yes"
+    if question.role == "keeper" and question.purpose in ("retention", "erasure"):
+        return "yes"
+    admitted = own or question.role in ("gateway", "keeper", *category.staff)
+    served = question.purpose in category.purposes
+    blocked = standing.restricted or question.purpose in standing.objected
+    agreed = category.basis != "consent" or question.purpose in standing.consented
+    return "yes" if admitted and served and agreed and not blocked else "no"
+
+
+@given(standings, questions)
+def test_the_answer_is_the_tables(standing: Standing, question: Question) -> None:
+    decision = decide(POLICY, standing, question)
+    assert decision.answer == expected(standing, question)
+    assert bool(decision) is (decision.answer == "yes")
+    assert decision.reason
+
+
+@given(standings, questions)
+def test_each_answer_names_a_clause_that_exists(standing: Standing, question: Question) -> None:
+    decision = decide(POLICY, standing, question)
+    ids = {clause.id for clause in POLICY.clauses}
+    assert decision.clause in ids if decision.answer != "not_configured" else decision.clause is None
+
+
+@pytest.mark.parametrize(
+    ("question", "standing", "answer", "reason"),
+    [
+        (Question("usage", "billing", "gateway"), FREE, "yes", "usage serves billing"),
+        (Question("usage", "debugging", "gateway"), FREE, "no", "not used for this purpose"),
+        (Question("conversation", "service", "gateway"), FREE, "not_configured", "no rule for conversation"),
+        (Question("api_content", "debugging", "abuse"), FREE, "yes", "api_content serves debugging"),
+        (Question("api_content", "debugging", "support"), FREE, "no", "lets no support staff"),
+        (Question("api_content", "access", "abuse", owner=True), FREE, "no", "not used for this purpose"),
+        (Question("api_content", "access", "keeper"), FREE, "no", "not used for this purpose"),
+        (Question("usage", "billing", "intern"), FREE, "no", "role is not known"),
+        (Question("usage", "access", "subject"), FREE, "no", "their own data only"),
+        (Question("usage", "access", "subject", owner=True), Standing(restricted=True), "yes", "their own data"),
+        (Question("usage", "billing", "subject", owner=True), Standing(restricted=True), "no", "restricted"),
+        (Question("usage", "billing", "keeper"), Standing(restricted=True), "no", "restricted"),
+        (Question("usage", "retention", "keeper"), Standing(restricted=True), "yes", "ended"),
+        (Question("payment", "erasure", "keeper"), Standing(restricted=True), "yes", "ended"),
+        (Question("usage", "erasure", "gateway"), FREE, "no", "not used for this purpose"),
+        (
+            Question("usage", "billing", "gateway"),
+            Standing(objected=frozenset({"billing"})),
+            "no",
+            "objected to billing",
+        ),
+        (Question("usage", "billing", "gateway"), Standing(objected=frozenset({"service"})), "yes", "serves"),
+        (Question("mail", "notices", "keeper"), FREE, "no", "not consented to notices"),
+        (Question("mail", "notices", "keeper"), Standing(consented=frozenset({"notices"})), "yes", "serves"),
+    ],
+)
+def test_a_row_of_the_table(question: Question, standing: Standing, answer: str, reason: str) -> None:
+    decision = decide(POLICY, standing, question)
+    assert decision.answer == answer
+    assert reason in decision.reason
+
+
+def test_an_ending_cites_the_clause_that_promises_it() -> None:
+    assert decide(POLICY, FREE, Question("usage", "retention", "keeper")).clause == "keep.usage"
+    assert decide(POLICY, FREE, Question("usage", "erasure", "keeper")).clause == "end.usage"
+    assert decide(POLICY, FREE, Question("security_log", "erasure", "keeper")).clause == "keep.security_log"
+    assert decide(POLICY, FREE, Question("usage", "billing", "gateway")).clause == "use.usage"
