@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import datetime
+import tempfile
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -63,3 +65,10 @@ async def impatient_house(database, tmp_path):
     """A client that has not read its stream within two seconds counts as gone."""
     async with open_house(database, tmp_path, stream_s_max=2.0) as made:
         yield made
+
+
+@pytest.fixture
+def short_folder():
+    """A private folder whose path leaves room for a socket's name."""
+    with tempfile.TemporaryDirectory(prefix="avow-g-") as folder:
+        yield Path(folder)

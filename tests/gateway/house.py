@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -213,6 +214,13 @@ async def chained(house: House, reseller: Customer, name: str, theirs: str) -> N
     await house.raise_price(name, factor=10)
     await house.bump_epoch()
     await house.gateway.rules.renew(2)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what happens on the server's side, where no event tells of it."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
 
 def chunks_of(answer: httpx.Response) -> list[Any]:

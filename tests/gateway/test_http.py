@@ -51,7 +51,7 @@ async def test_keys_that_are_not_accepted(house):
         None,
         "",
         "Bearer",
-        "Bearer ",
+        "Bearer x",
         f"Basic {ann.secret}",
         f"Bearer {wrong}",
         f"Bearer {made_up}",
