@@ -205,7 +205,7 @@ class Batcher:
         while not (self._closing and not self._opens and not self._settles):
             await self._wake.wait()
             self._wake.clear()
-            while batch := self._take():
+            while (batch := self._take()) is not None:
                 await self._deliver(batch)
 
     def _take(self) -> Batch | None:
