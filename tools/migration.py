@@ -17,6 +17,7 @@ from pathlib import Path
 
 from alembic.autogenerate import produce_migrations, render_python_code
 from alembic.migration import MigrationContext
+from alembic.operations.ops import CreateTableOp
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -65,6 +66,9 @@ def _render(connection: Connection) -> str:
     context = MigrationContext.configure(connection, opts={"compare_type": True, "target_metadata": metadata})
     operations = produce_migrations(context, metadata).upgrade_ops
     assert operations is not None
+    for operation in operations.ops:
+        if isinstance(operation, CreateTableOp):
+            operation.info = {}  # what a table holds is said in the code, and is no matter of its migration
     return render_python_code(operations, render_as_batch=False)
 
 
