@@ -155,7 +155,7 @@ def verify(context: click.Context, as_json: bool, names: tuple[str, ...]) -> Non
                     row = {"probe": found.probe, "verdict": found.verdict, "figure": found.figure}
                     click.echo(json.dumps({**row, "at": found.at.isoformat(), "ms": found.ms}))
                 else:
-                    click.echo(f"{found.verdict:9} {found.probe:13} {found.figure}  ({found.ms} ms)")
+                    click.echo(f"{found.verdict:9} {found.probe:22} {found.figure}  ({found.ms} ms)")
         return verdicts
 
     verdicts = run(look())

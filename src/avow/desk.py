@@ -62,10 +62,10 @@ class Desk:
         )
         try:
             for name in names or self._published():
-                found = await probes.look(ground, name)
-                async with self.keeper.begin() as c:
-                    await evidence.record(c, found, self.parts.policy.hash)
-                yield found
+                for found in await probes.look(ground, name):
+                    async with self.keeper.begin() as c:
+                        await evidence.record(c, found, self.parts.policy.hash)
+                    yield found
         finally:
             await people_of.close()
 

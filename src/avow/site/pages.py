@@ -14,7 +14,6 @@ from litestar.datastructures import State
 from litestar.params import Parameter
 
 from avow.policy import Policy, published, to_json
-from avow.policy.words import PROBES
 from avow.site.words import LOCALES, translate
 
 Verdict = Literal["proved", "failed", "unproved", "attested"]
@@ -124,7 +123,9 @@ async def privacy(state: State, locale: str | None = Locale, accepted: str = Acc
     chosen = _locale(locale, accepted)
     clauses = []
     for clause in published(site.policy, site.installed):
-        looked = [seen[probe] for probe in clause.probes if probe in seen]
+        subject = clause.id.partition(".")[2]
+        named = [f"{probe}.{subject}" if f"{probe}.{subject}" in seen else probe for probe in clause.probes]
+        looked = [seen[name] for name in named if name in seen]
         verdicts = [row.verdict for row in looked] + ["unproved"] * (len(clause.probes) - len(looked))
         clauses.append(
             {
@@ -140,10 +141,11 @@ async def privacy(state: State, locale: str | None = Locale, accepted: str = Acc
 @get("/proof", include_in_schema=False)
 async def proof(state: State, locale: str | None = Locale, accepted: str = Accepted) -> Response[str]:
     site: Site = state.site
+    chosen = _locale(locale, accepted)
     rows = [
         {
             "probe": row.probe,
-            "says": PROBES.get(row.probe, row.probe),
+            "says": translate(chosen, f"probe_{row.probe.partition('.')[0]}"),
             "verdict": row.verdict,
             "figure": row.figure,
             "at": row.at.strftime("%Y-%m-%d %H:%M UTC"),
