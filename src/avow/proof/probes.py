@@ -35,7 +35,7 @@ from avow.policy.words import PROBES
 from avow.proof import scan
 from avow.proof.evidence import Evidence, Finding
 from avow.proof.tables import scan_control
-from avow.vault import Gone, OpenRefused, Ref, Ring, Vault, box, hour_of
+from avow.vault import OpenRefused, Ref, Ring, Vault, box, hour_of
 
 SWEEP_GRACE = timedelta(minutes=20)
 KEY_GRACE_H = 2
