@@ -23,13 +23,10 @@ from avow.privacy import stores
 from avow.privacy.caches import NotifyAndWait
 from avow.privacy.needs import Needs as Privacy
 from avow.privacy.outside import OutsideFiles
-from avow.privacy.tombstones import Tombstones
 from avow.proof import evidence, probes
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
 from avow.vault import Gone, Vault
-
-HOME_TOMBSTONES = ("keyring", "tombstones")
 
 
 @dataclass(frozen=True)
@@ -111,7 +108,7 @@ def privacy_needs(parts: Parts, keeper: Database, vault: Vault) -> Privacy:
         database=keeper,
         ring=parts.ring,
         stores=[OutsideFiles(parts.home, addresses), *stores.tables()],
-        tombstones=Tombstones(parts.home.joinpath(*HOME_TOMBSTONES), parts.ring),
+        tombstones=parts.tombstones,
         signer=Receipts(parts.ring),
         forget=NotifyAndWait(keeper),
     )
