@@ -21,6 +21,7 @@ from avow.gateway.completion import Ask, Gateway, Headers
 from avow.gateway.rules import Model
 
 BODY_S_MAX = 30.0
+SWEEP_S = 1.0
 RETENTION_H_MAX = 10_000_000
 COMPLETIONS, MODELS = "/v1/chat/completions", "/v1/models"
 
@@ -71,6 +72,8 @@ class V1:
     def __init__(self, gateway: Gateway, *, body_s_max: float = BODY_S_MAX) -> None:
         self._gateway = gateway
         self._body_s_max = body_s_max
+        self._reading: dict[asyncio.Task[Any], float] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         reply = AsgiReply(send)
@@ -98,11 +101,30 @@ class V1:
             await asyncio.wait((completion.task,))
 
     async def _read(self, receive: Receive) -> bytes:
+        """The body, in time. One timer serves all requests: a timeout of its own would cost each as much as parsing."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._reading[task] = asyncio.get_running_loop().time() + self._body_s_max
+        if self._sweeper is None:
+            self._sweep()
         try:
-            async with asyncio.timeout(self._body_s_max):
-                return await _body(receive)
-        except TimeoutError:
+            return await _body(receive)
+        except asyncio.CancelledError:
+            if task in self._reading:
+                raise
+            task.uncancel()
             raise refusals.TooSlow() from None
+        finally:
+            self._reading.pop(task, None)
+
+    def _sweep(self) -> None:
+        """Cancel those who are late; a task that is not in the list any more knows that it was us."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for task in [task for task, due in self._reading.items() if due < now]:
+            del self._reading[task]
+            task.cancel()
+        self._sweeper = loop.call_later(min(SWEEP_S, self._body_s_max), self._sweep) if self._reading else None
 
     async def _other(self, scope: Scope, reply: AsgiReply) -> None:
         path = scope["path"]
@@ -159,11 +181,11 @@ def _judge(headers: list[tuple[bytes, bytes]]) -> tuple[str, int | None]:
 
 
 def _secret(headers: list[tuple[bytes, bytes]]) -> str:
-    """A key whose form and checksum are right, found or made up: only then is anything else looked at."""
+    """What has the form of a key; only then is anything else looked at."""
     for name, value in headers:
         if name == b"authorization" and value[:7].lower() == b"bearer ":
             secret = value[7:].strip().decode("latin-1")
-            if key_text.read_public_id(secret) is not None:
+            if key_text.PATTERN.fullmatch(secret):
                 return secret
     raise refusals.KeyRefused()
 
