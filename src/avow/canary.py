@@ -127,14 +127,12 @@ class People:
     async def _request_erasure(self, canary: Canary) -> UUID:
         now = self.accounts.clock.now()
         async with self.keeper.begin() as c:
-            known = await c.scalar(
+            known: UUID | None = await c.scalar(
                 select(rights_request.c.id).where(
                     rights_request.c.subject_id == canary.subject_id, rights_request.c.kind == "erase"
                 )
             )
             if known is not None:
                 return known
-            taken = await requests.take(
-                c, self.accounts.policy, self.accounts.ring, canary.tenant_id, canary.subject_id, "erase", now
-            )
+            taken = await requests.take(c, self.accounts.vault, canary.tenant_id, canary.subject_id, "erase", now)
         return taken.id

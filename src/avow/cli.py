@@ -18,7 +18,7 @@ from sqlalchemy import select
 from avow import app, catalog, desk, settings, start, supervisor
 from avow.accounts import keys, people
 from avow.accounts.tables import person
-from avow.base import access, money
+from avow.base import access, log, money
 from avow.base.errors import AvowError, NotFound
 from avow.desk import Desk
 from avow.gateway import offers
@@ -64,6 +64,7 @@ def parts_of(context: click.Context, *, demo: bool = False, **given: Any) -> app
 async def at_desk(context: click.Context) -> AsyncIterator[Desk]:
     """A desk over the database of this home; an embedded one that does not run is started for the time being."""
     parts = parts_of(context)
+    log.set_up(parts.home / "log", "command")
     cluster = parts.cluster
     asleep = cluster is not None and cluster.pid() is None
     if cluster and asleep:
@@ -146,7 +147,7 @@ def verify(context: click.Context, as_json: bool, names: tuple[str, ...]) -> Non
     """Run the probes now. Ends with 0: all proved or attested, 1: something failed, 2: something unproved."""
 
     async def look() -> set[str]:
-        verdicts = set()
+        verdicts: set[str] = set()
         async with at_desk(context) as at:
             async for found in at.look(names):
                 verdicts.add(found.verdict)

@@ -18,6 +18,7 @@ from avow.app import Parts
 from avow.base import access
 from avow.base.db import Database
 from avow.billing import invariants
+from avow.policy import published
 from avow.privacy import stores
 from avow.privacy.caches import NotifyAndWait
 from avow.privacy.needs import Needs as Privacy
@@ -43,7 +44,8 @@ class Desk:
     privacy: Privacy
 
     async def look(self, names: Sequence[str] = ()) -> AsyncIterator[Evidence]:
-        """Run the probes (all, or `names`) against the running platform and keep what they find."""
+        """Run probes against the running platform and keep what they find: `names`, or all that a published sentence
+        has."""
         people_of = canary.People(self.accounts, self.privacy, self.keeper, self.parts.settings.base_url)
         ground = probes.Ground(
             home=self.parts.home,
@@ -59,13 +61,17 @@ class Desk:
             sums_wrong=self._sums_wrong,
         )
         try:
-            for name in names or probes.ALL:
+            for name in names or self._published():
                 found = await probes.look(ground, name)
                 async with self.keeper.begin() as c:
                     await evidence.record(c, found, self.parts.policy.hash)
                 yield found
         finally:
             await people_of.close()
+
+    def _published(self) -> list[str]:
+        named = {probe for clause in published(self.parts.policy, self.parts.installed) for probe in clause.probes}
+        return [name for name in probes.ALL if name in named]
 
     async def _sums_wrong(self, c: AsyncConnection) -> list[str]:
         found = await invariants.violations(c, self.parts.clock.now())

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import asyncpg
-from litestar import Litestar
+from litestar import Litestar, get
 from litestar.config.app import AppConfig
 from litestar.datastructures import State
+from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from sqlalchemy import select
@@ -20,22 +21,24 @@ from sqlalchemy import select
 from avow import app, server
 from avow.accounts import api as accounts_api
 from avow.accounts import surface
-from avow.accounts.needs import Needs
 from avow.app import Parts
 from avow.base import access
-from avow.base.actor import GATEWAY
 from avow.base.db import Database
 from avow.base.tables import policy_epoch, policy_version
+from avow.billing import api as billing_api
 from avow.billing.events import Functions
 from avow.billing.ledger import Batcher
 from avow.billing.prices import Prices
-from avow.gateway import rules, tables
+from avow.gateway import api as gateway_api
+from avow.gateway import rules
 from avow.gateway.asgi import V1
 from avow.gateway.client import Client
 from avow.gateway.completion import Gateway
 from avow.gateway.rules import RuleBook, Rules
+from avow.privacy import api as privacy_api
 from avow.proof import evidence
 from avow.proof.evidence import Evidence
+from avow.proof.receipts import Receipts
 from avow.site.pages import Site
 from avow.site.pages import routes as site_routes
 from avow.supervisor import Ready
@@ -127,15 +130,12 @@ async def load_rules(parts: Parts, database: Database, vault: Vault) -> Rules:
     """The rules of the epoch in force, read in one snapshot."""
     engine = app.engine(parts) if parts.settings.engine else None
 
-    def unseal(row_id: Any, sealed: bytes) -> str:
-        return vault.open_credential(tables.upstream.name, row_id, sealed, GATEWAY)
-
     async with database.begin() as c:
         # The epoch first: rules that change while we read are then of an older epoch, and loaded once more.
         epoch = await c.scalar(select(policy_epoch.c.epoch)) or 0
         prices = Prices()
         await prices.load(c)
-        return Rules(epoch, parts.policy, await rules.load_models(c, unseal, engine), prices)
+        return Rules(epoch, parts.policy, await rules.load_models(c, vault, engine), prices)
 
 
 async def _hear_of_destroyed_keys(database: Database, vault: Vault) -> None:
@@ -158,10 +158,17 @@ def platform(front: Front) -> Litestar:
     site = Site(
         app.NAME, parts.settings.base_url, app.MODEL, parts.policy, parts.installed, front.evidence, front.answering
     )
+    desk = privacy_api.Desk(front.database, front.vault, parts.clock, app.identity(needs))
     return Litestar(
-        route_handlers=[*site_routes, *accounts_api.ROUTES],
-        dependencies=dependencies(needs),
-        state=State({"site": site}),
+        route_handlers=[
+            *(*site_routes, receipt_key, *accounts_api.ROUTES, *billing_api.ROUTES),
+            *(*gateway_api.ROUTES, *privacy_api.ROUTES),
+        ],
+        dependencies={
+            **accounts_api.dependencies(needs),
+            "privacy": Provide(lambda: desk, sync_to_thread=False),
+        },
+        state=State({"site": site, "receipt_key": Receipts(parts.ring).public_key.hex()}),
         before_request=surface.check,
         exception_handlers=surface.handlers(),
         request_max_body_size=surface.SIZE_MAX,
@@ -171,8 +178,10 @@ def platform(front: Front) -> Litestar:
     )
 
 
-def dependencies(needs: Needs) -> dict[str, Any]:
-    return dict(accounts_api.dependencies(needs))
+@get("/.well-known/avow-receipt-key", include_in_schema=False)
+async def receipt_key(state: State) -> dict[str, str]:
+    """The public key with which anybody can check a receipt, off line."""
+    return {"algorithm": "Ed25519", "key": str(state.receipt_key)}
 
 
 def _quiet(config: AppConfig) -> AppConfig:

@@ -127,7 +127,9 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
         async def first_credit(c: AsyncConnection, tenant: UUID, subject: UUID, wallet: UUID, at: datetime) -> None:
             credits.append((tenant, subject, wallet))
 
-        listener = socket.create_server(("127.0.0.1", 0))
+        # asyncio turns Nagle's delay off only for sockets that name their protocol.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         needs = Needs(
             policy=policy,

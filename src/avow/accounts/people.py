@@ -79,10 +79,12 @@ async def open_address(needs: Needs, connection: AsyncConnection, tenant_id: UUI
 
 
 async def keep_hash(needs: Needs, tenant_id: UUID, subject_id: UUID, password_hash: str) -> None:
-    """Put a hash with stronger parameters in the place of the old one."""
+    """Put a new hash in the place of the old one. Raises NotFound when the person was erased."""
     mine = credential.c.subject_id == subject_id
     async with needs.database.tenant(tenant_id) as connection:
-        row = (await connection.execute(select(credential.c.id, credential.c.ends_at).where(mine))).one()
+        row = (await connection.execute(select(credential.c.id, credential.c.ends_at).where(mine))).one_or_none()
+        if row is None:
+            raise NotFound
         ref = Ref(tenant_id, "credential", "credential", row.id, subject_id)
         box = needs.vault.seal(ref, {"password_hash": password_hash}, row.ends_at)
         await connection.execute(update(credential).where(mine).values(box=box))

@@ -65,6 +65,8 @@ def _roles(passwords: Mapping[str, str], database: str) -> Iterator[str]:
         secret = f" PASSWORD '{passwords[role]}'" if role in passwords else ""
         yield f"ALTER ROLE {role} {login} NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION{secret}"
     yield f"GRANT {access.OWNER} TO CURRENT_USER"
+    # The probe of raw files makes PostgreSQL write what it still holds in memory.
+    yield f"GRANT pg_checkpoint TO {access.KEEPER}"
     yield f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC'
     yield f'GRANT CONNECT, TEMPORARY ON DATABASE "{database}" TO {", ".join(access.LOGIN_ROLES)}'
     yield f'GRANT CREATE ON DATABASE "{database}" TO {access.OWNER}'

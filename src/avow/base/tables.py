@@ -34,6 +34,8 @@ schema_state = table(
 )
 
 store("alembic", "database", "public.alembic_version", why="which migrations have run")
+store("lock", "path", "avow.lock", why="keeps a second Avow out of this folder; empty")
+store("settings", "path", "avow.toml", why="the operator's settings, when they are in a file")
 store("postgres", "path", "pg/*", why="the database's files: tables, indexes, write-ahead log")
 store("run", "path", "run/*", why="sockets, process ids and money events waiting for the database; ids only")
 store("log", "path", "log/*", why="what the processes did: times, routes, statuses; ids only")
