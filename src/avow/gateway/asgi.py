@@ -17,7 +17,7 @@ from avow.accounts import key_text
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.gateway import refusals, wire
-from avow.gateway.completion import Ask, Gateway, Headers
+from avow.gateway.completion import Ask, Completion, Gateway, Headers
 from avow.gateway.rules import Model
 
 BODY_S_MAX = 30.0
@@ -44,14 +44,16 @@ class ClientLeft(Exception):
 
 
 class AsgiReply:
-    """A response over ASGI; servers drop what is sent to a client that has gone."""
+    """A response over ASGI; servers drop what is sent to a client that has gone. `ended`: nothing more will be sent."""
 
-    __slots__ = ("_send",)
+    __slots__ = ("_send", "ended")
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        self.ended = False
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
+        self.ended = True
         fixed = [_JSON, (b"cache-control", b"no-store"), (b"content-length", b"%d" % len(body))]
         await self._send({"type": "http.response.start", "status": status, "headers": [*fixed, *headers]})
         await self._send({"type": "http.response.body", "body": body})
@@ -63,6 +65,7 @@ class AsgiReply:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self, data: bytes) -> None:
+        self.ended = True
         await self._send({"type": "http.response.body", "body": data})
 
 
@@ -93,12 +96,26 @@ class V1:
         secret, retention_h = _judge(scope["headers"])
         body = await self._read(receive)
         completion = self._gateway.start(Ask(secret, body, retention_h), reply)
-        assert completion.task is not None
-        # Returns when the client has gone or the response is complete.
-        await receive()
-        if not completion.task.done():
+        await self._stay(completion, receive, reply)
+
+    async def _stay(self, completion: Completion, receive: Receive, reply: AsgiReply) -> None:
+        """Wait for the end of the response, and say so when the client has gone before it."""
+        running, waiting = completion.task, asyncio.current_task()
+        assert running is not None and waiting is not None
+        running.add_done_callback(lambda _: None if reply.ended else waiting.cancel())
+        try:
+            # Returns when the client has gone or the response is complete.
+            await receive()
+        except asyncio.CancelledError:
+            if not running.done() or reply.ended:
+                raise
+            # Given up although the client is still there: the server closes the connection.
+            waiting.uncancel()
+            return
+        if not running.done():
+            reply.ended = True
             completion.leave()
-            await asyncio.wait((completion.task,))
+            await asyncio.wait((running,))
 
     async def _read(self, receive: Receive) -> bytes:
         """The body, in time. One timer serves all requests: a timeout of its own would cost each as much as parsing."""

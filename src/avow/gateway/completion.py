@@ -28,6 +28,7 @@ from avow.billing.events import Settle, Settled
 from avow.gateway import meter, orders, refusals, wire
 from avow.gateway.call import Call
 from avow.gateway.client import Client
+from avow.gateway.connection import UpstreamTimeout
 from avow.gateway.meter import Measured, Outcome
 from avow.gateway.orders import Ledger, Order, Wish
 from avow.gateway.rules import CONTENT, RuleBook
@@ -107,12 +108,12 @@ class Gateway:
         return completion
 
     async def close(self, grace_s: float = 20.0) -> None:
-        """Let what runs finish; after `grace_s` stop the upstreams and settle what was delivered."""
+        """Let what runs finish; after `grace_s` stop the upstreams, settle what was delivered and tell the clients."""
         for _ in range(2):
             if self._running:
                 await asyncio.wait(list(self._running.values()), timeout=grace_s)
             for completion in list(self._running):
-                completion.leave()
+                completion.give_up(refusals.Stopping())
         self.client.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -133,11 +134,14 @@ class Gateway:
         self._running.pop(completion, None)
 
     def _sweep(self) -> None:
-        """A client that reads nothing for ever has left, too."""
+        """What takes too long is given up; a client that reads nothing of its stream has left."""
         loop = asyncio.get_running_loop()
         late = loop.time() - self._stream_s_max
         for completion in [each for each in self._running if each.started_at < late]:
-            completion.leave()
+            if completion.begun:
+                completion.leave()
+            else:
+                completion.give_up(UpstreamTimeout())
         self._sweeper = loop.call_later(SWEEP_S, self._sweep) if self._running else None
 
 
@@ -150,11 +154,20 @@ class Completion:
         self._loop = asyncio.get_running_loop()
         self.started_at = self._loop.time()
         self._order: Order | None = None
-        self._begun = self._at_upstream = self._left = False
+        self._given_up: AvowError | None = None
+        self.begun = self._at_upstream = self._left = False
 
     def leave(self) -> None:
         """The client has gone: the upstream is stopped at once; what was delivered until now is settled."""
         self._left = True
+        self._stop()
+
+    def give_up(self, error: AvowError) -> None:
+        """End it from our side: as `leave`, but the client is told `error`."""
+        self._given_up = error
+        self._stop()
+
+    def _stop(self) -> None:
         if self._at_upstream and self.task is not None:
             self.task.cancel()
 
@@ -189,21 +202,22 @@ class Completion:
         await self._answer(order, outcome, settled, box is not None)
 
     async def _call(self, order: Order) -> Outcome:
-        """Only here may the task be cancelled, and only by `leave`."""
-        if self._left:
-            return Outcome(why="client_left")
-        call = Call(order, self._gateway.client, self._gateway.ledger.progress, self._write)
-        self._at_upstream = True
-        try:
-            return await call.run()
-        finally:
+        """Only here may the task be cancelled, and only by `leave` and `give_up`."""
+        outcome = Outcome(why="client_left")
+        if not self._left and self._given_up is None:
+            call = Call(order, self._gateway.client, self._gateway.ledger.progress, self._write)
+            self._at_upstream = True
+            outcome = await call.run()
             self._at_upstream = False
-            if self._left and self.task is not None:
+            while self.task is not None and self.task.cancelling():
                 self.task.uncancel()
+        if outcome.why == "client_left" and not self._left:
+            outcome.why, outcome.error = "upstream_failed", self._given_up
+        return outcome
 
     async def _write(self, data: bytes) -> None:
-        if not self._begun:
-            self._begun = True
+        if not self.begun:
+            self.begun = True
             assert self._order is not None
             await self._reply.begin(_headers(self._order, self._order.keeps))
         await self._reply.chunk(data)
@@ -254,7 +268,7 @@ class Completion:
         request_id = self._order.request_id if self._order is not None else uuid7()
         if failure:
             log.error("completion_failed", request_id=str(request_id), error=failure)
-        if not self._begun:
+        if not self.begun:
             await self._reply.whole(error.status, refusals.headers(error, request_id), refusals.render(error))
 
 

@@ -70,7 +70,7 @@ class Timeouts:
 
     connect_s: float = 5.0
     first_byte_s: float = 300.0
-    between_bytes_s: float = 60.0
+    between_bytes_s: float = 120.0
     total_s: float = 900.0
     idle_s: float = 30.0
 

@@ -68,6 +68,9 @@ def measure(outcome: Outcome, price: Price, fields: dict[str, Any]) -> Measured:
     """What the client pays. `fields` is the request, read only when the upstream did not say what it used."""
     if outcome.why != "done" and not outcome.tokens:
         return FREE
+    if outcome.why == "upstream_failed" and not outcome.begun:
+        # Something was generated, but nothing of it was delivered.
+        return FREE
     usage = outcome.usage
     if usage is not None:
         cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
