@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,9 +20,12 @@ from avow.site.words import LOCALES, translate
 
 Verdict = Literal["proved", "failed", "unproved", "attested"]
 
+_CSP = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
 _HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'",
+    "content-security-policy": _CSP,
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
     "vary": "accept-language",
@@ -65,10 +70,11 @@ def _templates() -> Environment:
 
 
 @cache
-def _css() -> str:
-    source = _templates().loader
-    assert source is not None
-    return source.get_source(_templates(), "page.css")[0]
+def _text(name: str) -> str:
+    """A style sheet or a script, as it stands beside the templates."""
+    loader = _templates().loader
+    assert loader is not None
+    return loader.get_source(_templates(), name)[0]
 
 
 def _locale(asked: str | None, accepted: str) -> str:
@@ -91,7 +97,7 @@ def _page(site: Site, template: str, asked: str | None, accepted: str, **values:
             locale=locale,
             other="en" if locale == "zh" else "zh",
             query=f"?locale={asked}" if asked in LOCALES else "",
-            css=_css(),
+            css=_text("page.css"),
             t=partial(translate, locale),
             **values,
         )
@@ -155,6 +161,16 @@ async def proof(state: State, locale: str | None = Locale, accepted: str = Accep
     return _page(site, "proof.html", locale, accepted, evidence=rows)
 
 
+@get("/confirm", include_in_schema=False)
+async def confirm(state: State, locale: str | None = Locale, accepted: str = Accepted) -> Response[str]:
+    """Where the message of a sign-up leads: the token stands after the #, which browsers do not send."""
+    script = _text("confirm.js")
+    page = _page(state.site, "confirm.html", locale, accepted, script=script)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page.headers["content-security-policy"] = f"{_CSP}; script-src 'sha256-{digest}'; connect-src 'self'"
+    return page
+
+
 @get("/status", include_in_schema=False)
 async def status(state: State, locale: str | None = Locale, accepted: str = Accepted) -> Response[str]:
     parts = await state.site.parts()
@@ -182,4 +198,4 @@ async def policy_json(state: State) -> Response[str]:
     )
 
 
-routes = [home, privacy, proof, status, healthz, readyz, policy_json]
+routes = [home, privacy, proof, confirm, status, healthz, readyz, policy_json]

@@ -29,6 +29,18 @@ WORDS: dict[str, tuple[str, str]] = {
         "每个探针都检查运行中的系统：数据库文件、数据行、密钥与日志。",
     ),
     "no_evidence": ("No probe has run yet. Run: avow verify", "尚未运行任何探针。请运行：avow verify"),
+    "confirm_title": ("Confirm your e-mail address", "确认您的电子邮箱地址"),
+    "confirm_wait": ("One moment …", "请稍候……"),
+    "confirm_done": ("Thank you. Your address is confirmed.", "谢谢。您的邮箱地址已确认。"),
+    "confirm_refused": (
+        "This link was used before or is too old. Sign up again with the same address and a new message is sent.",
+        "此链接已被使用或已过期。请用同一邮箱重新注册，系统会发送新的邮件。",
+    ),
+    "confirm_noscript": (
+        "This page needs its few lines of script: the secret after the # never leaves your browser by itself. The message "
+        "names a command that does the same.",
+        "此页面需要运行几行脚本：# 之后的密钥不会自行离开您的浏览器。邮件中也给出了等效的命令。",
+    ),
     "status": ("Status", "状态"),
     "status_note": ("whether each part answers", "各部分是否正常"),
     "machine_note": ("the policy for programs", "供程序读取的政策"),
