@@ -21,6 +21,7 @@ from avow.base.db import Database, Dsn
 from avow.base.migrate import make_database, migrate, roles
 from avow.base.postgres import Cluster
 from avow.catalog import metadata
+from tests.platform import Platform, new_platform
 
 for _tables in sorted(Path(avow.__file__).parent.glob("*/tables.py")):
     importlib.import_module(f"avow.{_tables.parent.name}.tables")
@@ -91,3 +92,12 @@ async def database(cluster: Cluster, template: str) -> AsyncIterator[Databases]:
             await each.close()
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
         await admin.close()
+
+
+@pytest.fixture(scope="session")
+def platform() -> Iterator[Platform]:
+    """One running Avow under the default policy, with the embedded model; tests bring people of their own."""
+    if os.geteuid() == 0:
+        pytest.skip("Avow does not run as root: use `make test`")
+    with new_platform() as made:
+        yield made.start()
