@@ -81,10 +81,10 @@ class House:
         await outbox.drain(self.databases.keeper, self.needs.vault, self.mailbox)
         return self.mailbox.sent
 
-    async def token(self, address: str) -> str:
-        """The confirmation token in the last message to an address."""
-        texts = [body for to, _, body in await self.mail() if to == address]
-        found = re.search(r"/confirm#(\w+)", texts[-1])
+    async def token(self, address: str, page: str = "confirm") -> str:
+        """The token in the last message to an address that leads to `page`."""
+        texts = [body for to, _, body in await self.mail() if to == address and f"/{page}#" in body]
+        found = re.search(rf"/{page}#(\w+)", texts[-1])
         assert found
         return found[1]
 

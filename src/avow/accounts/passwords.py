@@ -32,7 +32,7 @@ class WeakPassword(AvowError):
 
     status = 400
     code = "password_refused"
-    hint = f"Take at least {LENGTH_MIN} characters and at most {SIZE_MAX} bytes; any characters, spaces too."
+    hint = "Take several words that do not belong together; any characters are good, spaces too."
 
 
 class Busy(AvowError):

@@ -1,6 +1,6 @@
 """The rows of accounts, and what each holds about a person.
 
-    tenant ─ one wallet      person ─ one credential, sessions, confirmations, API keys
+    tenant ─ one wallet      person ─ one credential, sessions, confirmations, resets, API keys
 
 `person.id` is the subject id that every fact about somebody carries. What a person told us lies sealed in
 `person.box`; the address is found again by its blind index only.
@@ -63,18 +63,28 @@ session = table(
     Column("token_hmac", LargeBinary, nullable=False, unique=True),
     Column("last_seen_at", TIME, nullable=False),
     Column("absolute_ends_at", TIME, nullable=False),
+    Column("proved_at", TIME),
     holds=[
         personal(
             "credential",
-            clear=["token_hmac", "last_seen_at", "absolute_ends_at"],
+            clear=["token_hmac", "last_seen_at", "absolute_ends_at", "proved_at"],
             why="compared at each request; a keyed digest and times, no network address, no device",
         )
     ],
 )
-"""`ends_at` is the idle end, moved on by use (at most hourly) and never past `absolute_ends_at`."""
+"""`ends_at` is the idle end, moved on by use (at most hourly) and never past `absolute_ends_at`. `proved_at`: when its
+person last showed who they are; null counts as long ago."""
 
 confirmation = table(
     "confirmation",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("token_hmac", LargeBinary, nullable=False, unique=True),
+    holds=[personal("credential", clear=["token_hmac"], why="a keyed digest of the token that the mail carries")],
+)
+
+reset = table(
+    "reset",
     Column("id", Uuid, primary_key=True),
     *fact_columns(),
     Column("token_hmac", LargeBinary, nullable=False, unique=True),
