@@ -19,10 +19,11 @@ PAGE_MAX = 100
 
 
 class SignIn(msgspec.Struct, forbid_unknown_fields=True):
-    """An address and its password."""
+    """An address, its password and, where there is a second factor, a code of it or a recovery code."""
 
     email: str
     password: str
+    code: str = ""
 
 
 class Confirmation(msgspec.Struct, forbid_unknown_fields=True):
@@ -79,7 +80,9 @@ async def confirm(data: JSONBody[Confirmation], accounts: Accounts) -> dict[str,
 @post("/api/auth/login", status_code=200)
 async def login(request: AnyRequest, data: JSONBody[SignIn], accounts: Accounts) -> Response[dict[str, UUID | None]]:
     """Sign in; the session's token is set as a cookie."""
-    token, who = await sessions.sign_in(accounts, data.email, data.password, session_token(accounts, request))
+    token, who = await sessions.sign_in(
+        accounts, data.email, data.password, session_token(accounts, request), data.code
+    )
     return callers.signed_in(accounts, token, who)
 
 

@@ -54,6 +54,10 @@ If it was not you, ask for a new password at once: {site}/reset
 """
 
 PASSWORD_CHANGED = ("your password was changed, and other sessions were ended", "您的密码已更改，其他会话已结束")
+FACTOR_ADDED = ("a second factor was added, and other sessions were ended", "已添加第二重验证，其他会话已结束")
+FACTOR_REMOVED = ("the second factor was removed", "已移除第二重验证")
+CODES_RENEWED = ("new recovery codes were made; the old ones are void", "已生成新的恢复码，旧恢复码作废")
+CODE_USED = ("a recovery code was used", "使用了一个恢复码")
 
 
 async def ask(

@@ -20,6 +20,8 @@ from avow.base.errors import AvowError
 
 LENGTH_MIN = 15
 """Characters without a second factor (NIST 800-63B-4 §3.1.1.2)."""
+LENGTH_MIN_OF_TWO = 8
+"""Characters with a second factor (the same)."""
 SIZE_MAX = 1024
 """Bytes of UTF-8: a bound on work, far above the 64 characters that must be possible."""
 QUEUE_MAX = 64
@@ -59,9 +61,9 @@ class Passwords:
         self._waiting = 0
         self._dummy = self.hasher.hash(secrets.token_hex(16))
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: str, length_min: int = LENGTH_MIN) -> str:
         """Hash a new password. Raises WeakPassword where it breaks a rule, Busy when too many wait."""
-        material = check(password)
+        material = check(password, length_min)
         return await self._run(lambda: self.hasher.hash(material))
 
     async def compare(self, kept: str | None, password: str) -> Verdict:
@@ -95,11 +97,11 @@ class Passwords:
             self._waiting -= 1
 
 
-def check(password: str) -> bytes:
+def check(password: str, length_min: int = LENGTH_MIN) -> bytes:
     """Check a new password and give the bytes that are hashed. Raises WeakPassword, which never repeats it."""
     material = normalise(password)
-    if len(unicodedata.normalize("NFC", password)) < LENGTH_MIN:
-        raise WeakPassword(f"This password is shorter than {LENGTH_MIN} characters.", param="password")
+    if len(unicodedata.normalize("NFC", password)) < length_min:
+        raise WeakPassword(f"This password is shorter than {length_min} characters.", param="password")
     if len(material) > SIZE_MAX:
         raise WeakPassword(f"This password is longer than {SIZE_MAX} bytes.", param="password")
     return material

@@ -66,6 +66,12 @@ async def open_hash(needs: Needs, tenant_id: UUID, subject_id: UUID) -> str | No
     return None if opened is Gone else str(opened["password_hash"])
 
 
+async def is_password(needs: Needs, tenant_id: UUID, subject_id: UUID, password: str) -> bool:
+    """Tell whether a password is the one of a person; of somebody without one none is. Raises Busy."""
+    kept = await open_hash(needs, tenant_id, subject_id)
+    return (await needs.passwords.compare(kept, password)).right
+
+
 async def open_address(needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID) -> str | None:
     """Open the address that a person gave, to send them a notice; None where they are erased or had use restricted."""
     box = await connection.scalar(select(person.c.box).where(person.c.id == subject_id))
@@ -114,6 +120,14 @@ async def read(needs: Needs, who: Actor) -> Profile:
     tenant_id, subject_id = own(who)
     async with needs.database.tenant(tenant_id) as connection:
         return await _profile(needs, connection, await _row(connection, subject_id))
+
+
+async def lock(needs: Needs, connection: AsyncConnection, subject_id: UUID) -> Profile:
+    """A person's own data, and their row locked until the caller's transaction ends: two tabs take turns.
+
+    Raises NotFound when they were erased.
+    """
+    return await _profile(needs, connection, await _row(connection, subject_id))
 
 
 async def amend(needs: Needs, who: Actor, given: Mapping[str, object]) -> Profile:

@@ -11,10 +11,10 @@ from uuid import UUID
 from sqlalchemy import delete, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import directory, letters, pace, people, sessions, tokens
+from avow.accounts import codes, directory, letters, pace, passwords, people, sessions, tokens
 from avow.accounts.needs import Needs
 from avow.accounts.sessions import Session
-from avow.accounts.tables import api_key, confirmation, person, reset
+from avow.accounts.tables import api_key, confirmation, person, recovery_code, reset, second_factor
 from avow.base.errors import AvowError
 from avow.vault import fact
 from avow.vault.blind import normalise
@@ -68,7 +68,7 @@ async def take(needs: Needs, token: str, password: str) -> None:
         found = (await connection.execute(query, {"wanted": digest, "at": needs.clock.now()})).one_or_none()
     if found is None:
         raise ResetRefused
-    password_hash = await needs.passwords.hash(password)
+    password_hash = await _hash(needs, found.tenant_id, found.subject_id, password)
     await needs.vault.prepare(
         found.subject_id, "credential", needs.policy.categories["credential"].keep.end(needs.clock.now())
     )
@@ -86,9 +86,15 @@ async def change(needs: Needs, current: Session, password: str) -> None:
 
     Raises WeakPassword or Busy.
     """
-    password_hash = await needs.passwords.hash(password)
+    password_hash = await _hash(needs, current.tenant_id, current.subject_id, password)
     async with needs.database.tenant(current.tenant_id) as connection:
         await _replace(needs, connection, current.tenant_id, current.subject_id, password_hash, but=current.id)
+
+
+async def _hash(needs: Needs, tenant_id: UUID, subject_id: UUID, password: str) -> str:
+    """Hash a password that may be shorter where a second factor stands beside it."""
+    two = await codes.are_asked(needs, tenant_id, subject_id)
+    return await needs.passwords.hash(password, passwords.LENGTH_MIN_OF_TWO if two else passwords.LENGTH_MIN)
 
 
 async def _replace(
@@ -112,6 +118,8 @@ async def _take_over(needs: Needs, connection: AsyncConnection, subject_id: UUID
     if not (await connection.execute(unconfirmed.values(confirmed_at=now))).rowcount:
         return False
     await connection.execute(delete(confirmation).where(confirmation.c.subject_id == subject_id))
+    for factor in (second_factor, recovery_code):
+        await connection.execute(delete(factor).where(factor.c.subject_id == subject_id))
     theirs = update(api_key).where(api_key.c.subject_id == subject_id, api_key.c.state == "active")
     await connection.execute(theirs.values(state="revoked", revoked_at=now))
     return True

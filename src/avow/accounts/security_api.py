@@ -1,5 +1,5 @@
-"""The routes about ways to sign in: another password, sessions. `fresh` is somebody signed in who showed who they are
-within the last ten minutes (`POST /api/auth/step-up`)."""
+"""The routes about ways to sign in: another password, a second factor, sessions. `fresh` is somebody signed in who showed
+who they are within the last ten minutes (`POST /api/auth/step-up`)."""
 
 from typing import Any
 from uuid import UUID
@@ -8,8 +8,8 @@ import msgspec
 from litestar import Response, delete, get, post
 from litestar.params import FromPath, JSONBody
 
-from avow.accounts import callers, resets, sessions
-from avow.accounts.callers import Accounts, Current, Fresh
+from avow.accounts import callers, resets, second_factor, sessions
+from avow.accounts.callers import Accounts, Current, Fresh, Person
 
 
 class ResetAsked(msgspec.Struct, forbid_unknown_fields=True):
@@ -26,9 +26,28 @@ class Reset(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class StepUp(msgspec.Struct, forbid_unknown_fields=True):
-    """What shows once more who is there."""
+    """What shows once more who is there: the password, or a code of the second factor."""
+
+    password: str = ""
+    code: str = ""
+
+
+class Code(msgspec.Struct, forbid_unknown_fields=True):
+    """Six digits that the app shows now."""
+
+    code: str
+
+
+class Password(msgspec.Struct, forbid_unknown_fields=True):
+    """The password of this account; empty where it has none."""
 
     password: str
+
+
+class RecoveryCodes(msgspec.Struct):
+    """Codes that each work once in the place of the app; never shown again."""
+
+    recovery_codes: list[str]
 
 
 class NewPassword(msgspec.Struct, forbid_unknown_fields=True):
@@ -56,7 +75,7 @@ async def finish_reset(data: JSONBody[Reset], accounts: Accounts) -> None:
 @post("/api/auth/step-up", status_code=200)
 async def step_up(data: JSONBody[StepUp], current: Current, accounts: Accounts) -> Response[dict[str, UUID | None]]:
     """Show once more who is there; for ten minutes the session then does what a stolen cookie must not."""
-    return callers.signed_in(accounts, await sessions.step_up(accounts, current, data.password), current.who)
+    return callers.signed_in(accounts, await sessions.step_up(accounts, current, data.password, data.code), current.who)
 
 
 @post("/api/me/password", status_code=204)
@@ -83,4 +102,52 @@ async def end_session(session_id: FromPath[UUID], current: Current, accounts: Ac
     await sessions.revoke(accounts, current, session_id)
 
 
-ROUTES = (ask_reset, finish_reset, step_up, change_password, list_sessions, end_other_sessions, end_session)
+@get("/api/me/second-factor")
+async def read_second_factor(person: Person, accounts: Accounts) -> dict[str, Any]:
+    """Whether there is a second factor, since when, and how many recovery codes are left."""
+    return (await second_factor.read(accounts, person))._asdict()
+
+
+@post("/api/me/second-factor", status_code=201)
+async def propose_second_factor(fresh: Fresh, accounts: Accounts) -> dict[str, str]:
+    """Begin with a second factor: the secret for an authenticator app, shown once. Needs a step-up.
+
+    It counts only once a code of it has come back, within ten minutes.
+    """
+    return (await second_factor.propose(accounts, fresh))._asdict()
+
+
+@post("/api/me/second-factor/confirm", status_code=200)
+async def confirm_second_factor(
+    data: JSONBody[Code], fresh: Fresh, current: Current, accounts: Accounts
+) -> RecoveryCodes:
+    """Show that the app works; from now on it is asked for, and other sessions end. Needs a step-up."""
+    return RecoveryCodes(await second_factor.confirm(accounts, current, data.code))
+
+
+@post("/api/me/second-factor/recovery-codes", status_code=200)
+async def renew_recovery_codes(fresh: Fresh, accounts: Accounts) -> RecoveryCodes:
+    """Make new recovery codes; the old ones are void. Needs a step-up."""
+    return RecoveryCodes(await second_factor.renew_codes(accounts, fresh))
+
+
+@post("/api/me/second-factor/remove", status_code=204)
+async def remove_second_factor(data: JSONBody[Password], fresh: Fresh, accounts: Accounts) -> None:
+    """Sign in without a second factor from now on; the password must be long enough to stand alone. Needs a step-up."""
+    await second_factor.remove(accounts, fresh, data.password)
+
+
+ROUTES = (
+    ask_reset,
+    finish_reset,
+    step_up,
+    change_password,
+    list_sessions,
+    end_other_sessions,
+    end_session,
+    read_second_factor,
+    propose_second_factor,
+    confirm_second_factor,
+    renew_recovery_codes,
+    remove_second_factor,
+)

@@ -13,7 +13,7 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import pace, people, tokens
+from avow.accounts import codes, pace, people, tokens
 from avow.accounts.needs import Needs
 from avow.accounts.tables import session
 from avow.base.actor import Actor
@@ -52,6 +52,22 @@ class SignInSlowed(AvowError):
         return {"retry-after": str(self.wait_s)}
 
 
+class SecondFactorNeeded(AvowError):
+    """The password is right; this account has a second factor too."""
+
+    status = 401
+    code = "second_factor_needed"
+    hint = "Send the same again with `code`: six digits of your app, or a recovery code."
+
+
+class SecondFactorRefused(AvowError):
+    """This code is not right, is too old, or was used already."""
+
+    status = 401
+    code = "second_factor_refused"
+    hint = "Wait for the next code, and check the clock of the device that makes it; a recovery code works once."
+
+
 class NotSignedIn(AvowError):
     """This needs somebody who is signed in."""
 
@@ -69,7 +85,7 @@ class StepUpNeeded(AvowError):
 
 
 class StepUpRefused(AvowError):
-    """This is not the password of this account."""
+    """This is not the password or a code of this account."""
 
     status = 403
     code = "step_up_refused"
@@ -103,11 +119,12 @@ class ListedSession(NamedTuple):
     absolute_ends_at: datetime
 
 
-async def sign_in(needs: Needs, email: str, password: str, old_token: str | None) -> tuple[str, Actor]:
+async def sign_in(needs: Needs, email: str, password: str, old_token: str | None, code: str = "") -> tuple[str, Actor]:
     """Begin a session; gives its token and its person. An older session of the same browser ends.
 
-    Unknown address and wrong password do the same work and get the same answer at the same step of time.
-    Raises SignInRefused, SignInSlowed (with Retry-After) or Busy.
+    Unknown address and wrong password do the same work and get the same answer at the same step of time. Only the right
+    password learns that a second factor is asked for.
+    Raises SignInRefused, SecondFactorNeeded, SecondFactorRefused, SignInSlowed (with Retry-After) or Busy.
     """
     name = normalise(email)
     if wait_s := needs.sign_ins.wait_s(name, needs.clock.now()):
@@ -120,6 +137,12 @@ async def sign_in(needs: Needs, email: str, password: str, old_token: str | None
         if not verdict.right:
             needs.sign_ins.fail(name, needs.clock.now())
             raise SignInRefused
+        if await codes.are_asked(needs, tenant_id, subject_id):
+            if not code:
+                raise SecondFactorNeeded
+            if not await codes.take(needs, tenant_id, subject_id, code):
+                needs.sign_ins.fail(name, needs.clock.now())
+                raise SecondFactorRefused
     needs.sign_ins.succeed(name)
     if verdict.upgraded:
         await people.keep_hash(needs, tenant_id, subject_id, verdict.upgraded)
@@ -155,16 +178,20 @@ async def look(needs: Needs, token: str) -> Session | None:
     return Session(row.id, row.tenant_id, row.subject_id, row.proved_at)
 
 
-async def step_up(needs: Needs, current: Session, password: str) -> str:
-    """Let the person of a session show once more who they are; gives the session's new token, the old one ends.
+async def step_up(needs: Needs, current: Session, password: str, code: str) -> str:
+    """Let the person of a session show once more who they are, by password or by a code of their second factor; gives the
+    session's new token, the old one ends.
 
-    Wrong passwords are slowed down as at sign-in. Raises StepUpRefused, SignInSlowed or Busy.
+    Wrong ones are slowed down as at sign-in. Raises StepUpRefused, SignInSlowed or Busy.
     """
     name = str(current.subject_id)
     if wait_s := needs.sign_ins.wait_s(name, needs.clock.now()):
         raise SignInSlowed(wait_s)
-    kept = await people.open_hash(needs, current.tenant_id, current.subject_id)
-    if not (await needs.passwords.compare(kept, password)).right:
+    if code:
+        right = await codes.take(needs, current.tenant_id, current.subject_id, code)
+    else:
+        right = await people.is_password(needs, current.tenant_id, current.subject_id, password)
+    if not right:
         needs.sign_ins.fail(name, needs.clock.now())
         raise StepUpRefused
     needs.sign_ins.succeed(name)
