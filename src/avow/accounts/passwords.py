@@ -9,13 +9,14 @@ work as a known one: the password is compared with a dummy hash made at the star
 import asyncio
 import secrets
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from avow.accounts import common
 from avow.base.errors import AvowError
 
 LENGTH_MIN = 15
@@ -61,10 +62,13 @@ class Passwords:
         self._waiting = 0
         self._dummy = self.hasher.hash(secrets.token_hex(16))
 
-    async def hash(self, password: str, length_min: int = LENGTH_MIN) -> str:
-        """Hash a new password. Raises WeakPassword where it breaks a rule, Busy when too many wait."""
+    async def hash(self, password: str, length_min: int = LENGTH_MIN, context: Sequence[str] = ()) -> str:
+        """Hash a new password. `context`: texts about its person and the place, whose words make it no better.
+
+        Raises WeakPassword where it breaks a rule, Busy when too many wait.
+        """
         material = check(password, length_min)
-        return await self._run(lambda: self.hasher.hash(material))
+        return await self._run(lambda: self._hash(material, context))
 
     async def compare(self, kept: str | None, password: str) -> Verdict:
         """Compare a password with the kept hash; `None` (nobody by that name) costs the same and is never right.
@@ -77,6 +81,11 @@ class Passwords:
     def close(self) -> None:
         """End the threads; a hash under way is finished first."""
         self._pool.shutdown()
+
+    def _hash(self, material: bytes, context: Sequence[str]) -> str:
+        if common.is_common(material.decode("utf-8", "surrogatepass"), context):
+            raise WeakPassword("This password is among those that are guessed first.", param="password")
+        return self.hasher.hash(material)
 
     def _compare(self, kept: str | None, material: bytes) -> Verdict:
         try:

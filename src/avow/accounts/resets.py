@@ -93,8 +93,12 @@ async def change(needs: Needs, current: Session, password: str) -> None:
 
 async def _hash(needs: Needs, tenant_id: UUID, subject_id: UUID, password: str) -> str:
     """Hash a password that may be shorter where a second factor stands beside it."""
-    two = await codes.are_asked(needs, tenant_id, subject_id)
-    return await needs.passwords.hash(password, passwords.LENGTH_MIN_OF_TWO if two else passwords.LENGTH_MIN)
+    length_min = passwords.LENGTH_MIN
+    if await codes.are_asked(needs, tenant_id, subject_id):
+        length_min = passwords.LENGTH_MIN_OF_TWO
+    async with needs.database.tenant(tenant_id) as connection:
+        address = await people.open_address(needs, connection, tenant_id, subject_id)
+    return await needs.passwords.hash(password, length_min, (needs.host, address or ""))
 
 
 async def _replace(

@@ -45,7 +45,7 @@ async def sign_up(needs: Needs, given: Mapping[str, object]) -> None:
     """
     asked = fields.read_sign_up(needs.policy.account, given)
     async with pace.even(needs.step_s):
-        password_hash = await needs.passwords.hash(asked.password)
+        password_hash = await needs.passwords.hash(asked.password, context=(needs.host, *asked.facts.values()))
         found = await people.find(needs, asked.facts["email"])
         if found is None:
             try:
