@@ -130,7 +130,7 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
         # asyncio turns Nagle's delay off only for sockets that name their protocol.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        url = f"http://localhost:{listener.getsockname()[1]}"
         needs = Needs(
             policy=policy,
             clock=clock,

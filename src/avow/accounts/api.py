@@ -1,4 +1,5 @@
-"""The routes of accounts; those about ways to sign in stand in `security_api`. A route's signature says who may call it:
+"""The routes of accounts; those about ways to sign in stand in `security_api` and
+`passkey_api`. A route's signature says who may call it:
 `person` is somebody signed in by cookie, `who` is that or an API key; a route with neither is public."""
 
 from datetime import datetime
@@ -9,7 +10,7 @@ import msgspec
 from litestar import Response, Router, delete, get, patch, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from avow.accounts import callers, keys, people, security_api, sessions, sign_up, surface, tenants
+from avow.accounts import callers, keys, passkey_api, people, security_api, sessions, sign_up, surface, tenants
 from avow.accounts.callers import Accounts, Caller, Person, dependencies, session_token
 from avow.accounts.needs import Needs
 from avow.accounts.people import Profile
@@ -150,6 +151,7 @@ ROUTES = (
     revoke_key,
     amend_tenant,
     *security_api.ROUTES,
+    *passkey_api.ROUTES,
 )
 
 

@@ -14,7 +14,7 @@ from litestar import Response
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency, Provide
 
-from avow.accounts import sessions
+from avow.accounts import ceremonies, sessions
 from avow.accounts.needs import Needs
 from avow.accounts.sessions import NotSignedIn, Session, StepUpNeeded
 from avow.accounts.surface import AnyRequest
@@ -50,6 +50,11 @@ def cookie(accounts: Needs, value: str, age_s: int, name: str = "avow") -> Cooki
 def session_token(accounts: Needs, request: AnyRequest) -> str | None:
     """The session token that a request carries, if it carries one."""
     return request.cookies.get(cookie_name(accounts.secure))
+
+
+def ceremony_token(accounts: Needs, request: AnyRequest) -> str | None:
+    """The token of the ceremony that this browser has begun, if it carries one."""
+    return request.cookies.get(cookie_name(accounts.secure, ceremonies.COOKIE))
 
 
 def signed_in(accounts: Needs, token: str, who: Actor) -> Response[dict[str, UUID | None]]:

@@ -57,6 +57,8 @@ PASSWORD_CHANGED = ("your password was changed, and other sessions were ended", 
 FACTOR_ADDED = ("a second factor was added, and other sessions were ended", "已添加第二重验证，其他会话已结束")
 FACTOR_REMOVED = ("the second factor was removed", "已移除第二重验证")
 CODES_RENEWED = ("new recovery codes were made; the old ones are void", "已生成新的恢复码，旧恢复码作废")
+PASSKEY_ADDED = ("a passkey was added", "已添加通行密钥")
+PASSKEY_REMOVED = ("a passkey was removed", "已移除通行密钥")
 CODE_USED = ("a recovery code was used", "使用了一个恢复码")
 
 

@@ -81,7 +81,7 @@ class StepUpNeeded(AvowError):
 
     status = 403
     code = "step_up_needed"
-    hint = "POST your password or a code of your second factor to /api/auth/step-up; it holds for ten minutes."
+    hint = "POST your password or a code to /api/auth/step-up, or sign in with a passkey; it holds for ten minutes."
 
 
 class StepUpRefused(AvowError):
@@ -146,6 +146,11 @@ async def sign_in(needs: Needs, email: str, password: str, old_token: str | None
     needs.sign_ins.succeed(name)
     if verdict.upgraded:
         await people.keep_hash(needs, tenant_id, subject_id, verdict.upgraded)
+    return await enter(needs, tenant_id, subject_id, old_token)
+
+
+async def enter(needs: Needs, tenant_id: UUID, subject_id: UUID, old_token: str | None) -> tuple[str, Actor]:
+    """Let somebody in who has shown who they are: a new session in the place of the browser's older one."""
     if old_token:
         await end(needs, old_token)
     return await begin(needs, tenant_id, subject_id), people.actor(tenant_id, subject_id)

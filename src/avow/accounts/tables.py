@@ -1,7 +1,7 @@
 """The rows of accounts, and what each holds about a person.
 
     tenant ─ one wallet      person ─ one credential, one second factor with recovery codes,
-                                      sessions, confirmations, resets, API keys
+                                      passkeys, sessions, confirmations, resets, API keys
 
 `person.id` is the subject id that every fact about somebody carries. What a person told us lies sealed in
 `person.box`; the address is found again by its blind index only.
@@ -106,6 +106,33 @@ recovery_code = table(
     *fact_columns(),
     Column("code_hmac", LargeBinary, nullable=False, unique=True),
     holds=[personal("credential", clear=["code_hmac"], why="a keyed digest of a code that was shown once")],
+)
+
+passkey = table(
+    "passkey",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("credential_index", LargeBinary, nullable=False, unique=True),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("last_used_at", TIME),
+    Column("box", LargeBinary, nullable=False),
+    holds=[
+        personal("credential", box=["credential_id", "public_key", "name"]),
+        personal(
+            "credential",
+            clear=["credential_index", "sign_count", "last_used_at"],
+            why="found by a keyed digest and compared at sign-in; a count and a time",
+        ),
+    ],
+)
+
+ceremony = table(
+    "ceremony",
+    Column("id", Uuid, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("token_hmac", LargeBinary, nullable=False, unique=True),
+    Column("ends_at", TIME, nullable=False, index=True),
+    holds=[not_personal("that a browser began something; who is there is not known yet, and it ends in ten minutes")],
 )
 
 reset = table(
