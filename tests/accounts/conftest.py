@@ -82,10 +82,10 @@ class House:
         await outbox.drain(self.databases.keeper, self.needs.vault, self.mailbox)
         return self.mailbox.sent
 
-    async def token(self, address: str) -> str:
-        """The confirmation token in the last message to an address."""
-        texts = [body for to, _, body in await self.mail() if to == address]
-        found = re.search(r"/confirm#(\w+)", texts[-1])
+    async def token(self, address: str, page: str = "confirm") -> str:
+        """The token in the last message to an address that leads to `page`."""
+        texts = [body for to, _, body in await self.mail() if to == address and f"/{page}#" in body]
+        found = re.search(rf"/{page}#(\w+)", texts[-1])
         assert found
         return found[1]
 
@@ -131,7 +131,7 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
         # asyncio turns Nagle's delay off only for sockets that name their protocol.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        url = f"http://localhost:{listener.getsockname()[1]}"
         needs = Needs(
             policy=policy,
             clock=clock,
