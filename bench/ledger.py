@@ -56,7 +56,17 @@ async def fill(admin: asyncpg.Connection, keeper: Database, wallets: int, price:
     return [k[0] for k in keys]
 
 
-async def load(ledger: Batcher, keys: list[UUID], price: prices.Price, workers: int, seconds: float) -> dict[str, Any]:
+def postgres_cpu_s(cluster: Cluster) -> float:
+    """CPU seconds of the server's living processes."""
+    pid = cluster.pid()
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    fields = [Path(f"/proc/{p}/stat").read_text().rpartition(") ")[2].split() for p in children]
+    return sum(int(f[11]) + int(f[12]) for f in fields) / os.sysconf("SC_CLK_TCK")
+
+
+async def load(
+    cluster: Cluster, ledger: Batcher, keys: list[UUID], price: prices.Price, workers: int, seconds: float
+) -> dict[str, Any]:
     """`workers` clients that open and settle one request after the other."""
     clock, loop = SystemClock(), asyncio.get_running_loop()
     reserve_ms: list[float] = []
@@ -75,15 +85,17 @@ async def load(ledger: Batcher, keys: list[UUID], price: prices.Price, workers: 
             reserve_ms.append((loop.time() - began) * 1000)
             await ledger.settle(Settle(request, due, 100, 0, 100, 5, 200, "done"))
 
-    began, cpu = time.perf_counter(), time.process_time()
+    began, cpu, postgres = time.perf_counter(), time.process_time(), postgres_cpu_s(cluster)
     await asyncio.gather(*(client(n) for n in range(workers)))
     took, cpu = time.perf_counter() - began, time.process_time() - cpu
+    postgres = postgres_cpu_s(cluster) - postgres
     cuts = statistics.quantiles(reserve_ms, n=100)
     return {
         "pairs_per_s": round(len(reserve_ms) / took),
         "reserve_ms_p50": round(cuts[49], 2),
         "reserve_ms_p99": round(cuts[98], 2),
         "client_cpu_us_per_pair": round(cpu / len(reserve_ms) * 1e6, 1),
+        "postgres_cpu_us_per_pair": round(postgres / len(reserve_ms) * 1e6, 1),
         "pairs": len(reserve_ms),
     }
 
@@ -100,8 +112,8 @@ async def cell(cluster: Cluster, wallets: int, workers: int, seconds: float) -> 
     with tempfile.TemporaryDirectory() as folder:
         ledger = Batcher(writer.raw, SystemClock(), Path(folder), wait_s_max=60)
         ledger.start()
-        await load(ledger, keys, price, workers, min(1.0, seconds))
-        found = await load(ledger, keys, price, workers, seconds)
+        await load(cluster, ledger, keys, price, workers, min(1.0, seconds))
+        found = await load(cluster, ledger, keys, price, workers, seconds)
         await ledger.close()
     async with keeper.begin() as c:
         found["violations"] = len(await invariants.violations(c, SystemClock().now()))

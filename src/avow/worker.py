@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from avow import app, server
 from avow.accounts import api as accounts_api
-from avow.accounts import surface
+from avow.accounts import callers, surface
 from avow.app import Parts
 from avow.base import access, log
 from avow.base.db import Database
@@ -181,7 +181,7 @@ def platform(front: Front) -> Litestar:
             *(*gateway_api.ROUTES, *privacy_api.ROUTES),
         ],
         dependencies={
-            **accounts_api.dependencies(needs),
+            **callers.dependencies(needs),
             "privacy": Provide(lambda: desk, sync_to_thread=False),
         },
         state=State({"site": site, "receipt_key": Receipts(parts.ring).public_key.hex()}),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import asyncpg
+import pytest
 from sqlalchemy import insert, select
 
 from avow.privacy import export
 from avow.privacy.needs import Needs
-from avow.privacy.stores import TableStore
+from avow.privacy.stores import EndingForbidden, Of, TableStore
 from avow.vault import Vault
 from avow.vault.tables import audit
+from tests.conftest import Databases
 from tests.privacy import scratch
 from tests.privacy.scratch import Person
 
@@ -39,6 +42,19 @@ async def test_find_counts_one_person_only(on: Needs) -> None:
         found = await NOTE.find(c, ada.id)
         assert (found.facts, found.ends_at) == (2, since + timedelta(days=30))
         assert (await NOTE.find(c, Person().id)).facts == 0
+
+
+async def test_an_ending_that_a_table_forbids_is_named_without_the_row(on: Needs, database: Databases) -> None:
+    ada = Person()
+    await ada.write(on, count=1)
+    admin = await asyncpg.connect(**database.admin.arguments())
+    await admin.execute("ALTER TABLE scratch_call ADD CHECK (model IS NOT NULL)")
+    await admin.close()
+    blanking = scratch.policy(usage_on_erasure="blank")
+    with pytest.raises(EndingForbidden) as refused:
+        async with on.database.begin() as c:
+            await CALL.end(c, Of(ada.id), blanking)
+    assert str(ada.id) not in str(refused.value) and refused.value.__suppress_context__
 
 
 async def test_residual_counts_what_an_erasure_should_have_ended(on: Needs) -> None:

@@ -42,7 +42,7 @@ def test_twice_is_once(stones: Tombstones) -> None:
     assert [stone.at for stone in stones.read()] == [AT]
 
 
-@pytest.mark.parametrize("torn", [1, 20, 100])
+@pytest.mark.parametrize("torn", [1, 20, 100, 160])
 def test_a_torn_line_is_left_out_and_cut_off(stones: Tombstones, torn: int) -> None:
     first, second = uuid7(), uuid7()
     stones.bury_person(first, AT)

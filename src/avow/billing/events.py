@@ -63,19 +63,17 @@ class Settle(msgspec.Struct, frozen=True, gc=False):
     def check(self) -> None:
         """Raise `ValueError` for what PostgreSQL would refuse, before it can spoil a batch."""
         counts = (self.input_tokens, self.cached_tokens, self.output_tokens, self.latency_ms, self.status)
-        if not 0 <= self.amount <= AMOUNT_MAX or not all(0 <= n <= TOKENS_MAX for n in counts):
+        if not 0 <= self.amount <= AMOUNT_MAX or min(counts) < 0 or max(counts) > TOKENS_MAX:
             raise ValueError("amounts lie between 0 and 2^62, counts between 0 and 2^31 - 1")
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True, gc=False):
     """The hold is durable. `policy_epoch` is the epoch in force: a plan of another epoch is stale."""
 
     policy_epoch: int
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True, gc=False):
     """The charge is durable: in PostgreSQL, or (`spooled`) on this machine's disk until PostgreSQL is back.
 
     `charged` is 0 when the ledger knows no such hold: the person was erased meanwhile.

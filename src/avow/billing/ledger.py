@@ -135,7 +135,7 @@ class Batcher:
     @property
     def ready(self) -> bool:
         """Whether the ledger answers."""
-        return not self._down
+        return not self._down and not self._tasks[0].done()
 
     def start(self) -> None:
         """Connect, and begin to work; does not wait for PostgreSQL."""
@@ -166,7 +166,7 @@ class Batcher:
     async def settle(self, event: Settle) -> Settled:
         """Return when the charge is durable. Never fails and is never dropped, also when the caller is cancelled."""
         event.check()
-        return await asyncio.shield(self._enqueue(event))
+        return await self._enqueue(event)
 
     def progress(self, request_id: UUID, input_tokens: int, cached_tokens: int, output_tokens: int) -> None:
         """Say how far a stream has come; call it for each event. Told to the ledger every second or 256 tokens.
@@ -297,12 +297,14 @@ class Batcher:
             self._answer(settle, Settled(answer.charged.get(n, 0)))
 
     def _answer(self, waiting: Waiting[Settle, Settled], settled: Settled) -> None:
-        self._held.pop(waiting.event.request_id, None)
-        if waiting.future.done():
+        if waiting.durable:
             return
+        waiting.durable = True
+        self._held.pop(waiting.event.request_id, None)
         if settled.charged < waiting.event.amount:
             log.warning("charge_below_cost", request_id=str(waiting.event.request_id))
-        waiting.future.set_result(settled)
+        if not waiting.future.done():
+            waiting.future.set_result(settled)
 
     def _void(self, event: Open) -> None:
         """End a hold that nobody waits for any more."""
@@ -336,13 +338,15 @@ class Batcher:
 
     def _fail_late(self, limit: float) -> None:
         while self._young_opens and (self._young_opens[0].born <= limit or self._young_opens[0].future.done()):
-            self._young_opens.popleft().fail(LedgerUnavailable())
+            waiting = self._young_opens.popleft()
+            if not waiting.future.done():
+                waiting.fail(LedgerUnavailable())
 
     async def _spool_late(self, limit: float) -> None:
         late: list[Waiting[Settle, Settled]] = []
-        while self._young_settles and (self._young_settles[0].born <= limit or self._young_settles[0].future.done()):
+        while self._young_settles and (self._young_settles[0].born <= limit or self._young_settles[0].durable):
             waiting = self._young_settles.popleft()
-            if not waiting.future.done():
+            if not waiting.durable:
                 late.append(waiting)
         if late:
             await self._keep(late)

@@ -33,6 +33,7 @@ from avow.privacy.tables import erasure_progress, rights_request
 LOOK_JOB = "privacy.look_again"
 LOOK_AGAIN = timedelta(hours=1)
 LOOKS_MAX = 5
+_LOCK = "SELECT pg_advisory_lock(hashtextextended('erase ' || $1, 0))"
 KEYS, FORGOTTEN, MIRROR = "keys", "forgotten", "mirror "
 
 
@@ -74,7 +75,8 @@ async def plan(needs: Needs, subject_id: UUID) -> list[Step]:
 async def run(needs: Needs, request_id: UUID) -> None:
     """Carry out a verified erasure; the handler of ERASE_JOB. Raises NotGone when facts keep coming in.
 
-    What stops it is named on the request, and the next sweep puts the job into the queue again.
+    Of two processes that are given the same request, one works and the other waits for it. What stops it is named on the
+    request, and the next sweep puts the job into the queue again.
     """
     async with _alone(needs, request_id):
         request = await _request(needs, request_id)
@@ -86,6 +88,18 @@ async def run(needs: Needs, request_id: UUID) -> None:
             async with needs.database.begin() as c:
                 await requests.move(c, request_id, "running", needs.clock.now(), reason=error.code)
             raise
+
+
+@asynccontextmanager
+async def _alone(needs: Needs, request_id: UUID) -> AsyncIterator[None]:
+    """Hold a lock of the database, which lets it go when this process dies."""
+    connection = await needs.database.raw()
+    try:
+        await connection.execute("SET statement_timeout = 0")
+        await connection.execute(_LOCK, str(request_id))
+        yield
+    finally:
+        await connection.close()
 
 
 async def resume(needs: Needs) -> None:
@@ -113,18 +127,6 @@ async def again(needs: Needs, subject_id: UUID) -> None:
 async def end(needs: Needs, store: Store, subject_id: UUID) -> int:
     """End all facts of a person in a store, chunk by chunk, without a request; return how many."""
     return await _chunks(needs, store, subject_id, None)
-
-
-@asynccontextmanager
-async def _alone(needs: Needs, request_id: UUID) -> AsyncIterator[None]:
-    """The keeper's job and an operator's command may carry out the same request: the second waits, and finds it done."""
-    connection = await needs.database.raw()
-    try:
-        while not await connection.fetchval("SELECT pg_try_advisory_lock(hashtextextended($1, 0))", str(request_id)):
-            await asyncio.sleep(0.2)
-        yield
-    finally:
-        await connection.close()
 
 
 async def _carry_out(needs: Needs, request: Row[Any]) -> None:
