@@ -28,6 +28,7 @@ from avow.accounts.needs import Needs, pepper
 from avow.accounts.passwords import Passwords
 from avow.base.clock import FileClock
 from avow.policy import Policy, parse
+from avow.privacy.tombstones import Tombstones
 from avow.vault import Ring, Vault, outbox
 
 PASSWORD = "correct horse battery staple"
@@ -81,10 +82,10 @@ class House:
         await outbox.drain(self.databases.keeper, self.needs.vault, self.mailbox)
         return self.mailbox.sent
 
-    async def token(self, address: str) -> str:
-        """The confirmation token in the last message to an address."""
-        texts = [body for to, _, body in await self.mail() if to == address]
-        found = re.search(r"/confirm#(\w+)", texts[-1])
+    async def token(self, address: str, page: str = "confirm") -> str:
+        """The token in the last message to an address that leads to `page`."""
+        texts = [body for to, _, body in await self.mail() if to == address and f"/{page}#" in body]
+        found = re.search(rf"/{page}#(\w+)", texts[-1])
         assert found
         return found[1]
 
@@ -130,7 +131,7 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
         # asyncio turns Nagle's delay off only for sockets that name their protocol.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        url = f"http://localhost:{listener.getsockname()[1]}"
         needs = Needs(
             policy=policy,
             clock=clock,
@@ -141,6 +142,7 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
             base_url=url,
             secure=secure,
             directory=Directory(database.app, pepper(ring), clock, must_confirm=must_confirm),
+            tombstones=Tombstones(tmp_path / "tombstones", ring),
             passwords=Passwords(hasher),
             step_s=0.03,
         )

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from avow.accounts import people
 from avow.accounts.needs import Needs
 from avow.base.ids import uuid7
 from avow.vault import outbox
@@ -31,6 +32,35 @@ If it was you, sign in with your password. If it was not you, do nothing.
 有人尝试使用此邮箱在 {site} 注册。该邮箱已有账户，未作任何更改。如果是您本人，请直接登录；如果不是，请忽略本邮件。
 """
 
+RESET_SUBJECT = "Set a new password / 设置新密码"
+RESET = """\
+Somebody asked for a new password at {site} for this address. If it was you, set it within one hour:
+
+{site}/reset#{token}
+
+Without a browser: POST {{"token": "{token}", "password": "…"}} to {site}/api/auth/reset/finish
+All sessions end when it is set. If it was not you, do nothing: nothing was changed.
+
+有人请求为此邮箱在 {site} 的账户设置新密码。如果是您本人，请在一小时内打开上面的链接；设置后所有会话将结束。
+如果不是，请忽略本邮件。
+"""
+
+CHANGED_SUBJECT = "Your account was changed / 您的账户已更改"
+CHANGED = """\
+At {site}: {what_en}.
+If it was not you, ask for a new password at once: {site}/reset
+
+在 {site}：{what_zh}。如果不是您本人，请立即重设密码：{site}/reset
+"""
+
+PASSWORD_CHANGED = ("your password was changed, and other sessions were ended", "您的密码已更改，其他会话已结束")
+FACTOR_ADDED = ("a second factor was added, and other sessions were ended", "已添加第二重验证，其他会话已结束")
+FACTOR_REMOVED = ("the second factor was removed", "已移除第二重验证")
+CODES_RENEWED = ("new recovery codes were made; the old ones are void", "已生成新的恢复码，旧恢复码作废")
+PASSKEY_ADDED = ("a passkey was added", "已添加通行密钥")
+PASSKEY_REMOVED = ("a passkey was removed", "已移除通行密钥")
+CODE_USED = ("a recovery code was used", "使用了一个恢复码")
+
 
 async def ask(
     needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, address: str, token: str
@@ -43,6 +73,24 @@ async def ask(
 async def remind(needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, address: str) -> None:
     """Tell the owner of an account that somebody signed up with their address again."""
     await _put(needs, connection, tenant_id, subject_id, address, REMIND_SUBJECT, REMIND.format(site=needs.base_url))
+
+
+async def reset(
+    needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, address: str, token: str
+) -> None:
+    """Send the owner of an account the token with which they set a new password."""
+    text = RESET.format(site=needs.base_url, token=token)
+    await _put(needs, connection, tenant_id, subject_id, address, RESET_SUBJECT, text)
+
+
+async def changed(
+    needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, what: tuple[str, str]
+) -> None:
+    """Tell a person, in English and Chinese, what was changed in the ways to sign in (ASVS 5.0, 6.3.7)."""
+    address = await people.open_address(needs, connection, tenant_id, subject_id)
+    if address is not None:
+        text = CHANGED.format(site=needs.base_url, what_en=what[0], what_zh=what[1])
+        await _put(needs, connection, tenant_id, subject_id, address, CHANGED_SUBJECT, text)
 
 
 async def _put(

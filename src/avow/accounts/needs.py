@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,6 +15,7 @@ from avow.accounts.throttle import Throttle
 from avow.base.clock import Clock
 from avow.base.db import Database
 from avow.policy import Policy
+from avow.privacy.tombstones import Tombstones
 from avow.vault import Ring, Vault
 
 PEPPER = "pepper"
@@ -41,10 +43,17 @@ class Needs:
     base_url: str
     secure: bool
     directory: Directory
+    tombstones: Tombstones
     passwords: Passwords = field(default_factory=Passwords)
     sign_ins: Throttle = field(default_factory=throttle.of_sign_ins)
     letters: Throttle = field(default_factory=throttle.of_letters)
+    resets: Throttle = field(default_factory=throttle.of_resets)
     step_s: float = pace.STEP_S
+
+    @property
+    def host(self) -> str:
+        """The name under which people know this place, without port."""
+        return urlsplit(self.base_url).hostname or ""
 
     @property
     def pepper(self) -> bytes:

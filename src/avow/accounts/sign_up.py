@@ -14,13 +14,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import directory, fields, letters, pace, people, tokens
+from avow.accounts import directory, fields, letters, pace, people, resets, tokens
 from avow.accounts.fields import SignUp
 from avow.accounts.needs import Needs
-from avow.accounts.tables import confirmation, credential, person, tenant, tenant_kind
+from avow.accounts.tables import confirmation, person, tenant, tenant_kind
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
-from avow.vault import Ref, blind_index, fact
+from avow.vault import blind_index, fact
 from avow.vault.blind import normalise
 
 CONFIRM_WITHIN = timedelta(hours=24)
@@ -45,7 +45,7 @@ async def sign_up(needs: Needs, given: Mapping[str, object]) -> None:
     """
     asked = fields.read_sign_up(needs.policy.account, given)
     async with pace.even(needs.step_s):
-        password_hash = await needs.passwords.hash(asked.password)
+        password_hash = await needs.passwords.hash(asked.password, context=(needs.host, *asked.facts.values()))
         found = await people.find(needs, asked.facts["email"])
         if found is None:
             try:
@@ -69,7 +69,7 @@ async def open_account(
         )
         await connection.execute(tenant_kind.insert().values(tenant_id=tenant_id, kind=kind))
         await _write_person(needs, connection, tenant_id, subject_id, asked.facts, now)
-        await _write_credential(needs, connection, tenant_id, subject_id, password_hash, now)
+        await people.add_hash(needs, connection, tenant_id, subject_id, password_hash)
         await needs.first_credit(connection, tenant_id, subject_id, wallet_id, now)
         if confirmed:
             await connection.execute(update(person).where(person.c.id == subject_id).values(confirmed_at=now))
@@ -78,8 +78,10 @@ async def open_account(
 
 
 async def tell_owner(needs: Needs, found: Row[Any], name: str) -> None:
-    """Answer a second sign-up by mail to the owner: a reminder, or the confirmation again while it is missing.
+    """Answer a second sign-up by mail to the owner: a reminder or, while nobody has confirmed the address, a way to take it.
 
+    Who signed up first may be a stranger. A confirmation would then make their password good for this address: so earlier
+    confirmations end, and the owner is sent a reset, which puts out whoever came before (`resets.take`).
     The message goes to the address that the owner gave, not to the one typed now, which may only look like it. It is
     bounded per address by a wait that grows, so that nobody's mailbox can be filled.
     """
@@ -92,7 +94,8 @@ async def tell_owner(needs: Needs, found: Row[Any], name: str) -> None:
         if address is None:
             return
         if found.confirmed_at is None:
-            await _ask(needs, connection, found.tenant_id, found.subject_id, address)
+            await connection.execute(delete(confirmation).where(confirmation.c.subject_id == found.subject_id))
+            await resets.send(needs, connection, found.tenant_id, found.subject_id, address)
         else:
             await letters.remind(needs, connection, found.tenant_id, found.subject_id, address)
 
@@ -138,12 +141,3 @@ async def _write_person(
     made = insert(person).values(row).on_conflict_do_nothing(index_elements=[person.c.email_index])
     if not (await connection.execute(made)).rowcount:
         raise _Taken
-
-
-async def _write_credential(
-    needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, password_hash: str, now: datetime
-) -> None:
-    begun = fact.begin(needs.policy, "credential", tenant_id, subject_id, now)
-    ref = Ref(tenant_id, "credential", "credential", begun["id"], subject_id)
-    box = needs.vault.seal(ref, {"password_hash": password_hash}, begun["ends_at"])
-    await connection.execute(credential.insert().values({**begun, "box": box}))

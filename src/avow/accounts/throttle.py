@@ -82,6 +82,12 @@ def of_sign_ins() -> Throttle:
     return Throttle(5, timedelta(seconds=1), timedelta(minutes=15))
 
 
+def of_resets() -> Throttle:
+    """Slows down the messages with which a password is reset. The wait stays within the life of their tokens, so who
+    asks for another's resets without end only sees to it that the owner has one that works."""
+    return Throttle(3, timedelta(minutes=10), timedelta(hours=1))
+
+
 def of_letters() -> Throttle:
     """Slows down the messages that strangers can cause to be sent to an address."""
     return Throttle(2, timedelta(hours=1), timedelta(hours=24))
