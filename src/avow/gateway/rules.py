@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts.directory import KeyRecord
@@ -92,22 +93,16 @@ class RuleBook:
 
 async def load(database: Database, vault: Vault, engine: llm.Engine | None, currency: str = "USD") -> Rules:
     """The rules of the epoch in force, read as role `app`, under the vault's policy. See `load_models`."""
-
-    def unseal(upstream_id: UUID, sealed: bytes) -> str:
-        return vault.open_credential(tables.upstream.name, upstream_id, sealed, GATEWAY)
-
     async with database.begin() as connection:
         # The epoch first: what changes while the rest is read makes it stale, never the other way round.
         epoch = await connection.scalar(select(policy_epoch.c.epoch))
         prices = Prices()
         await prices.load(connection, currency)
-        return Rules(epoch or 0, vault.policy, await load_models(connection, unseal, engine), prices)
+        return Rules(epoch or 0, vault.policy, await load_models(connection, vault, engine), prices)
 
 
-async def load_models(
-    connection: AsyncConnection, unseal: Callable[[UUID, bytes], str], engine: llm.Engine | None
-) -> dict[str, Model]:
-    """The models whose upstream can be reached, by id. `unseal(upstream id, box)` opens a credential.
+async def load_models(connection: AsyncConnection, vault: Vault, engine: llm.Engine | None) -> dict[str, Model]:
+    """The models whose upstream can be reached, by id.
 
     Models of the embedded engine are left out when it does not run.
     """
@@ -116,14 +111,19 @@ async def load_models(
         if row.kind == "engine" and engine is not None:
             found[row.id] = upstreams.engine(row.name, engine)
         elif row.kind == "openai":
-            credential = "" if row.credential is None else unseal(row.id, row.credential)
-            found[row.id] = upstreams.openai(row.name, row.base_url, credential, processor=row.processor)
+            found[row.id] = upstreams.openai(row.name, row.base_url, _credential(row, vault), processor=row.processor)
     rows = await connection.execute(select(tables.model).order_by(tables.model.c.id))
     return {
         row.id: Model(row.id, found[row.upstream_id], row.their_name, row.context_tokens, row.output_tokens_max)
         for row in rows
         if row.upstream_id in found
     }
+
+
+def _credential(row: Row[Any], vault: Vault) -> str:
+    if row.credential is None:
+        return ""
+    return vault.open_credential(tables.upstream.name, row.id, row.credential, GATEWAY)
 
 
 def _overrides(keep_h: int | None) -> Overrides | None:
