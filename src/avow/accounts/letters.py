@@ -59,6 +59,8 @@ FACTOR_REMOVED = ("the second factor was removed", "已移除第二重验证")
 CODES_RENEWED = ("new recovery codes were made; the old ones are void", "已生成新的恢复码，旧恢复码作废")
 PASSKEY_ADDED = ("a passkey was added", "已添加通行密钥")
 PASSKEY_REMOVED = ("a passkey was removed", "已移除通行密钥")
+IDENTITY_ADDED = ("an identity provider was linked", "已关联身份提供方")
+IDENTITY_REMOVED = ("an identity provider was unlinked", "已取消关联身份提供方")
 CODE_USED = ("a recovery code was used", "使用了一个恢复码")
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import codes, pace, people, tokens
+from avow.accounts import codes, endings, pace, people, tokens
 from avow.accounts.needs import Needs
 from avow.accounts.tables import session
 from avow.base.actor import Actor
@@ -232,9 +232,9 @@ async def listed(needs: Needs, current: Session) -> list[ListedSession]:
 
 async def revoke(needs: Needs, current: Session, session_id: UUID) -> None:
     """End one of a person's sessions, at once. Raises NotFound."""
-    mine = delete(session).where(session.c.id == session_id, session.c.subject_id == current.subject_id)
+    mine = (session.c.id == session_id, session.c.subject_id == current.subject_id)
     async with needs.database.tenant(current.tenant_id) as connection:
-        if not (await connection.execute(mine)).rowcount:
+        if not await endings.drop(needs, connection, session, *mine):
             raise NotFound("There is no such session of yours.")
 
 
