@@ -150,6 +150,7 @@ def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
         directory=directory,
         tombstones=parts.tombstones,
         provider=_provider(parts),
+        operator_mail=parts.settings.operator_mail,
     )
 
 

@@ -48,6 +48,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """smtp://user:password@host:587 or smtps://…; empty: messages go to files under mail/."""
     mail_from: str = "avow@localhost"
     """Sender of all mail."""
+    operator_mail: str = ""
+    """An address that hears of attacks on accounts, with the account's id; empty: only the person does."""
     oidc_issuer: str = ""
     """The identity provider with which people may sign in too (OpenID Connect), exactly as it calls itself; empty: none."""
     oidc_client_id: str = ""

@@ -95,7 +95,7 @@ async def confirm(data: JSONBody[Confirmation], accounts: Accounts) -> dict[str,
 async def login(request: AnyRequest, data: JSONBody[SignIn], accounts: Accounts) -> Response[dict[str, UUID | None]]:
     """Sign in; the session's token is set as a cookie."""
     token, who = await sessions.sign_in(
-        accounts, data.email, data.password, session_token(accounts, request), data.code
+        accounts, data.email, data.password, session_token(accounts, request), data.code, callers.address(request)
     )
     return callers.signed_in(accounts, token, who)
 

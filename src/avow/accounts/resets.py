@@ -30,8 +30,13 @@ class ResetRefused(AvowError):
     hint = "Ask for a new message at /api/auth/reset."
 
 
-async def ask(needs: Needs, email: str) -> None:
-    """Send the owner of an address a reset; where there is no account nothing happens, and nobody can tell."""
+async def ask(needs: Needs, email: str, caller: str | None = None) -> None:
+    """Send the owner of an address a reset; where there is no account nothing happens, and nobody can tell.
+
+    Raises NetworkSlowed for a network that asks for very many, whoever they are for.
+    """
+    needs.networks.check(caller, needs.clock.now())
+    needs.networks.fail(caller, needs.clock.now())
     async with pace.even(needs.step_s):
         name, now = normalise(email), needs.clock.now()
         found = await people.find(needs, email)

@@ -184,3 +184,9 @@ store(
     "AVOW_OIDC_ISSUER",
     why="where people sign in who chose it; it is told that somebody signs in here, and nothing that is kept here",
 )
+store(
+    "throttle",
+    "memory",
+    "accounts.throttle",
+    why="how often signing in failed: counts under digests whose key dies with the process, for networks after an hour",
+)
