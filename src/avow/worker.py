@@ -110,6 +110,8 @@ class Front:
             task.cancel()
         await asyncio.gather(*self.listening, return_exceptions=True)
         self.vault.close()
+        if self.accounts.provider is not None:
+            await self.accounts.provider.close()
         await self.database.close()
         await self.writer.close()
 

@@ -71,11 +71,18 @@ class House:
     clock: FileClock
     hasher: CountingHasher
     mailbox: Mailbox
+    app: Litestar
     credits: list[tuple[UUID, UUID, UUID]] = field(default_factory=list)
 
     def browser(self, **headers: str) -> httpx.AsyncClient:
         """A client of its own, with its own cookies."""
         return httpx.AsyncClient(base_url=self.url, headers={"sec-fetch-site": "same-origin", **headers})
+
+    def visitor(self, address: str) -> httpx.AsyncClient:
+        """A browser that comes from a network address."""
+        transport = httpx.ASGITransport(self.app, client=(address, 1024))
+        headers = {"sec-fetch-site": "same-origin"}
+        return httpx.AsyncClient(transport=transport, base_url=self.url, headers=headers)
 
     async def mail(self) -> list[tuple[str, str, str]]:
         """Send what waits and give all that was sent so far."""
@@ -153,7 +160,7 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
         while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
             await asyncio.sleep(0.01)
         servers.append((server, task, needs))
-        return House(url, needs, database, clock, hasher, Mailbox(), credits)
+        return House(url, needs, database, clock, hasher, Mailbox(), app, credits)
 
     yield run
     for server, task, needs in servers:

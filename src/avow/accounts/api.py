@@ -1,5 +1,5 @@
-"""The routes of accounts; those about ways to sign in stand in `security_api` and
-`passkey_api`. A route's signature says who may call it:
+"""The routes of accounts; those about ways to sign in stand in `security_api`,
+`passkey_api` and `provider_api`. A route's signature says who may call it:
 `person` is somebody signed in by cookie, `who` is that or an API key; a route with neither is public."""
 
 from datetime import datetime
@@ -10,11 +10,24 @@ import msgspec
 from litestar import Response, Router, delete, get, patch, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from avow.accounts import callers, keys, passkey_api, people, security_api, sessions, sign_up, surface, tenants
+from avow.accounts import (
+    callers,
+    keys,
+    passkey_api,
+    people,
+    provider_api,
+    security_api,
+    sessions,
+    sign_up,
+    surface,
+    tenants,
+)
 from avow.accounts.callers import Accounts, Caller, Person, dependencies, session_token
 from avow.accounts.needs import Needs
 from avow.accounts.people import Profile
 from avow.accounts.surface import AnyRequest
+
+__all__ = ["ROUTES", "Accounts", "Caller", "Person", "dependencies", "router"]
 
 PAGE_MAX = 100
 
@@ -82,7 +95,7 @@ async def confirm(data: JSONBody[Confirmation], accounts: Accounts) -> dict[str,
 async def login(request: AnyRequest, data: JSONBody[SignIn], accounts: Accounts) -> Response[dict[str, UUID | None]]:
     """Sign in; the session's token is set as a cookie."""
     token, who = await sessions.sign_in(
-        accounts, data.email, data.password, session_token(accounts, request), data.code
+        accounts, data.email, data.password, session_token(accounts, request), data.code, callers.address(request)
     )
     return callers.signed_in(accounts, token, who)
 
@@ -152,6 +165,7 @@ ROUTES = (
     amend_tenant,
     *security_api.ROUTES,
     *passkey_api.ROUTES,
+    *provider_api.ROUTES,
 )
 
 

@@ -52,6 +52,11 @@ def session_token(accounts: Needs, request: AnyRequest) -> str | None:
     return request.cookies.get(cookie_name(accounts.secure))
 
 
+def address(request: AnyRequest) -> str | None:
+    """The network address that a request comes from; only for comparing in memory, never to be kept."""
+    return request.client.host if request.client else None
+
+
 def ceremony_token(accounts: Needs, request: AnyRequest) -> str | None:
     """The token of the ceremony that this browser has begun, if it carries one."""
     return request.cookies.get(cookie_name(accounts.secure, ceremonies.COOKIE))

@@ -1,5 +1,6 @@
 -- What must be found before a tenant is known: a person by address, a session, a confirmation
--- and a reset by token, a passkey by its id's digest, a key by its public id. Each function answers for one exact digest or id, hides what has ended at `at`, returns ids, states and
+-- and a reset by token, a passkey and an identity
+-- by digest, a key by its public id. Each function answers for one exact digest or id, hides what has ended at `at`, returns ids, states and
 -- times and nothing readable, and is the only way around row-level security for its table.
 
 CREATE FUNCTION person_by_email(wanted bytea, at timestamptz)
@@ -36,6 +37,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     WHERE k.credential_index = wanted AND (k.ends_at IS NULL OR k.ends_at > at)
 $$;
 
+CREATE FUNCTION identity_by_index(wanted bytea, at timestamptz)
+RETURNS TABLE (tenant_id uuid, subject_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT i.tenant_id, i.subject_id FROM identity i
+    WHERE i.identity_index = wanted AND (i.ends_at IS NULL OR i.ends_at > at)
+$$;
+
 CREATE FUNCTION api_key_by_public_id(wanted text, at timestamptz)
 RETURNS TABLE (id uuid, tenant_id uuid, subject_id uuid, wallet_id uuid, secret_hmac bytea, state text,
                expires_at timestamptz, keep_h integer, tenant_keep_h integer, confirmed boolean)
@@ -54,4 +62,4 @@ $$;
 
 GRANT EXECUTE ON FUNCTION person_by_email(bytea, timestamptz), session_by_token(bytea, timestamptz),
     confirmation_by_token(bytea, timestamptz), reset_by_token(bytea, timestamptz),
-    passkey_by_credential(bytea, timestamptz), api_key_by_public_id(text, timestamptz), count_policy_epoch() TO avow_app;
+    passkey_by_credential(bytea, timestamptz), identity_by_index(bytea, timestamptz), api_key_by_public_id(text, timestamptz), count_policy_epoch() TO avow_app;

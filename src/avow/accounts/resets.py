@@ -11,10 +11,10 @@ from uuid import UUID
 from sqlalchemy import delete, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import codes, directory, letters, pace, passwords, people, sessions, tokens
+from avow.accounts import codes, directory, endings, letters, pace, passwords, people, sessions, tokens
 from avow.accounts.needs import Needs
 from avow.accounts.sessions import Session
-from avow.accounts.tables import api_key, confirmation, passkey, person, recovery_code, reset, second_factor
+from avow.accounts.tables import api_key, confirmation, identity, passkey, person, recovery_code, reset, second_factor
 from avow.base.errors import AvowError
 from avow.vault import fact
 from avow.vault.blind import normalise
@@ -30,8 +30,13 @@ class ResetRefused(AvowError):
     hint = "Ask for a new message at /api/auth/reset."
 
 
-async def ask(needs: Needs, email: str) -> None:
-    """Send the owner of an address a reset; where there is no account nothing happens, and nobody can tell."""
+async def ask(needs: Needs, email: str, caller: str | None = None) -> None:
+    """Send the owner of an address a reset; where there is no account nothing happens, and nobody can tell.
+
+    Raises NetworkSlowed for a network that asks for very many, whoever they are for.
+    """
+    needs.networks.check(caller, needs.clock.now())
+    needs.networks.fail(caller, needs.clock.now())
     async with pace.even(needs.step_s):
         name, now = normalise(email), needs.clock.now()
         found = await people.find(needs, email)
@@ -122,8 +127,9 @@ async def _take_over(needs: Needs, connection: AsyncConnection, subject_id: UUID
     if not (await connection.execute(unconfirmed.values(confirmed_at=now))).rowcount:
         return False
     await connection.execute(delete(confirmation).where(confirmation.c.subject_id == subject_id))
-    for factor in (second_factor, recovery_code, passkey):
-        await connection.execute(delete(factor).where(factor.c.subject_id == subject_id))
+    for way in (second_factor, recovery_code, passkey, identity):
+        await endings.drop(needs, connection, way, way.c.subject_id == subject_id)
     theirs = update(api_key).where(api_key.c.subject_id == subject_id, api_key.c.state == "active")
-    await connection.execute(theirs.values(state="revoked", revoked_at=now))
+    ended = await connection.execute(theirs.values(state="revoked", revoked_at=now).returning(api_key.c.id))
+    await endings.bury(needs, api_key, ended.scalars().all())
     return True

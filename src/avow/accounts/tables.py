@@ -1,7 +1,7 @@
 """The rows of accounts, and what each holds about a person.
 
     tenant ─ one wallet      person ─ one credential, one second factor with recovery codes,
-                                      passkeys, sessions, confirmations, resets, API keys
+                                      passkeys, identities elsewhere, sessions, confirmations, resets, API keys
 
 `person.id` is the subject id that every fact about somebody carries. What a person told us lies sealed in
 `person.box`; the address is found again by its blind index only.
@@ -9,7 +9,7 @@
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, Integer, LargeBinary, Text, Uuid
 
-from avow.catalog import fact_columns, not_personal, personal, table
+from avow.catalog import fact_columns, not_personal, personal, store, table
 
 TIME = DateTime(timezone=True)
 
@@ -126,6 +126,18 @@ passkey = table(
     ],
 )
 
+identity = table(
+    "identity",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("identity_index", LargeBinary, nullable=False, unique=True),
+    Column("box", LargeBinary, nullable=False),
+    holds=[
+        personal("credential", box=["issuer", "provider_subject"]),
+        personal("credential", clear=["identity_index"], why="finds the person at sign-in; a keyed digest"),
+    ],
+)
+
 ceremony = table(
     "ceremony",
     Column("id", Uuid, primary_key=True),
@@ -164,4 +176,17 @@ api_key = table(
             why="compared at each call; ids, a keyed digest, states and times",
         ),
     ],
+)
+
+store(
+    "identity provider",
+    "processor",
+    "AVOW_OIDC_ISSUER",
+    why="where people sign in who chose it; it is told that somebody signs in here, and nothing that is kept here",
+)
+store(
+    "throttle",
+    "memory",
+    "accounts.throttle",
+    why="how often signing in failed: counts under digests whose key dies with the process, for networks after an hour",
 )
