@@ -245,7 +245,8 @@ $$;
 
 -- The tenant's wallet, made with its first credit; a tenant that has one in this currency keeps it unchanged.
 CREATE FUNCTION wallet_begin(
-    p_wallet uuid, p_tenant uuid, p_subject uuid, p_currency text, p_credit bigint, p_at timestamptz, p_version int
+    p_wallet uuid, p_tenant uuid, p_subject uuid, p_currency text, p_credit bigint, p_at timestamptz,
+    p_ends timestamptz, p_version int
 ) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp
 AS $$
@@ -254,7 +255,7 @@ BEGIN
     VALUES (p_wallet, p_tenant, p_currency, 0, 0, 0, 'active')
     ON CONFLICT (tenant_id, currency) DO NOTHING;
     IF FOUND AND p_credit > 0 THEN
-        PERFORM ledger_credit(p_wallet, p_wallet, p_subject, p_credit, 'promotion', 'first:' || p_wallet, p_at, NULL,
+        PERFORM ledger_credit(p_wallet, p_wallet, p_subject, p_credit, 'promotion', 'first:' || p_wallet, p_at, p_ends,
                               p_version);
     END IF;
 END $$;
