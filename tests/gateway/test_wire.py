@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avow.base.errors import AvowError
+from avow.billing.refusals import BudgetExceeded, RateExceeded
 from avow.gateway import refusals, wire
 
 HELLO = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -185,6 +186,7 @@ def test_arbitrary_bytes_are_read_or_refused(sent):
 def test_refusals_have_the_shape_that_openai_clients_read():
     shown = json.loads(refusals.render(refusals.InvalidRequest("No.", param="model")))
     assert set(shown) == {"error"} and set(shown["error"]) == {"message", "type", "param", "code"}
-    assert refusals.MoneyShort.status == 402
-    assert json.loads(refusals.render(refusals.MoneyShort()))["error"]["type"] == "insufficient_quota"
-    assert refusals.RateExceeded().headers["retry-after"]
+    short = BudgetExceeded("day", 0)
+    assert (short.status, RateExceeded.status) == (402, 429)
+    assert json.loads(refusals.render(short))["error"]["type"] == "insufficient_quota"
+    assert RateExceeded().headers["retry-after"]

@@ -13,6 +13,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from avow.accounts import keys, people, sessions, sign_up, surface, tenants
+from avow.accounts.limits import Limits
 from avow.accounts.needs import Needs
 from avow.accounts.people import Profile
 from avow.accounts.sessions import NotSignedIn
@@ -41,11 +42,12 @@ class Confirmation(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class NewKey(msgspec.Struct, forbid_unknown_fields=True):
-    """What a new key is to be: a name for its owner, hours to keep content (only to shorten), an end."""
+    """What a new key is to be: a name for its owner, hours to keep content (only to shorten), an end, limits."""
 
     name: str = ""
     keep_h: int | None = None
     expires_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    limits: Limits = Limits()
 
 
 class Wishes(msgspec.Struct, forbid_unknown_fields=True):
@@ -145,7 +147,7 @@ async def amend_me(data: JSONBody[dict[str, Any]], person: Person, accounts: Acc
 async def create_key(data: JSONBody[NewKey], person: Person, accounts: Accounts) -> dict[str, Any]:
     """Make an API key; the answer is the only place where its secret is ever shown."""
     tenants.check_keep(accounts, data.keep_h)
-    return (await keys.create(accounts, person, data.name, data.keep_h, data.expires_at))._asdict()
+    return (await keys.create(accounts, person, data.name, data.keep_h, data.expires_at, data.limits))._asdict()
 
 
 @get("/api/keys")

@@ -68,7 +68,8 @@ class NotConfirmed(AvowError):
 class KeyRecord:
     """What a working key says: who acts, who pays, and how long content is wished to be kept.
 
-    `keep_h` is the key's wish and `tenant_keep_h` the tenant's, in hours; None: that level asked for nothing.
+    `keep_h` is the key's wish and `tenant_keep_h` the tenant's, in hours; None: that level asked for nothing. The ledger
+    judges the key's limits; `tokens_per_min` is here so that a request which can never pass is not sent there.
     """
 
     key_id: UUID
@@ -78,6 +79,7 @@ class KeyRecord:
     keep_h: int | None
     tenant_keep_h: int | None
     expires_at: datetime | None
+    tokens_per_min: int | None = None
 
     @property
     def actor(self) -> Actor:
@@ -172,7 +174,14 @@ class Directory:
         if row is None:
             return None
         record = KeyRecord(
-            row.id, row.tenant_id, row.subject_id, row.wallet_id, row.keep_h, row.tenant_keep_h, row.expires_at
+            row.id,
+            row.tenant_id,
+            row.subject_id,
+            row.wallet_id,
+            row.keep_h,
+            row.tenant_keep_h,
+            row.expires_at,
+            row.tokens_per_min,
         )
         seen = _Seen(at_s, row.secret_hmac, row.state, row.confirmed, record)
         # A change that was announced while the row was on its way may not be in it: answer, but do not remember.

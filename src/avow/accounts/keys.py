@@ -10,10 +10,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import func, select, update
 from sqlalchemy.engine import Row
 
 from avow.accounts import directory, fields, key_text, tokens
+from avow.accounts.limits import Limits
 from avow.accounts.needs import Needs
 from avow.accounts.people import own
 from avow.accounts.tables import api_key, tenant
@@ -22,6 +24,7 @@ from avow.base.errors import AvowError, BadInput, NotFound
 from avow.vault import Gone, Ref, fact
 
 ACTIVE_MAX = 100
+NO_LIMITS = Limits()
 HELD = ("api_content", "usage")
 """Categories whose half of the key is made with the API key, so that a call never has to make one."""
 
@@ -53,10 +56,16 @@ class ListedKey(NamedTuple):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    limits: Limits
 
 
 async def create(
-    needs: Needs, who: Actor, name: str = "", keep_h: int | None = None, expires_at: datetime | None = None
+    needs: Needs,
+    who: Actor,
+    name: str = "",
+    keep_h: int | None = None,
+    expires_at: datetime | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> MadeKey:
     """Make a key for a person. `keep_h` may only shorten what the tenant asked for.
 
@@ -79,6 +88,7 @@ async def create(
         "keep_h": keep_h,
         "state": "active",
         "expires_at": expires_at,
+        **msgspec.structs.asdict(limits),
     }
     async with needs.database.tenant(tenant_id) as connection:
         # The tenant's row is the lock that keeps two tabs from passing the limit together.
@@ -134,4 +144,5 @@ def _listed(row: Row[Any], name: str) -> ListedKey:
         created_at=row.since,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
+        limits=msgspec.convert(row, Limits, from_attributes=True),
     )

@@ -24,10 +24,11 @@ $$;
 
 CREATE FUNCTION api_key_by_public_id(wanted text, at timestamptz)
 RETURNS TABLE (id uuid, tenant_id uuid, subject_id uuid, wallet_id uuid, secret_hmac bytea, state text,
-               expires_at timestamptz, keep_h integer, tenant_keep_h integer, confirmed boolean)
+               expires_at timestamptz, keep_h integer, tenant_keep_h integer, confirmed boolean,
+               tokens_per_min bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT k.id, k.tenant_id, k.subject_id, k.wallet_id, k.secret_hmac, k.state, k.expires_at, k.keep_h, t.keep_h,
-           p.confirmed_at IS NOT NULL
+           p.confirmed_at IS NOT NULL, k.tokens_per_min
     FROM api_key k JOIN tenant t ON t.tenant_id = k.tenant_id JOIN person p ON p.id = k.subject_id
     WHERE k.public_id = wanted AND (k.ends_at IS NULL OR k.ends_at > at)
 $$;

@@ -6,7 +6,7 @@
 `person.box`; the address is found again by its blind index only.
 """
 
-from sqlalchemy import CheckConstraint, Column, DateTime, Index, Integer, LargeBinary, Text, Uuid
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, Integer, LargeBinary, Text, Uuid
 
 from avow.catalog import fact_columns, not_personal, personal, table
 
@@ -81,6 +81,9 @@ confirmation = table(
     holds=[personal("credential", clear=["token_hmac"], why="a keyed digest of the token that the mail carries")],
 )
 
+LIMITS = ("requests_per_min", "tokens_per_min", "budget_day_nano", "budget_month_nano", "budget_total_nano")
+"""What a key may use at most; null: no limit. Judged by the ledger in the call that reserves."""
+
 api_key = table(
     "api_key",
     Column("id", Uuid, primary_key=True),
@@ -93,12 +96,13 @@ api_key = table(
     Column("state", Text, nullable=False),
     Column("expires_at", TIME),
     Column("revoked_at", TIME),
+    *(Column(name, BigInteger) for name in LIMITS),
     CheckConstraint("state IN ('active', 'revoked')", name="state"),
     holds=[
         personal("credential", box=["name"]),
         personal(
             "credential",
-            clear=["wallet_id", "public_id", "secret_hmac", "keep_h", "state", "expires_at", "revoked_at"],
+            clear=["wallet_id", "public_id", "secret_hmac", "keep_h", "state", "expires_at", "revoked_at", *LIMITS],
             why="compared at each call; ids, a keyed digest, states and times",
         ),
     ],

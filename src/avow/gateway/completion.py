@@ -26,6 +26,7 @@ from avow.base.clock import Clock
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.billing.events import Settle, Settled
+from avow.billing.refusals import RateExceeded
 from avow.gateway import meter, orders, refusals, wire
 from avow.gateway.call import Call
 from avow.gateway.client import Client
@@ -113,7 +114,7 @@ class Gateway:
     def enter(self, key_id: UUID) -> None:
         """Count a call of a key. Raises `RateExceeded` when too many run at once."""
         if self._calls[key_id] >= self._calls_per_key_max:
-            raise refusals.RateExceeded("Too many calls of this key are running at once.")
+            raise RateExceeded("Too many calls of this key are running at once.")
         self._calls[key_id] += 1
 
     def exit(self, key_id: UUID) -> None:
