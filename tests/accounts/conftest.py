@@ -28,6 +28,7 @@ from avow.accounts.needs import Needs, pepper
 from avow.accounts.passwords import Passwords
 from avow.base.clock import FileClock
 from avow.policy import Policy, parse
+from avow.privacy.tombstones import Tombstones
 from avow.vault import Ring, Vault, outbox
 
 PASSWORD = "correct horse battery staple"
@@ -141,6 +142,7 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
             base_url=url,
             secure=secure,
             directory=Directory(database.app, pepper(ring), clock, must_confirm=must_confirm),
+            tombstones=Tombstones(tmp_path / "tombstones", ring),
             passwords=Passwords(hasher),
             step_s=0.03,
         )
