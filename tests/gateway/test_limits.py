@@ -8,9 +8,11 @@ import openai
 import pytest
 from sqlalchemy import update
 
+from avow.accounts.key_terms import digests
+from avow.accounts.needs import pepper
 from avow.accounts.tables import api_key
 
-from .house import DOLLAR, HELLO, MODEL
+from .house import COSTLY, DOLLAR, HELLO, MODEL
 
 ASK = {"model": MODEL, "messages": HELLO, "max_tokens": 10}
 
@@ -76,3 +78,40 @@ async def test_what_could_never_pass_a_rate_of_tokens_is_said_so(house):
     (sent,) = house.upstream.requests
     assert 1 <= sent["max_tokens"] < 200
     assert (await house.post(ann, {"model": MODEL, "messages": HELLO})).status_code == 429
+
+
+async def test_a_key_calls_only_its_models_and_lists_only_them(house):
+    ann = await house.customer()
+    await limit(house, ann, models=[MODEL])
+    assert (await house.post(ann, ASK)).status_code == 200
+    refused = await house.post(ann, {**ASK, "model": COSTLY})
+    unknown = await house.post(ann, {**ASK, "model": "no/such"})
+    assert refused.status_code == unknown.status_code == 404
+    assert refused.json() == unknown.json()
+    listed = [model.id async for model in house.client(ann).models.list()]
+    assert listed == [MODEL]
+    with pytest.raises(openai.NotFoundError):
+        await house.client(ann).models.retrieve(COSTLY)
+    assert len(house.upstream.requests) == 1
+
+
+async def test_a_key_without_the_scope_calls_nothing(house):
+    ann = await house.customer()
+    await limit(house, ann, scopes=["read"])
+    refused = await house.post(ann, ASK)
+    error = refused.json()["error"]
+    assert (refused.status_code, error["type"], error["code"]) == (403, "permission_error", "scope_missing")
+    with pytest.raises(openai.PermissionDeniedError):
+        await house.client(ann).models.list()
+    assert house.upstream.requests == []
+
+
+async def test_a_key_calls_from_its_networks_only(house):
+    ann, bob = await house.customer(), await house.customer()
+    secret = pepper(house.vault.ring)
+    await limit(house, ann, network_digests=digests(secret, ["127.0.0.0/8"]))
+    await limit(house, bob, network_digests=digests(secret, ["203.0.113.0/24", "2001:db8::/32"]))
+    assert (await house.post(ann, ASK)).status_code == 200
+    refused = await house.post(bob, ASK, **{"x-forwarded-for": "203.0.113.7"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "network_refused")
+    assert len(house.upstream.requests) == 1

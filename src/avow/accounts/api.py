@@ -2,25 +2,23 @@
 or an API key; a route with neither is public."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import Response, Router, delete, get, patch, post
+from litestar import Response, Router, get, patch, post
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import JSONBody
 
-from avow.accounts import keys, people, sessions, sign_up, surface, tenants
-from avow.accounts.limits import Limits
+from avow.accounts import keys_api, origin, people, sessions, sign_up, surface, tenants
+from avow.accounts.key_terms import Scope
 from avow.accounts.needs import Needs
 from avow.accounts.people import Profile
 from avow.accounts.sessions import NotSignedIn
 from avow.accounts.surface import AnyRequest
 from avow.base.actor import Actor
 
-PAGE_MAX = 100
 BEARER = "bearer "
 
 Accounts = NamedDependency[Needs]
@@ -41,15 +39,6 @@ class Confirmation(msgspec.Struct, forbid_unknown_fields=True):
     token: str
 
 
-class NewKey(msgspec.Struct, forbid_unknown_fields=True):
-    """What a new key is to be: a name for its owner, hours to keep content (only to shorten), an end, limits."""
-
-    name: str = ""
-    keep_h: int | None = None
-    expires_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    limits: Limits = Limits()
-
-
 class Wishes(msgspec.Struct, forbid_unknown_fields=True):
     """What a tenant wishes; `keep_h` null: it does not ask for content to be kept."""
 
@@ -64,13 +53,6 @@ class Me(msgspec.Struct):
     confirmed: bool
     keep_h: int | None
     facts: dict[str, str]
-
-
-class KeyPage(msgspec.Struct):
-    """Keys, oldest first; `after` asks for the next page, null: there is none."""
-
-    keys: list[dict[str, Any]]
-    after: UUID | None
 
 
 def cookie_name(secure: bool) -> str:
@@ -96,7 +78,9 @@ async def find_caller(request: AnyRequest, accounts: Accounts) -> Actor:
     """Whose API key this request carries, or who is signed in with it. Raises NotSignedIn or what the directory says."""
     authorization = request.headers.get("authorization", "")
     if authorization[: len(BEARER)].lower() == BEARER:
-        return (await accounts.directory.find(authorization[len(BEARER) :].strip())).actor
+        address = request.client.host if request.client else None
+        scope: Scope = "read" if request.method in origin.SAFE else "write"
+        return (await accounts.directory.admit(authorization[len(BEARER) :].strip(), scope, address)).actor
     return await find_person(request, accounts)
 
 
@@ -143,31 +127,6 @@ async def amend_me(data: JSONBody[dict[str, Any]], person: Person, accounts: Acc
     return _me(await people.amend(accounts, person, data))
 
 
-@post("/api/keys", status_code=201)
-async def create_key(data: JSONBody[NewKey], person: Person, accounts: Accounts) -> dict[str, Any]:
-    """Make an API key; the answer is the only place where its secret is ever shown."""
-    tenants.check_keep(accounts, data.keep_h)
-    return (await keys.create(accounts, person, data.name, data.keep_h, data.expires_at, data.limits))._asdict()
-
-
-@get("/api/keys")
-async def list_keys(
-    person: Person,
-    accounts: Accounts,
-    after: Annotated[UUID | None, QueryParameter()] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = PAGE_MAX,
-) -> KeyPage:
-    """One's own keys, without their secrets."""
-    found = await keys.listed(accounts, person, after, limit)
-    return KeyPage([key._asdict() for key in found], found[-1].id if len(found) == limit else None)
-
-
-@delete("/api/keys/{key_id:uuid}", status_code=204)
-async def revoke_key(key_id: FromPath[UUID], person: Person, accounts: Accounts) -> None:
-    """Revoke one's own key."""
-    await keys.revoke(accounts, person, key_id)
-
-
 @patch("/api/tenant")
 async def amend_tenant(data: JSONBody[Wishes], person: Person, accounts: Accounts) -> Wishes:
     """Ask for API content to be kept for some hours, or no longer."""
@@ -182,9 +141,7 @@ ROUTES = (
     logout,
     read_me,
     amend_me,
-    create_key,
-    list_keys,
-    revoke_key,
+    *keys_api.ROUTES,
     amend_tenant,
 )
 

@@ -99,7 +99,7 @@ def _judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> 
     rules, request = book.current, wish.request
     plan = rules.plan(wish.key)
     model = rules.models.get(request.model)
-    if model is None:
+    if model is None or not model.open_to(wish.key):
         raise refusals.ModelUnknown(param="model")
     if not model.seen_by(plan):
         raise refusals.PolicyForbids(param="model")
