@@ -1,5 +1,6 @@
--- What must be found before a tenant is known: a person by address, a session and a confirmation by token, a key by
--- its public id. Each function answers for one exact digest or id, hides what has ended at `at`, returns ids, states and
+-- What must be found before a tenant is known: a person by address, a session, a confirmation
+-- and a reset by token, a passkey and an identity
+-- by digest, a key by its public id. Each function answers for one exact digest or id, hides what has ended at `at`, returns ids, states and
 -- times and nothing readable, and is the only way around row-level security for its table.
 
 CREATE FUNCTION person_by_email(wanted bytea, at timestamptz)
@@ -10,9 +11,10 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 $$;
 
 CREATE FUNCTION session_by_token(wanted bytea, at timestamptz)
-RETURNS TABLE (id uuid, tenant_id uuid, subject_id uuid, last_seen_at timestamptz, absolute_ends_at timestamptz)
+RETURNS TABLE (id uuid, tenant_id uuid, subject_id uuid, last_seen_at timestamptz, absolute_ends_at timestamptz,
+               proved_at timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT s.id, s.tenant_id, s.subject_id, s.last_seen_at, s.absolute_ends_at FROM session s
+    SELECT s.id, s.tenant_id, s.subject_id, s.last_seen_at, s.absolute_ends_at, s.proved_at FROM session s
     WHERE s.token_hmac = wanted AND s.ends_at > at AND s.absolute_ends_at > at
 $$;
 
@@ -20,6 +22,26 @@ CREATE FUNCTION confirmation_by_token(wanted bytea, at timestamptz)
 RETURNS TABLE (tenant_id uuid, subject_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT c.tenant_id, c.subject_id FROM confirmation c WHERE c.token_hmac = wanted AND c.ends_at > at
+$$;
+
+CREATE FUNCTION reset_by_token(wanted bytea, at timestamptz)
+RETURNS TABLE (tenant_id uuid, subject_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT r.tenant_id, r.subject_id FROM reset r WHERE r.token_hmac = wanted AND r.ends_at > at
+$$;
+
+CREATE FUNCTION passkey_by_credential(wanted bytea, at timestamptz)
+RETURNS TABLE (id uuid, tenant_id uuid, subject_id uuid, sign_count bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT k.id, k.tenant_id, k.subject_id, k.sign_count FROM passkey k
+    WHERE k.credential_index = wanted AND (k.ends_at IS NULL OR k.ends_at > at)
+$$;
+
+CREATE FUNCTION identity_by_index(wanted bytea, at timestamptz)
+RETURNS TABLE (tenant_id uuid, subject_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT i.tenant_id, i.subject_id FROM identity i
+    WHERE i.identity_index = wanted AND (i.ends_at IS NULL OR i.ends_at > at)
 $$;
 
 CREATE FUNCTION api_key_by_public_id(wanted text, at timestamptz)
@@ -51,5 +73,6 @@ LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 $$;
 
 GRANT EXECUTE ON FUNCTION person_by_email(bytea, timestamptz), session_by_token(bytea, timestamptz),
-    confirmation_by_token(bytea, timestamptz), api_key_by_public_id(text, timestamptz), count_policy_epoch(),
-    keys_used(uuid[], timestamptz[]) TO avow_app;
+    confirmation_by_token(bytea, timestamptz), reset_by_token(bytea, timestamptz),
+    passkey_by_credential(bytea, timestamptz), identity_by_index(bytea, timestamptz), api_key_by_public_id(text, timestamptz),
+    count_policy_epoch(), keys_used(uuid[], timestamptz[]) TO avow_app;
