@@ -20,7 +20,7 @@ from sqlalchemy import select
 
 from avow import app, server
 from avow.accounts import api as accounts_api
-from avow.accounts import surface
+from avow.accounts import openings_api, surface
 from avow.app import Parts
 from avow.base import access
 from avow.base.db import Database
@@ -161,7 +161,7 @@ def platform(front: Front) -> Litestar:
     desk = privacy_api.Desk(front.database, front.vault, parts.clock, app.identity(needs))
     return Litestar(
         route_handlers=[
-            *(*site_routes, receipt_key, *accounts_api.ROUTES, *billing_api.ROUTES),
+            *(*site_routes, receipt_key, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES),
             *(*gateway_api.ROUTES, *privacy_api.ROUTES),
         ],
         dependencies={

@@ -17,12 +17,12 @@ import httpx
 import pytest
 import uvicorn
 from argon2 import PasswordHasher
-from litestar import Litestar
+from litestar import Litestar, Router
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.conftest import Databases
 
-from avow.accounts import api, surface
+from avow.accounts import api, openings_api, surface
 from avow.accounts.directory import Directory
 from avow.accounts.needs import Needs, pepper
 from avow.accounts.passwords import Passwords
@@ -145,7 +145,13 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
             step_s=0.03,
         )
         hasher.hashed = 0
-        app = Litestar([api.router(needs)], exception_handlers=surface.handlers(), openapi_config=None)
+        others = Router(
+            "/",
+            route_handlers=openings_api.ROUTES,
+            dependencies=api.dependencies(needs),
+            before_request=surface.check,
+        )
+        app = Litestar([api.router(needs), others], exception_handlers=surface.handlers(), openapi_config=None)
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
