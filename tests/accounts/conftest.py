@@ -18,11 +18,12 @@ import pytest
 import uvicorn
 from argon2 import PasswordHasher
 from litestar import Litestar, Router
+from litestar.datastructures import State
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.conftest import Databases
 
-from avow.accounts import api, openings_api, surface
+from avow.accounts import api, callers, openings_api, surface
 from avow.accounts.directory import Directory
 from avow.accounts.needs import Needs, pepper
 from avow.accounts.passwords import Passwords
@@ -151,7 +152,13 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
             dependencies=api.dependencies(needs),
             before_request=surface.check,
         )
-        app = Litestar([api.router(needs), others], exception_handlers=surface.handlers(), openapi_config=None)
+        app = Litestar(
+            [api.router(needs), others],
+            guards=[callers.admit],
+            state=State({"accounts": needs}),
+            exception_handlers=surface.handlers(),
+            openapi_config=None,
+        )
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:  # noqa: ASYNC110  uvicorn has no event for it

@@ -1,6 +1,7 @@
 """People see who looked at their data and who changed their account, and nobody can take a line out."""
 
 from datetime import timedelta
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
@@ -57,7 +58,7 @@ async def test_an_act_is_recorded_with_digests_of_what_was_and_is(house: House) 
     tenant_id, subject_id = UUID(me["tenant_id"]), UUID(me["id"])
     async with house.needs.database.tenant(tenant_id) as c:
         states = [{"role": "owner"}, {"role": "viewer"}, {"role": "owner"}]
-        for before, after in zip(states, states[1:], strict=False):
+        for before, after in pairwise(states):
             act = Act(SUPPORT, "change role", tenant_id, subject_id, reason=MARK, before=before, after=after)
             await house.needs.vault.record_act(c, act)
     found = (await ada.get("/api/me/openings?limit=2")).json()["openings"]

@@ -12,7 +12,8 @@ from litestar.datastructures import Cookie
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from avow.accounts import keys, people, sessions, sign_up, surface, tenants
+from avow.accounts import callers, keys, people, sessions, sign_up, surface, tenants
+from avow.accounts.callers import cookie_name
 from avow.accounts.needs import Needs
 from avow.accounts.people import Profile
 from avow.accounts.sessions import NotSignedIn
@@ -20,11 +21,11 @@ from avow.accounts.surface import AnyRequest
 from avow.base.actor import Actor
 
 PAGE_MAX = 100
-BEARER = "bearer "
 
 Accounts = NamedDependency[Needs]
 Person = NamedDependency[Actor]
 Caller = NamedDependency[Actor]
+Staff = NamedDependency[Actor]
 
 
 class SignIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -71,11 +72,6 @@ class KeyPage(msgspec.Struct):
     after: UUID | None
 
 
-def cookie_name(secure: bool) -> str:
-    """The name that browsers accept only over TLS, from this host alone and for all paths; or a plain one without TLS."""
-    return "__Host-avow" if secure else "avow"
-
-
 def session_token(accounts: Needs, request: AnyRequest) -> str | None:
     """The session token that a request carries, if it carries one."""
     return request.cookies.get(cookie_name(accounts.secure))
@@ -83,19 +79,20 @@ def session_token(accounts: Needs, request: AnyRequest) -> str | None:
 
 async def find_person(request: AnyRequest, accounts: Accounts) -> Actor:
     """Who is signed in with this request's cookie. Raises NotSignedIn."""
-    token = session_token(accounts, request)
-    found = await sessions.find(accounts, token) if token else None
-    if found is None:
+    found = (await callers.find(accounts, request)).actor
+    if found.kind != "subject":
         raise NotSignedIn
     return found
 
 
 async def find_caller(request: AnyRequest, accounts: Accounts) -> Actor:
     """Whose API key this request carries, or who is signed in with it. Raises NotSignedIn or what the directory says."""
-    authorization = request.headers.get("authorization", "")
-    if authorization[: len(BEARER)].lower() == BEARER:
-        return (await accounts.directory.find(authorization[len(BEARER) :].strip())).actor
-    return await find_person(request, accounts)
+    return (await callers.find(accounts, request)).actor
+
+
+async def find_staff(request: AnyRequest, accounts: Accounts) -> Actor:
+    """Who is signed in, as the staff that the table of permissions let through to this route."""
+    return (await callers.find(accounts, request)).staff
 
 
 @post("/api/auth/signup", status_code=202)
@@ -188,10 +185,11 @@ ROUTES = (
 
 
 def dependencies(accounts: Needs) -> Mapping[str, Provide]:
-    """What routes of any slice may ask for by name: `who`, `person`, and the needs of this slice as `accounts`."""
+    """What routes of any slice may ask for by name: `who`, `person`, `staff`, and the needs of this slice as `accounts`."""
     return {
         "accounts": Provide(lambda: accounts, sync_to_thread=False),
         "person": Provide(find_person),
+        "staff": Provide(find_staff),
         "who": Provide(find_caller),
     }
 

@@ -5,11 +5,11 @@ is ever changed there: the product's database role can add to the record and rea
 """
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import or_, select
-from sqlalchemy.engine import Row
 
 from avow.accounts.needs import Needs
 from avow.accounts.people import own
@@ -18,7 +18,7 @@ from avow.vault import Gone, Ref
 from avow.vault.tables import audit
 
 
-class Opening(NamedTuple):
+class Opening(msgspec.Struct):
     """One line of the record as the person concerned sees it.
 
     `who` is `subject`, `key`, `staff` or `system` and `role` what they were then; a member of staff has no name here.
@@ -54,7 +54,7 @@ async def listed(needs: Needs, who: Actor, after: UUID | None, limit: int) -> li
     return [_listed(row, next(opened) if row.box else {}) for row in rows]
 
 
-def _listed(row: Row[Any], found: Any) -> Opening:
+def _listed(row: Any, found: Any) -> Opening:
     told = {} if found is Gone else found
     return Opening(
         id=row.id,

@@ -1,6 +1,6 @@
 """The route by which people see who looked at their data."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -9,12 +9,13 @@ from litestar.params import QueryParameter
 
 from avow.accounts import openings
 from avow.accounts.api import PAGE_MAX, Accounts, Person
+from avow.accounts.openings import Opening
 
 
 class OpeningPage(msgspec.Struct):
     """Lines of the record, newest first; `after` asks for the next page, null: there is none."""
 
-    openings: list[dict[str, Any]]
+    openings: list[Opening]
     after: UUID | None
 
 
@@ -27,7 +28,7 @@ async def list_openings(
 ) -> OpeningPage:
     """Who opened one's data or changed one's account, for which purpose, and why."""
     found = await openings.listed(accounts, person, after, limit)
-    return OpeningPage([each._asdict() for each in found], found[-1].id if len(found) == limit else None)
+    return OpeningPage(found, found[-1].id if len(found) == limit else None)
 
 
 ROUTES = (list_openings,)

@@ -126,13 +126,20 @@ async def _ask(needs: Needs, connection: AsyncConnection, tenant_id: UUID, subje
 
 
 async def _write_person(
-    needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, facts: dict[str, str], now: datetime
+    needs: Needs,
+    connection: AsyncConnection,
+    tenant_id: UUID,
+    subject_id: UUID,
+    facts: dict[str, str],
+    now: datetime,
+    role: str = "owner",
 ) -> None:
     begun = {**fact.begin(needs.policy, "account", tenant_id, subject_id, now), "id": subject_id}
     row = {
         **begun,
         "email_index": blind_index(needs.ring, "email", facts["email"]),
         "confirmed_at": None,
+        "role": role,
         "box": needs.vault.seal(people.reference(tenant_id, subject_id), facts, begun["ends_at"]),
     }
     made = insert(person).values(row).on_conflict_do_nothing(index_elements=[person.c.email_index])

@@ -84,6 +84,8 @@ def _refused_role(category: Category, question: Question) -> str | None:
         return None if question.owner else "people may open their own data only"
     if question.role in STAFF_ROLES and question.role not in category.staff:
         return f"the policy lets no {question.role} staff open {category.name}"
+    if question.role in STAFF_ROLES and question.purpose not in words.STAFF_PURPOSES[question.role]:
+        return f"{question.role} staff do not open anything for {question.purpose}"
     return None if question.role in ROLES else "the role is not known"
 
 

@@ -49,8 +49,9 @@ of hours; 0 hours means that nothing is stored.
 
 The owner may always read their own data and take it along, and data may always be ended, on time or on request.
 For everything else there must be a rule for the category, its `purposes` must list the purpose, a member of staff needs
-a role listed in `staff`, and the person must not have had the use restricted or objected to the purpose; with
-`basis = "consent"` they must have consented to it. Restriction does not stop a period from ending.
+a role that is listed in `staff` and opens things for that purpose (see the staff roles), and the person must not have had
+the use restricted or objected to the purpose; with `basis = "consent"` they must have consented to it. Restriction does
+not stop a period from ending.
 """
 
 
@@ -77,6 +78,7 @@ def reference() -> str:
         _words("Clocks", words.CLOCKS),
         _words("Account fields", words.ACCOUNT_FIELDS),
         _words("Staff roles", words.STAFF),
+        _purposes_of_staff(),
         _claims("Claims", words.CLAIMS),
         _claims("Features", words.FEATURES),
         _probes(),
@@ -106,6 +108,11 @@ def _key(key: Key) -> Iterator[str]:
 def _words(title: str, known: Mapping[str, Word]) -> str:
     rows = [f"| `{name}` | {_plain(word.en)} | {_plain(word.zh)} |" for name, word in known.items()]
     return "\n".join([f"## {title}", "", "| word | in English | in Chinese |", "|---|---|---|", *rows, ""])
+
+
+def _purposes_of_staff() -> str:
+    rows = [f"| `{role}` | {', '.join(f'`{p}`' for p in sorted(of))} |" for role, of in words.STAFF_PURPOSES.items()]
+    return "\n".join(["| staff role | opens for |", "|---|---|", *rows, ""])
 
 
 def _claims(title: str, known: Mapping[str, words.Claim | None]) -> str:

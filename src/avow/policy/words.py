@@ -59,6 +59,7 @@ PURPOSES: Mapping[str, Word] = {
     "abuse": Word("to find and stop abuse", "发现并制止滥用"),
     "debugging": Word("to find and repair faults", "查找并修复故障"),
     "notices": Word("to send you messages about your account and this policy", "向您发送与账户和本政策有关的消息"),
+    "enforce": Word("to enforce our terms of use", "执行我们的使用条款"),
     "support": Word("to answer your questions", "答复您的问题"),
     "proof": Word("to prove what was done and why", "证明所做之事及其原因"),
     "legal": Word("to meet a duty set by law", "履行法定义务"),
@@ -105,8 +106,21 @@ STAFF: Mapping[str, Word] = {
     "abuse": Word("abuse desk", "滥用处理"),
     "billing": Word("billing", "账务"),
     "privacy": Word("privacy officer", "隐私负责人"),
+    "security": Word("security", "安全团队"),
+    "auditor": Word("auditor", "审计员"),
     "operator": Word("operator", "运营者"),
 }
+
+STAFF_PURPOSES: Mapping[str, frozenset[str]] = {
+    "support": frozenset({"support", "debugging"}),
+    "abuse": frozenset({"abuse", "enforce"}),
+    "billing": frozenset({"billing"}),
+    "privacy": frozenset({"legal", "proof", "support"}),
+    "security": frozenset({"security", "abuse"}),
+    "auditor": frozenset({"proof", "security"}),
+    "operator": frozenset({"debugging", "enforce", "legal", "security"}),
+}
+"""What each staff role may look for, where the policy lets it open a category and the category serves the purpose."""
 
 FEATURES: Mapping[str, Claim | None] = {
     "tls": Claim(
