@@ -23,7 +23,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.conftest import Databases
 
-from avow.accounts import api, callers, openings_api, surface
+from avow.accounts import api, callers, desk_api, openings_api, surface
 from avow.accounts.directory import Directory
 from avow.accounts.needs import Needs, pepper
 from avow.accounts.passwords import Passwords
@@ -148,7 +148,7 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
         hasher.hashed = 0
         others = Router(
             "/",
-            route_handlers=openings_api.ROUTES,
+            route_handlers=[*openings_api.ROUTES, *desk_api.ROUTES],
             dependencies=api.dependencies(needs),
             before_request=surface.check,
         )

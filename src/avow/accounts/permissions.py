@@ -64,6 +64,10 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "DELETE /api/requests/{request_id}": BELONGING | KEY,
     # The organisation.
     "PATCH /api/tenant": MANAGING,
+    # The desk of the operator's staff.
+    "POST /api/desk/people": STAFF - {"auditor"},
+    "POST /api/desk/open": STAFF,
+    "POST /api/desk/openings": frozenset({"auditor"}),
 }
 
 
