@@ -17,7 +17,7 @@ import click
 from sqlalchemy import select
 
 from avow import app, catalog, desk, settings, start, supervisor
-from avow.accounts import keys, people, staff
+from avow.accounts import keys, members, people, staff
 from avow.accounts.tables import person
 from avow.base import access, log, money
 from avow.base.errors import AvowError, NotFound
@@ -212,6 +212,7 @@ def subject_erase(context: click.Context, id: UUID) -> None:
             now = at.parts.clock.now()
             tenant_id = await _tenant_of(at, id)
             async with at.keeper.begin() as c:
+                await members.check_erasure(c, tenant_id, id)
                 taken = await requests.take(c, at.vault, tenant_id, id, "erase", now)
             await erase.run(at.privacy, taken.id)
             async with at.app.begin() as c:

@@ -21,7 +21,7 @@ from sqlalchemy import select
 
 from avow import app, server
 from avow.accounts import api as accounts_api
-from avow.accounts import callers, desk_api, openings_api, permissions, surface
+from avow.accounts import callers, desk_api, members, members_api, openings_api, permissions, surface
 from avow.app import Parts
 from avow.base import access
 from avow.base.db import Database
@@ -157,7 +157,7 @@ def handlers() -> list[HTTPRouteHandler]:
     """The routes of every slice. Raises RouteUndeclared when the table of permissions does not know one."""
     found: list[HTTPRouteHandler] = [
         *(*site_routes, receipt_key, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES),
-        *(*gateway_api.ROUTES, *privacy_api.ROUTES, *desk_api.ROUTES),
+        *(*gateway_api.ROUTES, *privacy_api.ROUTES, *members_api.ROUTES, *desk_api.ROUTES),
     ]
     permissions.check(callers.routes(found))
     return found
@@ -169,7 +169,7 @@ def platform(front: Front) -> Litestar:
     site = Site(
         app.NAME, parts.settings.base_url, app.MODEL, parts.policy, parts.installed, front.evidence, front.answering
     )
-    desk = privacy_api.Desk(front.database, front.vault, parts.clock, app.identity(needs))
+    desk = privacy_api.Desk(front.database, front.vault, parts.clock, app.identity(needs), members.check_erasure)
     return Litestar(
         route_handlers=handlers(),
         guards=[callers.admit],

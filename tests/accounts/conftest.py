@@ -19,16 +19,19 @@ import uvicorn
 from argon2 import PasswordHasher
 from litestar import Litestar, Router
 from litestar.datastructures import State
+from litestar.di import Provide
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.conftest import Databases
 
-from avow.accounts import api, callers, desk_api, openings_api, surface
+from avow.accounts import api, callers, desk_api, members, members_api, openings_api, surface
 from avow.accounts.directory import Directory
 from avow.accounts.needs import Needs, pepper
 from avow.accounts.passwords import Passwords
+from avow.app import identity
 from avow.base.clock import FileClock
 from avow.policy import Policy, parse
+from avow.privacy import api as privacy_api
 from avow.vault import Ring, Vault, outbox
 
 PASSWORD = "correct horse battery staple"
@@ -146,10 +149,11 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
             step_s=0.03,
         )
         hasher.hashed = 0
+        rights = privacy_api.Desk(database.app, needs.vault, clock, identity(needs), members.check_erasure)
         others = Router(
             "/",
-            route_handlers=[*openings_api.ROUTES, *desk_api.ROUTES],
-            dependencies=api.dependencies(needs),
+            route_handlers=[*openings_api.ROUTES, *desk_api.ROUTES, *members_api.ROUTES, *privacy_api.ROUTES],
+            dependencies={**api.dependencies(needs), "privacy": Provide(lambda: rights, sync_to_thread=False)},
             before_request=surface.check,
         )
         app = Litestar(

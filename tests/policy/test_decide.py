@@ -18,6 +18,7 @@ questions = st.builds(
     purpose=st.sampled_from(PURPOSES),
     role=st.sampled_from([*sorted(ROLES), "admin", ""]),
     owner=st.booleans(),
+    colleague=st.booleans(),
 )
 standings = st.builds(
     Standing,
@@ -39,6 +40,8 @@ def expected(standing: Standing, question: Question) -> str:
     looks_for = words.STAFF_PURPOSES.get(question.role, frozenset({question.purpose}))
     admitted = own or question.role in ("gateway", "keeper", *category.staff)
     admitted = admitted and question.purpose in looks_for
+    if question.role in ("owner", "admin"):
+        admitted = question.colleague and (question.category, question.purpose) == ("account", "service")
     served = question.purpose in category.purposes
     blocked = standing.restricted or question.purpose in standing.objected
     agreed = category.basis != "consent" or question.purpose in standing.consented

@@ -62,6 +62,7 @@ class Me(msgspec.Struct):
     tenant_id: UUID
     confirmed: bool
     keep_h: int | None
+    role: str
     facts: dict[str, str]
 
 
@@ -220,4 +221,4 @@ def _cookie(accounts: Needs, token: str, age_s: int) -> Cookie:
 
 
 def _me(profile: Profile) -> Me:
-    return Me(profile.subject_id, profile.tenant_id, profile.confirmed, profile.keep_h, profile.facts)
+    return Me(profile.subject_id, profile.tenant_id, profile.confirmed, profile.keep_h, profile.role, profile.facts)

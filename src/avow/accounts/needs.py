@@ -44,6 +44,7 @@ class Needs:
     passwords: Passwords = field(default_factory=Passwords)
     sign_ins: Throttle = field(default_factory=throttle.of_sign_ins)
     letters: Throttle = field(default_factory=throttle.of_letters)
+    invitations: Throttle = field(default_factory=throttle.of_invitations)
     step_s: float = pace.STEP_S
 
     @property

@@ -45,6 +45,7 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "POST /api/auth/confirm": PUBLIC,
     "POST /api/auth/login": PUBLIC,
     "POST /api/auth/logout": PUBLIC,
+    "POST /api/invitations/accept": PUBLIC,
     "GET /api/privacy/receipts/{id}": PUBLIC,
     # One's own account and rights, whatever one is.
     "GET /api/me": SIGNED_IN | KEY,
@@ -64,6 +65,13 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "DELETE /api/requests/{request_id}": BELONGING | KEY,
     # The organisation.
     "PATCH /api/tenant": MANAGING,
+    "GET /api/tenant/members": MANAGING,
+    "PATCH /api/tenant/members/{member_id}": MANAGING,
+    "DELETE /api/tenant/members/{member_id}": MANAGING,
+    "POST /api/tenant/leave": BELONGING,
+    "POST /api/tenant/invitations": MANAGING,
+    "GET /api/tenant/invitations": MANAGING,
+    "DELETE /api/tenant/invitations/{invitation_id}": MANAGING,
     # The desk of the operator's staff.
     "POST /api/desk/people": STAFF - {"auditor"},
     "POST /api/desk/open": STAFF,

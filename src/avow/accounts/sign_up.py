@@ -34,8 +34,12 @@ class ConfirmationRefused(AvowError):
     hint = "Sign up again with the same address: a new message will be sent."
 
 
-class _Taken(Exception):
-    """Somebody else took the address while this sign-up was under way; rolls the transaction back."""
+class AddressTaken(AvowError):
+    """This address already has an account, and an account belongs to one organisation."""
+
+    status = 409
+    code = "address_taken"
+    hint = "Ask for an invitation to another address, or have the other account erased first."
 
 
 async def sign_up(needs: Needs, given: Mapping[str, object]) -> None:
@@ -50,7 +54,7 @@ async def sign_up(needs: Needs, given: Mapping[str, object]) -> None:
         if found is None:
             try:
                 return await open_account(needs, asked, password_hash)
-            except _Taken:
+            except AddressTaken:
                 found = await people.find(needs, asked.facts["email"])
         if found is not None:
             await tell_owner(needs, found, normalise(asked.facts["email"]))
@@ -68,8 +72,8 @@ async def open_account(
             tenant.insert().values(tenant_id=tenant_id, created_at=now, wallet_id=wallet_id, keep_h=None)
         )
         await connection.execute(tenant_kind.insert().values(tenant_id=tenant_id, kind=kind))
-        await _write_person(needs, connection, tenant_id, subject_id, asked.facts, now)
-        await _write_credential(needs, connection, tenant_id, subject_id, password_hash, now)
+        await write_person(needs, connection, tenant_id, subject_id, asked.facts, now)
+        await write_credential(needs, connection, tenant_id, subject_id, password_hash, now)
         await needs.first_credit(connection, tenant_id, subject_id, wallet_id, now)
         if confirmed:
             await connection.execute(update(person).where(person.c.id == subject_id).values(confirmed_at=now))
@@ -125,7 +129,7 @@ async def _ask(needs: Needs, connection: AsyncConnection, tenant_id: UUID, subje
     await letters.ask(needs, connection, tenant_id, subject_id, email, token)
 
 
-async def _write_person(
+async def write_person(
     needs: Needs,
     connection: AsyncConnection,
     tenant_id: UUID,
@@ -133,23 +137,26 @@ async def _write_person(
     facts: dict[str, str],
     now: datetime,
     role: str = "owner",
+    confirmed_at: datetime | None = None,
 ) -> None:
+    """Write a person's row. Raises AddressTaken, which nobody may be told who has not shown that the address is theirs."""
     begun = {**fact.begin(needs.policy, "account", tenant_id, subject_id, now), "id": subject_id}
     row = {
         **begun,
         "email_index": blind_index(needs.ring, "email", facts["email"]),
-        "confirmed_at": None,
+        "confirmed_at": confirmed_at,
         "role": role,
         "box": needs.vault.seal(people.reference(tenant_id, subject_id), facts, begun["ends_at"]),
     }
     made = insert(person).values(row).on_conflict_do_nothing(index_elements=[person.c.email_index])
     if not (await connection.execute(made)).rowcount:
-        raise _Taken
+        raise AddressTaken
 
 
-async def _write_credential(
+async def write_credential(
     needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, password_hash: str, now: datetime
 ) -> None:
+    """Write the row of a person's password hash."""
     begun = fact.begin(needs.policy, "credential", tenant_id, subject_id, now)
     ref = Ref(tenant_id, "credential", "credential", begun["id"], subject_id)
     box = needs.vault.seal(ref, {"password_hash": password_hash}, begun["ends_at"])

@@ -143,6 +143,9 @@ def _use(category: Category) -> Clause:
     purposes = [words.PURPOSES[name] for name in category.purposes]
     en = f"{what.en} is used only {_and(purpose.en for purpose in purposes)}, on the ground of {basis.en}."
     zh = f"{what.zh}仅用于{'、'.join(purpose.zh for purpose in purposes)}，依据是{basis.zh}。"
+    if category.name == "account":
+        en += " Owners and admins of an organisation see it of the people who belong to theirs."
+        zh += "组织的所有者和管理员可查看其组织成员的账户资料。"
     if category.staff:
         staff = [words.STAFF[role] for role in category.staff]
         en += f" Staff who may open it, each time with a recorded reason: {_and(role.en for role in staff)}."

@@ -48,6 +48,7 @@ of hours; 0 hours means that nothing is stored.
 ## Who may open what
 
 The owner may always read their own data and take it along, and data may always be ended, on time or on request.
+Owners and admins of an organisation see the account data of its members, for `service`, and nothing else of them.
 For everything else there must be a rule for the category, its `purposes` must list the purpose, a member of staff needs
 a role that is listed in `staff` and opens things for that purpose (see the staff roles), and the person must not have had
 the use restricted or objected to the purpose; with `basis = "consent"` they must have consented to it. Restriction does

@@ -203,7 +203,8 @@ class Vault:
         held = await standing.load(conn, {subject for subject, _ in asked.boxes}, self.clock.now())
         for subject, category in asked.boxes:
             owner = (actor.tenant_id, actor.subject_id) == (asked.tenant_id, subject)
-            question = Question(category, asked.purpose, actor.role, owner)
+            colleague = actor.tenant_id == asked.tenant_id
+            question = Question(category, asked.purpose, actor.role, owner, colleague)
             if not (decision := decide(self.policy, held[subject], question)):
                 return decision
             if actor.kind == "staff" and asked.reason is None:
