@@ -33,6 +33,7 @@ from avow.billing import credit
 from avow.engines import llm
 from avow.policy import Policy, PolicyError, parse
 from avow.privacy.needs import Identity
+from avow.privacy.tombstones import Tombstones
 from avow.settings import Settings, SettingsWrong, smtp_parts
 from avow.vault import Ring, Vault
 
@@ -76,6 +77,11 @@ class Parts:
     @property
     def installed(self) -> frozenset[str]:
         return frozenset({"tls"}) if self.settings.tls else frozenset()
+
+    @property
+    def tombstones(self) -> Tombstones:
+        """The list of what was erased, beside the ring."""
+        return Tombstones(self.home / "keyring" / "tombstones", self.ring)
 
     def password(self, role: str) -> str:
         """The password of a database role; a named secret of the ring."""
@@ -141,6 +147,7 @@ def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
         base_url=parts.settings.base_url,
         secure=parts.settings.base_url.startswith("https://"),
         directory=directory,
+        tombstones=parts.tombstones,
     )
 
 

@@ -57,7 +57,7 @@ class People:
             async with self.keeper.begin() as c:
                 row = (await c.execute(select(trace).where(trace.c.subject_id == subject_id))).one()
             ref = Ref(tenant_id, trace.name, "api_content", row.id, subject_id)
-            self._kept = Canary(tenant_id, subject_id, marker, ref, row.box)
+            self._kept = Canary(tenant_id, subject_id, marker, ref, row.box, row.ends_at)
         return self._kept
 
     async def not_kept(self) -> tuple[Canary, int]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import asyncpg
+import structlog
 from litestar import Litestar, get
 from litestar.config.app import AppConfig
 from litestar.datastructures import State
@@ -18,12 +19,13 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from avow import app, server
 from avow.accounts import api as accounts_api
 from avow.accounts import callers, desk_api, members, members_api, openings_api, permissions, surface
 from avow.app import Parts
-from avow.base import access
+from avow.base import access, log
 from avow.base.db import Database
 from avow.base.tables import policy_epoch, policy_version
 from avow.billing import api as billing_api
@@ -51,6 +53,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 ANSWER_S_MAX = 2.0
 RECONNECT_S = 1.0
+RULES_S = 1.0
 SETTLING = Functions(batch="completion_batch", settle="completion_settle", extra=2)
 
 
@@ -98,6 +101,7 @@ class Front:
         self.listening = [
             asyncio.create_task(self.accounts.directory.watch()),
             asyncio.create_task(_hear_of_destroyed_keys(self.database, self.vault)),
+            asyncio.create_task(_follow_rules(self.database, book)),
         ]
 
     async def _close(self) -> None:
@@ -137,6 +141,18 @@ async def load_rules(parts: Parts, database: Database, vault: Vault) -> Rules:
         prices = Prices()
         await prices.load(c)
         return Rules(epoch, parts.policy, await rules.load_models(c, vault, engine), prices)
+
+
+async def _follow_rules(database: Database, book: RuleBook) -> None:
+    """Load new rules within a second or so: the ledger tells of them only to requests that the old ones let through."""
+    while True:
+        await asyncio.sleep(RULES_S)
+        try:
+            async with database.begin() as c:
+                epoch = await c.scalar(select(policy_epoch.c.epoch)) or 0
+            await book.renew(epoch)
+        except (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as wrong:
+            structlog.get_logger().warning("rules_not_followed", **log.failure(wrong))
 
 
 async def _hear_of_destroyed_keys(database: Database, vault: Vault) -> None:

@@ -32,6 +32,7 @@ from avow.app import identity
 from avow.base.clock import FileClock
 from avow.policy import Policy, parse
 from avow.privacy import api as privacy_api
+from avow.privacy.tombstones import Tombstones
 from avow.vault import Ring, Vault, outbox
 
 PASSWORD = "correct horse battery staple"
@@ -145,6 +146,7 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
             base_url=url,
             secure=secure,
             directory=Directory(database.app, pepper(ring), clock, must_confirm=must_confirm),
+            tombstones=Tombstones(tmp_path / "tombstones", ring),
             passwords=Passwords(hasher),
             step_s=0.03,
         )

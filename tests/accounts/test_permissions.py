@@ -10,7 +10,7 @@ from avow.accounts import callers, permissions
 from avow.accounts.permissions import ROUTES, RouteUndeclared
 
 PUBLIC_ROUTES = """
-GET / · GET /privacy · GET /proof · GET /status · GET /healthz · GET /readyz · GET /api · GET /api/openapi.json
+GET / · GET /privacy · GET /proof · GET /status · GET /confirm · GET /healthz · GET /readyz · GET /api · GET /api/openapi.json
 GET /.well-known/avow-policy.json · GET /.well-known/avow-receipt-key · GET /api/privacy/receipts/{id}
 POST /api/auth/signup · POST /api/auth/confirm · POST /api/auth/login · POST /api/auth/logout · POST /api/invitations/accept
 """

@@ -23,6 +23,7 @@ from avow.base.clock import FileClock, SystemClock
 from avow.base.ids import uuid7
 from avow.billing import api
 from avow.policy import parse
+from avow.privacy.tombstones import Tombstones
 from avow.vault import Ring, Vault
 from tests.billing.conftest import Bank, Payer, settle
 
@@ -54,6 +55,7 @@ async def client(bank: Bank, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]
         base_url="http://localhost",
         secure=False,
         directory=Directory(bank.databases.app, pepper(ring), clock, must_confirm=False),
+        tombstones=Tombstones(tmp_path / "tombstones", ring),
     )
     app = Litestar(
         api.ROUTES,

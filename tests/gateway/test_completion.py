@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 
+import httpx
 import pytest
 
 from avow.gateway.scripted import Script
 
-from .house import COSTLY, CREDENTIAL, DOLLAR, HELLO, MODEL, chained, chunks_of
+from .house import COSTLY, CREDENTIAL, DOLLAR, HELLO, MODEL, chained, chunks_of, until
 
 STREAM = {"model": MODEL, "messages": HELLO, "stream": True}
 
@@ -288,18 +289,42 @@ async def test_a_client_that_reads_nothing_has_left(impatient_house):
     reader._transport.pause_reading()
     row = await house.settled(ann)
     assert row.why == "client_left" and 1 <= row.output_tokens < 200
+    reader._transport.resume_reading()
+    assert not (await reader.read()).endswith(b"0\r\n\r\n")
     writer.close()
 
 
-async def test_stopping_settles_what_runs(house):
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_that_waits_too_long_is_let_go(impatient_house, stream):
+    house = impatient_house
     ann = await house.customer()
-    house.upstream.script = Script(gate=asyncio.Event())
+    house.upstream.script = Script(gate=asyncio.Event(), gate_after=1 if stream else 0)
+    if stream:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await house.post(ann, STREAM)
+    else:
+        answer = await house.post(ann, {**STREAM, "stream": False})
+        assert answer.status_code == 504 and answer.json()["error"]["code"] == "upstream_timeout"
+    row = await house.settled(ann)
+    assert (row.why, bool(row.amount)) == (("client_left", True) if stream else ("upstream_failed", False))
+
+
+@pytest.mark.parametrize("sent", [0, 2])
+async def test_stopping_settles_what_runs_and_tells_the_client(house, sent):
+    ann = await house.customer()
+    house.upstream.script = Script(gate=asyncio.Event(), gate_after=sent)
     task = asyncio.create_task(house.post(ann, STREAM))
     await house.upstream.arrived.wait()
+    await until(lambda: [seen.seen[2] for seen in house.batcher._streams.values()] == ([sent] if sent else []))
     await house.gateway.close(grace_s=0.05)
+    answer = await task
     row = await house.settled(ann)
-    assert (row.why, row.amount) == ("client_left", 0)
-    task.cancel()
+    if sent:
+        assert answer.text.endswith(f": avow-cost 0.{row.amount:09d}\n\n") and chunks_of(answer)[-1]["error"]
+        assert (row.why, row.output_tokens) == ("upstream_failed", 2)
+    else:
+        assert answer.status_code == 503 and answer.json()["error"]["code"] == "stopping"
+        assert (row.why, row.amount) == ("upstream_failed", 0)
 
 
 async def test_a_ledger_that_does_not_answer_is_503_and_nothing_is_called(house):

@@ -86,6 +86,14 @@ async def test_who_leaves_stops_the_engine_and_pays_its_exact_input(house, engin
     assert (row.why, row.input_tokens, row.output_tokens, row.amount) == ("client_left", 11, 2, 11_000 + 2 * 3000)
 
 
+async def test_an_answer_that_was_never_delivered_costs_nothing_however_much_was_generated(house, engine):
+    ann = await house.customer()
+    engine.then(Script(progress=True, die_after=3))
+    assert (await house.post(ann, ASK)).status_code == 502
+    row = await house.settled(ann)
+    assert (row.why, row.amount, row.output_tokens) == ("upstream_failed", 0, 0)
+
+
 async def test_what_the_engine_cannot_do_is_refused_before_it_is_called(house, engine):
     ann = await house.customer()
     answer = await house.post(ann, {**ASK, "n": 2})

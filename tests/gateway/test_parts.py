@@ -56,6 +56,12 @@ def test_nothing_is_charged_before_the_first_token(why):
     assert meter.measure(Outcome(why=why, usage=Usage(5, 5)), PRICE, FIELDS) == meter.FREE
 
 
+def test_what_was_generated_and_not_delivered_is_charged_only_to_who_left():
+    assert meter.measure(Outcome(why="upstream_failed", tokens=5), PRICE, FIELDS) == meter.FREE
+    assert meter.measure(Outcome(why="upstream_failed", tokens=5, begun=True), PRICE, FIELDS).output_tokens == 5
+    assert meter.measure(Outcome(why="client_left", tokens=5), PRICE, FIELDS).output_tokens == 5
+
+
 def test_a_progress_chunk_tells_the_input_exactly():
     assert meter.measure(Outcome(why="client_left", tokens=2, input_tokens=9), PRICE, FIELDS).input_tokens == 9
     assert meter.measure(Outcome(why="client_left", tokens=2), PRICE, FIELDS).input_tokens == 11
@@ -112,7 +118,7 @@ def rules_for(processor: str | None, plan=None, output_tokens_max: int = 1000) -
     model = Model("m", upstream, "theirs", 8192, output_tokens_max)
     made = Rules(1, POLICY, MappingProxyType({"m": model}), Prices([PRICE]))
     if plan is not None:
-        made._plans[(KEY.key_id, None, None)] = plan
+        made._plans[(KEY.key_id.int, None, None)] = plan
     return made
 
 

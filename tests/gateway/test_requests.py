@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from uuid import UUID
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from sqlalchemy import select
 from avow.accounts.needs import Needs
 from avow.base.ids import uuid7
 from avow.gateway import api
+from avow.privacy.tombstones import Tombstones
 from avow.vault.tables import audit
 
 from .house import HELLO, MODEL, serving
@@ -21,7 +23,7 @@ ASK = {"model": MODEL, "messages": HELLO}
 
 
 @pytest.fixture
-async def platform(house):
+async def platform(house, tmp_path):
     """The URL of the platform API over the same house."""
 
     async def no_credit(*_: object) -> None:
@@ -37,6 +39,7 @@ async def platform(house):
         base_url="http://localhost",
         secure=False,
         directory=house.directory,
+        tombstones=Tombstones(tmp_path / "tombstones", house.vault.ring),
     )
     async with serving(Litestar([api.router(needs)], openapi_config=None)) as url:
         yield url
@@ -89,11 +92,13 @@ async def test_what_is_anothers_or_unknown_or_not_kept_is_not_there(house, platf
     assert len(await house.traces()) == 1
 
 
-async def test_a_deleted_request_is_gone_at_once_and_its_charge_stays(house, platform):
+async def test_a_deleted_request_is_gone_at_once_and_its_charge_stays(house, platform, tmp_path):
     ann = await house.customer(tenant_keep_h=48)
     made = (await house.post(ann, ASK)).headers["avow-request-id"]
     async with browse(platform, ann) as client:
         assert (await client.delete(f"/api/requests/{made}")).status_code == 204
+        stones = Tombstones(tmp_path / "tombstones", house.vault.ring)
+        assert [(stone.table, stone.name) for stone in stones.read()] == [("trace", stones.item("trace", UUID(made)))]
         assert (await client.get(f"/api/requests/{made}")).status_code == 404
         assert (await client.delete(f"/api/requests/{made}")).status_code == 404
         (listed,) = (await client.get("/api/requests")).json()["requests"]

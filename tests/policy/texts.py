@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from avow.policy import language, words
+from avow.policy.contradictions import CONSENT_PURPOSES
 
 Tables = dict[str, Any]
 
@@ -120,7 +121,7 @@ def categories(draw: st.DrawFn, name: str) -> Tables:
     """A category's table that loads."""
     table: Tables = {
         "fields": draw(st.lists(st.from_regex(language.FIELD, fullmatch=True), min_size=1, max_size=4, unique=True)),
-        "purposes": draw(_some(words.PURPOSES)),
+        "purposes": draw(_some({name: 0 for name in words.PURPOSES if name not in CONSENT_PURPOSES})),
         "basis": draw(st.sampled_from(list(words.BASES))),
         "keep": draw(st.one_of(periods, st.sampled_from(["0", "life of the account"]))),
         "on_expiry": draw(st.sampled_from(list(words.EXPIRY))),
@@ -133,6 +134,12 @@ def categories(draw: st.DrawFn, name: str) -> Tables:
         table["on_erasure"] = draw(st.sampled_from(list(words.ERASURE)))
     if table["keep"].startswith("at most"):
         table["ask"] = draw(st.booleans())
+    if table["keep"].startswith("at most") and draw(st.booleans()):
+        table["opt_out"] = True
+    if is_period and draw(st.booleans()):
+        table["ends_with_account"] = True
+    if draw(st.booleans()):
+        table |= {"self_service": True, "source": draw(st.sampled_from(list(words.SOURCES)))}
     if draw(st.booleans()):
         table["staff"] = draw(_some(words.STAFF, least=0))
     if name == "account":
@@ -148,7 +155,7 @@ def policies(draw: st.DrawFn) -> Tables:
     return {
         "name": draw(st.from_regex(language.NAME, fullmatch=True)),
         "version": draw(st.integers(1, language.VERSION_MAX)),
-        "features": ["chat", "studio", *draw(st.sampled_from([[], ["tls"]]))],
+        "features": [*(name for name in words.FEATURES if name != "tls"), *draw(st.sampled_from([[], ["tls"]]))],
         "claims": draw(_some(words.CLAIMS, least=0)),
         "account": {"fields": ["email", *optional], "required": ["email", *optional[:1]]},
         "category": {name: draw(categories(name)) for name in names},

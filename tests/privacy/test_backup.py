@@ -249,6 +249,22 @@ async def test_a_database_in_use_is_not_written_over(
     assert (await ada.counts(on))["scratch_note"] == 3
 
 
+async def test_a_database_is_replaced_when_the_operator_says_so(
+    on: Needs, database: Databases, cluster: Cluster, folder: Path, target: Dsn
+) -> None:
+    ada = Person()
+    await ada.write(on)
+    await made(on, database, cluster, folder)
+    back = await restored(on, folder, target, cluster)
+    async with back.database.begin() as c:
+        await c.execute(scratch.call.delete())
+    await backup.restore(on, folder, target, PASSWORDS, cluster.program, replace_database=True)
+    await back.database.close()
+    again = replace(on, database=Database(target.role(access.KEEPER, PASSWORDS[access.KEEPER])))
+    assert await ada.counts(again) == await ada.counts(on)
+    await again.database.close()
+
+
 async def test_what_a_killed_restore_left_is_done_again(
     on: Needs, database: Databases, cluster: Cluster, folder: Path, target: Dsn
 ) -> None:

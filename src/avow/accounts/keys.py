@@ -91,7 +91,10 @@ async def create(
 
 
 async def revoke(needs: Needs, who: Actor, key_id: UUID) -> None:
-    """Revoke one's own key: at once for whatever costs money, within 2 s elsewhere. Raises NotFound."""
+    """Revoke one's own key: at once for whatever costs money, within 2 s elsewhere. Raises NotFound.
+
+    Its tombstone keeps a restored backup from bringing it back to life.
+    """
     tenant_id, subject_id = own(who)
     revoked = func.coalesce(api_key.c.revoked_at, needs.clock.now())
     mine = update(api_key).where(api_key.c.id == key_id, api_key.c.subject_id == subject_id)
@@ -99,6 +102,7 @@ async def revoke(needs: Needs, who: Actor, key_id: UUID) -> None:
         done = await connection.execute(mine.values(state="revoked", revoked_at=revoked))
         if not done.rowcount:
             raise NotFound("There is no such key of yours.")
+        await asyncio.to_thread(needs.tombstones.bury_item, api_key.name, key_id, needs.clock.now())
         await directory.announce(connection, tenant_id)
     needs.directory.forget(tenant_id)
 

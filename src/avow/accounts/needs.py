@@ -14,6 +14,7 @@ from avow.accounts.throttle import Throttle
 from avow.base.clock import Clock
 from avow.base.db import Database
 from avow.policy import Policy
+from avow.privacy.tombstones import Tombstones
 from avow.vault import Ring, Vault
 
 PEPPER = "pepper"
@@ -41,6 +42,7 @@ class Needs:
     base_url: str
     secure: bool
     directory: Directory
+    tombstones: Tombstones
     passwords: Passwords = field(default_factory=Passwords)
     sign_ins: Throttle = field(default_factory=throttle.of_sign_ins)
     letters: Throttle = field(default_factory=throttle.of_letters)

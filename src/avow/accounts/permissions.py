@@ -34,6 +34,7 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "GET /privacy": PUBLIC,
     "GET /proof": PUBLIC,
     "GET /status": PUBLIC,
+    "GET /confirm": PUBLIC,
     "GET /healthz": PUBLIC,
     "GET /readyz": PUBLIC,
     "GET /.well-known/avow-policy.json": PUBLIC,

@@ -115,8 +115,8 @@ def table(
 ) -> Table:
     """Define a table together with what it holds about people.
 
-    `app` and `writer` are what these database roles may do: `none`, `read`, `insert` (without reading), `append` (insert
-    and read, never change) or `all`. Rows with a `tenant_id` are visible to `app` for its own tenant only. Raises
+    `app` and `writer` are what these database roles may do: `none`, `read`, `insert` (without reading), `append` (read
+    and insert, never change) or `all`. Rows with a `tenant_id` are visible to `app` for its own tenant only. Raises
     `Undeclared` when a column is said nowhere.
     """
     made = Table(name, metadata, *columns, info={"declared": Declaration(tuple(holds), app, writer)}, **options)

@@ -6,10 +6,11 @@ than the rules it was judged by is given back, the rules are loaded anew, and th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
+
+import msgspec
 
 from avow.accounts.directory import KeyRecord
 from avow.base.clock import Clock
@@ -38,8 +39,7 @@ class Ledger(Protocol):
     def progress(self, request_id: UUID, input_tokens: int, cached_tokens: int, output_tokens: int) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True):
     """What a client wants: the parsed request, its size as sent, and the hours that it lets us keep it (None: as planned)."""
 
     request: ChatRequest
@@ -48,8 +48,7 @@ class Wish:
     retention_h: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """On whose account, to which model, for how much at most, and until when it is kept (None: life of the account)."""
 
     request_id: UUID

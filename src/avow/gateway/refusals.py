@@ -129,6 +129,12 @@ class NotReady(Unavailable):
     code = "not_ready"
 
 
+class Stopping(Unavailable):
+    """The platform is being stopped."""
+
+    code = "stopping"
+
+
 class UpstreamRejected(AvowError):
     """The upstream rejected the request as invalid."""
 

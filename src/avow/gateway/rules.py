@@ -53,11 +53,11 @@ class Rules:
     policy: Policy
     models: Mapping[str, Model]
     prices: Prices
-    _plans: dict[tuple[UUID, int | None, int | None], Plan] = field(default_factory=dict, repr=False)
+    _plans: dict[tuple[int, int | None, int | None], Plan] = field(default_factory=dict, repr=False)
 
     def plan(self, key: KeyRecord) -> Plan:
         """What may be stored of this key's requests, and who may see them."""
-        name = (key.key_id, key.keep_h, key.tenant_keep_h)
+        name = (key.key_id.int, key.keep_h, key.tenant_keep_h)
         plan = self._plans.get(name)
         if plan is None:
             if len(self._plans) >= PLANS_MAX:

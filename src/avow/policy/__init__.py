@@ -14,8 +14,9 @@ No other part of Avow reads a period or a purpose from anywhere else, and nothin
 from avow.policy.check import Holding, check
 from avow.policy.clauses import published, to_json
 from avow.policy.decide import Decision, Question, Standing, decide
-from avow.policy.model import Account, Category, Clause, Keep, Policy, PolicyError, Problem
+from avow.policy.model import Account, Category, Clause, Keep, Part, Policy, PolicyError, Problem
 from avow.policy.parse import parse
+from avow.policy.placeholders import placeholders
 from avow.policy.plan import NEVER, Clip, Never, Overrides, Plan, compile
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Keep",
     "Never",
     "Overrides",
+    "Part",
     "Plan",
     "Policy",
     "PolicyError",
@@ -39,6 +41,7 @@ __all__ = [
     "compile",
     "decide",
     "parse",
+    "placeholders",
     "published",
     "to_json",
 ]
