@@ -208,6 +208,7 @@ async def test_the_auditor_finds_who_looked_by_person_and_by_time(house: House, 
     assert (line["actor"], line["category"], line["outcome"]) == (f"staff:{me_staff}", "account", "opened")
     assert line["has_reason"] and WHY not in str(lines)
     assert {each["subject_id"] for each in lines} == {me["id"]}
+    assert (lines[0]["role"], lines[0]["act"]) == ("auditor", "search record")
     span = {"since": before.isoformat(), "until": house.needs.clock.now().isoformat()}
     recent = (await auditor.post("/api/desk/openings", json=span)).json()["openings"]
     assert line["id"] in [each["id"] for each in recent]

@@ -38,9 +38,10 @@ class Wanted(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Search(msgspec.Struct, forbid_unknown_fields=True):
-    """Whose record is searched (everybody's if left out), and from when until when."""
+    """Whose record is searched (everybody's if left out), from when until when, and why."""
 
     subject: UUID | None = None
+    reason: Reason = ""
     since: Time | None = None
     until: Time | None = None
     after: UUID | None = None
@@ -79,7 +80,9 @@ async def open_facts(data: JSONBody[Wanted], staff: Staff, accounts: Accounts) -
 @post("/api/desk/openings", status_code=200, response_headers=surface.NO_STORE)
 async def search_openings(data: JSONBody[Search], staff: Staff, accounts: Accounts) -> LinePage:
     """Search the record of who looked at whom; for the auditor."""
-    found = await looking.search(accounts, data.subject, data.since, data.until, data.after, data.limit)
+    found = await looking.search(
+        accounts, staff, data.reason, data.subject, data.since, data.until, data.after, data.limit
+    )
     return LinePage(found, found[-1].id if len(found) == data.limit else None)
 
 

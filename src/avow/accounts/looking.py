@@ -115,13 +115,23 @@ async def look(
 
 async def search(
     needs: Needs,
+    who: Actor,
+    reason: str,
     subject_id: UUID | None,
     since: datetime | None,
     until: datetime | None,
     older_than: UUID | None,
     limit: int,
 ) -> list[Line]:
-    """Lines of everybody's record, newest first: of one person, of a span of time, or of all."""
+    """Lines of everybody's record, newest first: of one person, of a span of time, or of all.
+
+    A person whose record is singled out reads that it was. Raises NotFound for a person who is not there.
+    """
+    if subject_id is not None:
+        tenant_id = await staff.tenant_of(needs, subject_id)
+        async with needs.database.tenant(tenant_id) as c:
+            act = Act(who, "search record", tenant_id, subject_id, "audit", "proof", reason)
+            await needs.vault.record_act(c, act)
     wanted = {"wanted": subject_id, "since": since, "until": until, "older": older_than}
     query = text(
         "SELECT * FROM openings_found(CAST(:wanted AS uuid), CAST(:since AS timestamptz), CAST(:until AS timestamptz), "
