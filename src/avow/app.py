@@ -22,6 +22,7 @@ from avow import catalog
 from avow.accounts import people
 from avow.accounts.directory import Directory
 from avow.accounts.needs import Needs, pepper
+from avow.accounts.oidc import CALLBACK, Provider
 from avow.accounts.sessions import SignInSlowed
 from avow.base import money
 from avow.base.clock import Clock, SystemClock
@@ -133,7 +134,14 @@ def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
         connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, wallet_id: UUID, at: datetime
     ) -> None:
         await credit.begin(
-            connection, tenant_id, subject_id, wallet_id, at, amount=at_first, policy_version=policy.version
+            connection,
+            tenant_id,
+            subject_id,
+            wallet_id,
+            at,
+            amount=at_first,
+            policy_version=policy.version,
+            ends_at=policy.categories["payment"].keep.end(at),
         )
 
     directory = Directory(database, pepper(parts.ring), parts.clock, must_confirm=not parts.demo)
@@ -148,7 +156,18 @@ def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
         secure=parts.settings.base_url.startswith("https://"),
         directory=directory,
         tombstones=parts.tombstones,
+        provider=_provider(parts),
+        operator_mail=parts.settings.operator_mail,
     )
+
+
+def _provider(parts: Parts) -> Provider | None:
+    """The identity provider that the settings name. Raises ProviderUnfit."""
+    made = parts.settings
+    if not made.oidc_issuer:
+        return None
+    back = f"{made.base_url}{CALLBACK}"
+    return Provider(made.oidc_issuer, made.oidc_client_id, made.oidc_client_secret, back, parts.clock)
 
 
 def identity(accounts: Needs) -> Identity:

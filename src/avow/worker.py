@@ -22,8 +22,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from avow import app, server
+from avow.accounts import admission, callers, desk_api, members, members_api, openings_api, permissions, surface
 from avow.accounts import api as accounts_api
-from avow.accounts import callers, desk_api, members, members_api, openings_api, permissions, surface
 from avow.app import Parts
 from avow.base import access, log
 from avow.base.db import Database
@@ -111,6 +111,8 @@ class Front:
             task.cancel()
         await asyncio.gather(*self.listening, return_exceptions=True)
         self.vault.close()
+        if self.accounts.provider is not None:
+            await self.accounts.provider.close()
         await self.database.close()
         await self.writer.close()
 
@@ -175,7 +177,7 @@ def handlers() -> list[HTTPRouteHandler]:
         *(*site_routes, receipt_key, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES),
         *(*gateway_api.ROUTES, *privacy_api.ROUTES, *members_api.ROUTES, *desk_api.ROUTES),
     ]
-    permissions.check(callers.routes(found))
+    permissions.check(admission.routes(found))
     return found
 
 
@@ -188,9 +190,10 @@ def platform(front: Front) -> Litestar:
     desk = privacy_api.Desk(front.database, front.vault, parts.clock, app.identity(needs), members.check_erasure)
     return Litestar(
         route_handlers=handlers(),
-        guards=[callers.admit],
+        guards=[admission.admit],
         dependencies={
-            **accounts_api.dependencies(needs),
+            **callers.dependencies(needs),
+            "staff": Provide(admission.find_staff),
             "privacy": Provide(lambda: desk, sync_to_thread=False),
         },
         state=State({"accounts": needs, "site": site, "receipt_key": Receipts(parts.ring).public_key.hex()}),

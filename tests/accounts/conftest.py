@@ -24,7 +24,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.conftest import Databases
 
-from avow.accounts import api, callers, desk_api, members, members_api, openings_api, surface
+from avow.accounts import admission, api, desk_api, members, members_api, openings_api, surface
 from avow.accounts.directory import Directory
 from avow.accounts.needs import Needs, pepper
 from avow.accounts.passwords import Passwords
@@ -75,21 +75,28 @@ class House:
     clock: FileClock
     hasher: CountingHasher
     mailbox: Mailbox
+    app: Litestar
     credits: list[tuple[UUID, UUID, UUID]] = field(default_factory=list)
 
     def browser(self, **headers: str) -> httpx.AsyncClient:
         """A client of its own, with its own cookies."""
         return httpx.AsyncClient(base_url=self.url, headers={"sec-fetch-site": "same-origin", **headers})
 
+    def visitor(self, address: str) -> httpx.AsyncClient:
+        """A browser that comes from a network address."""
+        transport = httpx.ASGITransport(self.app, client=(address, 1024))
+        headers = {"sec-fetch-site": "same-origin"}
+        return httpx.AsyncClient(transport=transport, base_url=self.url, headers=headers)
+
     async def mail(self) -> list[tuple[str, str, str]]:
         """Send what waits and give all that was sent so far."""
         await outbox.drain(self.databases.keeper, self.needs.vault, self.mailbox)
         return self.mailbox.sent
 
-    async def token(self, address: str) -> str:
-        """The confirmation token in the last message to an address."""
-        texts = [body for to, _, body in await self.mail() if to == address]
-        found = re.search(r"/confirm#(\w+)", texts[-1])
+    async def token(self, address: str, page: str = "confirm") -> str:
+        """The token in the last message to an address that leads to `page`."""
+        texts = [body for to, _, body in await self.mail() if to == address and f"/{page}#" in body]
+        found = re.search(rf"/{page}#(\w+)", texts[-1])
         assert found
         return found[1]
 
@@ -135,7 +142,7 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
         # asyncio turns Nagle's delay off only for sockets that name their protocol.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        url = f"http://localhost:{listener.getsockname()[1]}"
         needs = Needs(
             policy=policy,
             clock=clock,
@@ -155,22 +162,26 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
         others = Router(
             "/",
             route_handlers=[*openings_api.ROUTES, *desk_api.ROUTES, *members_api.ROUTES, *privacy_api.ROUTES],
-            dependencies={**api.dependencies(needs), "privacy": Provide(lambda: rights, sync_to_thread=False)},
+            dependencies={
+                **api.dependencies(needs),
+                "staff": Provide(admission.find_staff),
+                "privacy": Provide(lambda: rights, sync_to_thread=False),
+            },
             before_request=surface.check,
         )
         app = Litestar(
             [api.router(needs), others],
-            guards=[callers.admit],
+            guards=[admission.admit],
             state=State({"accounts": needs}),
             exception_handlers=surface.handlers(),
             openapi_config=None,
         )
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", proxy_headers=False))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
             await asyncio.sleep(0.01)
         servers.append((server, task, needs))
-        return House(url, needs, database, clock, hasher, Mailbox(), credits)
+        return House(url, needs, database, clock, hasher, Mailbox(), app, credits)
 
     yield run
     for server, task, needs in servers:

@@ -97,7 +97,7 @@ async def test_an_address_with_an_account_shows_only_to_its_owner(house: House) 
     unknown = await owner.post("/api/tenant/invitations", json={"email": EVE})
     assert (known.status_code, set(known.json())) == (unknown.status_code, set(unknown.json())) == (201, {"id"})
     body = {"token": await token_for(house, BOB), "password": PASSWORD}
-    assert refusal(await house.browser().post("/api/invitations/accept", json=body)) == (409, "address_taken")
+    assert refusal(await house.browser().post("/api/invitations/accept", json=body)) == (409, "address_has_account")
     assert len((await owner.get("/api/tenant/invitations")).json()) == 2
 
 

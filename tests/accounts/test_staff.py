@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import httpx
+import pyotp
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -39,6 +40,9 @@ def policy() -> Policy:
     return parse(with_staff(PROFILE.read_text()))
 
 
+secrets_of: dict[str, str] = {}
+"""The secret of each authenticator app, by address."""
+
 Hire = Callable[..., Awaitable[httpx.AsyncClient]]
 
 
@@ -50,12 +54,23 @@ def hire(house: House) -> Hire:
         email = email or f"{role}-{secrets.token_hex(4)}@avow.example"
         until = house.needs.clock.now() + timedelta(days=days)
         await staff.appoint(house.needs, house.databases.keeper, {"email": email}, PASSWORD, role, until, "NDA 2026-11")
-        browser = house.browser()
-        entered = await browser.post("/api/auth/login", json={"email": email, "password": PASSWORD})
-        assert entered.status_code == 200
+        browser = await entered(house, email)
+        secrets_of[email] = (await browser.post("/api/me/second-factor")).json()["secret"]
+        code = {"code": pyotp.TOTP(secrets_of[email]).at(house.clock.now())}
+        assert (await browser.post("/api/me/second-factor/confirm", json=code)).status_code == 200
         return browser
 
     return hired
+
+
+async def entered(house: House, email: str) -> httpx.AsyncClient:
+    """A new browser of somebody who signs in, with a code of their app where they have one."""
+    browser, body = house.browser(), {"email": email, "password": PASSWORD}
+    if email in secrets_of:
+        body["code"] = pyotp.TOTP(secrets_of[email]).at(house.clock.now() + timedelta(seconds=30))
+    answer = await browser.post("/api/auth/login", json=body)
+    assert answer.status_code == 200, answer.text
+    return browser
 
 
 async def person(house: House) -> tuple[httpx.AsyncClient, dict[str, str]]:
@@ -140,15 +155,28 @@ async def test_people_and_keys_have_no_desk_and_staff_no_customers_routes(house:
     assert (await desk.get("/api/me")).status_code == 200
 
 
-async def test_the_desk_asks_for_the_password_again_after_half_an_hour(house: House, hire: Hire) -> None:
+async def test_the_desk_asks_who_it_is_again_after_ten_minutes(house: House, hire: Hire) -> None:
     _, me = await person(house)
     desk = await hire("support")
-    house.clock.move(timedelta(minutes=29))
+    house.clock.move(timedelta(minutes=9))
     assert (await desk.post("/api/desk/open", json=asked(me["id"]))).status_code == 200
     house.clock.move(timedelta(minutes=2))
     stale = await desk.post("/api/desk/open", json=asked(me["id"]))
-    assert (stale.status_code, stale.json()["code"]) == (401, "step_up_needed")
+    assert (stale.status_code, stale.json()["code"]) == (403, "step_up_needed")
     assert (await desk.get("/api/me")).status_code == 200
+    assert (await desk.post("/api/auth/step-up", json={"password": PASSWORD})).status_code == 200
+    assert (await desk.post("/api/desk/open", json=asked(me["id"]))).status_code == 200
+
+
+async def test_staff_without_a_second_factor_see_nothing(house: House) -> None:
+    _, me = await person(house)
+    until = house.needs.clock.now() + timedelta(days=9)
+    facts = {"email": "bare@avow.example"}
+    await staff.appoint(house.needs, house.databases.keeper, facts, PASSWORD, "support", until, "NDA 2026-11")
+    bare = await entered(house, "bare@avow.example")
+    for path in ("/api/desk/open", "/api/desk/people"):
+        refused = await bare.post(path, json=asked(me["id"]))
+        assert (refused.status_code, refused.json()["code"]) == (403, "second_factor_missing")
 
 
 @pytest.mark.promise("TRO-4.4")
@@ -156,8 +184,7 @@ async def test_a_role_rests_when_the_training_has_run_out(house: House, hire: Hi
     _, me = await person(house)
     await hire("support", days=1, email="late@avow.example")
     house.clock.move(timedelta(days=1))
-    late = house.browser()
-    await late.post("/api/auth/login", json={"email": "late@avow.example", "password": PASSWORD})
+    late = await entered(house, "late@avow.example")
     refused = await late.post("/api/desk/open", json=asked(me["id"]))
     assert (refused.status_code, refused.json()["code"]) == (403, "not_permitted")
 
@@ -188,7 +215,7 @@ async def test_who_is_dismissed_is_out_at_once(house: House, hire: Hire) -> None
     desk = await hire("support", email="gone@avow.example")
     await staff.dismiss(house.needs, house.databases.keeper, "gone@avow.example")
     assert (await desk.post("/api/desk/open", json=asked(me["id"]))).status_code == 401
-    await desk.post("/api/auth/login", json={"email": "gone@avow.example", "password": PASSWORD})
+    desk = await entered(house, "gone@avow.example")
     assert (await desk.post("/api/desk/open", json=asked(me["id"]))).status_code == 403
     acts = [line["act"] for line in (await desk.get("/api/me/openings")).json()["openings"] if line["act"]]
     assert acts == ["dismiss staff", "appoint staff"]

@@ -1,127 +1,117 @@
-"""Who calls, and as what: the session or API key of a request, looked up once, and held against the table of permissions."""
+"""Who calls: what a route asks for by name and gets only when the request shows it.
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Final
+who       somebody signed in by cookie, or an API key with the scope `read`, and `write` where something is to change
+person    somebody signed in by cookie
+current   their session
+fresh     somebody signed in who showed who they are within the last ten minutes, for acts that a thief of the cookie
+          must not do
+"""
 
-from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
-from sqlalchemy import select
+from typing import Any
+from uuid import UUID
 
-from avow.accounts import permissions, sessions, tokens
+from litestar import Response
+from litestar.datastructures import Cookie
+from litestar.di import NamedDependency, Provide
+
+from avow.accounts import ceremonies, origin, sessions
+from avow.accounts.key_terms import Scope
 from avow.accounts.needs import Needs
-from avow.accounts.permissions import NotPermitted
-from avow.accounts.sessions import NotSignedIn
-from avow.accounts.tables import person, session, staff
+from avow.accounts.sessions import NotSignedIn, Session, StepUpNeeded
+from avow.accounts.surface import AnyRequest
 from avow.base.actor import Actor
-from avow.base.errors import AvowError
 
-BEARER: Final = "bearer "
-FRESH: Final = timedelta(minutes=30)
-"""How long a password lets staff use the desk (NIST 800-63B-4 §2.3.3 asks for 30 minutes without use at AAL3)."""
+BEARER = "bearer "
 
-SEEN: Final = "avow.caller"
-Connection = ASGIConnection[Any, Any, Any, Any]
-Handler = BaseRouteHandler
+Accounts = NamedDependency[Needs]
+Person = NamedDependency[Actor]
+Caller = NamedDependency[Actor]
+Fresh = NamedDependency[Actor]
+Current = NamedDependency[Session]
 
-
-class StepUpNeeded(AvowError):
-    """This needs your password again."""
-
-    status = 401
-    code = "step_up_needed"
-    hint = "Sign in again at /api/auth/login; the desk stays open for 30 minutes after that."
+SEEN = "avow.session"
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Somebody whose session or key a request carries. `role` is their line in the table of permissions; `since` is when
-    they last gave their password, None for a key."""
-
-    actor: Actor
-    role: str
-    since: datetime | None = None
-
-    @property
-    def staff(self) -> Actor:
-        """The same person as staff: their role decides, and what is about themselves is no part of it."""
-        return Actor("staff", self.actor.id, self.role)
-
-
-async def admit(connection: Connection, handler: Handler) -> None:
-    """Let a request pass to its route if the table of permissions says so; the guard of every route.
-
-    Raises NotSignedIn, NotPermitted, StepUpNeeded, RouteUndeclared, or what the directory says of a key.
-    """
-    scope: Any = connection.scope
-    if scope["method"] == "OPTIONS":
-        return
-    route = f"{scope['method']} {scope['path_template']}"
-    if permissions.is_public(route):
-        return
-    accounts: Needs = connection.app.state.accounts
-    caller = await find(accounts, connection)
-    if not permissions.allowed(route, caller.role):
-        raise NotPermitted
-    if permissions.is_desk(route) and not _is_fresh(accounts, caller):
-        raise StepUpNeeded
-
-
-async def find(accounts: Needs, connection: Connection) -> Caller:
-    """Whose API key or session a request carries; looked up once for each request. Raises NotSignedIn."""
-    scope: Any = connection.scope
-    if SEEN not in scope:
-        scope[SEEN] = await _of_key(accounts, connection) or await _of_session(accounts, connection)
-    known: Caller | None = scope[SEEN]
-    if known is None:
-        raise NotSignedIn
-    return known
-
-
-def cookie_name(secure: bool) -> str:
+def cookie_name(secure: bool, name: str = "avow") -> str:
     """The name that browsers accept only over TLS, from this host alone and for all paths; or a plain one without TLS."""
-    return "__Host-avow" if secure else "avow"
+    return f"__Host-{name}" if secure else name
 
 
-def routes(handlers: Iterable[HTTPRouteHandler]) -> Iterator[str]:
-    """The routes of handlers as the table of permissions writes them."""
-    for handler in handlers:
-        for path in handler.paths:
-            for method in handler.http_methods:
-                yield f"{method} {permissions.bare(path)}"
-
-
-async def _of_key(accounts: Needs, connection: Connection) -> Caller | None:
-    authorization = connection.headers.get("authorization", "")
-    if authorization[: len(BEARER)].lower() != BEARER:
-        return None
-    found = await accounts.directory.find(authorization[len(BEARER) :].strip())
-    return Caller(found.actor, "key")
-
-
-async def _of_session(accounts: Needs, connection: Connection) -> Caller | None:
-    token = connection.cookies.get(cookie_name(accounts.secure))
-    actor = await sessions.find(accounts, token) if token else None
-    if actor is None or actor.tenant_id is None or token is None:
-        return None
-    wanted = tokens.digest(accounts.pepper, "session", token)
-    query = (
-        select(session.c.since, person.c.role, staff.c.role.label("staff"), staff.c.trained_until)
-        .join(person, person.c.id == session.c.subject_id)
-        .outerjoin(staff, staff.c.id == person.c.id)
-        .where(session.c.token_hmac == wanted)
+def cookie(accounts: Needs, value: str, age_s: int, name: str = "avow") -> Cookie:
+    """A cookie that no script can read and no other site's form sends; `age_s` 0 takes it away."""
+    return Cookie(
+        cookie_name(accounts.secure, name),
+        value=value,
+        path="/",
+        max_age=age_s,
+        httponly=True,
+        secure=accounts.secure,
+        samesite="lax",
     )
-    async with accounts.database.tenant(actor.tenant_id) as c:
-        row = (await c.execute(query)).one_or_none()
-    if row is None:
-        return None
-    role = row.role
-    if row.staff is not None:
-        # Whose training has run out is no staff until it is renewed, and keeps their own account.
-        role = row.staff if row.trained_until > accounts.clock.now() else "former"
-    return Caller(actor, role, row.since)
 
 
-def _is_fresh(accounts: Needs, caller: Caller) -> bool:
-    return caller.since is not None and accounts.clock.now() - caller.since < FRESH
+def session_token(accounts: Needs, request: AnyRequest) -> str | None:
+    """The session token that a request carries, if it carries one."""
+    return request.cookies.get(cookie_name(accounts.secure))
+
+
+def address(request: AnyRequest) -> str | None:
+    """The network address that a request comes from; only for comparing in memory, never to be kept."""
+    return request.client.host if request.client else None
+
+
+def ceremony_token(accounts: Needs, request: AnyRequest) -> str | None:
+    """The token of the ceremony that this browser has begun, if it carries one."""
+    return request.cookies.get(cookie_name(accounts.secure, ceremonies.COOKIE))
+
+
+def signed_in(accounts: Needs, token: str, who: Actor) -> Response[dict[str, UUID | None]]:
+    """The answer to somebody who has just shown who they are: their ids, and the session's token as a cookie."""
+    set_cookie = cookie(accounts, token, int(sessions.ABSOLUTE.total_seconds()))
+    return Response({"id": who.subject_id, "tenant_id": who.tenant_id}, status_code=200, cookies=[set_cookie])
+
+
+async def find_current(request: AnyRequest, accounts: Accounts) -> Session:
+    """The session of this request's cookie, looked up once for each request. Raises NotSignedIn."""
+    scope: Any = request.scope
+    if SEEN not in scope:
+        token = session_token(accounts, request)
+        scope[SEEN] = await sessions.look(accounts, token) if token else None
+    found: Session | None = scope[SEEN]
+    if found is None:
+        raise NotSignedIn
+    return found
+
+
+async def find_person(request: AnyRequest, accounts: Accounts) -> Actor:
+    """Who is signed in with this request's cookie. Raises NotSignedIn."""
+    return (await find_current(request, accounts)).who
+
+
+async def find_fresh(request: AnyRequest, accounts: Accounts) -> Actor:
+    """Who is signed in and showed who they are not long ago. Raises NotSignedIn or StepUpNeeded."""
+    found = await find_current(request, accounts)
+    if not found.is_fresh(accounts.clock.now()):
+        raise StepUpNeeded
+    return found.who
+
+
+async def find_caller(request: AnyRequest, accounts: Accounts) -> Actor:
+    """Whose API key this request carries, or who is signed in with it. Raises NotSignedIn or what the directory says."""
+    authorization = request.headers.get("authorization", "")
+    if authorization[: len(BEARER)].lower() == BEARER:
+        scope: Scope = "read" if request.method in origin.SAFE else "write"
+        key = authorization[len(BEARER) :].strip()
+        return (await accounts.directory.admit(key, scope, address(request))).actor
+    return await find_person(request, accounts)
+
+
+def dependencies(accounts: Needs) -> dict[str, Any]:
+    """What routes of any slice may ask for by name, and the needs of this slice as `accounts`."""
+    return {
+        "accounts": Provide(lambda: accounts, sync_to_thread=False),
+        "current": Provide(find_current),
+        "fresh": Provide(find_fresh),
+        "person": Provide(find_person),
+        "who": Provide(find_caller),
+    }

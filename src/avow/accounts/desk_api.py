@@ -10,8 +10,11 @@ from litestar import post
 from litestar.params import JSONBody
 
 from avow.accounts import looking, surface
-from avow.accounts.api import PAGE_MAX, Accounts, Staff
+from avow.accounts.admission import Staff
+from avow.accounts.callers import Accounts
 from avow.accounts.looking import Found, Line, Seen
+
+PAGE_MAX = 100
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)]
 Reason = Annotated[str, msgspec.Meta(max_length=2000)]

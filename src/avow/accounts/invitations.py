@@ -48,6 +48,14 @@ class InvitationRefused(AvowError):
     hint = "Ask whoever invited you for another one."
 
 
+class AddressHasAccount(AvowError):
+    """This address already has an account, and an account belongs to one organisation."""
+
+    status = 409
+    code = "address_has_account"
+    hint = "Ask for an invitation to another address, or have the other account erased first."
+
+
 class TooManyInvitations(AvowError):
     """Your organisation has as many open invitations as it can have."""
 
@@ -136,7 +144,7 @@ async def accept(needs: Needs, token: str, given: Mapping[str, object]) -> UUID:
     """Come into the organisation that a token invites to, with a password and the fields of the policy but the address.
 
     Gives the new person's id; the address is confirmed by the mail that held the token. Raises InvitationRefused,
-    FieldRefused, WeakPassword, Busy, AddressTaken.
+    FieldRefused, WeakPassword, Busy, AddressHasAccount.
     """
     now = needs.clock.now()
     wanted = {"wanted": tokens.digest(needs.pepper, "invitation", token), "at": now}
@@ -172,8 +180,11 @@ async def _write(
     fields.require(needs.policy.account, facts)
     for category in ("account", "credential"):
         await needs.vault.prepare(subject_id, category, needs.policy.categories[category].keep.end(now))
-    await sign_up.write_person(needs, c, tenant_id, subject_id, facts, now, row["role"], confirmed_at=now)
-    await sign_up.write_credential(needs, c, tenant_id, subject_id, password_hash, now)
+    try:
+        await sign_up.write_person(needs, c, tenant_id, subject_id, facts, now, row["role"], confirmed_at=now)
+    except sign_up.Taken:
+        raise AddressHasAccount from None
+    await people.add_hash(needs, c, tenant_id, subject_id, password_hash)
     act = Act(joining, "join", tenant_id, subject_id, after={"role": row["role"]})
     await needs.vault.record_act(c, act)
 

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import directory, people
+from avow.accounts import directory, keys, people
 from avow.accounts.needs import Needs
 from avow.accounts.people import own
 from avow.accounts.permissions import BELONGING, MANAGING, NotPermitted
@@ -85,7 +85,7 @@ async def change_role(needs: Needs, who: Actor, member_id: UUID, role: str) -> N
             raise LastOwner
         await c.execute(update(person).where(person.c.id == member_id).values(role=role))
         if role in WITHOUT_KEYS:
-            await _revoke_keys(needs, c, member_id)
+            await _revoke_keys(needs, c, tenant_id, member_id)
         await directory.announce(c, tenant_id)
         before, after = {"role": stand.theirs}, {"role": role}
         act = Act(who, "change role", tenant_id, member_id, before=before, after=after)
@@ -159,6 +159,7 @@ async def _count(c: AsyncConnection, tenant_id: UUID, but: UUID, which: ColumnEl
     return await c.scalar(query) or 0
 
 
-async def _revoke_keys(needs: Needs, c: AsyncConnection, subject_id: UUID) -> None:
-    live = update(api_key).where(api_key.c.subject_id == subject_id, api_key.c.state == "active")
-    await c.execute(live.values(state="revoked", revoked_at=needs.clock.now()))
+async def _revoke_keys(needs: Needs, c: AsyncConnection, tenant_id: UUID, subject_id: UUID) -> None:
+    live = select(api_key.c.id).where(api_key.c.subject_id == subject_id, api_key.c.state == "active")
+    for key_id in (await c.execute(live)).scalars().all():
+        await keys.end(needs, c, tenant_id, key_id)

@@ -8,10 +8,12 @@ from litestar import delete, get, patch, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from avow.accounts import invitations, members, surface
-from avow.accounts.api import PAGE_MAX, Accounts, Person
+from avow.accounts.callers import Accounts, Person
 from avow.accounts.fields import read_text
 from avow.accounts.invitations import Invitation
 from avow.accounts.members import Member
+
+PAGE_MAX = 100
 
 
 class Role(msgspec.Struct, forbid_unknown_fields=True):

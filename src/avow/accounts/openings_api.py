@@ -8,8 +8,10 @@ from litestar import get
 from litestar.params import QueryParameter
 
 from avow.accounts import openings
-from avow.accounts.api import PAGE_MAX, Accounts, Person
+from avow.accounts.callers import Accounts, Person
 from avow.accounts.openings import Opening
+
+PAGE_MAX = 100
 
 
 class OpeningPage(msgspec.Struct):
