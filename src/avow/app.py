@@ -133,7 +133,14 @@ def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
         connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, wallet_id: UUID, at: datetime
     ) -> None:
         await credit.begin(
-            connection, tenant_id, subject_id, wallet_id, at, amount=at_first, policy_version=policy.version
+            connection,
+            tenant_id,
+            subject_id,
+            wallet_id,
+            at,
+            amount=at_first,
+            policy_version=policy.version,
+            ends_at=policy.categories["payment"].keep.end(at),
         )
 
     directory = Directory(database, pepper(parts.ring), parts.clock, must_confirm=not parts.demo)

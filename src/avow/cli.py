@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from avow import app, catalog, desk, settings, start, supervisor
 from avow.accounts import keys, people
+from avow.accounts.key_terms import Setting
 from avow.accounts.tables import person, session
 from avow.base import access, log, money
 from avow.base.errors import AvowError, NotFound
@@ -312,7 +313,7 @@ def key_create(context: click.Context, id: UUID, name: str) -> None:
 
     async def work() -> keys.MadeKey:
         async with at_desk(context) as at:
-            return await keys.create(at.accounts, people.actor(await _tenant_of(at, id), id), name)
+            return await keys.create(at.accounts, people.actor(await _tenant_of(at, id), id), Setting(name=name))
 
     show(run(work())._asdict())
 

@@ -155,7 +155,7 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
         )
         hasher.hashed = 0
         app = Litestar([api.router(needs)], exception_handlers=surface.handlers(), openapi_config=None)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", proxy_headers=False))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
             await asyncio.sleep(0.01)

@@ -1,6 +1,6 @@
 """Who calls: what a route asks for by name and gets only when the request shows it.
 
-who       somebody signed in by cookie, or an API key
+who       somebody signed in by cookie, or an API key with the scope `read`, and `write` where something is to change
 person    somebody signed in by cookie
 current   their session
 fresh     somebody signed in who showed who they are within the last ten minutes, for acts that a thief of the cookie
@@ -14,7 +14,8 @@ from litestar import Response
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency, Provide
 
-from avow.accounts import ceremonies, sessions
+from avow.accounts import ceremonies, origin, sessions
+from avow.accounts.key_terms import Scope
 from avow.accounts.needs import Needs
 from avow.accounts.sessions import NotSignedIn, Session, StepUpNeeded
 from avow.accounts.surface import AnyRequest
@@ -94,7 +95,9 @@ async def find_caller(request: AnyRequest, accounts: Accounts) -> Actor:
     """Whose API key this request carries, or who is signed in with it. Raises NotSignedIn or what the directory says."""
     authorization = request.headers.get("authorization", "")
     if authorization[: len(BEARER)].lower() == BEARER:
-        return (await accounts.directory.find(authorization[len(BEARER) :].strip())).actor
+        scope: Scope = "read" if request.method in origin.SAFE else "write"
+        key = authorization[len(BEARER) :].strip()
+        return (await accounts.directory.admit(key, scope, address(request))).actor
     return await find_person(request, accounts)
 
 

@@ -7,7 +7,7 @@
 `person.box`; the address is found again by its blind index only.
 """
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, Integer, LargeBinary, Text, Uuid
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, DateTime, Index, Integer, LargeBinary, Text, Uuid
 
 from avow.catalog import fact_columns, not_personal, personal, store, table
 
@@ -155,6 +155,9 @@ reset = table(
     holds=[personal("credential", clear=["token_hmac"], why="a keyed digest of the token that the mail carries")],
 )
 
+LIMITS = ("requests_per_min", "tokens_per_min", "budget_day_nano", "budget_month_nano", "budget_total_nano")
+"""What a key may use at most; null: no limit. Judged by the ledger in the call that reserves."""
+
 api_key = table(
     "api_key",
     Column("id", Uuid, primary_key=True),
@@ -167,16 +170,36 @@ api_key = table(
     Column("state", Text, nullable=False),
     Column("expires_at", TIME),
     Column("revoked_at", TIME),
+    *(Column(name, BigInteger) for name in LIMITS),
+    Column("scopes", ARRAY(Text)),
+    Column("models", ARRAY(Text)),
+    Column("network_digests", ARRAY(Text)),
+    Column("last_used_at", TIME),
+    Column("old_public_id", Text, unique=True),
+    Column("old_secret_hmac", LargeBinary),
+    Column("old_until", TIME),
     CheckConstraint("state IN ('active', 'revoked')", name="state"),
     holds=[
-        personal("credential", box=["name"]),
+        personal("credential", box=["name", "project", "networks"]),
         personal(
             "credential",
-            clear=["wallet_id", "public_id", "secret_hmac", "keep_h", "state", "expires_at", "revoked_at"],
+            clear=[
+                *("wallet_id", "public_id", "secret_hmac", "keep_h", "state", "expires_at", "revoked_at", *LIMITS),
+                *(
+                    "scopes",
+                    "models",
+                    "network_digests",
+                    "last_used_at",
+                    "old_public_id",
+                    "old_secret_hmac",
+                    "old_until",
+                ),
+            ],
             why="compared at each call; ids, a keyed digest, states and times",
         ),
     ],
 )
+"""`last_used_at` is a minute. After a rotation the secret before works as `old_…` until `old_until`."""
 
 store(
     "identity provider",

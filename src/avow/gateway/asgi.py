@@ -95,7 +95,7 @@ class V1:
             raise refusals.MethodWrong("POST")
         secret, retention_h = _judge(scope["headers"])
         body = await self._read(receive)
-        completion = self._gateway.start(Ask(secret, body, retention_h), reply)
+        completion = self._gateway.start(Ask(secret, body, retention_h, _address(scope)), reply)
         await self._stay(completion, receive, reply)
 
     async def _stay(self, completion: Completion, receive: Receive, reply: AsgiReply) -> None:
@@ -149,10 +149,12 @@ class V1:
             raise refusals.RouteUnknown()
         if scope["method"] != "GET":
             raise refusals.MethodWrong("GET")
-        key = await self._gateway.keys.find(_secret(scope["headers"]))
+        key = await self._gateway.keys.admit(_secret(scope["headers"]), "inference", _address(scope))
         rules = self._gateway.rules.current
         plan = rules.plan(key)
-        shown = {name: _show(model) for name, model in rules.models.items() if model.seen_by(plan)}
+        shown = {
+            name: _show(model) for name, model in rules.models.items() if model.seen_by(plan) and model.open_to(key)
+        }
         if path == MODELS:
             await reply.whole(200, [], _encode({"object": "list", "data": list(shown.values())}))
             return
@@ -205,6 +207,12 @@ def _secret(headers: list[tuple[bytes, bytes]]) -> str:
             if key_text.PATTERN.fullmatch(secret):
                 return secret
     raise refusals.KeyRefused()
+
+
+def _address(scope: Scope) -> str | None:
+    """Who is at the other end of the connection, for the keys that may be used from some networks only."""
+    client = scope.get("client")
+    return client[0] if client else None
 
 
 def _hours(value: bytes) -> int:

@@ -14,31 +14,44 @@ No other part of Avow reads a period or a purpose from anywhere else, and nothin
 from avow.policy.check import Holding, check
 from avow.policy.clauses import published, to_json
 from avow.policy.decide import Decision, Question, Standing, decide
-from avow.policy.model import Account, Category, Clause, Keep, Policy, PolicyError, Problem
+from avow.policy.diff import Change, Diff, Rewording, diff
+from avow.policy.meet import meet
+from avow.policy.model import Account, Category, Clause, Keep, Part, Policy, PolicyError, Problem
 from avow.policy.parse import parse
+from avow.policy.placeholders import placeholders
 from avow.policy.plan import NEVER, Clip, Never, Overrides, Plan, compile
+from avow.policy.ratchet import Floor, Ratchet
 
 __all__ = [
     "NEVER",
     "Account",
     "Category",
+    "Change",
     "Clause",
     "Clip",
     "Decision",
+    "Diff",
+    "Floor",
     "Holding",
     "Keep",
     "Never",
     "Overrides",
+    "Part",
     "Plan",
     "Policy",
     "PolicyError",
     "Problem",
     "Question",
+    "Ratchet",
+    "Rewording",
     "Standing",
     "check",
     "compile",
     "decide",
+    "diff",
+    "meet",
     "parse",
+    "placeholders",
     "published",
     "to_json",
 ]

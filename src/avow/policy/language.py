@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from avow.policy import words
+from avow.policy import terms, words
 
 TEXT_BYTES_MAX = 1_000_000
 DEPTH_MAX = 16
@@ -14,9 +14,21 @@ KEY_CHARS_SHOWN_MAX = 60
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 FIELD = re.compile(r"[a-z][a-z0-9_]{0,62}")
+ROW = re.compile(r"[A-Z]{2,8}-[0-9]{1,3}(?:\.[0-9]{1,3}){0,2}")
+LINE = re.compile(r"[^\x00-\x1f\x7f<>{}]{1,200}")
+EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}")
+SITE = re.compile(r"https://[A-Za-z0-9.-]{1,200}(?:/[A-Za-z0-9._~/-]{0,200})?")
+DATE = re.compile(r"[0-9]{4}-[0-9]{2}(?:-[0-9]{2})?")
+JURISDICTION = re.compile(r"default|EU|[A-Z]{2}(?:-[A-Z]{2})?")
+AGE_MAX = 25
 PERIOD = re.compile(r"(?:(at most|at least) )?([1-9][0-9]{0,5}) (hour|day|month|year)(s?)")
 AMOUNT_MAX = {"hours": 876_000, "days": 36_500, "months": 1_200, "years": 100}
 VERSION_MAX = 2**31 - 1
+
+
+Strict = Literal["free", "fewer", "more", "lower", "higher", "shorter", "earlier", "yes", "no"]
+"""Which of two values is the stricter: fewer or more elements, the lower or higher number, the shorter period, the word
+that stands earlier in `words`, `true` or `false`. `free`: none is; the newer version's counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +39,7 @@ class Key:
     """
 
     name: str
-    takes: Literal["text", "integer", "flag", "list", "keep"]
+    takes: Literal["text", "integer", "flag", "list", "keep", "date", "ages", "periods"]
     meaning: str
     strictest: str
     required: bool = True
@@ -36,6 +48,9 @@ class Key:
     shape_in_words: str = ""
     clause: Literal["keep", "use", "end"] = "keep"
     """For a key of a category: the clause that publishes it."""
+    strict: Strict = "free"
+    ordered: bool = False
+    """A list whose order means something, such as the lines of an address."""
 
 
 POLICY = (
@@ -63,9 +78,56 @@ POLICY = (
         "[]",
         required=False,
         words=words.CLAIMS,
+        strict="more",
+    ),
+    Key(
+        "prevailing",
+        "text",
+        "The language whose text counts where the texts differ.",
+        '"en"',
+        required=False,
+        words=terms.LOCALES,
     ),
 )
-"""The keys at the top of the file; beside them stand the tables `[account]` and `[category.NAME]`."""
+"""The keys at the top of the file; beside them stand the tables."""
+
+COMMON = (
+    Key(
+        "answers",
+        "list",
+        "The rows of a list of promises that this table answers. Not published.",
+        "[]",
+        required=False,
+        shape=ROW,
+        shape_in_words="Write a row's id, such as INF-3.4",
+    ),
+    Key(
+        "operator_choice",
+        "flag",
+        "`true`: the source that this policy follows gives no such value; it is published as the operator's own choice.",
+        "false",
+        required=False,
+    ),
+    Key(
+        "placeholder",
+        "flag",
+        "`true`: an example that stands for the operator's own; `avow serve` does not publish it.",
+        "false",
+        required=False,
+    ),
+)
+"""The keys that every table takes."""
+
+CHOOSES = Key(
+    "operator_chooses",
+    "list",
+    "The keys of this table whose values are the operator's own choice, where only some are.",
+    "[]",
+    required=False,
+    shape=FIELD,
+    shape_in_words="Name keys of the table",
+)
+"""Taken by every table but `[account]` and `[category.NAME]`."""
 
 ACCOUNT = (
     Key(
@@ -74,8 +136,16 @@ ACCOUNT = (
         "What sign-up takes besides the password. Any other field is refused and stored nowhere.",
         '["email"]',
         words=words.ACCOUNT_FIELDS,
+        strict="fewer",
     ),
-    Key("required", "list", "The fields without which sign-up is refused.", '["email"]', words=words.ACCOUNT_FIELDS),
+    Key(
+        "required",
+        "list",
+        "The fields without which sign-up is refused.",
+        '["email"]',
+        words=words.ACCOUNT_FIELDS,
+        strict="fewer",
+    ),
 )
 
 CATEGORY = (
@@ -87,6 +157,7 @@ CATEGORY = (
         "[the fields that are stored, and no more]",
         shape=FIELD,
         shape_in_words="Use small letters, digits and underscores, 63 at most; begin with a letter",
+        strict="fewer",
     ),
     Key(
         "purposes",
@@ -96,6 +167,7 @@ CATEGORY = (
         '["service"]',
         words=words.PURPOSES,
         clause="use",
+        strict="fewer",
     ),
     Key(
         "basis",
@@ -104,12 +176,14 @@ CATEGORY = (
         '"consent"',
         words=words.BASES,
         clause="use",
+        strict="earlier",
     ),
     Key(
         "keep",
         "keep",
         "How long a fact stays: a period, `life of the account`, or `0` (never stored).",
         '"0"',
+        strict="shorter",
     ),
     Key(
         "clock",
@@ -119,7 +193,14 @@ CATEGORY = (
         required=False,
         words=words.CLOCKS,
     ),
-    Key("on_expiry", "text", "What happens at the end of the period.", '"delete"', words=words.EXPIRY),
+    Key(
+        "on_expiry",
+        "text",
+        "What happens at the end of the period.",
+        '"delete"',
+        words=words.EXPIRY,
+        strict="earlier",
+    ),
     Key(
         "on_erasure",
         "text",
@@ -127,6 +208,7 @@ CATEGORY = (
         '"delete"',
         words=words.ERASURE,
         clause="end",
+        strict="earlier",
     ),
     Key(
         "ask",
@@ -134,6 +216,7 @@ CATEGORY = (
         "`true`: nothing is kept unless the tenant asks for it, and then no longer than `keep`.",
         "true",
         required=False,
+        strict="yes",
     ),
     Key(
         "staff",
@@ -143,5 +226,84 @@ CATEGORY = (
         required=False,
         words=words.STAFF,
         clause="use",
+        strict="fewer",
+    ),
+    Key(
+        "without",
+        "list",
+        "Those of `fields` that are never stored, although the platform has room for them.",
+        "[the fields that nobody needs]",
+        required=False,
+        shape=FIELD,
+        shape_in_words="Name fields that stand in `fields`",
+        strict="more",
+    ),
+    Key(
+        "source",
+        "text",
+        "Where it comes from.",
+        '"user"',
+        required=False,
+        words=words.SOURCES,
+        clause="use",
+    ),
+    Key(
+        "owner",
+        "text",
+        "Whose data it is: the person's, or the whole tenant's. Nobody else may read it as their own.",
+        '"person"',
+        required=False,
+        words=words.OWNERS,
+        clause="use",
+        strict="earlier",
+    ),
+    Key(
+        "grace",
+        "keep",
+        "For `life of the account`: how long it stays, frozen, after the account is closed. A direct request for "
+        "erasure does not wait for it.",
+        '"0"',
+        required=False,
+        strict="shorter",
+    ),
+    Key(
+        "gone_within",
+        "keep",
+        "For `life of the account`: the latest time after the account is closed at which nothing is left.",
+        '"0"',
+        required=False,
+        strict="shorter",
+    ),
+    Key(
+        "ends_with_account",
+        "flag",
+        "`true`: the period ends early when the account does.",
+        "true",
+        required=False,
+        strict="yes",
+    ),
+    Key(
+        "saved",
+        "keep",
+        "How long a fact stays that its owner marked to be kept; left out: none can be marked.",
+        '"0"',
+        required=False,
+        strict="shorter",
+    ),
+    Key(
+        "self_service",
+        "flag",
+        "`true`: its owner can delete each fact at any time, and at once.",
+        "true",
+        required=False,
+        strict="yes",
+    ),
+    Key(
+        "opt_out",
+        "flag",
+        '`true`: its owner can have nothing of it stored, for the account or for one request. Needs an "at most" period.',
+        "true",
+        required=False,
+        strict="yes",
     ),
 )

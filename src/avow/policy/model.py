@@ -2,11 +2,11 @@
 
 import calendar
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Literal
 
 Unit = Literal["hours", "days", "months", "years"]
 Bound = Literal["exactly", "at most", "at least"]
@@ -18,6 +18,9 @@ MONTHS_PER_YEAR = 12
 # The longest a calendar month or year can be; used only to see that a wish reaches beyond a period.
 HOURS_PER_MONTH_MAX = 31 * HOURS_PER_DAY
 HOURS_PER_YEAR_MAX = 366 * HOURS_PER_DAY
+# The shortest; used to find a period that is surely no longer than a calendar one.
+HOURS_PER_MONTH_MIN = 28 * HOURS_PER_DAY
+HOURS_PER_YEAR_MIN = 365 * HOURS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class Problem:
     sentence: str
     hint: str
     kind: Literal["error", "not_configured"] = "error"
+    name: str = ""
+    """For a contradiction between rules: its name, such as `ads_without_sharing`."""
 
     def __str__(self) -> str:
         place = ": ".join(part for part in (f"{self.source}:{self.line}", self.path) if part)
@@ -68,6 +73,13 @@ class Keep:
     unit: Unit = "hours"
     bound: Bound = "exactly"
     clock: str = "collection"
+    with_account: bool = False
+    """A period that ends early when the account does."""
+
+    @property
+    def ends_with_account(self) -> bool:
+        """Whether closing the account ends what is kept so."""
+        return self.kind == "life" or self.with_account
 
     @property
     def hours(self) -> int | None:
@@ -85,6 +97,15 @@ class Keep:
             return self.amount * HOURS_PER_MONTH_MAX
         if self.kind == "period" and self.unit == "years":
             return self.amount * HOURS_PER_YEAR_MAX
+        return self.hours
+
+    @property
+    def hours_min(self) -> int | None:
+        """The fewest hours that the period can last whatever its start; None for the life of the account."""
+        if self.kind == "period" and self.unit == "months":
+            return self.amount * HOURS_PER_MONTH_MIN
+        if self.kind == "period" and self.unit == "years":
+            return self.amount * HOURS_PER_YEAR_MIN
         return self.hours
 
     @property
@@ -137,6 +158,21 @@ class Category:
     """Nothing is kept unless the tenant asks for it."""
     staff: tuple[str, ...] = ()
     """Staff roles that may open it, with a reason; nobody if empty."""
+    without: tuple[str, ...] = ()
+    """Those of `fields` that are never stored, although a store has room for them."""
+    source: str | None = None
+    owner: str | None = None
+    grace: Keep | None = None
+    """For the life of the account: how long it stays, frozen, after closing; None or `never`: not at all."""
+    gone_within: Keep | None = None
+    """For the life of the account: the latest time after closing at which nothing is left."""
+    saved: Keep | None = None
+    """How long a fact stays that its owner marked to be kept; None: none can be marked."""
+    self_service: bool = False
+    opt_out: bool = False
+    answers: tuple[str, ...] = field(default=(), compare=False)
+    operator_choice: bool = False
+    placeholder: bool = False
     line: int = field(default=0, compare=False)
 
 
@@ -146,6 +182,33 @@ class Account:
 
     fields: tuple[str, ...]
     required: tuple[str, ...]
+    answers: tuple[str, ...] = field(default=(), compare=False)
+    operator_choice: bool = False
+    placeholder: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One table of the wider language, such as `[processor.mail]`: its `values` by key, as `sections` declares them.
+
+    A text or word is `str`, a list `tuple[str, …]`, a period `Keep`, a date `str` (`2026-03` or `2026-03-17`), ages
+    `Mapping[str, int]`, deadlines `Mapping[str, Keep]`. `parts` gives them as typed values.
+    """
+
+    section: str
+    name: str
+    values: Mapping[str, Any] = field(hash=False)
+    answers: tuple[str, ...] = field(default=(), compare=False)
+    operator_choice: bool = False
+    placeholder: bool = False
+    chosen: tuple[str, ...] = ()
+    """The keys whose values are the operator's own choice, where not all are."""
+    line: int = field(default=0, compare=False)
+
+    @property
+    def id(self) -> str:
+        """`processor.mail`, or `age` for a table without a name."""
+        return f"{self.section}.{self.name}" if self.name else self.section
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +219,19 @@ class Clause:
     """
 
     id: str
-    kind: Literal["sign_up", "keep", "use", "end", "claim", "feature"]
+    kind: Literal["sign_up", "keep", "use", "end", "claim", "feature", "part"]
     says: Mapping[str, object] = field(hash=False)
     en: str
     zh: str
     controls: tuple[str, ...]
     probes: tuple[str, ...]
     feature: str | None = None
+    answers: tuple[str, ...] = ()
+    """Rows of a list of promises that this sentence answers; not published."""
+    operator_choice: bool = False
+    placeholder: bool = False
+    evidence: str | None = None
+    """The document that must be valid for the sentence to be published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,43 +247,17 @@ class Policy:
     clauses: tuple[Clause, ...] = field(compare=False)
     hash: str
     source: str = field(default="policy.toml", compare=False)
+    prevailing: str | None = None
+    parts: Mapping[str, Part] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    """The other tables by id: `operator`, `contact.privacy`, `processor.NAME` …"""
+    answers: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False, repr=False)
+    """Rows answered by single clauses, by clause id."""
 
-
-def canonical(
-    name: str,
-    version: int,
-    features: frozenset[str],
-    claims: frozenset[str],
-    account: Account,
-    categories: Mapping[str, Category],
-) -> str:
-    """The one spelling of a policy's meaning, as JSON; two files that mean the same give the same text."""
-    meaning = {
-        "language": 1,
-        "name": name,
-        "version": version,
-        "features": sorted(features),
-        "claims": sorted(claims),
-        "account": {"fields": sorted(account.fields), "required": sorted(account.required)},
-        "categories": {category.name: _meaning(category) for category in categories.values()},
-    }
-    return json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    def named(self, section: str) -> tuple[Part, ...]:
+        """The tables `[SECTION.NAME]`, in the order of the file."""
+        return tuple(part for part in self.parts.values() if part.section == section)
 
 
 def digest(text: str) -> str:
     """SHA-256 of `text`, hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _meaning(category: Category) -> dict[str, object]:
-    keep = category.keep
-    return {
-        "fields": sorted(category.fields),
-        "purposes": sorted(category.purposes),
-        "basis": category.basis,
-        "keep": [keep.kind, keep.amount, keep.unit, keep.bound, keep.clock],
-        "on_expiry": category.on_expiry,
-        "on_erasure": category.on_erasure,
-        "ask": category.ask,
-        "staff": sorted(category.staff),
-    }

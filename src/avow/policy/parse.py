@@ -3,14 +3,16 @@
 import re
 import tomllib
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
-from avow.policy import clauses, language, lines, values, words
+from avow.policy import contradictions, language, lines, reading, values, words
+from avow.policy.build import build
 from avow.policy.lines import Path
-from avow.policy.model import Account, Category, Keep, Policy, PolicyError, Problem, canonical, digest
+from avow.policy.model import Account, Category, Keep, Policy, PolicyError, Problem
 from avow.policy.report import Report, shown
+from avow.policy.sections import SECTIONS
 
+_ROWS = language.COMMON[0]
 _SYNTAX_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
@@ -71,25 +73,46 @@ def _not_toml(source: str, text: str, broken: ValueError) -> PolicyError:
 
 
 def _policy(report: Report, tables: dict[str, Any]) -> Policy | None:
-    top = values.read(report, (), tables, language.POLICY, also=("account", "category"))
+    top = values.read(report, (), tables, language.POLICY, also=("account", "category", "answers", *SECTIONS))
     account = _account(report, tables.get("account"))
     features = frozenset(top.get("features", ()))
     categories = _categories(report, tables.get("category"), features)
     _agree(report, account, categories)
+    parts = reading.read(report, tables, features)
+    answers = _answers(report, tables.get("answers", {}))
     if account is None or report.problems:
         return None
-    name, version, claims = top["name"], top["version"], frozenset(top.get("claims", ()))
-    return Policy(
-        name=name,
-        version=version,
+    policy = build(
+        name=top["name"],
+        version=top["version"],
         features=features,
-        claims=claims,
+        claims=frozenset(top.get("claims", ())),
         account=account,
-        categories=MappingProxyType(categories),
-        clauses=clauses.of(account, categories, features, claims),
-        hash=digest(canonical(name, version, features, claims, account, categories)),
+        categories=categories,
+        parts=parts,
+        prevailing=top.get("prevailing"),
+        answers=answers,
         source=report.source,
     )
+    _clauses_known(report, policy, answers)
+    contradictions.find(report, policy)
+    return None if report.problems else policy
+
+
+def _answers(report: Report, table: object) -> dict[str, tuple[str, ...]]:
+    """The rows that single clauses answer, by clause id."""
+    if not isinstance(table, dict):
+        report.add(("answers",), "answers is not a table.", 'Write [answers] and below it "use.usage" = ["INF-3.4"].')
+        return {}
+    found = values.read(report, ("answers",), table, tuple(replace(_ROWS, name=id) for id in table))
+    return found
+
+
+def _clauses_known(report: Report, policy: Policy, answers: dict[str, tuple[str, ...]]) -> None:
+    ids = [clause.id for clause in policy.clauses]
+    for id in answers:
+        if id not in ids:
+            report.add_unknown(("answers", id), f"There is no clause {shown(id)}.", id, ids)
 
 
 def _account(report: Report, table: object) -> Account | None:
@@ -99,10 +122,10 @@ def _account(report: Report, table: object) -> Account | None:
             path, "The table [account] is missing.", 'The strictest is fields = ["email"], required = ["email"].'
         )
         return None
-    found = values.read(report, path, table, language.ACCOUNT)
-    if len(found) < len(language.ACCOUNT):
+    found = values.read(report, path, table, (*language.ACCOUNT, *language.COMMON))
+    if not {"fields", "required"} <= set(found):
         return None
-    account = Account(fields=found["fields"], required=found["required"])
+    account = Account(**found)
     for key in ("fields", "required"):
         if "email" not in found[key]:
             report.add((*path, key), "An account needs an e-mail address.", f'Add "email" to {key}.')
@@ -128,45 +151,36 @@ def _categories(report: Report, tables: object, features: frozenset[str]) -> dic
         elif not isinstance(table, dict):
             report.add(here, f"The category {name} is not a table.", f"Write its keys below [category.{name}].")
         else:
-            _feature_named(report, here, name, features)
+            _feature_named(report, here, name, table, features)
             category = _category(report, here, name, table)
             if category is not None:
                 found[name] = category
     return found
 
 
-def _feature_named(report: Report, path: Path, name: str, features: frozenset[str]) -> None:
+def _feature_named(report: Report, path: Path, name: str, table: dict[str, Any], features: frozenset[str]) -> None:
     feature = words.CATEGORIES[name].feature
-    if feature is not None and feature not in features:
+    if feature is not None and feature not in features and table.get("keep") != "0":
         report.add(path, f"{name} belongs to the feature {feature}.", f'Add "{feature}" to features.')
 
 
 def _category(report: Report, path: Path, name: str, table: dict[str, Any]) -> Category | None:
-    found = values.read(report, path, table, language.CATEGORY)
-    if any(key.name not in found and (key.required or key.name in table) for key in language.CATEGORY):
+    keys = (*language.CATEGORY, *language.COMMON)
+    found = values.read(report, path, table, keys)
+    if any(key.name not in found and (key.required or key.name in table) for key in keys):
         return None
-    category = Category(
-        name=name,
-        fields=found["fields"],
-        purposes=found["purposes"],
-        basis=found["basis"],
-        keep=_with_clock(report, path, found["keep"], found.get("clock")),
-        on_expiry=found["on_expiry"],
-        on_erasure=found["on_erasure"],
-        ask=found.get("ask", False),
-        staff=found.get("staff", ()),
-        line=report.line(path),
-    )
+    clock, with_account = found.pop("clock", None), found.pop("ends_with_account", False)
+    keep = _with_clock(report, path, found.pop("keep"), clock, with_account)
+    category = Category(name=name, keep=keep, line=report.line(path), **found)
     _consistent(report, path, category)
     return category
 
 
-def _with_clock(report: Report, path: Path, keep: Keep, clock: str | None) -> Keep:
-    if clock is None:
-        return keep
-    if keep.kind != "period":
-        report.add((*path, "clock"), "Only a period has a clock.", "Remove clock, or give keep a period.")
-    return replace(keep, clock=clock)
+def _with_clock(report: Report, path: Path, keep: Keep, clock: str | None, with_account: bool) -> Keep:
+    if (clock is not None or with_account) and keep.kind != "period":
+        key = "clock" if clock is not None else "ends_with_account"
+        report.add((*path, key), f"Only a period has a {key}.", f"Remove {key}, or give keep a period.")
+    return replace(keep, clock=clock or keep.clock, with_account=with_account)
 
 
 def _consistent(report: Report, path: Path, category: Category) -> None:
@@ -181,6 +195,24 @@ def _consistent(report: Report, path: Path, category: Category) -> None:
     if category.ask and not keep.may_shorten:
         hint = 'Write keep = "at most 30 days", or leave ask out.'
         report.add((*path, "ask"), "What a tenant may ask for needs an upper limit.", hint)
+    if category.opt_out and not keep.may_shorten:
+        hint = 'Write keep = "at most 30 days", or leave opt_out out.'
+        report.add((*path, "opt_out"), "What people may opt out of needs an upper limit.", hint)
+    for field in category.without:
+        if field not in category.fields:
+            report.add((*path, "without"), f"{field} is not among the fields.", "Name fields that stand in `fields`.")
+    _closing_consistent(report, path, category)
+
+
+def _closing_consistent(report: Report, path: Path, category: Category) -> None:
+    grace, within = category.grace, category.gone_within
+    for key, period in (("grace", grace), ("gone_within", within)):
+        if period is not None and (category.keep.kind != "life" or period.kind == "life"):
+            hint = f'Remove {key}, or write keep = "life of the account" and {key} = "30 days".'
+            report.add((*path, key), f"Only what is kept for the life of the account has a {key}.", hint)
+    if grace is not None and within is not None and (grace.hours_max or 0) > (within.hours_min or 0):
+        sentence = "The time of grace is longer than the time within which everything is gone."
+        report.add((*path, "grace"), sentence, "Shorten grace, or lengthen gone_within.", "grace_longer_than_deadline")
 
 
 def _agree(report: Report, account: Account | None, categories: dict[str, Category]) -> None:

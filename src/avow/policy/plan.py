@@ -98,6 +98,8 @@ class Plan:
     """The only outside parties that may see content; None = any that is declared."""
     clipped: tuple[Clip, ...]
     rules: Mapping[str, _Rule] = field(repr=False)
+    fields: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
+    """By category: the fields that may be stored."""
 
     def end(self, category: str, since: datetime, header_h: int | None = None) -> datetime | Never | None:
         """The UTC end of a fact of `since`; None = the life of the account; NEVER = it must not be stored.
@@ -112,6 +114,10 @@ class Plan:
         """Hours kept; 0 = not stored; None = no fixed number (the life of the account, calendar periods)."""
         rule = self.rules.get(category)
         return 0 if rule is None else rule.cap_h
+
+    def stores(self, category: str, name: str) -> bool:
+        """Whether the field `name` of facts of a category may be stored at all."""
+        return self.keep_h(category) != 0 and name in self.fields.get(category, ())
 
     def may_see(self, processor: str) -> bool:
         """Whether content may be passed to the processor of this name, provided that it is declared."""
@@ -150,6 +156,9 @@ def compile(
         processors=_common(wishes.processors for _, wishes in levels),
         clipped=tuple(clips),
         rules=MappingProxyType(rules),
+        fields=MappingProxyType(
+            {c.name: frozenset(c.fields).difference(c.without) for c in policy.categories.values()}
+        ),
     )
 
 

@@ -4,10 +4,12 @@ To write docs/reference/policy.md anew:
     python -c "from avow.policy.reference import reference; print(reference(), end='')" > docs/reference/policy.md
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from avow.policy import language, words
+from avow.policy import language, practices, statements, terms, words
 from avow.policy.language import Key
+from avow.policy.sections import SECTIONS, Section
 from avow.policy.words import Word
 
 _TAKES = {
@@ -16,6 +18,9 @@ _TAKES = {
     "flag": "`true` or `false`",
     "list": "a list of texts",
     "keep": "a period in quotes",
+    "date": "a day or a month in quotes",
+    "ages": "a table of ages by country",
+    "periods": "a table of periods by place",
 }
 
 _OPENING = """# The policy file
@@ -60,6 +65,45 @@ _BETWEEN_KEYS = """Between keys: `account.required` is part of `account.fields`,
 """
 
 
+_CONTRADICTIONS = """## Contradictions
+
+What one table would make another one's sentence false does not load. Each such problem has a name:
+`ads_without_sharing`, `ads_without_cookies`, `advertising_nobody_allows`, `consent_not_asked`, `purpose_denied`,
+`purpose_without_consent`, `processor_without_sharing`, `processor_outside_regions`, `processor_trains`,
+`processor_keeps_longer`, `processor_of_nothing`, `backup_without_end`, `backup_longer_than_promise`,
+`grace_longer_than_deadline`, `rights_without_contact`, `rights_without_deadline`, `prevailing_without_text`,
+`cookie_without_kind`, `unknown_place`.
+
+## `[answers]`
+
+Rows of a list of promises that a single clause answers, by clause id: `"use.usage" = ["INF-2.5"]`. Not published.
+"""
+
+_TERMS: Mapping[str, Mapping[str, Word]] = {
+    "Offers": statements.OFFERS,
+    "Statements": statements.STATEMENTS,
+    "Organisation": statements.ORGANISATION,
+    "Contacts": terms.CONTACTS,
+    "Topics": terms.TOPICS,
+    "Minors": terms.MINORS,
+    "Consents": terms.CONSENTS,
+    "Cookies": terms.COOKIE_KINDS,
+    "Processors' roles": terms.ROLES,
+    "Never": terms.NEVER,
+    "Shares": terms.SHARES,
+    "Transfers": terms.TRANSFERS,
+    "Rights": terms.RIGHTS,
+    "Scopes": terms.SCOPES,
+    "Notices": terms.NOTICES,
+    "Channels": terms.CHANNELS,
+    "Acceptances": terms.ACCEPTANCES,
+    "Ways of paying": terms.BILLING,
+    "Stored of a payment": terms.LOCAL_FIELDS,
+    "Countries": terms.COUNTRIES,
+    "Languages": terms.LOCALES,
+}
+
+
 def reference() -> str:
     """The whole page as Markdown."""
     parts = [
@@ -68,6 +112,9 @@ def reference() -> str:
         _keys("`[account]`", language.ACCOUNT),
         _keys("`[category.NAME]`", language.CATEGORY),
         _BETWEEN_KEYS,
+        _keys("In every table", (*language.COMMON, language.CHOOSES)),
+        *(_section(name, section) for name, section in SECTIONS.items()),
+        _CONTRADICTIONS,
         _PERIODS,
         _words("Categories", words.CATEGORIES),
         _words("Purposes", words.PURPOSES),
@@ -77,6 +124,11 @@ def reference() -> str:
         _words("Clocks", words.CLOCKS),
         _words("Account fields", words.ACCOUNT_FIELDS),
         _words("Staff roles", words.STAFF),
+        _words("Sources", words.SOURCES),
+        _words("Owners", words.OWNERS),
+        *(_words(title, known) for title, known in _TERMS.items()),
+        *(_levels(name, levels) for name, levels in {**practices.PRACTICES, **practices.SECURITY}.items()),
+        _parts(),
         _claims("Claims", words.CLAIMS),
         _claims("Features", words.FEATURES),
         _probes(),
@@ -114,9 +166,34 @@ def _claims(title: str, known: Mapping[str, words.Claim | None]) -> str:
         if claim is not None
         else f"| `{name}` | its categories: {', '.join(_categories_of(name))} | | | |"
         for name, claim in known.items()
+        if name not in words.PARTS
     ]
     head = ["| word | in English | in Chinese | made true by | checked by |", "|---|---|---|---|---|"]
     return "\n".join([f"## {title}", "", *head, *rows, ""])
+
+
+def _section(name: str, section: Section) -> str:
+    header = f"`[{name}]`" if section.names is None else f"`[{name}.NAME]`"
+    body = [f"## {header}", "", section.meaning]
+    if section.feature is not None:
+        body.append(f"Needs the part `{section.feature}`.")
+    if isinstance(section.names, re.Pattern):
+        body.append("The name is free.")
+    elif section.names is not None:
+        body.append(f"NAME is one of {', '.join(f'`{word}`' for word in section.names)}.")
+    return "\n".join([*body, "", *(line for key in section.keys for line in _key(key))])
+
+
+def _levels(name: str, levels: terms.Levels) -> str:
+    return _words(f"Rules of `{name}`", levels.levels)
+
+
+def _parts() -> str:
+    rows = [
+        f"| `{name}` | {says} | {', '.join(f'`{category}`' for category in _categories_of(name))} |"
+        for name, says in words.PARTS.items()
+    ]
+    return "\n".join(["## Parts", "", "| word | what it is | its categories |", "|---|---|---|", *rows, ""])
 
 
 def _categories_of(feature: str) -> list[str]:

@@ -23,10 +23,10 @@ class Report:
             path = path[:-1]
         return self.where.get(path, 1)
 
-    def add(self, path: Path, sentence: str, hint: str) -> None:
+    def add(self, path: Path, sentence: str, hint: str, name: str = "") -> None:
         """Notes a problem. Those beyond a thousand are dropped: nobody reads on, and a hostile text can hold more."""
         if not self.full():
-            self.problems.append(Problem(self.source, self.line(path), dotted(path), sentence, hint))
+            self.problems.append(Problem(self.source, self.line(path), dotted(path), sentence, hint, name=name))
 
     def add_unknown(self, path: Path, sentence: str, name: str, known: Collection[str]) -> None:
         """Notes a word that is not in `known`, with the nearest that is."""

@@ -1,14 +1,23 @@
 """Reading the values of one table of a policy file as the language declares its keys."""
 
+from collections.abc import Mapping
+from datetime import date
+from types import MappingProxyType
 from typing import Any, cast
 
-from avow.policy import language
+from avow.policy import language, terms
 from avow.policy.language import Key
 from avow.policy.lines import Path
 from avow.policy.model import Bound, Keep, Unit
 from avow.policy.report import Report, shown
 
-_WANTS = {"flag": "true or false", "integer": "a whole number", "list": "a list of texts"}
+_WANTS = {
+    "flag": "true or false",
+    "integer": "a whole number",
+    "list": "a list of texts",
+    "ages": "ages by country",
+    "periods": "periods by place",
+}
 
 
 def read(
@@ -55,6 +64,10 @@ def _value(report: Report, path: Path, key: Key, value: object) -> object | None
         return value if _allowed(report, path, key, value) else None
     if key.takes == "list" and isinstance(value, list):
         return _list(report, path, key, value)
+    if key.takes == "date" and isinstance(value, str | date):
+        return _date(report, path, str(value))
+    if key.takes in ("ages", "periods") and isinstance(value, dict):
+        return _by_place(report, path, key, value)
     report.add(path, f"{key.name} takes {_WANTS.get(key.takes, 'a text')}.", f"Write {key.name} = {key.strictest}.")
     return None
 
@@ -79,6 +92,47 @@ def _keep(report: Report, path: Path, value: str) -> Keep | None:
     hint = 'Write "0", "life of the account", "30 days", "at most 30 days" or "at least 7 years"; 100 years at most.'
     report.add(path, f"{shown(value)} is not a period.", hint)
     return None
+
+
+def _date(report: Report, path: Path, value: str) -> str | None:
+    try:
+        if language.DATE.fullmatch(value):
+            date.fromisoformat(value if len(value) > len("2026-03") else f"{value}-01")
+            return value
+    except ValueError:
+        pass
+    report.add(path, f"{shown(value)} is not a date.", 'Write a day or a month: "2026-03-17" or "2026-03".')
+    return None
+
+
+def _is_place(key: Key, place: str) -> bool:
+    if key.takes == "ages":
+        return place in terms.COUNTRIES
+    known = language.JURISDICTION.fullmatch(place) is not None
+    return known and (place in ("default", "EU") or place[:2] in terms.COUNTRIES)
+
+
+def _by_place(report: Report, path: Path, key: Key, value: dict[str, Any]) -> Mapping[str, Any] | None:
+    """Values by jurisdiction; None if one of them is wrong."""
+    taken: dict[str, Any] = {}
+    for place, inner in value.items():
+        here = (*path, place)
+        if not _is_place(key, place):
+            hint = "Write the two letters of a country that the reference page lists"
+            hint += "." if key.takes == "ages" else '; or "default", "EU", or a part of a country such as US-CA.'
+            report.add(here, f"{shown(place)} is no place known here.", hint, "unknown_place")
+        elif key.takes == "ages" and isinstance(inner, int) and not isinstance(inner, bool):
+            taken[place] = inner
+        elif key.takes == "periods" and isinstance(inner, str):
+            period = _keep(report, here, inner)
+            if period is not None:
+                taken[place] = period
+        else:
+            report.add(here, f"{key.name} takes {_WANTS[key.takes]}.", f"Write {key.name} = {key.strictest}.")
+    if key.takes == "periods" and "default" not in value:
+        report.add(path, f"{key.name} says nothing for other places.", 'Add default = "1 month".')
+        return None
+    return MappingProxyType(taken) if len(taken) == len(value) else None
 
 
 def _list(report: Report, path: Path, key: Key, value: list[object]) -> tuple[str, ...] | None:

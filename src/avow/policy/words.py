@@ -43,12 +43,38 @@ CATEGORIES: Mapping[str, Kind] = {
         "the record of what you agreed to, objected to or had restricted", "您所作同意、反对或限制处理的记录"
     ),
     "rights": Kind("the record of your privacy requests and our answers", "您的隐私请求及我们答复的记录"),
-    "security_log": Kind("the record of sign-ins and refused attempts", "登录及被拒绝尝试的记录"),
+    "security_log": Kind(
+        "the record of sign-ins and refused attempts", "登录及被拒绝尝试的记录", feature="security_log"
+    ),
     "mail": Kind("mail to you that waits to be sent", "等待发送给您的邮件"),
     "conversation": Kind("what you write in chats and what is answered", "您的聊天内容及其回复", feature="chat"),
     "generation": Kind(
         "what you give to the image studio and what it makes", "您提供给图像工作室的内容及其产出", feature="studio"
     ),
+    "profile": Kind("your public profile", "您的公开资料", feature="market"),
+    "model": Kind("the record and the files of models that you upload or make", "您上传或创建的模型及其资料", "market"),
+    "dataset": Kind(
+        "the record and the files of data sets that you upload", "您上传的数据集及其说明", feature="market"
+    ),
+    "order": Kind("your orders and your billing address", "您的订单和账单地址", feature="orders"),
+    "support": Kind("what you write to our support and what it answers", "您与客服的往来内容", feature="support"),
+    "lead": Kind("what you tell us at sales and events", "您在销售和活动中告知我们的信息", feature="leads"),
+    "technical": Kind(
+        "the technical data that your browser or device sends",
+        "您的浏览器或设备发送的技术数据",
+        feature="technical_log",
+    ),
+    "interaction": Kind(
+        "the record of which functions you use, when and how long",
+        "您使用何种功能、何时使用及使用时长的记录",
+        "analytics",
+    ),
+    "moderation": Kind(
+        "the record of scores of abuse and harm, which holds no text,",
+        "滥用和有害内容的评分记录（不含文本）",
+        "moderation",
+    ),
+    "cache": Kind("a copy of an answer, held for the same question of yours", "供您再次提问时使用的回复副本", "cache"),
 }
 
 PURPOSES: Mapping[str, Word] = {
@@ -62,13 +88,37 @@ PURPOSES: Mapping[str, Word] = {
     "support": Word("to answer your questions", "答复您的问题"),
     "proof": Word("to prove what was done and why", "证明所做之事及其原因"),
     "legal": Word("to meet a duty set by law", "履行法定义务"),
+    "enforce": Word(
+        "to enforce our terms and protect the rights and safety of people", "执行条款并保护他人的权利和安全"
+    ),
+    "improve": Word("to improve the service, in sums without names only", "仅以不含姓名的汇总数据改进服务"),
+    "analytics": Word("to see trends of use, in sums without names only", "仅以不含姓名的汇总数据了解使用趋势"),
+    "research": Word("for research and statistics, without names", "在不含姓名的前提下开展研究和统计"),
+    "develop": Word("to develop new functions, in sums without names only", "仅以不含姓名的汇总数据开发新功能"),
+    "personalise": Word("to suit the service to you, unless you object", "在您未反对时为您提供个性化服务"),
+    "training": Word("to train models", "训练模型"),
+    "marketing": Word("to send you offers", "向您发送推广信息"),
+    "ads": Word("to show you advertising", "向您展示广告"),
+    "market": Word("to show it to buyers of what you list", "向您所上架内容的买家展示"),
 }
 
 BASES: Mapping[str, Word] = {
-    "contract": Word("our contract with you", "与您的合同"),
     "consent": Word("your consent", "您的同意"),
+    "contract": Word("our contract with you", "与您的合同"),
     "interest": Word("our legitimate interest", "我们的正当利益"),
     "law": Word("a legal duty", "法定义务"),
+}
+
+SOURCES: Mapping[str, Word] = {
+    "user": Word("it comes from you", "由您提供"),
+    "automatic": Word("it is recorded by itself when you use the service", "在您使用服务时自动记录"),
+    "system": Word("the service makes it", "由本服务生成"),
+    "processor": Word("a processor gives it to us", "由服务商提供"),
+}
+
+OWNERS: Mapping[str, Word] = {
+    "person": Word("you alone", "您本人"),
+    "tenant": Word("your organisation", "您所在的组织"),
 }
 
 EXPIRY: Mapping[str, Word] = {
@@ -89,6 +139,9 @@ CLOCKS: Mapping[str, Word] = {
     "request": Word("the request", "请求之时"),
     "payment": Word("the payment or charge", "付款或扣费之时"),
     "message": Word("each message", "每条消息产生之时"),
+    "last_message": Word("the last message", "最后一条消息产生之时"),
+    "generation": Word("the making of the image", "图像生成之时"),
+    "event": Word("the event", "事件发生之时"),
 }
 
 ACCOUNT_FIELDS: Mapping[str, Word] = {
@@ -108,6 +161,55 @@ STAFF: Mapping[str, Word] = {
     "operator": Word("operator", "运营者"),
 }
 
+PARTS: Mapping[str, str] = {
+    "acceptance": "the recording of who accepted which version",
+    "ads": "advertising slots, empty until somebody opts in",
+    "age_gate": "the question of age at sign-up, by country",
+    "analytics": "reports of use without names",
+    "api": "the inference API",
+    "cache": "the cache of answers, apart for each customer",
+    "cells": "stores of their own for enterprise customers",
+    "checkout": "purchase through a payment processor",
+    "consents": "the asking, recording and taking back of consents",
+    "contacts": "the reading of the mailboxes that the policy names",
+    "cookies": "the cookie register with its panel of choices",
+    "disclosures": "the register without which nothing leaves to a third party",
+    "evidence": "the vault of documents that stand behind organisational claims",
+    "field_choice": "leaving single fields of a category unstored",
+    "backups": "backups that end on time and forget what was erased",
+    "erasure": "erasure on request, with a receipt",
+    "grace": "the closing of an account with a time of grace",
+    "image_api": "images over the API",
+    "improvement": "the improvement of the service from sums without names",
+    "leads": "the records of sales and events",
+    "market": "models, data sets and their market",
+    "marketing": "mail with offers, to those who asked for it",
+    "moderation": "the finding of abuse and harmful content",
+    "notices": "notices on page, by mail and in the dashboard",
+    "orders": "orders with billing addresses",
+    "personalise": "suiting the service to a person",
+    "prepaid": "a prepaid balance",
+    "processors": "the register of processors",
+    "refunds": "giving money back",
+    "regions": "keeping every store in the countries named",
+    "rights": "requests about one's own data, with their deadlines",
+    "security_log": "a log of sign-ins",
+    "self_service": "deleting one's own facts one by one",
+    "staff": "staff with roles of their own",
+    "subscriptions": "subscriptions through a payment processor",
+    "support": "tickets and mail to support",
+    "technical_log": "a log of addresses and browsers",
+    "training": "the making of training sets from consenting people",
+}
+"""Parts of Avow without a sentence of their own. What a policy says with them is published where they are installed."""
+
+AWAITED: Mapping[str, str] = {
+    "part_chat": "it works: chats with models",
+    "part_studio": "it works: the image studio",
+    **{f"part_{part}": f"it works: {says}" for part, says in PARTS.items()},
+}
+"""Probes that come with their parts. Until a part is installed, what it would prove is not published."""
+
 FEATURES: Mapping[str, Claim | None] = {
     "tls": Claim(
         "Every connection to this service is encrypted with TLS 1.3 or newer.",
@@ -117,6 +219,7 @@ FEATURES: Mapping[str, Claim | None] = {
     ),
     "chat": None,
     "studio": None,
+    **dict.fromkeys(PARTS),
 }
 
 CLAIMS: Mapping[str, Claim] = {

@@ -1,0 +1,164 @@
+"""Rules between tables: what one sentence of a policy would make another one false. Each has a name."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from avow.policy import terms
+from avow.policy.model import Keep, Part, Policy
+from avow.policy.report import Report
+
+CONSENT_PURPOSES = {"marketing": "marketing", "ads": "ads", "training": "training"}
+LAST = 1 << 40
+
+
+class Found(NamedTuple):
+    """One contradiction: its name, the dotted key, what is wrong and what to do."""
+
+    name: str
+    path: tuple[str, ...]
+    sentence: str
+    hint: str
+
+
+def find(report: Report, policy: Policy) -> None:
+    """Notes every contradiction between the tables of `policy`."""
+    for rule in (_ads, _consents, _purposes, _processors, _backups, _rights, _locales, _cookies):
+        for found in rule(policy):
+            report.add(found.path, found.sentence, found.hint, found.name)
+
+
+def rule_of(policy: Policy, practice: str) -> str | None:
+    """The rule of `[practice.NAME]`; None if the policy is silent."""
+    part = policy.parts.get(f"practice.{practice}")
+    return None if part is None else str(part.values["rule"])
+
+
+def _ads(policy: Policy) -> Iterator[Found]:
+    never = policy.parts.get("sharing")
+    shown = rule_of(policy, "ads") not in (None, "none")
+    path = ("practice", "ads", "rule")
+    if shown and (not policy.named("share") or (never is not None and "advertising" in never.values["never"])):
+        hint = 'Write rule = "none" for practice.ads, or add [share.ad_cookies] and take advertising out of never.'
+        yield Found("ads_without_sharing", path, "Advertising is shown, and no data may be shared for it.", hint)
+    if shown and "cookies.advertising" not in policy.parts:
+        hint = 'Add [cookies.advertising], or write rule = "none".'
+        yield Found("ads_without_cookies", path, "Advertising is shown, and no kind of cookie allows it.", hint)
+    for id in ("cookies.advertising", "share.ad_cookies"):
+        if id in policy.parts and not shown:
+            sentence = f"{id} is about advertising, and practice.ads shows none."
+            hint = f'Remove [{id}], or write [practice.ads] with rule = "consent".'
+            yield Found("advertising_nobody_allows", tuple(id.split(".")), sentence, hint)
+
+
+def _consents(policy: Policy) -> Iterator[Found]:
+    asked = policy.parts["consent"].values.get("asked", ()) if "consent" in policy.parts else ()
+    for part in policy.named("practice"):
+        if part.values["rule"] == "consent" and part.name in terms.CONSENTS and part.name not in asked:
+            sentence = f"practice.{part.name} needs a consent that is never asked for."
+            yield Found("consent_not_asked", ("practice", part.name), sentence, f'Add "{part.name}" to consent.asked.')
+    if "share.consent" in policy.parts and "sharing" not in asked:
+        sentence = "Data is shared with consent, and it is never asked for."
+        yield Found("consent_not_asked", ("share", "consent"), sentence, 'Add "sharing" to consent.asked.')
+    for part in policy.named("cookies"):
+        word = "ads" if part.name == "advertising" else part.name
+        if part.name != "essential" and word not in asked:
+            sentence = f"Cookies of the kind {part.name} need a consent that is never asked for."
+            yield Found("consent_not_asked", ("cookies", part.name), sentence, f'Add "{word}" to consent.asked.')
+
+
+def _purposes(policy: Policy) -> Iterator[Found]:
+    for category in policy.categories.values():
+        for purpose, practice in CONSENT_PURPOSES.items():
+            if purpose not in category.purposes:
+                continue
+            rule = rule_of(policy, practice)
+            path = ("category", category.name, "purposes")
+            if rule in ("none", "never"):
+                sentence = f"{category.name} serves {purpose}, and practice.{practice} says that nothing does."
+                yield Found("purpose_denied", path, sentence, f'Take "{purpose}" out of the purposes.')
+            elif rule != "anonymised" and category.basis != "consent":
+                sentence = f"{category.name} serves {purpose} without consent."
+                hint = f'Write basis = "consent", or take "{purpose}" out of the purposes.'
+                yield Found("purpose_without_consent", path, sentence, hint)
+
+
+def _processors(policy: Policy) -> Iterator[Found]:
+    regions = policy.parts.get("regions")
+    for part in policy.named("processor"):
+        path = ("processor", part.name)
+        if "share.provider" not in policy.parts:
+            hint = "Add [share.provider], or remove the processor."
+            yield Found("processor_without_sharing", path, "Data goes to a processor, and no rule lets it.", hint)
+        region = part.values["region"]
+        if regions is not None and regions.values["mode"] != "listed" and region not in regions.values["countries"]:
+            sentence = f"{part.name} works in {region}, and data may not lie there."
+            hint = f'Take another processor, or add "{region}" to regions.countries.'
+            yield Found("processor_outside_regions", (*path, "region"), sentence, hint)
+        if part.values["trains"] and rule_of(policy, "third_party_training") != "consent":
+            hint = 'Write trains = false with a contract that says so, or practice.third_party_training with "consent".'
+            sentence = f"{part.name} trains models with what it gets, and no rule lets it."
+            yield Found("processor_trains", (*path, "trains"), sentence, hint)
+        yield from _kept_longer(policy, part)
+
+
+def _kept_longer(policy: Policy, part: Part) -> Iterator[Found]:
+    path = ("processor", part.name)
+    for name in part.values["categories"]:
+        category = policy.categories.get(name)
+        if category is None:
+            hint = f"Add [category.{name}], or take it out of the processor's categories."
+            yield Found("processor_of_nothing", (*path, "categories"), f"There is no rule for {name}.", hint)
+        elif category.keep.kind == "period" and longest_h(part.values["keep"]) > longest_h(category.keep):
+            sentence = f"{part.name} keeps {name} longer than this policy does."
+            hint = f'Agree on keep = "0" with it, or take "{name}" out of its categories.'
+            yield Found("processor_keeps_longer", (*path, "keep"), sentence, hint)
+
+
+def longest_h(keep: Keep) -> int:
+    """The most hours of a period; the life of an account counts as longer than any."""
+    return LAST if keep.hours_max is None else keep.hours_max
+
+
+def _backups(policy: Policy) -> Iterator[Found]:
+    part = policy.parts.get("backup")
+    if part is None:
+        return
+    keep, after = part.values["keep"], part.values["after_deletion"]
+    path = ("backup", "keep")
+    for key in ("keep", "after_deletion"):
+        if part.values[key].kind != "period":
+            sentence = f"backup.{key} is no period."
+            yield Found("backup_without_end", ("backup", key), sentence, 'Write a period, such as "7 days".')
+    if longest_h(keep) > longest_h(after):
+        sentence = "A backup stays longer than deleted data may stay in it."
+        yield Found("backup_longer_than_promise", path, sentence, "Shorten keep, or lengthen after_deletion.")
+    if part.values.get("keys_destroyed"):
+        return
+    for category in policy.categories.values():
+        if category.keep.kind == "period" and longest_h(keep) > longest_h(category.keep):
+            sentence = f"A backup stays longer than {category.name} may, and no key is destroyed."
+            hint = "Write keys_destroyed = true, or shorten keep."
+            yield Found("backup_longer_than_promise", path, sentence, hint)
+
+
+def _rights(policy: Policy) -> Iterator[Found]:
+    part = policy.parts.get("rights")
+    if part is not None and f"contact.{part.values['contact']}" not in policy.parts:
+        hint = f"Add [contact.{part.values['contact']}]."
+        yield Found("rights_without_contact", ("rights", "contact"), "The mailbox for rights has no address.", hint)
+    if policy.named("right") and part is None:
+        hint = 'Add [rights] with contact, scope and deadline = { default = "1 month" }.'
+        yield Found("rights_without_deadline", ("right",), "Rights are named without a time to answer.", hint)
+
+
+def _locales(policy: Policy) -> Iterator[Found]:
+    if policy.prevailing is not None and f"locale.{policy.prevailing}" not in policy.parts:
+        hint = f"Add [locale.{policy.prevailing}] with a date."
+        yield Found("prevailing_without_text", ("prevailing",), "The language that prevails has no text.", hint)
+
+
+def _cookies(policy: Policy) -> Iterator[Found]:
+    for part in policy.named("cookie"):
+        if f"cookies.{part.values['kind']}" not in policy.parts:
+            sentence = f"The cookie {part.name} is of a kind that the policy does not allow."
+            yield Found("cookie_without_kind", ("cookie", part.name), sentence, f"Add [cookies.{part.values['kind']}].")
