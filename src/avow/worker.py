@@ -200,7 +200,13 @@ def platform(front: Front) -> Litestar:
         before_request=surface.check,
         exception_handlers=surface.handlers(),
         request_max_body_size=surface.SIZE_MAX,
-        openapi_config=OpenAPIConfig("Avow", "1", path="/api", render_plugins=[JsonRenderPlugin(path="/openapi.json")]),
+        openapi_config=OpenAPIConfig(
+            "Avow",
+            "1",
+            path="/api",
+            use_handler_docstrings=True,
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        ),
         on_app_init=[_quiet],
         debug=False,
     )
