@@ -233,14 +233,17 @@ async def test_a_tenant_asks_for_content_to_be_kept_within_the_policy(house: Hou
     assert (await house.needs.directory.find(secret)).tenant_keep_h is None
 
 
-async def test_a_tenants_wish_makes_compiled_plans_stale(house: House) -> None:
+async def test_a_tenants_wish_counts_at_once_and_changes_nobody_elses_rules(house: House) -> None:
     browser = await house.signed_in(ADA)
+    secret = (await browser.post("/api/keys", json={})).json()["secret"]
+    assert (await house.needs.directory.find(secret)).tenant_keep_h is None
     async with house.databases.keeper.begin() as connection:
         await connection.exec_driver_sql(
             "INSERT INTO policy_epoch VALUES (1, 7) ON CONFLICT (id) DO UPDATE SET epoch = 7"
         )
     await browser.patch("/api/tenant", json={"keep_h": 1})
-    assert (await house.query("SELECT epoch FROM policy_epoch"))[0].epoch == 8
+    assert (await house.needs.directory.find(secret)).tenant_keep_h == 1
+    assert (await house.query("SELECT epoch FROM policy_epoch"))[0].epoch == 7
 
 
 async def test_the_products_role_cannot_read_a_tenants_kind(house: House) -> None:
