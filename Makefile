@@ -3,7 +3,7 @@
 #   AVOW_HOME=DIR AVOW_PORT=N AVOW_POLICY=FILE|PROFILE make run
 #   make test PYTEST_ARGS="-k ledger tests/billing"
 
-.PHONY: help run test lint bench promises faults lock clean
+.PHONY: help run test lint bench promises faults lock migration clean
 
 help:
 	@sed -n 's/^#: //p' Makefile
@@ -41,6 +41,11 @@ faults:
 #: make lock      newest versions into requirements/*.txt, with hashes
 lock:
 	@tools/lock
+
+#: make migration WHAT="…"   write the next migration from what the tables say
+migration:
+	@tools/bootstrap test
+	@KEEP=src/avow/base/migrations/versions tools/in-tree python tools/migration.py "$(WHAT)"
 
 #: make clean     remove environments and caches, never data
 clean:

@@ -38,25 +38,38 @@ from avow.billing.ledger import Batcher
 
 BALANCE = 10**15
 _KEY = """
-    INSERT INTO api_key (id, tenant_id, subject_id, since, policy_version, wallet_id, public_id, secret_hmac, box, state)
-    VALUES ($1, $2, $3, $4, 1, $5, $6, $6::text::bytea, '', 'active')
+    INSERT INTO api_key (id, tenant_id, subject_id, since, policy_version, wallet_id, public_id, secret_hmac, box, state,
+                         budget_day_nano, budget_month_nano, budget_total_nano)
+    VALUES ($1, $2, $3, $4, 1, $5, $6, $6::text::bytea, '', 'active', $7, $7, $7)
 """
 
 
-async def fill(admin: asyncpg.Connection, keeper: Database, wallets: int, price: prices.Price) -> list[UUID]:
-    """Wallets with a balance and a key each; answers the keys."""
+async def fill(
+    admin: asyncpg.Connection, keeper: Database, wallets: int, price: prices.Price, budget: int | None
+) -> list[UUID]:
+    """Wallets with a balance and a key each, with three budgets of `budget` or none; answers the keys."""
     keys = []
     async with keeper.begin() as c:
         await prices.put(c, price)
         for _ in range(wallets):
             tenant, subject, wallet, key = uuid7(), uuid7(), uuid7(), uuid7()
             await credit.begin(c, tenant, subject, wallet, price.valid_from, amount=BALANCE, policy_version=1)
-            keys.append((key, tenant, subject, price.valid_from, wallet, key.hex))
+            keys.append((key, tenant, subject, price.valid_from, wallet, key.hex, budget))
     await admin.executemany(_KEY, keys)
     return [k[0] for k in keys]
 
 
-async def load(ledger: Batcher, keys: list[UUID], price: prices.Price, workers: int, seconds: float) -> dict[str, Any]:
+def postgres_cpu_s(cluster: Cluster) -> float:
+    """CPU seconds of the server's living processes."""
+    pid = cluster.pid()
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    fields = [Path(f"/proc/{p}/stat").read_text().rpartition(") ")[2].split() for p in children]
+    return sum(int(f[11]) + int(f[12]) for f in fields) / os.sysconf("SC_CLK_TCK")
+
+
+async def load(
+    cluster: Cluster, ledger: Batcher, keys: list[UUID], price: prices.Price, workers: int, seconds: float
+) -> dict[str, Any]:
     """`workers` clients that open and settle one request after the other."""
     clock, loop = SystemClock(), asyncio.get_running_loop()
     reserve_ms: list[float] = []
@@ -71,44 +84,46 @@ async def load(ledger: Batcher, keys: list[UUID], price: prices.Price, workers: 
             now, request = clock.now(), uuid7()
             later = now + timedelta(days=30)
             key = keys[turn % len(keys)]
-            await ledger.open(Open(request, key, amount, price.id, price.model, now, later, later, later, 1))
+            await ledger.open(Open(request, key, amount, price.id, price.model, now, later, later, later, 1, 400))
             reserve_ms.append((loop.time() - began) * 1000)
             await ledger.settle(Settle(request, due, 100, 0, 100, 5, 200, "done"))
 
-    began, cpu = time.perf_counter(), time.process_time()
+    began, cpu, postgres = time.perf_counter(), time.process_time(), postgres_cpu_s(cluster)
     await asyncio.gather(*(client(n) for n in range(workers)))
     took, cpu = time.perf_counter() - began, time.process_time() - cpu
+    postgres = postgres_cpu_s(cluster) - postgres
     cuts = statistics.quantiles(reserve_ms, n=100)
     return {
         "pairs_per_s": round(len(reserve_ms) / took),
         "reserve_ms_p50": round(cuts[49], 2),
         "reserve_ms_p99": round(cuts[98], 2),
         "client_cpu_us_per_pair": round(cpu / len(reserve_ms) * 1e6, 1),
+        "postgres_cpu_us_per_pair": round(postgres / len(reserve_ms) * 1e6, 1),
         "pairs": len(reserve_ms),
     }
 
 
-async def cell(cluster: Cluster, wallets: int, workers: int, seconds: float) -> dict[str, Any]:
+async def cell(cluster: Cluster, wallets: int, workers: int, seconds: float, budgets: bool) -> dict[str, Any]:
     """One measurement in a database of its own."""
     passwords = {role: secrets.token_hex(16) for role in access.LOGIN_ROLES}
-    dsn: Dsn = cluster.dsn(database=f"bench_{wallets}_{workers}")
+    dsn: Dsn = cluster.dsn(database=f"bench_{wallets}_{workers}_{budgets}")
     await migrate(dsn, passwords)
     admin = await asyncpg.connect(**dsn.arguments())
     writer, keeper = (Database(dsn.role(r, passwords[r])) for r in (access.WRITER, access.KEEPER))
     price = prices.Price(uuid7(), "bench", "USD", 150_000, 75_000, 600_000, SystemClock().now())
-    keys = await fill(admin, keeper, wallets, price)
+    keys = await fill(admin, keeper, wallets, price, BALANCE if budgets else None)
     with tempfile.TemporaryDirectory() as folder:
         ledger = Batcher(writer.raw, SystemClock(), Path(folder), wait_s_max=60)
         ledger.start()
-        await load(ledger, keys, price, workers, min(1.0, seconds))
-        found = await load(ledger, keys, price, workers, seconds)
+        await load(cluster, ledger, keys, price, workers, min(1.0, seconds))
+        found = await load(cluster, ledger, keys, price, workers, seconds)
         await ledger.close()
     async with keeper.begin() as c:
         found["violations"] = len(await invariants.violations(c, SystemClock().now()))
     for each in (writer, keeper):
         await each.close()
     await admin.close()
-    return {"wallets": wallets, "clients": workers, **found}
+    return {"wallets": wallets, "clients": workers, "budgets_per_key": 3 * budgets, **found}
 
 
 async def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -117,7 +132,7 @@ async def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         cluster.start()
         try:
             cells = [(options.wallets, options.clients), (1, options.clients), (options.wallets, 1)]
-            return [await cell(cluster, *each, options.seconds) for each in cells]
+            return [await cell(cluster, *each, options.seconds, budgets) for each in cells for budgets in (False, True)]
         finally:
             cluster.stop()
 

@@ -13,12 +13,15 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from sqlalchemy.ext.asyncio import create_async_engine
 
 import avow
 from avow.base import access
 from avow.base.db import Database, Dsn
-from avow.base.migrate import migrate
+from avow.base.migrate import make_database, migrate, roles
 from avow.base.postgres import Cluster
+from avow.catalog import metadata
+from tests.platform import Platform, new_platform
 
 for _tables in sorted(Path(avow.__file__).parent.glob("*/tables.py")):
     importlib.import_module(f"avow.{_tables.parent.name}.tables")
@@ -53,8 +56,24 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def template(cluster: Cluster) -> str:
-    asyncio.run(migrate(cluster.dsn(database="template_avow"), PASSWORDS))
+    asyncio.run(make_schema(cluster.dsn(database="template_avow")))
     return "template_avow"
+
+
+async def make_schema(admin: Dsn) -> None:
+    """Migrate a new database. Tables that only tests declare have no migration: they are made before, so that row
+    security is laid over them like over the others."""
+    made_by_tests = [each for each in metadata.sorted_tables if each.name.startswith("scratch_")]
+    await make_database(admin)
+    arguments = {k: v for k, v in admin.arguments().items() if k not in ("user", "password", "database")}
+    engine = create_async_engine(admin.url(), connect_args=arguments)
+    async with engine.begin() as c:
+        for statement in roles(PASSWORDS, admin.database):
+            await c.exec_driver_sql(statement)
+        await c.exec_driver_sql(f"SET LOCAL ROLE {access.OWNER}")
+        await c.run_sync(metadata.create_all, tables=made_by_tests)
+    await engine.dispose()
+    await migrate(admin, PASSWORDS)
 
 
 @pytest.fixture
@@ -73,3 +92,12 @@ async def database(cluster: Cluster, template: str) -> AsyncIterator[Databases]:
             await each.close()
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
         await admin.close()
+
+
+@pytest.fixture(scope="session")
+def platform() -> Iterator[Platform]:
+    """One running Avow under the default policy, with the embedded model; tests bring people of their own."""
+    if os.geteuid() == 0:
+        pytest.skip("Avow does not run as root: use `make test`")
+    with new_platform() as made:
+        yield made.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
@@ -10,17 +11,28 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import asyncpg
 import httpx
 
-START_LIMIT_S = 90
+from avow.base.postgres import Cluster
+from avow.vault import Ring
+
+T = TypeVar("T")
+ROOT = Path(__file__).parents[1]
+START_LIMIT_S = 180
+WAIT_LIMIT_S = 60
+MODEL = "avow/smollm2-135m"
 CLOCK_FILE = "clock"
+OUTSIDE = ("mail", "demo.json")
+"""What stands for the outside world under AVOW_HOME, and is not searched for remains."""
 
 
 def free_port() -> int:
@@ -28,6 +40,36 @@ def free_port() -> int:
         s.bind(("127.0.0.1", 0))
         port: int = s.getsockname()[1]
         return port
+
+
+def policy_text(*changes: tuple[str, str]) -> str:
+    """The default policy with texts replaced, each of which must be there."""
+    text = (ROOT / "profiles" / "default.toml").read_text()
+    for old, new in changes:
+        assert old in text, f"the default policy has no {old!r}"
+        text = text.replace(old, new)
+    return text
+
+
+def wait_until(what: Callable[[], object], limit_s: float = WAIT_LIMIT_S) -> None:
+    """Ask again and again until it is so; the limit only ends a test that would never end."""
+    end_s = time.monotonic() + limit_s
+    while not what():
+        assert time.monotonic() < end_s, "it never came"
+        time.sleep(0.05)
+
+
+@contextmanager
+def new_platform(policy: str | None = None, **settings: str) -> Iterator[Platform]:
+    """A platform in a home of its own, not yet started; stopped and removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="avow-p-") as folder:
+        made = Platform(Path(folder), settings)
+        if policy is not None:
+            made.write_policy(policy)
+        try:
+            yield made
+        finally:
+            made.close()
 
 
 @dataclass
@@ -39,6 +81,7 @@ class Platform:
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
     output: bytes = b""
+    """Everything that was said at the terminal, over all starts."""
 
     @property
     def home(self) -> Path:
@@ -46,7 +89,13 @@ class Platform:
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if 'tls_cert' in self.settings else 'http'}://127.0.0.1:{self.port}"
+
+    def write_policy(self, text: str) -> None:
+        """Make `text` the policy of the next start."""
+        path = self.folder / "policy.toml"
+        path.write_text(text)
+        self.settings["policy"] = str(path)
 
     def environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("AVOW_") and k != "DATABASE_URL"}
@@ -63,6 +112,7 @@ class Platform:
         """Start, and wait until it has told that it is ready (and has printed its first answer)."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.started", "up"],
+            cwd=ROOT,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -99,15 +149,34 @@ class Platform:
         self.process = None
 
     def close(self) -> None:
+        """Stop whatever still runs."""
         if self.process:
             self.stop()
-        else:
-            self.cli("stop-postgres", check=False)
+        if pid := self.postgres_pid():
+            os.kill(pid, signal.SIGINT)
+            wait_until(lambda: not self.postgres_pid())
+
+    def postgres_pid(self) -> int | None:
+        """The process id of this home's PostgreSQL while it lives."""
+        return Cluster(self.home, "").pid()
+
+    def processes(self) -> list[int]:
+        """All processes of this platform: those that `avow up` started, and PostgreSQL's."""
+        ours = {self.process.pid} if self.process else set()
+        parents = {pid: parent for pid, (parent, _) in _table().items()}
+        while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+            ours |= more
+        return sorted(ours | set(self.postgres_processes()))
+
+    def postgres_processes(self) -> list[int]:
+        """The processes of this home's PostgreSQL."""
+        return [pid for pid, (_, folder) in _table().items() if folder == str((self.home / "pg").resolve())]
 
     def cli(self, *arguments: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """An `avow` command against this home, with the test's clock."""
         done = subprocess.run(
             [sys.executable, "-m", "tests.started", *arguments],
+            cwd=ROOT,
             env=self.environment(),
             input=stdin,
             capture_output=True,
@@ -127,6 +196,59 @@ class Platform:
         path.with_suffix(".new").write_text(str(float(path.read_text() or 0) + seconds))
         path.with_suffix(".new").rename(path)
 
+    def superuser_password(self) -> str:
+        secret = Ring(self.home / "keyring" / "ring.db").secret("password of avow_super")
+        assert secret is not None
+        return secret.hex()
+
+    def with_connection(self, work: Callable[[asyncpg.Connection[Any]], Awaitable[T]]) -> T:
+        """Do something over a connection to this home's database as its superuser, for whom no row is hidden."""
+        arguments = Cluster(self.home, self.superuser_password()).dsn().arguments()
+
+        async def connected() -> T:
+            connection = await asyncpg.connect(**arguments)
+            try:
+                return await work(connection)
+            finally:
+                await connection.close()
+
+        return asyncio.run(connected())
+
+    def sql(self, query: str, *values: Any) -> list[Any]:
+        """Ask this home's database as its superuser."""
+        return list(self.with_connection(lambda c: c.fetch(query, *values)))
+
+    def told(self) -> bytes:
+        """Everything that was said at the terminal until now."""
+        assert self.process and self.process.stdout
+        while select.select([self.process.stdout], [], [], 0)[0]:
+            if not (piece := os.read(self.process.stdout.fileno(), 65536)):
+                break
+            self.output += piece
+        return self.output
+
+    def inside_files(self) -> Iterator[Path]:
+        """All files under AVOW_HOME but those that stand for the outside world."""
+        for parent, _, names in os.walk(self.home):
+            for name in names:
+                path = Path(parent, name)
+                if path.relative_to(self.home).parts[0] not in OUTSIDE and path.is_file():
+                    yield path
+
+    def scan(self, markers: Iterable[str]) -> dict[str, list[str]]:
+        """In which files each marker stands in the clear, heap and write-ahead log included; {} where none does.
+
+        A control that is planted first must be found, or the search proves nothing.
+        """
+        control = secrets.token_hex(16)
+        planting = "INSERT INTO scan_control (id, planted) VALUES (gen_random_uuid(), $1)"
+        self.sql(planting, control.encode())
+        self.sql("CHECKPOINT")
+        found = search(self.inside_files(), [control, *markers])
+        self.sql("DELETE FROM scan_control")
+        assert len(found.pop(control, ())) >= 2, "the control was not found in heap and log"
+        return found
+
     @property
     def demo(self) -> dict[str, str]:
         note: dict[str, str] = json.loads((self.home / "demo.json").read_text())
@@ -135,21 +257,24 @@ class Platform:
     @contextmanager
     def http(self, **options: Any) -> Iterator[httpx.Client]:
         """A browser-like client on the same origin; keeps cookies."""
-        with httpx.Client(
-            base_url=self.base_url, timeout=60, headers={"sec-fetch-site": "same-origin"}, **options
-        ) as client:
+        headers = {"sec-fetch-site": "same-origin", **options.pop("headers", {})}
+        with httpx.Client(base_url=self.base_url, timeout=60, headers=headers, **options) as client:
             yield client
 
     def sign_up(self, client: httpx.Client, **fields: str) -> dict[str, Any]:
-        """A new person, signed in on `client`; returns `/api/me`."""
+        """A new person, signed in on `client`; returns `/api/me` with the password."""
         email = fields.pop("email", f"p-{secrets.token_hex(6)}@example.org")
         password = fields.pop("password", secrets.token_hex(12))
         made = client.post("/api/auth/signup", json={"email": email, "password": password, **fields})
-        assert made.status_code in (200, 201, 202), made.text
+        assert made.status_code == 202, made.text
+        return {"email": email, "password": password, **self.sign_in(client, email, password)}
+
+    def sign_in(self, client: httpx.Client, email: str, password: str) -> dict[str, Any]:
+        """Sign in on `client`; returns `/api/me`."""
         entered = client.post("/api/auth/login", json={"email": email, "password": password})
         assert entered.is_success, entered.text
         me: dict[str, Any] = client.get("/api/me").json()
-        return {"email": email, "password": password, **me}
+        return me
 
     def key(self, client: httpx.Client, **fields: Any) -> dict[str, str]:
         """A new API key of the signed-in person: {id, prefix, secret}."""
@@ -157,3 +282,46 @@ class Platform:
         assert made.is_success, made.text
         key: dict[str, str] = made.json()
         return key
+
+    def erase(self, client: httpx.Client, password: str) -> dict[str, Any]:
+        """Ask for erasure as the signed-in person and wait for the receipt, which is returned."""
+        asked = client.post("/api/privacy/requests", json={"kind": "erase", "password": password})
+        assert asked.status_code == 202, asked.text
+        where, token = (
+            f"/api/privacy/receipts/{asked.json()['id']}",
+            {"avow-receipt-token": asked.json()["receipt_token"]},
+        )
+        wait_until(lambda: client.get(where, headers=token).is_success)
+        receipt: dict[str, Any] = client.get(where, headers=token).json()
+        return receipt
+
+
+def _table() -> dict[int, tuple[int, str]]:
+    """Parent and working folder of each process that lives; a zombie does not."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            state, parent = (entry / "stat").read_text().rpartition(") ")[2].split()[:2]
+            if state != "Z":
+                found[int(entry.name)] = (int(parent), str((entry / "cwd").readlink()))
+    return found
+
+
+def complete(client: httpx.Client, secret: str, prompt: str, **fields: Any) -> httpx.Response:
+    """One completion of the embedded model with the key `secret`; `headers` go to the request, the rest into the body."""
+    headers = {"authorization": f"Bearer {secret}", **fields.pop("headers", {})}
+    body = {"model": MODEL, "messages": [{"role": "user", "content": prompt}], "max_tokens": 1, **fields}
+    return client.post("/v1/chat/completions", json=body, headers=headers)
+
+
+def search(paths: Iterable[Path], markers: Iterable[str]) -> dict[str, list[str]]:
+    """In which files each marker stands as UTF-8, UTF-16 or in hexadecimal; markers that are nowhere are left out."""
+    forms = {m: (m.encode(), m.encode("utf-16-le"), m.encode().hex().encode()) for m in markers}
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        with suppress(FileNotFoundError):
+            content = path.read_bytes()
+            for marker, needles in forms.items():
+                if any(needle in content for needle in needles):
+                    found.setdefault(marker, []).append(str(path))
+    return found

@@ -22,6 +22,7 @@ from avow import catalog
 from avow.accounts import people
 from avow.accounts.directory import Directory
 from avow.accounts.needs import Needs, pepper
+from avow.accounts.oidc import CALLBACK, Provider
 from avow.accounts.sessions import SignInSlowed
 from avow.base import money
 from avow.base.clock import Clock, SystemClock
@@ -33,6 +34,7 @@ from avow.billing import credit
 from avow.engines import llm
 from avow.policy import Policy, PolicyError, parse
 from avow.privacy.needs import Identity
+from avow.privacy.tombstones import Tombstones
 from avow.settings import Settings, SettingsWrong, smtp_parts
 from avow.vault import Ring, Vault
 
@@ -76,6 +78,11 @@ class Parts:
     @property
     def installed(self) -> frozenset[str]:
         return frozenset({"tls"}) if self.settings.tls else frozenset()
+
+    @property
+    def tombstones(self) -> Tombstones:
+        """The list of what was erased, beside the ring."""
+        return Tombstones(self.home / "keyring" / "tombstones", self.ring)
 
     def password(self, role: str) -> str:
         """The password of a database role; a named secret of the ring."""
@@ -127,7 +134,14 @@ def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
         connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, wallet_id: UUID, at: datetime
     ) -> None:
         await credit.begin(
-            connection, tenant_id, subject_id, wallet_id, at, amount=at_first, policy_version=policy.version
+            connection,
+            tenant_id,
+            subject_id,
+            wallet_id,
+            at,
+            amount=at_first,
+            policy_version=policy.version,
+            ends_at=policy.categories["payment"].keep.end(at),
         )
 
     directory = Directory(database, pepper(parts.ring), parts.clock, must_confirm=not parts.demo)
@@ -141,7 +155,19 @@ def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
         base_url=parts.settings.base_url,
         secure=parts.settings.base_url.startswith("https://"),
         directory=directory,
+        tombstones=parts.tombstones,
+        provider=_provider(parts),
+        operator_mail=parts.settings.operator_mail,
     )
+
+
+def _provider(parts: Parts) -> Provider | None:
+    """The identity provider that the settings name. Raises ProviderUnfit."""
+    made = parts.settings
+    if not made.oidc_issuer:
+        return None
+    back = f"{made.base_url}{CALLBACK}"
+    return Provider(made.oidc_issuer, made.oidc_client_id, made.oidc_client_secret, back, parts.clock)
 
 
 def identity(accounts: Needs) -> Identity:

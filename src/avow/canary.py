@@ -15,6 +15,7 @@ from sqlalchemy import func, select, update
 from avow import app
 from avow.accounts import keys, people, sign_up
 from avow.accounts.fields import SignUp
+from avow.accounts.key_terms import Setting
 from avow.accounts.needs import Needs as Accounts
 from avow.accounts.tables import tenant
 from avow.base import money
@@ -57,7 +58,7 @@ class People:
             async with self.keeper.begin() as c:
                 row = (await c.execute(select(trace).where(trace.c.subject_id == subject_id))).one()
             ref = Ref(tenant_id, trace.name, "api_content", row.id, subject_id)
-            self._kept = Canary(tenant_id, subject_id, marker, ref, row.box)
+            self._kept = Canary(tenant_id, subject_id, marker, ref, row.box, row.ends_at)
         return self._kept
 
     async def not_kept(self) -> tuple[Canary, int]:
@@ -95,7 +96,7 @@ class People:
             raise CanaryFailed
         who = people.actor(found.tenant_id, found.subject_id)
         await self._grant(found.tenant_id, found.subject_id, keep_h)
-        key = await keys.create(self.accounts, who, "canary")
+        key = await keys.create(self.accounts, who, Setting(name="canary"))
         marker = f"canary {secrets.token_hex(16)}"
         body = {"model": app.MODEL, "messages": [{"role": "user", "content": marker}], "max_tokens": 1}
         headers = {"authorization": f"Bearer {key.secret}"}

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
+import asyncpg
 import click
-from sqlalchemy import select
+from sqlalchemy import delete, select
+from sqlalchemy.exc import DBAPIError
 
 from avow import app, catalog, desk, settings, start, supervisor
 from avow.accounts import keys, people
-from avow.accounts.tables import person
+from avow.accounts.key_terms import Setting
+from avow.accounts.tables import person, session
 from avow.base import access, log, money
 from avow.base.errors import AvowError, NotFound
 from avow.desk import Desk
@@ -42,6 +45,10 @@ class Commands(click.Group):
             click.echo(f"avow: {error}", err=True)
             if error.hint:
                 click.echo(f"  {error.hint}", err=True)
+            sys.exit(1)
+        except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            click.echo(f"avow: {type(error).__name__}", err=True)
+            click.echo("  Does the database of this home answer? log/postgres-*.log in AVOW_HOME says more.", err=True)
             sys.exit(1)
 
 
@@ -155,7 +162,7 @@ def verify(context: click.Context, as_json: bool, names: tuple[str, ...]) -> Non
                     row = {"probe": found.probe, "verdict": found.verdict, "figure": found.figure}
                     click.echo(json.dumps({**row, "at": found.at.isoformat(), "ms": found.ms}))
                 else:
-                    click.echo(f"{found.verdict:9} {found.probe:13} {found.figure}  ({found.ms} ms)")
+                    click.echo(f"{found.verdict:9} {found.probe:22} {found.figure}  ({found.ms} ms)")
         return verdicts
 
     verdicts = run(look())
@@ -277,9 +284,13 @@ def restore(context: click.Context, folder: Path, replace: bool) -> None:
         async with at_desk(context) as at:
             supervisor.claim(at.parts.home)
             passwords = {role: at.parts.password(role) for role in access.LOGIN_ROLES}
-            return await backups.restore(
+            made = await backups.restore(
                 at.privacy, folder, at.parts.admin, passwords, at.parts.program, replace_database=replace
             )
+            async with at.keeper.begin() as c:
+                # Somebody may have signed out since the backup was made.
+                await c.execute(delete(session))
+            return made
 
     made = run(work())
     click.echo(f"restored backup {made.id} of {made.made_at:%Y-%m-%d %H:%M} UTC")
@@ -302,7 +313,7 @@ def key_create(context: click.Context, id: UUID, name: str) -> None:
 
     async def work() -> keys.MadeKey:
         async with at_desk(context) as at:
-            return await keys.create(at.accounts, people.actor(await _tenant_of(at, id), id), name)
+            return await keys.create(at.accounts, people.actor(await _tenant_of(at, id), id), Setting(name=name))
 
     show(run(work())._asdict())
 

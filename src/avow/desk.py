@@ -23,13 +23,10 @@ from avow.privacy import stores
 from avow.privacy.caches import NotifyAndWait
 from avow.privacy.needs import Needs as Privacy
 from avow.privacy.outside import OutsideFiles
-from avow.privacy.tombstones import Tombstones
 from avow.proof import evidence, probes
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
 from avow.vault import Gone, Vault
-
-HOME_TOMBSTONES = ("keyring", "tombstones")
 
 
 @dataclass(frozen=True)
@@ -62,10 +59,10 @@ class Desk:
         )
         try:
             for name in names or self._published():
-                found = await probes.look(ground, name)
-                async with self.keeper.begin() as c:
-                    await evidence.record(c, found, self.parts.policy.hash)
-                yield found
+                for found in await probes.look(ground, name):
+                    async with self.keeper.begin() as c:
+                        await evidence.record(c, found, self.parts.policy.hash)
+                    yield found
         finally:
             await people_of.close()
 
@@ -111,7 +108,7 @@ def privacy_needs(parts: Parts, keeper: Database, vault: Vault) -> Privacy:
         database=keeper,
         ring=parts.ring,
         stores=[OutsideFiles(parts.home, addresses), *stores.tables()],
-        tombstones=Tombstones(parts.home.joinpath(*HOME_TOMBSTONES), parts.ring),
+        tombstones=parts.tombstones,
         signer=Receipts(parts.ring),
         forget=NotifyAndWait(keeper),
     )

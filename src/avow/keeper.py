@@ -28,6 +28,7 @@ LOCK = 726175
 RETRY_S = 1.0
 LOGS_KEPT = timedelta(days=30)
 SWEEP_S = 600
+RECOVER_S = 30
 FIRST_LOOK_S = 60
 LOOK_S = 6 * 3600
 
@@ -89,7 +90,7 @@ class Keeper:
         return [
             _every(1, "mail", self._send_mail),
             _every(1, "jobs", self.jobs.run),
-            _every(30, "holds", self._recover),
+            _every(RETRY_S, "holds", self._recover),
             _every(SWEEP_S, "sweep", self._sweep),
             _every(3600, "logs", self._end_logs),
             _every(LOOK_S, "probes", self._look, after=FIRST_LOOK_S),
@@ -109,7 +110,18 @@ class Keeper:
                 structlog.get_logger().error("probe_failed", probe=found.probe, verdict=found.verdict)
 
     async def _recover(self) -> None:
-        await self.recovery.run([pid for name, pid in self.reaped.take() if name.startswith("worker")])
+        """Look for holds that a dead worker left: at once when one was reaped, and every 30 s."""
+        told = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self.reaped.fileno(), told.set)
+        try:
+            while True:
+                dead = [pid for name, pid in self.reaped.take() if name.startswith("worker")]
+                told.clear()
+                await self.recovery.run(dead)
+                await _pause(told, RECOVER_S)
+        finally:
+            loop.remove_reader(self.reaped.fileno())
 
     async def _end_logs(self) -> None:
         await asyncio.to_thread(log.sweep, self.parts.home / "log", self.parts.clock.now() - LOGS_KEPT)

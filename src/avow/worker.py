@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import asyncpg
+import structlog
 from litestar import Litestar, get
 from litestar.config.app import AppConfig
 from litestar.datastructures import State
@@ -17,12 +18,13 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from avow import app, server
 from avow.accounts import api as accounts_api
-from avow.accounts import surface
+from avow.accounts import callers, surface
 from avow.app import Parts
-from avow.base import access
+from avow.base import access, log
 from avow.base.db import Database
 from avow.base.tables import policy_epoch, policy_version
 from avow.billing import api as billing_api
@@ -50,6 +52,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 ANSWER_S_MAX = 2.0
 RECONNECT_S = 1.0
+RULES_S = 1.0
 SETTLING = Functions(batch="completion_batch", settle="completion_settle", extra=2)
 
 
@@ -97,6 +100,7 @@ class Front:
         self.listening = [
             asyncio.create_task(self.accounts.directory.watch()),
             asyncio.create_task(_hear_of_destroyed_keys(self.database, self.vault)),
+            asyncio.create_task(_follow_rules(self.database, book)),
         ]
 
     async def _close(self) -> None:
@@ -106,6 +110,8 @@ class Front:
             task.cancel()
         await asyncio.gather(*self.listening, return_exceptions=True)
         self.vault.close()
+        if self.accounts.provider is not None:
+            await self.accounts.provider.close()
         await self.database.close()
         await self.writer.close()
 
@@ -138,6 +144,18 @@ async def load_rules(parts: Parts, database: Database, vault: Vault) -> Rules:
         return Rules(epoch, parts.policy, await rules.load_models(c, vault, engine), prices)
 
 
+async def _follow_rules(database: Database, book: RuleBook) -> None:
+    """Load new rules within a second or so: the ledger tells of them only to requests that the old ones let through."""
+    while True:
+        await asyncio.sleep(RULES_S)
+        try:
+            async with database.begin() as c:
+                epoch = await c.scalar(select(policy_epoch.c.epoch)) or 0
+            await book.renew(epoch)
+        except (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as wrong:
+            structlog.get_logger().warning("rules_not_followed", **log.failure(wrong))
+
+
 async def _hear_of_destroyed_keys(database: Database, vault: Vault) -> None:
     """Forget destroyed keys as soon as it is told; without a connection, a key is forgotten after 30 s in any case."""
     while True:
@@ -165,7 +183,7 @@ def platform(front: Front) -> Litestar:
             *(*gateway_api.ROUTES, *privacy_api.ROUTES),
         ],
         dependencies={
-            **accounts_api.dependencies(needs),
+            **callers.dependencies(needs),
             "privacy": Provide(lambda: desk, sync_to_thread=False),
         },
         state=State({"site": site, "receipt_key": Receipts(parts.ring).public_key.hex()}),

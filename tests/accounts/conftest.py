@@ -28,6 +28,7 @@ from avow.accounts.needs import Needs, pepper
 from avow.accounts.passwords import Passwords
 from avow.base.clock import FileClock
 from avow.policy import Policy, parse
+from avow.privacy.tombstones import Tombstones
 from avow.vault import Ring, Vault, outbox
 
 PASSWORD = "correct horse battery staple"
@@ -70,21 +71,28 @@ class House:
     clock: FileClock
     hasher: CountingHasher
     mailbox: Mailbox
+    app: Litestar
     credits: list[tuple[UUID, UUID, UUID]] = field(default_factory=list)
 
     def browser(self, **headers: str) -> httpx.AsyncClient:
         """A client of its own, with its own cookies."""
         return httpx.AsyncClient(base_url=self.url, headers={"sec-fetch-site": "same-origin", **headers})
 
+    def visitor(self, address: str) -> httpx.AsyncClient:
+        """A browser that comes from a network address."""
+        transport = httpx.ASGITransport(self.app, client=(address, 1024))
+        headers = {"sec-fetch-site": "same-origin"}
+        return httpx.AsyncClient(transport=transport, base_url=self.url, headers=headers)
+
     async def mail(self) -> list[tuple[str, str, str]]:
         """Send what waits and give all that was sent so far."""
         await outbox.drain(self.databases.keeper, self.needs.vault, self.mailbox)
         return self.mailbox.sent
 
-    async def token(self, address: str) -> str:
-        """The confirmation token in the last message to an address."""
-        texts = [body for to, _, body in await self.mail() if to == address]
-        found = re.search(r"/confirm#(\w+)", texts[-1])
+    async def token(self, address: str, page: str = "confirm") -> str:
+        """The token in the last message to an address that leads to `page`."""
+        texts = [body for to, _, body in await self.mail() if to == address and f"/{page}#" in body]
+        found = re.search(rf"/{page}#(\w+)", texts[-1])
         assert found
         return found[1]
 
@@ -127,8 +135,10 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
         async def first_credit(c: AsyncConnection, tenant: UUID, subject: UUID, wallet: UUID, at: datetime) -> None:
             credits.append((tenant, subject, wallet))
 
-        listener = socket.create_server(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        # asyncio turns Nagle's delay off only for sockets that name their protocol.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.bind(("127.0.0.1", 0))
+        url = f"http://localhost:{listener.getsockname()[1]}"
         needs = Needs(
             policy=policy,
             clock=clock,
@@ -139,17 +149,18 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
             base_url=url,
             secure=secure,
             directory=Directory(database.app, pepper(ring), clock, must_confirm=must_confirm),
+            tombstones=Tombstones(tmp_path / "tombstones", ring),
             passwords=Passwords(hasher),
             step_s=0.03,
         )
         hasher.hashed = 0
         app = Litestar([api.router(needs)], exception_handlers=surface.handlers(), openapi_config=None)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", proxy_headers=False))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
             await asyncio.sleep(0.01)
         servers.append((server, task, needs))
-        return House(url, needs, database, clock, hasher, Mailbox(), credits)
+        return House(url, needs, database, clock, hasher, Mailbox(), app, credits)
 
     yield run
     for server, task, needs in servers:

@@ -260,3 +260,32 @@ async def test_the_database_itself_hides_other_tenants_rows(house: House) -> Non
         for table in ("tenant", "person", "credential", "session", "api_key", "confirmation"):
             seen = await connection.exec_driver_sql(f"SELECT DISTINCT tenant_id FROM {table}")
             assert {row.tenant_id for row in seen} <= {bobs}
+
+
+async def test_a_key_is_made_with_limits_and_shows_them(house: House) -> None:
+    browser = await house.signed_in(ADA)
+    limits = {"requests_per_min": 60, "budget_day_nano": 10**9, "budget_total_nano": 0}
+    made = await browser.post("/api/keys", json={"limits": limits})
+    assert made.status_code == 201
+    (key,) = (await browser.get("/api/keys")).json()["keys"]
+    assert {name: value for name, value in key["limits"].items() if value is not None} == limits
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"requests_per_min": 0},
+        {"tokens_per_min": -1},
+        {"budget_day_nano": -1},
+        {"budget_month_nano": 2**53},
+        {"budget_total_nano": 1.5},
+        {"requests_per_min": "sixty"},
+        {"requests_per_hour": 60},
+        [],
+    ],
+)
+async def test_limits_that_are_none_are_refused_by_name(house: House, limits: object) -> None:
+    browser = await house.signed_in(ADA)
+    refused = await browser.post("/api/keys", json={"limits": limits})
+    assert refused.status_code == 400 and refused.json()["param"]
+    assert await house.rows("api_key") == 0

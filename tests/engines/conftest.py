@@ -62,11 +62,12 @@ class Running:
 
         wait_until(agrees, pause_s=0.5)
 
-    def finds(self, text: bytes) -> int:
-        """How often `text` stands in the memory of the process; it looks again when memory goes away under the look."""
+    def finds(self, *texts: bytes) -> set[bytes]:
+        """Which of these stand in the memory of the process; it looks again when memory goes away under the look."""
+        any_of = re.compile(b"|".join(re.escape(text) for text in texts))
         while True:
             try:
-                return sum(len(re.findall(re.escape(text), piece)) for piece in self._memory())
+                return {found for piece in self._memory() for found in any_of.findall(piece)}
             except OSError as error:
                 if error.errno != errno.EIO:
                     raise

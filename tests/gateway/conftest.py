@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import datetime
+import tempfile
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from avow.gateway import Timeouts
 
 from .house import open_house
 
@@ -40,3 +44,31 @@ async def house(database, tmp_path):
     """The gateway with all its real parts."""
     async with open_house(database, tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+async def house_of_one(database, tmp_path):
+    """One call per key at a time."""
+    async with open_house(database, tmp_path, calls_per_key_max=1) as made:
+        yield made
+
+
+@pytest.fixture
+async def hasty_house(database, tmp_path):
+    """Upstreams have a moment to begin."""
+    async with open_house(database, tmp_path, timeouts=Timeouts(first_byte_s=0.5, total_s=20)) as made:
+        yield made
+
+
+@pytest.fixture
+async def impatient_house(database, tmp_path):
+    """A client that has not read its stream within two seconds counts as gone."""
+    async with open_house(database, tmp_path, stream_s_max=2.0) as made:
+        yield made
+
+
+@pytest.fixture
+def short_folder():
+    """A private folder whose path leaves room for a socket's name."""
+    with tempfile.TemporaryDirectory(prefix="avow-g-") as folder:
+        yield Path(folder)

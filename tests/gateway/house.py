@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -151,6 +152,23 @@ class House:
     async def bump_epoch(self) -> None:
         await self.execute(update(policy_epoch).values(epoch=policy_epoch.c.epoch + 1))
 
+    async def raise_price(self, model: str, factor: int) -> None:
+        new = Price(
+            uuid7(),
+            model,
+            "USD",
+            factor * INPUT,
+            factor * CACHED,
+            factor * OUTPUT,
+            self.clock.now() - timedelta(hours=1),
+        )
+        async with self.databases.keeper.begin() as c:
+            await prices.put(c, new)
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
     async def revoke(self, who: Customer) -> None:
         await self.execute(update(api_key).where(api_key.c.id == who.key_id).values(state="revoked"))
 
@@ -185,13 +203,41 @@ async def furnish(databases: Databases, vault: Vault, upstream: ScriptedUpstream
         await c.execute(text("INSERT INTO policy_epoch VALUES (1, 1) ON CONFLICT (id) DO NOTHING"))
 
 
+async def chained(house: House, reseller: Customer, name: str, theirs: str) -> None:
+    """A model of this platform whose upstream is this platform, with the reseller's key; ten times as dear."""
+    upstream_id = uuid7()
+    sealed = house.vault.seal_credential("upstream", upstream_id, reseller.secret)
+    row = {"name": "second", "kind": "openai", "base_url": f"{house.url}/v1", "credential": sealed}
+    await house.execute(insert(tables.upstream).values(id=upstream_id, **row))
+    sizes = {"context_tokens": 8192, "output_tokens_max": 100}
+    await house.execute(insert(tables.model).values(id=name, upstream_id=upstream_id, their_name=theirs, **sizes))
+    await house.raise_price(name, factor=10)
+    await house.bump_epoch()
+    await house.gateway.rules.renew(2)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what happens on the server's side, where no event tells of it."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+def chunks_of(answer: httpx.Response) -> list[Any]:
+    """The data of a stream's events but `[DONE]`."""
+    lines = [line for line in answer.text.split("\n\n") if line.startswith("data: ") and line != "data: [DONE]"]
+    return [json.loads(line[6:]) for line in lines]
+
+
 @asynccontextmanager
 async def serving(app: Any):
     """A uvicorn server of `app` on a free port."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", http="httptools"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="critical", lifespan="off", http="httptools", proxy_headers=False)
+    )
     task = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
         await asyncio.sleep(0.01)
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -201,7 +247,9 @@ async def serving(app: Any):
 
 
 @asynccontextmanager
-async def open_house(databases: Databases, folder: Path, *, policy: Policy = POLICY, **options: Any):
+async def open_house(
+    databases: Databases, folder: Path, *, policy: Policy = POLICY, timeouts: Timeouts | None = None, **options: Any
+):
     clock = FileClock(folder / "clock")
     (folder / "keyring").mkdir(mode=0o700)
     ring = Ring(folder / "keyring" / "ring.db")
@@ -213,8 +261,9 @@ async def open_house(databases: Databases, folder: Path, *, policy: Policy = POL
         batcher.start()
         rules = RuleBook(lambda: load(databases.app, vault, None))
         await rules.start()
-        timeouts = Timeouts(connect_s=5, first_byte_s=20, between_bytes_s=20, total_s=60)
-        gateway = Gateway(rules, directory, batcher, vault, Client(timeouts=timeouts), clock, **options)
+        patient = Timeouts(connect_s=5, first_byte_s=20, between_bytes_s=20, total_s=60)
+        client = Client(timeouts=timeouts or patient)
+        gateway = Gateway(rules, directory, batcher, vault, client, clock, **options)
         async with serving(V1(gateway, body_s_max=0.5)) as url:
             yield House(url, databases, gateway, vault, clock, upstream, directory, batcher)
         await gateway.close()

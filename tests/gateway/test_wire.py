@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avow.base.errors import AvowError
+from avow.billing.refusals import BalanceShort, BudgetExceeded, RateExceeded
 from avow.gateway import refusals, wire
 
 HELLO = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -185,6 +186,8 @@ def test_arbitrary_bytes_are_read_or_refused(sent):
 def test_refusals_have_the_shape_that_openai_clients_read():
     shown = json.loads(refusals.render(refusals.InvalidRequest("No.", param="model")))
     assert set(shown) == {"error"} and set(shown["error"]) == {"message", "type", "param", "code"}
-    assert refusals.MoneyShort.status == 402
-    assert json.loads(refusals.render(refusals.MoneyShort()))["error"]["type"] == "insufficient_quota"
-    assert refusals.RateExceeded().headers["retry-after"]
+    short = json.loads(refusals.render(BalanceShort(5)))["error"]
+    assert (BalanceShort.status, short["type"], short["code"]) == (402, "insufficient_quota", "insufficient_quota")
+    over = json.loads(refusals.render(BudgetExceeded("day", 5)))["error"]
+    assert (over["type"], over["code"]) == ("insufficient_quota", "budget_exceeded")
+    assert RateExceeded().headers["retry-after"]

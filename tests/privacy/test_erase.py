@@ -7,6 +7,7 @@ import json
 import os
 import random
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +24,7 @@ from avow.privacy.needs import Needs
 from avow.privacy.stores import StillReferenced
 from avow.privacy.tables import erasure_progress, rights_request
 from avow.proof import receipts
-from avow.vault import Buried, Gone
+from avow.vault import Buried, Gone, Ring, keys
 from tests.conftest import Databases
 from tests.privacy import scratch
 from tests.privacy.scratch import Person
@@ -217,6 +218,39 @@ async def test_a_row_that_another_person_needs_is_named_and_taken_up_again(on: N
         assert await c.scalar(text("SELECT count(*) FROM jobs.pgqueuer WHERE entrypoint = 'privacy.erase'")) == 1
     await erase.run(on, id)
     assert (await receipt_of(on, id))["request"] == str(id)
+
+
+async def test_a_process_that_had_the_key_cached_forgets_it(on: Needs, database: Databases, tmp_path: Path) -> None:
+    ada = Person()
+    await ada.write(on)
+    async with on.database.begin() as c:
+        row = (await c.execute(select(scratch.note))).first()
+    assert row is not None
+    worker = replace(on, ring=Ring(tmp_path / "keyring" / "ring.db", monotonic=lambda: 0.0))
+    listening = await database.app.raw()
+    await keys.listen(listening, worker.ring)
+    assert ada.read(worker, row.id, row.box) is not Gone
+    await erase.run(on, await ada.ask(on))
+    async with asyncio.timeout(PATIENCE_S):
+        while ada.read(worker, row.id, row.box) is not Gone:
+            await listening.fetchval("SELECT 1")
+    await listening.close()
+    worker.ring.close()
+
+
+async def test_two_who_run_the_same_request_make_one_receipt(on: Needs) -> None:
+    ada, made = Person(), []
+    await ada.write(on)
+
+    def signer(fields: Mapping[str, Any]) -> bytes:
+        made.append(fields)
+        return on.signer(fields)
+
+    id = await ada.ask(on)
+    counted = replace(on, signer=signer)
+    await asyncio.gather(erase.run(counted, id), erase.run(counted, id))
+    assert len(made) == 1
+    assert {entry["store"]: entry["facts"] for entry in made[0]["stores"]}["scratch_note"] == 3
 
 
 async def test_a_policy_without_a_record_of_rights_is_refused(on: Needs) -> None:

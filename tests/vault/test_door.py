@@ -337,3 +337,10 @@ async def test_boxes_are_stored_uncompressed(database: Databases) -> None:
     )
     async with database.keeper.begin() as conn:
         assert sorted((await conn.scalars(query)).all()) == ["audit", "outbox"]
+
+
+async def test_the_record_of_openings_cannot_be_changed_by_the_application(database: Databases) -> None:
+    for statement in ("DELETE FROM audit", "UPDATE audit SET actor = 'nobody'", "DELETE FROM standing"):
+        with pytest.raises(DBAPIError, match="permission denied"):
+            async with database.app.tenant(uuid7()) as c:
+                await c.execute(text(statement))

@@ -1,51 +1,46 @@
-"""The routes of accounts. A route's signature says who may call it: `person` is somebody signed in by cookie, `who` is that
-or an API key; a route with neither is public."""
+"""The routes of accounts; those about ways to sign in stand in `security_api`,
+`passkey_api` and `provider_api`. A route's signature says who may call it:
+`person` is somebody signed in by cookie, `who` is that or an API key; a route with neither is public."""
 
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import Response, Router, delete, get, patch, post
-from litestar.datastructures import Cookie
-from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar import Response, Router, get, patch, post
+from litestar.params import JSONBody
 
-from avow.accounts import keys, people, sessions, sign_up, surface, tenants
+from avow.accounts import (
+    callers,
+    keys_api,
+    passkey_api,
+    people,
+    provider_api,
+    security_api,
+    sessions,
+    sign_up,
+    surface,
+    tenants,
+)
+from avow.accounts.callers import Accounts, Caller, Person, dependencies, session_token
 from avow.accounts.needs import Needs
 from avow.accounts.people import Profile
-from avow.accounts.sessions import NotSignedIn
 from avow.accounts.surface import AnyRequest
-from avow.base.actor import Actor
 
-PAGE_MAX = 100
-BEARER = "bearer "
-
-Accounts = NamedDependency[Needs]
-Person = NamedDependency[Actor]
-Caller = NamedDependency[Actor]
+__all__ = ["ROUTES", "Accounts", "Caller", "Person", "dependencies", "router"]
 
 
 class SignIn(msgspec.Struct, forbid_unknown_fields=True):
-    """An address and its password."""
+    """An address, its password and, where there is a second factor, a code of it or a recovery code."""
 
     email: str
     password: str
+    code: str = ""
 
 
 class Confirmation(msgspec.Struct, forbid_unknown_fields=True):
     """The token of the message that was sent at sign-up."""
 
     token: str
-
-
-class NewKey(msgspec.Struct, forbid_unknown_fields=True):
-    """What a new key is to be: a name for its owner, hours to keep content (only to shorten), an end."""
-
-    name: str = ""
-    keep_h: int | None = None
-    expires_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 class Wishes(msgspec.Struct, forbid_unknown_fields=True):
@@ -64,40 +59,6 @@ class Me(msgspec.Struct):
     facts: dict[str, str]
 
 
-class KeyPage(msgspec.Struct):
-    """Keys, oldest first; `after` asks for the next page, null: there is none."""
-
-    keys: list[dict[str, Any]]
-    after: UUID | None
-
-
-def cookie_name(secure: bool) -> str:
-    """The name that browsers accept only over TLS, from this host alone and for all paths; or a plain one without TLS."""
-    return "__Host-avow" if secure else "avow"
-
-
-def session_token(accounts: Needs, request: AnyRequest) -> str | None:
-    """The session token that a request carries, if it carries one."""
-    return request.cookies.get(cookie_name(accounts.secure))
-
-
-async def find_person(request: AnyRequest, accounts: Accounts) -> Actor:
-    """Who is signed in with this request's cookie. Raises NotSignedIn."""
-    token = session_token(accounts, request)
-    found = await sessions.find(accounts, token) if token else None
-    if found is None:
-        raise NotSignedIn
-    return found
-
-
-async def find_caller(request: AnyRequest, accounts: Accounts) -> Actor:
-    """Whose API key this request carries, or who is signed in with it. Raises NotSignedIn or what the directory says."""
-    authorization = request.headers.get("authorization", "")
-    if authorization[: len(BEARER)].lower() == BEARER:
-        return (await accounts.directory.find(authorization[len(BEARER) :].strip())).actor
-    return await find_person(request, accounts)
-
-
 @post("/api/auth/signup", status_code=202)
 async def register(data: JSONBody[dict[str, Any]], accounts: Accounts) -> dict[str, str]:
     """Sign up with the fields of the policy and a password; the answer is the same whether the address was known."""
@@ -113,12 +74,12 @@ async def confirm(data: JSONBody[Confirmation], accounts: Accounts) -> dict[str,
 
 
 @post("/api/auth/login", status_code=200)
-async def login(request: AnyRequest, data: JSONBody[SignIn], accounts: Accounts) -> Response[dict[str, UUID]]:
+async def login(request: AnyRequest, data: JSONBody[SignIn], accounts: Accounts) -> Response[dict[str, UUID | None]]:
     """Sign in; the session's token is set as a cookie."""
-    token, who = await sessions.sign_in(accounts, data.email, data.password, session_token(accounts, request))
-    tenant_id, subject_id = people.own(who)
-    cookie = _cookie(accounts, token, int(sessions.ABSOLUTE.total_seconds()))
-    return Response({"id": subject_id, "tenant_id": tenant_id}, cookies=[cookie])
+    token, who = await sessions.sign_in(
+        accounts, data.email, data.password, session_token(accounts, request), data.code, callers.address(request)
+    )
+    return callers.signed_in(accounts, token, who)
 
 
 @post("/api/auth/logout", status_code=204)
@@ -126,7 +87,7 @@ async def logout(request: AnyRequest, accounts: Accounts) -> Response[None]:
     """End the session, on the server too; without one, nothing happens."""
     if token := session_token(accounts, request):
         await sessions.end(accounts, token)
-    return Response(None, status_code=204, cookies=[_cookie(accounts, "", 0)])
+    return Response(None, status_code=204, cookies=[callers.cookie(accounts, "", 0)])
 
 
 @get("/api/me")
@@ -139,31 +100,6 @@ async def read_me(who: Caller, accounts: Accounts) -> Me:
 async def amend_me(data: JSONBody[dict[str, Any]], person: Person, accounts: Accounts) -> Me:
     """Rectify one's own fields; null takes one out."""
     return _me(await people.amend(accounts, person, data))
-
-
-@post("/api/keys", status_code=201)
-async def create_key(data: JSONBody[NewKey], person: Person, accounts: Accounts) -> dict[str, Any]:
-    """Make an API key; the answer is the only place where its secret is ever shown."""
-    tenants.check_keep(accounts, data.keep_h)
-    return (await keys.create(accounts, person, data.name, data.keep_h, data.expires_at))._asdict()
-
-
-@get("/api/keys")
-async def list_keys(
-    person: Person,
-    accounts: Accounts,
-    after: Annotated[UUID | None, QueryParameter()] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = PAGE_MAX,
-) -> KeyPage:
-    """One's own keys, without their secrets."""
-    found = await keys.listed(accounts, person, after, limit)
-    return KeyPage([key._asdict() for key in found], found[-1].id if len(found) == limit else None)
-
-
-@delete("/api/keys/{key_id:uuid}", status_code=204)
-async def revoke_key(key_id: FromPath[UUID], person: Person, accounts: Accounts) -> None:
-    """Revoke one's own key."""
-    await keys.revoke(accounts, person, key_id)
 
 
 @patch("/api/tenant")
@@ -180,20 +116,12 @@ ROUTES = (
     logout,
     read_me,
     amend_me,
-    create_key,
-    list_keys,
-    revoke_key,
+    *keys_api.ROUTES,
     amend_tenant,
+    *security_api.ROUTES,
+    *passkey_api.ROUTES,
+    *provider_api.ROUTES,
 )
-
-
-def dependencies(accounts: Needs) -> Mapping[str, Provide]:
-    """What routes of any slice may ask for by name: `who`, `person`, and the needs of this slice as `accounts`."""
-    return {
-        "accounts": Provide(lambda: accounts, sync_to_thread=False),
-        "person": Provide(find_person),
-        "who": Provide(find_caller),
-    }
 
 
 def router(accounts: Needs) -> Router:
@@ -206,18 +134,6 @@ def router(accounts: Needs) -> Router:
         exception_handlers=surface.handlers(),
         request_max_body_size=surface.SIZE_MAX,
         response_headers=surface.NO_STORE,
-    )
-
-
-def _cookie(accounts: Needs, token: str, age_s: int) -> Cookie:
-    return Cookie(
-        cookie_name(accounts.secure),
-        value=token,
-        path="/",
-        max_age=age_s,
-        httponly=True,
-        secure=accounts.secure,
-        samesite="lax",
     )
 
 

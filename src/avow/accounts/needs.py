@@ -3,17 +3,21 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts import pace, throttle
 from avow.accounts.directory import Directory
+from avow.accounts.networks import Networks
+from avow.accounts.oidc import Provider
 from avow.accounts.passwords import Passwords
 from avow.accounts.throttle import Throttle
 from avow.base.clock import Clock
 from avow.base.db import Database
 from avow.policy import Policy
+from avow.privacy.tombstones import Tombstones
 from avow.vault import Ring, Vault
 
 PEPPER = "pepper"
@@ -30,7 +34,9 @@ class FirstCredit(Protocol):
 @dataclass(frozen=True, slots=True)
 class Needs:
     """`database` speaks as role `avow_app`. `base_url` is the public address as people type it, `secure` whether it is
-    spoken to with TLS. `directory` belongs to this process and hears of changes as long as its `watch` runs."""
+    spoken to with TLS. `directory` belongs to this process and hears of changes as long as its `watch` runs.
+    `provider`: where people may sign in instead; None: not set up.
+    `operator_mail`: who hears of attacks besides the person; empty: nobody."""
 
     policy: Policy
     clock: Clock
@@ -41,10 +47,20 @@ class Needs:
     base_url: str
     secure: bool
     directory: Directory
+    tombstones: Tombstones
     passwords: Passwords = field(default_factory=Passwords)
     sign_ins: Throttle = field(default_factory=throttle.of_sign_ins)
     letters: Throttle = field(default_factory=throttle.of_letters)
+    resets: Throttle = field(default_factory=throttle.of_resets)
+    networks: Networks = field(default_factory=Networks)
+    provider: Provider | None = None
+    operator_mail: str = ""
     step_s: float = pace.STEP_S
+
+    @property
+    def host(self) -> str:
+        """The name under which people know this place, without port."""
+        return urlsplit(self.base_url).hostname or ""
 
     @property
     def pepper(self) -> bytes:

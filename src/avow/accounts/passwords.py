@@ -9,17 +9,20 @@ work as a known one: the password is compared with a dummy hash made at the star
 import asyncio
 import secrets
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from avow.accounts import common
 from avow.base.errors import AvowError
 
 LENGTH_MIN = 15
 """Characters without a second factor (NIST 800-63B-4 §3.1.1.2)."""
+LENGTH_MIN_OF_TWO = 8
+"""Characters with a second factor (the same)."""
 SIZE_MAX = 1024
 """Bytes of UTF-8: a bound on work, far above the 64 characters that must be possible."""
 QUEUE_MAX = 64
@@ -32,7 +35,7 @@ class WeakPassword(AvowError):
 
     status = 400
     code = "password_refused"
-    hint = f"Take at least {LENGTH_MIN} characters and at most {SIZE_MAX} bytes; any characters, spaces too."
+    hint = "Take several words that do not belong together; any characters are good, spaces too."
 
 
 class Busy(AvowError):
@@ -59,10 +62,13 @@ class Passwords:
         self._waiting = 0
         self._dummy = self.hasher.hash(secrets.token_hex(16))
 
-    async def hash(self, password: str) -> str:
-        """Hash a new password. Raises WeakPassword where it breaks a rule, Busy when too many wait."""
-        material = check(password)
-        return await self._run(lambda: self.hasher.hash(material))
+    async def hash(self, password: str, length_min: int = LENGTH_MIN, context: Sequence[str] = ()) -> str:
+        """Hash a new password. `context`: texts about its person and the place, whose words make it no better.
+
+        Raises WeakPassword where it breaks a rule, Busy when too many wait.
+        """
+        material = check(password, length_min)
+        return await self._run(lambda: self._hash(material, context))
 
     async def compare(self, kept: str | None, password: str) -> Verdict:
         """Compare a password with the kept hash; `None` (nobody by that name) costs the same and is never right.
@@ -75,6 +81,11 @@ class Passwords:
     def close(self) -> None:
         """End the threads; a hash under way is finished first."""
         self._pool.shutdown()
+
+    def _hash(self, material: bytes, context: Sequence[str]) -> str:
+        if common.is_common(material.decode("utf-8", "surrogatepass"), context):
+            raise WeakPassword("This password is among those that are guessed first.", param="password")
+        return self.hasher.hash(material)
 
     def _compare(self, kept: str | None, material: bytes) -> Verdict:
         try:
@@ -95,11 +106,11 @@ class Passwords:
             self._waiting -= 1
 
 
-def check(password: str) -> bytes:
+def check(password: str, length_min: int = LENGTH_MIN) -> bytes:
     """Check a new password and give the bytes that are hashed. Raises WeakPassword, which never repeats it."""
     material = normalise(password)
-    if len(unicodedata.normalize("NFC", password)) < LENGTH_MIN:
-        raise WeakPassword(f"This password is shorter than {LENGTH_MIN} characters.", param="password")
+    if len(unicodedata.normalize("NFC", password)) < length_min:
+        raise WeakPassword(f"This password is shorter than {length_min} characters.", param="password")
     if len(material) > SIZE_MAX:
         raise WeakPassword(f"This password is longer than {SIZE_MAX} bytes.", param="password")
     return material

@@ -17,7 +17,7 @@ from avow.accounts.needs import Needs
 from avow.accounts.tables import credential, person, tenant
 from avow.base.actor import GATEWAY, Actor
 from avow.base.errors import NotFound
-from avow.vault import Gone, OpenRefused, Ref, blind_index
+from avow.vault import Gone, OpenRefused, Ref, blind_index, fact
 
 
 class Profile(NamedTuple):
@@ -66,6 +66,12 @@ async def open_hash(needs: Needs, tenant_id: UUID, subject_id: UUID) -> str | No
     return None if opened is Gone else str(opened["password_hash"])
 
 
+async def is_password(needs: Needs, tenant_id: UUID, subject_id: UUID, password: str) -> bool:
+    """Tell whether a password is the one of a person; of somebody without one none is. Raises Busy."""
+    kept = await open_hash(needs, tenant_id, subject_id)
+    return (await needs.passwords.compare(kept, password)).right
+
+
 async def open_address(needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID) -> str | None:
     """Open the address that a person gave, to send them a notice; None where they are erased or had use restricted."""
     box = await connection.scalar(select(person.c.box).where(person.c.id == subject_id))
@@ -79,13 +85,34 @@ async def open_address(needs: Needs, connection: AsyncConnection, tenant_id: UUI
 
 
 async def keep_hash(needs: Needs, tenant_id: UUID, subject_id: UUID, password_hash: str) -> None:
-    """Put a hash with stronger parameters in the place of the old one."""
-    mine = credential.c.subject_id == subject_id
+    """Put a new hash in the place of the old one. Raises NotFound when the person was erased."""
     async with needs.database.tenant(tenant_id) as connection:
-        row = (await connection.execute(select(credential.c.id, credential.c.ends_at).where(mine))).one()
-        ref = Ref(tenant_id, "credential", "credential", row.id, subject_id)
-        box = needs.vault.seal(ref, {"password_hash": password_hash}, row.ends_at)
-        await connection.execute(update(credential).where(mine).values(box=box))
+        await put_hash(needs, connection, tenant_id, subject_id, password_hash)
+
+
+async def put_hash(
+    needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, password_hash: str
+) -> None:
+    """Give a person a password or another one, in the caller's transaction. Raises NotFound when they were erased."""
+    await _row(connection, subject_id)
+    mine = select(credential.c.id, credential.c.ends_at).where(credential.c.subject_id == subject_id)
+    row = (await connection.execute(mine)).one_or_none()
+    if row is None:
+        await add_hash(needs, connection, tenant_id, subject_id, password_hash)
+        return
+    ref = Ref(tenant_id, "credential", "credential", row.id, subject_id)
+    box = needs.vault.seal(ref, {"password_hash": password_hash}, row.ends_at)
+    await connection.execute(update(credential).where(credential.c.id == row.id).values(box=box))
+
+
+async def add_hash(
+    needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, password_hash: str
+) -> None:
+    """Give a person who has none their first password, in the caller's transaction."""
+    begun = fact.begin(needs.policy, "credential", tenant_id, subject_id, needs.clock.now())
+    ref = Ref(tenant_id, "credential", "credential", begun["id"], subject_id)
+    box = needs.vault.seal(ref, {"password_hash": password_hash}, begun["ends_at"])
+    await connection.execute(credential.insert().values({**begun, "box": box}))
 
 
 async def read(needs: Needs, who: Actor) -> Profile:
@@ -93,6 +120,14 @@ async def read(needs: Needs, who: Actor) -> Profile:
     tenant_id, subject_id = own(who)
     async with needs.database.tenant(tenant_id) as connection:
         return await _profile(needs, connection, await _row(connection, subject_id))
+
+
+async def lock(needs: Needs, connection: AsyncConnection, subject_id: UUID) -> Profile:
+    """A person's own data, and their row locked until the caller's transaction ends: two tabs take turns.
+
+    Raises NotFound when they were erased.
+    """
+    return await _profile(needs, connection, await _row(connection, subject_id))
 
 
 async def amend(needs: Needs, who: Actor, given: Mapping[str, object]) -> Profile:

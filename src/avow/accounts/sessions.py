@@ -1,27 +1,32 @@
 """Signing in and out. A session is the proof that somebody gave the right password not long ago.
 
 It is found by an opaque token in a cookie, ends after a day without use and after thirty days in any case, and begins
-anew (with a new token, the old one ended) at each sign-in. No network address and no device is kept.
+anew (with a new token, the old one ended) at each sign-in. No network address and no device is kept. For ten minutes
+after its person showed who they are it is fresh; acts that a stolen cookie must not be enough for ask for that.
 """
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, text, update
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import pace, people, tokens
+from avow.accounts import codes, endings, letters, pace, people, tokens
 from avow.accounts.needs import Needs
+from avow.accounts.passwords import Verdict
 from avow.accounts.tables import session
 from avow.base.actor import Actor
-from avow.base.errors import AvowError
+from avow.base.errors import AvowError, NotFound
 from avow.vault import fact
 from avow.vault.blind import normalise
 
 IDLE = timedelta(hours=24)
 ABSOLUTE = timedelta(days=30)
 SEEN_STEP = timedelta(hours=1)
+FRESH = timedelta(minutes=10)
+ALERT_AT = 10
 NOBODY = UUID(int=0)
 
 
@@ -49,6 +54,22 @@ class SignInSlowed(AvowError):
         return {"retry-after": str(self.wait_s)}
 
 
+class SecondFactorNeeded(AvowError):
+    """The password is right; this account has a second factor too."""
+
+    status = 401
+    code = "second_factor_needed"
+    hint = "Send the same again with `code`: six digits of your app, or a recovery code."
+
+
+class SecondFactorRefused(AvowError):
+    """This code is not right, is too old, or was used already."""
+
+    status = 401
+    code = "second_factor_refused"
+    hint = "Wait for the next code, and check the clock of the device that makes it; a recovery code works once."
+
+
 class NotSignedIn(AvowError):
     """This needs somebody who is signed in."""
 
@@ -57,26 +78,84 @@ class NotSignedIn(AvowError):
     hint = "Sign in at /api/auth/login; some routes take an API key instead."
 
 
-async def sign_in(needs: Needs, email: str, password: str, old_token: str | None) -> tuple[str, Actor]:
+class StepUpNeeded(AvowError):
+    """This needs somebody who has just shown who they are."""
+
+    status = 403
+    code = "step_up_needed"
+    hint = "POST your password or a code to /api/auth/step-up, or sign in with a passkey; it holds for ten minutes."
+
+
+class StepUpRefused(AvowError):
+    """This is not the password or a code of this account."""
+
+    status = 403
+    code = "step_up_refused"
+    hint = "Check it and try again; who has no password signs in anew instead."
+
+
+class Session(NamedTuple):
+    """A session that works: whose it is, and when its person last showed who they are."""
+
+    id: UUID
+    tenant_id: UUID
+    subject_id: UUID
+    proved_at: datetime | None
+
+    @property
+    def who(self) -> Actor:
+        return people.actor(self.tenant_id, self.subject_id)
+
+    def is_fresh(self, now: datetime) -> bool:
+        return self.proved_at is not None and now - self.proved_at <= FRESH
+
+
+class ListedSession(NamedTuple):
+    """A session as its person sees it."""
+
+    id: UUID
+    current: bool
+    since: datetime
+    last_seen_at: datetime
+    ends_at: datetime
+    absolute_ends_at: datetime
+
+
+async def sign_in(
+    needs: Needs,
+    email: str,
+    password: str,
+    old_token: str | None,
+    code: str = "",
+    address: str | None = None,
+) -> tuple[str, Actor]:
     """Begin a session; gives its token and its person. An older session of the same browser ends.
 
-    Unknown address and wrong password do the same work and get the same answer at the same step of time.
-    Raises SignInRefused, SignInSlowed (with Retry-After) or Busy.
+    Unknown address and wrong password do the same work and get the same answer at the same step of time. Only the right
+    password learns that a second factor is asked for. `address` is the caller's network address, compared in memory only.
+    Raises SignInRefused, SecondFactorNeeded, SecondFactorRefused, SignInSlowed or NetworkSlowed (with Retry-After) or Busy.
     """
-    name = normalise(email)
-    if wait_s := needs.sign_ins.wait_s(name, needs.clock.now()):
+    name, now = normalise(email), needs.clock.now()
+    needs.networks.check(address, now)
+    if wait_s := needs.sign_ins.wait_s(name, now):
         raise SignInSlowed(wait_s)
     async with pace.even(needs.step_s):
         found = await people.find(needs, email)
         tenant_id, subject_id = (found.tenant_id, found.subject_id) if found else (NOBODY, NOBODY)
-        kept = await people.open_hash(needs, tenant_id, subject_id)
-        verdict = await needs.passwords.compare(kept, password)
-        if not verdict.right:
-            needs.sign_ins.fail(name, needs.clock.now())
-            raise SignInRefused
+        try:
+            verdict = await _check(needs, tenant_id, subject_id, password, code)
+        except (SignInRefused, SecondFactorRefused):
+            needs.networks.fail(address, needs.clock.now())
+            await _fail(needs, name, tenant_id, subject_id)
+            raise
     needs.sign_ins.succeed(name)
     if verdict.upgraded:
         await people.keep_hash(needs, tenant_id, subject_id, verdict.upgraded)
+    return await enter(needs, tenant_id, subject_id, old_token)
+
+
+async def enter(needs: Needs, tenant_id: UUID, subject_id: UUID, old_token: str | None) -> tuple[str, Actor]:
+    """Let somebody in who has shown who they are: a new session in the place of the browser's older one."""
     if old_token:
         await end(needs, old_token)
     return await begin(needs, tenant_id, subject_id), people.actor(tenant_id, subject_id)
@@ -91,21 +170,88 @@ async def begin(needs: Needs, tenant_id: UUID, subject_id: UUID) -> str:
         "token_hmac": tokens.digest(needs.pepper, "session", token),
         "last_seen_at": now,
         "absolute_ends_at": now + ABSOLUTE,
+        "proved_at": now,
     }
     async with needs.database.tenant(tenant_id) as connection:
         await connection.execute(session.insert().values(row))
     return token
 
 
-async def find(needs: Needs, token: str) -> Actor | None:
-    """Tell whose session a token is; None when there is none or it has ended."""
+async def look(needs: Needs, token: str) -> Session | None:
+    """Find the session of a token; None when there is none or it has ended."""
     row = await _row(needs, token)
     if row is None:
         return None
     now = needs.clock.now()
     if now - row.last_seen_at >= SEEN_STEP:
         await _see(needs, row, now)
-    return people.actor(row.tenant_id, row.subject_id)
+    return Session(row.id, row.tenant_id, row.subject_id, row.proved_at)
+
+
+async def step_up(needs: Needs, current: Session, password: str, code: str) -> str:
+    """Let the person of a session show once more who they are, by password or by a code of their second factor; gives the
+    session's new token, the old one ends.
+
+    Wrong ones are slowed down as at sign-in. Raises StepUpRefused, SignInSlowed or Busy.
+    """
+    name = str(current.subject_id)
+    if wait_s := needs.sign_ins.wait_s(name, needs.clock.now()):
+        raise SignInSlowed(wait_s)
+    if code:
+        right = await codes.take(needs, current.tenant_id, current.subject_id, code)
+    else:
+        right = await people.is_password(needs, current.tenant_id, current.subject_id, password)
+    if not right:
+        await _fail(needs, name, current.tenant_id, current.subject_id)
+        raise StepUpRefused
+    needs.sign_ins.succeed(name)
+    return await renew(needs, current)
+
+
+async def renew(needs: Needs, current: Session) -> str:
+    """Give a session a new token and make it fresh. Raises NotSignedIn where it was ended meanwhile."""
+    token = tokens.make()
+    moved = {"token_hmac": tokens.digest(needs.pepper, "session", token), "proved_at": needs.clock.now()}
+    async with needs.database.tenant(current.tenant_id) as connection:
+        done = await connection.execute(update(session).where(session.c.id == current.id).values(moved))
+    if not done.rowcount:
+        raise NotSignedIn
+    return token
+
+
+async def listed(needs: Needs, current: Session) -> list[ListedSession]:
+    """A person's sessions that work, oldest first."""
+    now = needs.clock.now()
+    mine = (
+        select(session)
+        .where(session.c.subject_id == current.subject_id, session.c.ends_at > now, session.c.absolute_ends_at > now)
+        .order_by(session.c.id)
+    )
+    async with needs.database.tenant(current.tenant_id) as connection:
+        rows = (await connection.execute(mine)).all()
+    return [
+        ListedSession(row.id, row.id == current.id, row.since, row.last_seen_at, row.ends_at, row.absolute_ends_at)
+        for row in rows
+    ]
+
+
+async def revoke(needs: Needs, current: Session, session_id: UUID) -> None:
+    """End one of a person's sessions, at once. Raises NotFound."""
+    mine = (session.c.id == session_id, session.c.subject_id == current.subject_id)
+    async with needs.database.tenant(current.tenant_id) as connection:
+        if not await endings.drop(needs, connection, session, *mine):
+            raise NotFound("There is no such session of yours.")
+
+
+async def end_others(needs: Needs, current: Session) -> None:
+    """End all sessions of a person but this one."""
+    async with needs.database.tenant(current.tenant_id) as connection:
+        await end_all(connection, current.subject_id, but=current.id)
+
+
+async def end_all(connection: AsyncConnection, subject_id: UUID, but: UUID = NOBODY) -> None:
+    """End a person's sessions, `but` one, in the caller's transaction."""
+    await connection.execute(delete(session).where(session.c.subject_id == subject_id, session.c.id != but))
 
 
 async def end(needs: Needs, token: str) -> None:
@@ -114,6 +260,27 @@ async def end(needs: Needs, token: str) -> None:
     if row is not None:
         async with needs.database.tenant(row.tenant_id) as connection:
             await connection.execute(delete(session).where(session.c.id == row.id))
+
+
+async def _check(needs: Needs, tenant_id: UUID, subject_id: UUID, password: str, code: str) -> Verdict:
+    """Compare a password and, where there is a second factor, a code. Raises what is wrong."""
+    verdict = await needs.passwords.compare(await people.open_hash(needs, tenant_id, subject_id), password)
+    if not verdict.right:
+        raise SignInRefused
+    if await codes.are_asked(needs, tenant_id, subject_id):
+        if not code:
+            raise SecondFactorNeeded
+        if not await codes.take(needs, tenant_id, subject_id, code):
+            raise SecondFactorRefused
+    return verdict
+
+
+async def _fail(needs: Needs, name: str, tenant_id: UUID, subject_id: UUID) -> None:
+    """Count a failure; the tenth in a row is told to the person, if there is one."""
+    count = needs.sign_ins.fail(name, needs.clock.now())
+    if count == ALERT_AT and subject_id != NOBODY:
+        async with needs.database.tenant(tenant_id) as connection:
+            await letters.alert(needs, connection, tenant_id, subject_id)
 
 
 async def _row(needs: Needs, token: str) -> Row[Any] | None:

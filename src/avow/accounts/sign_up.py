@@ -4,7 +4,7 @@ An address is asked for its owner's confirmation by mail. Whoever signs up with 
 gets the same answer after the same work and at the same step of time; only the owner, by mail, learns of the attempt.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,16 +14,19 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import directory, fields, letters, pace, people, tokens
+from avow.accounts import directory, fields, letters, pace, people, resets, tokens
 from avow.accounts.fields import SignUp
 from avow.accounts.needs import Needs
-from avow.accounts.tables import confirmation, credential, person, tenant, tenant_kind
+from avow.accounts.tables import confirmation, person, tenant, tenant_kind
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
-from avow.vault import Ref, blind_index, fact
+from avow.vault import blind_index, fact
 from avow.vault.blind import normalise
 
 CONFIRM_WITHIN = timedelta(hours=24)
+
+Also = Callable[[AsyncConnection, UUID, UUID], Awaitable[None]]
+"""Writes more rows of a new account, of this tenant and person, in the same transaction."""
 
 
 class ConfirmationRefused(AvowError):
@@ -34,7 +37,7 @@ class ConfirmationRefused(AvowError):
     hint = "Sign up again with the same address: a new message will be sent."
 
 
-class _Taken(Exception):
+class Taken(Exception):
     """Somebody else took the address while this sign-up was under way; rolls the transaction back."""
 
 
@@ -45,21 +48,30 @@ async def sign_up(needs: Needs, given: Mapping[str, object]) -> None:
     """
     asked = fields.read_sign_up(needs.policy.account, given)
     async with pace.even(needs.step_s):
-        password_hash = await needs.passwords.hash(asked.password)
+        password_hash = await needs.passwords.hash(asked.password, context=(needs.host, *asked.facts.values()))
         found = await people.find(needs, asked.facts["email"])
         if found is None:
             try:
-                return await open_account(needs, asked, password_hash)
-            except _Taken:
+                await open_account(needs, asked, password_hash)
+            except Taken:
                 found = await people.find(needs, asked.facts["email"])
         if found is not None:
             await tell_owner(needs, found, normalise(asked.facts["email"]))
 
 
 async def open_account(
-    needs: Needs, asked: SignUp, password_hash: str, kind: str = "customer", *, confirmed: bool = False
-) -> None:
-    """Write all rows of a new account in one transaction; who is `confirmed` already gets no message."""
+    needs: Needs,
+    asked: SignUp,
+    password_hash: str | None,
+    kind: str = "customer",
+    *,
+    confirmed: bool = False,
+    also: Also | None = None,
+) -> tuple[UUID, UUID]:
+    """Write all rows of a new account in one transaction, with what `also` writes; gives the tenant's and person's ids.
+
+    Who is `confirmed` already gets no message. Raises Taken when somebody has the address.
+    """
     tenant_id, subject_id, wallet_id, now = uuid7(), uuid7(), uuid7(), needs.clock.now()
     for category in ("account", "credential"):
         await needs.vault.prepare(subject_id, category, needs.policy.categories[category].keep.end(now))
@@ -69,17 +81,23 @@ async def open_account(
         )
         await connection.execute(tenant_kind.insert().values(tenant_id=tenant_id, kind=kind))
         await _write_person(needs, connection, tenant_id, subject_id, asked.facts, now)
-        await _write_credential(needs, connection, tenant_id, subject_id, password_hash, now)
+        if password_hash is not None:
+            await people.add_hash(needs, connection, tenant_id, subject_id, password_hash)
+        if also is not None:
+            await also(connection, tenant_id, subject_id)
         await needs.first_credit(connection, tenant_id, subject_id, wallet_id, now)
         if confirmed:
             await connection.execute(update(person).where(person.c.id == subject_id).values(confirmed_at=now))
         else:
             await _ask(needs, connection, tenant_id, subject_id, asked.facts["email"])
+    return tenant_id, subject_id
 
 
 async def tell_owner(needs: Needs, found: Row[Any], name: str) -> None:
-    """Answer a second sign-up by mail to the owner: a reminder, or the confirmation again while it is missing.
+    """Answer a second sign-up by mail to the owner: a reminder or, while nobody has confirmed the address, a way to take it.
 
+    Who signed up first may be a stranger. A confirmation would then make their password good for this address: so earlier
+    confirmations end, and the owner is sent a reset, which puts out whoever came before (`resets.take`).
     The message goes to the address that the owner gave, not to the one typed now, which may only look like it. It is
     bounded per address by a wait that grows, so that nobody's mailbox can be filled.
     """
@@ -92,7 +110,8 @@ async def tell_owner(needs: Needs, found: Row[Any], name: str) -> None:
         if address is None:
             return
         if found.confirmed_at is None:
-            await _ask(needs, connection, found.tenant_id, found.subject_id, address)
+            await connection.execute(delete(confirmation).where(confirmation.c.subject_id == found.subject_id))
+            await resets.send(needs, connection, found.tenant_id, found.subject_id, address)
         else:
             await letters.remind(needs, connection, found.tenant_id, found.subject_id, address)
 
@@ -137,13 +156,4 @@ async def _write_person(
     }
     made = insert(person).values(row).on_conflict_do_nothing(index_elements=[person.c.email_index])
     if not (await connection.execute(made)).rowcount:
-        raise _Taken
-
-
-async def _write_credential(
-    needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, password_hash: str, now: datetime
-) -> None:
-    begun = fact.begin(needs.policy, "credential", tenant_id, subject_id, now)
-    ref = Ref(tenant_id, "credential", "credential", begun["id"], subject_id)
-    box = needs.vault.seal(ref, {"password_hash": password_hash}, begun["ends_at"])
-    await connection.execute(credential.insert().values({**begun, "box": box}))
+        raise Taken

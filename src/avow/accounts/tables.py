@@ -1,14 +1,15 @@
 """The rows of accounts, and what each holds about a person.
 
-    tenant ─ one wallet      person ─ one credential, sessions, confirmations, API keys
+    tenant ─ one wallet      person ─ one credential, one second factor with recovery codes,
+                                      passkeys, identities elsewhere, sessions, confirmations, resets, API keys
 
 `person.id` is the subject id that every fact about somebody carries. What a person told us lies sealed in
 `person.box`; the address is found again by its blind index only.
 """
 
-from sqlalchemy import CheckConstraint, Column, DateTime, Index, Integer, LargeBinary, Text, Uuid
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, DateTime, Index, Integer, LargeBinary, Text, Uuid
 
-from avow.catalog import fact_columns, not_personal, personal, table
+from avow.catalog import fact_columns, not_personal, personal, store, table
 
 TIME = DateTime(timezone=True)
 
@@ -63,15 +64,17 @@ session = table(
     Column("token_hmac", LargeBinary, nullable=False, unique=True),
     Column("last_seen_at", TIME, nullable=False),
     Column("absolute_ends_at", TIME, nullable=False),
+    Column("proved_at", TIME),
     holds=[
         personal(
             "credential",
-            clear=["token_hmac", "last_seen_at", "absolute_ends_at"],
+            clear=["token_hmac", "last_seen_at", "absolute_ends_at", "proved_at"],
             why="compared at each request; a keyed digest and times, no network address, no device",
         )
     ],
 )
-"""`ends_at` is the idle end, moved on by use (at most hourly) and never past `absolute_ends_at`."""
+"""`ends_at` is the idle end, moved on by use (at most hourly) and never past `absolute_ends_at`. `proved_at`: when its
+person last showed who they are; null counts as long ago."""
 
 confirmation = table(
     "confirmation",
@@ -80,6 +83,80 @@ confirmation = table(
     Column("token_hmac", LargeBinary, nullable=False, unique=True),
     holds=[personal("credential", clear=["token_hmac"], why="a keyed digest of the token that the mail carries")],
 )
+
+second_factor = table(
+    "second_factor",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("confirmed_at", TIME),
+    Column("last_step", BigInteger, nullable=False),
+    Column("box", LargeBinary, nullable=False),
+    Index("uq_second_factor_subject_id", "subject_id", unique=True),
+    holds=[
+        personal("credential", box=["totp_secret"]),
+        personal("credential", clear=["confirmed_at", "last_step"], why="compared so that no code works twice; times"),
+    ],
+)
+"""One for each person. `confirmed_at` null: proposed, and nobody has shown yet that they can make its codes; it ends soon.
+`last_step`: the 30 s since 1970 of the last code that was taken (RFC 6238 §5.2: once only)."""
+
+recovery_code = table(
+    "recovery_code",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("code_hmac", LargeBinary, nullable=False, unique=True),
+    holds=[personal("credential", clear=["code_hmac"], why="a keyed digest of a code that was shown once")],
+)
+
+passkey = table(
+    "passkey",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("credential_index", LargeBinary, nullable=False, unique=True),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("last_used_at", TIME),
+    Column("box", LargeBinary, nullable=False),
+    holds=[
+        personal("credential", box=["credential_id", "public_key", "name"]),
+        personal(
+            "credential",
+            clear=["credential_index", "sign_count", "last_used_at"],
+            why="found by a keyed digest and compared at sign-in; a count and a time",
+        ),
+    ],
+)
+
+identity = table(
+    "identity",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("identity_index", LargeBinary, nullable=False, unique=True),
+    Column("box", LargeBinary, nullable=False),
+    holds=[
+        personal("credential", box=["issuer", "provider_subject"]),
+        personal("credential", clear=["identity_index"], why="finds the person at sign-in; a keyed digest"),
+    ],
+)
+
+ceremony = table(
+    "ceremony",
+    Column("id", Uuid, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("token_hmac", LargeBinary, nullable=False, unique=True),
+    Column("ends_at", TIME, nullable=False, index=True),
+    holds=[not_personal("that a browser began something; who is there is not known yet, and it ends in ten minutes")],
+)
+
+reset = table(
+    "reset",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("token_hmac", LargeBinary, nullable=False, unique=True),
+    holds=[personal("credential", clear=["token_hmac"], why="a keyed digest of the token that the mail carries")],
+)
+
+LIMITS = ("requests_per_min", "tokens_per_min", "budget_day_nano", "budget_month_nano", "budget_total_nano")
+"""What a key may use at most; null: no limit. Judged by the ledger in the call that reserves."""
 
 api_key = table(
     "api_key",
@@ -93,13 +170,46 @@ api_key = table(
     Column("state", Text, nullable=False),
     Column("expires_at", TIME),
     Column("revoked_at", TIME),
+    *(Column(name, BigInteger) for name in LIMITS),
+    Column("scopes", ARRAY(Text)),
+    Column("models", ARRAY(Text)),
+    Column("network_digests", ARRAY(Text)),
+    Column("last_used_at", TIME),
+    Column("old_public_id", Text, unique=True),
+    Column("old_secret_hmac", LargeBinary),
+    Column("old_until", TIME),
     CheckConstraint("state IN ('active', 'revoked')", name="state"),
     holds=[
-        personal("credential", box=["name"]),
+        personal("credential", box=["name", "project", "networks"]),
         personal(
             "credential",
-            clear=["wallet_id", "public_id", "secret_hmac", "keep_h", "state", "expires_at", "revoked_at"],
+            clear=[
+                *("wallet_id", "public_id", "secret_hmac", "keep_h", "state", "expires_at", "revoked_at", *LIMITS),
+                *(
+                    "scopes",
+                    "models",
+                    "network_digests",
+                    "last_used_at",
+                    "old_public_id",
+                    "old_secret_hmac",
+                    "old_until",
+                ),
+            ],
             why="compared at each call; ids, a keyed digest, states and times",
         ),
     ],
+)
+"""`last_used_at` is a minute. After a rotation the secret before works as `old_…` until `old_until`."""
+
+store(
+    "identity provider",
+    "processor",
+    "AVOW_OIDC_ISSUER",
+    why="where people sign in who chose it; it is told that somebody signs in here, and nothing that is kept here",
+)
+store(
+    "throttle",
+    "memory",
+    "accounts.throttle",
+    why="how often signing in failed: counts under digests whose key dies with the process, for networks after an hour",
 )

@@ -50,14 +50,15 @@ class Throttle:
             return 0
         return -((now - seen.wait_until) // timedelta(seconds=1))
 
-    def fail(self, name: str, now: datetime) -> None:
-        """Count one more failure for a name and set its wait."""
+    def fail(self, name: str, now: datetime) -> int:
+        """Count one more failure for a name and set its wait; gives how many there were in a row."""
         digest = self._digest(name)
         seen = self._seen.pop(digest, None)
         count = 1 if seen is None or now - seen.last_at > FORGET_AFTER else seen.count + 1
         self._seen[digest] = Failures(count, now, now + self.wait_after(count))
         if len(self._seen) > self.size_max:
             self._seen.popitem(last=False)
+        return count
 
     def succeed(self, name: str) -> None:
         """Forget the failures of a name."""
@@ -80,6 +81,12 @@ class Throttle:
 def of_sign_ins() -> Throttle:
     """Slows down wrong passwords."""
     return Throttle(5, timedelta(seconds=1), timedelta(minutes=15))
+
+
+def of_resets() -> Throttle:
+    """Slows down the messages with which a password is reset. The wait stays within the life of their tokens, so who
+    asks for another's resets without end only sees to it that the owner has one that works."""
+    return Throttle(3, timedelta(minutes=10), timedelta(hours=1))
 
 
 def of_letters() -> Throttle:

@@ -18,6 +18,7 @@ _COMMANDS: dict[Access, tuple[str, ...]] = {
     "none": (),
     "read": ("SELECT",),
     "insert": ("INSERT",),
+    "append": ("SELECT", "INSERT"),
     "all": ("SELECT", "INSERT", "UPDATE", "DELETE"),
 }
 

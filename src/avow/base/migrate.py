@@ -25,14 +25,14 @@ async def migrate(admin: Dsn, passwords: Mapping[str, str]) -> None:
 
     Safe to repeat and to interrupt: each step is one transaction or can be done twice.
     """
-    await _make_database(admin)
+    await make_database(admin)
     arguments = {k: v for k, v in admin.arguments().items() if k not in ("user", "password", "database")}
     engine = create_async_engine(admin.url(), connect_args=arguments, hide_parameters=True)
     try:
         async with engine.begin() as connection:
             # Two starts at once: the second waits here and then finds all done.
             await connection.execute(text("SELECT pg_advisory_xact_lock(726174)"))
-            for statement in _roles(passwords, admin.database):
+            for statement in roles(passwords, admin.database):
                 await connection.exec_driver_sql(statement)
             await connection.exec_driver_sql(f"SET LOCAL ROLE {access.OWNER}")
             await connection.run_sync(_upgrade)
@@ -47,7 +47,8 @@ def functions() -> Iterator[tuple[str, str]]:
         yield str(path.relative_to(PACKAGE)), path.read_text()
 
 
-async def _make_database(admin: Dsn) -> None:
+async def make_database(admin: Dsn) -> None:
+    """The database of `admin`, if it is not there yet."""
     maintenance = await asyncpg.connect(**{**admin.arguments(), "database": "postgres"}, timeout=10)
     try:
         if not await maintenance.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", admin.database):
@@ -58,7 +59,8 @@ async def _make_database(admin: Dsn) -> None:
         await maintenance.close()
 
 
-def _roles(passwords: Mapping[str, str], database: str) -> Iterator[str]:
+def roles(passwords: Mapping[str, str], database: str) -> Iterator[str]:
+    """SQL that makes the roles and says what each may do with the database as a whole; safe to repeat."""
     for role in (access.OWNER, *access.LOGIN_ROLES):
         login = "LOGIN" if role in passwords else "NOLOGIN"
         yield (f"DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$")

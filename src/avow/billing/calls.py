@@ -23,12 +23,16 @@ A = TypeVar("A")
 
 
 class Waiting(Generic[E, A]):
-    """An event and the future of its answer. `born` is the loop's time; `spooled`: it stands in the spool file."""
+    """An event and the future of its answer, which its caller may have left.
 
-    __slots__ = ("born", "event", "future", "spooled")
+    `born` is the loop's time; `spooled`: it stands in the spool file; `durable`: it is over, there or in PostgreSQL.
+    """
+
+    __slots__ = ("born", "durable", "event", "future", "spooled")
 
     def __init__(self, event: E, future: asyncio.Future[A], born: float) -> None:
-        self.event, self.future, self.born, self.spooled = event, future, born, False
+        self.event, self.future, self.born = event, future, born
+        self.spooled = self.durable = False
 
     def fail(self, error: Exception) -> None:
         if not self.future.done():
@@ -62,7 +66,7 @@ def settling(settles: Iterable[Settle]) -> Batch:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`refused` maps positions of opens to (reason, affordable), `charged` positions of settles to amounts."""
+    """`refused` maps positions of opens to (reason, room) for `refusals.named`, `charged` those of settles to amounts."""
 
     refused: dict[int, tuple[str, int]]
     charged: dict[int, int]

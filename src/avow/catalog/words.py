@@ -55,7 +55,7 @@ class NotPersonal:
     why: str
 
 
-Access = Literal["none", "read", "insert", "all"]
+Access = Literal["none", "read", "insert", "append", "all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +115,9 @@ def table(
 ) -> Table:
     """Define a table together with what it holds about people.
 
-    `app` and `writer` are what these database roles may do: `none`, `read`, `insert` (without reading) or `all`. Rows
-    with a `tenant_id` are visible to `app` for its own tenant only. Raises `Undeclared` when a column is said nowhere.
+    `app` and `writer` are what these database roles may do: `none`, `read`, `insert` (without reading), `append` (read
+    and insert, never change) or `all`. Rows with a `tenant_id` are visible to `app` for its own tenant only. Raises
+    `Undeclared` when a column is said nowhere.
     """
     made = Table(name, metadata, *columns, info={"declared": Declaration(tuple(holds), app, writer)}, **options)
     problem = _problem(made)

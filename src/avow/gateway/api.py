@@ -10,7 +10,7 @@ from litestar import Router, delete, get
 from litestar.params import FromPath, QueryParameter
 
 from avow.accounts import surface
-from avow.accounts.api import Accounts, Caller, dependencies
+from avow.accounts.callers import Accounts, Caller, dependencies
 from avow.accounts.needs import Needs
 from avow.gateway import requests
 

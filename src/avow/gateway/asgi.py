@@ -17,10 +17,11 @@ from avow.accounts import key_text
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.gateway import refusals, wire
-from avow.gateway.completion import Ask, Gateway, Headers
+from avow.gateway.completion import Ask, Completion, Gateway, Headers
 from avow.gateway.rules import Model
 
 BODY_S_MAX = 30.0
+SWEEP_S = 1.0
 RETENTION_H_MAX = 10_000_000
 COMPLETIONS, MODELS = "/v1/chat/completions", "/v1/models"
 
@@ -43,14 +44,16 @@ class ClientLeft(Exception):
 
 
 class AsgiReply:
-    """A response over ASGI; servers drop what is sent to a client that has gone."""
+    """A response over ASGI; servers drop what is sent to a client that has gone. `ended`: nothing more will be sent."""
 
-    __slots__ = ("_send",)
+    __slots__ = ("_send", "ended")
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        self.ended = False
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
+        self.ended = True
         fixed = [_JSON, (b"cache-control", b"no-store"), (b"content-length", b"%d" % len(body))]
         await self._send({"type": "http.response.start", "status": status, "headers": [*fixed, *headers]})
         await self._send({"type": "http.response.body", "body": body})
@@ -62,6 +65,7 @@ class AsgiReply:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self, data: bytes) -> None:
+        self.ended = True
         await self._send({"type": "http.response.body", "body": data})
 
 
@@ -71,6 +75,8 @@ class V1:
     def __init__(self, gateway: Gateway, *, body_s_max: float = BODY_S_MAX) -> None:
         self._gateway = gateway
         self._body_s_max = body_s_max
+        self._reading: dict[asyncio.Task[Any], float] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         reply = AsgiReply(send)
@@ -89,20 +95,53 @@ class V1:
             raise refusals.MethodWrong("POST")
         secret, retention_h = _judge(scope["headers"])
         body = await self._read(receive)
-        completion = self._gateway.start(Ask(secret, body, retention_h), reply)
-        assert completion.task is not None
-        # Returns when the client has gone or the response is complete.
-        await receive()
-        if not completion.task.done():
+        completion = self._gateway.start(Ask(secret, body, retention_h, _address(scope)), reply)
+        await self._stay(completion, receive, reply)
+
+    async def _stay(self, completion: Completion, receive: Receive, reply: AsgiReply) -> None:
+        """Wait for the end of the response, and say so when the client has gone before it."""
+        running, waiting = completion.task, asyncio.current_task()
+        assert running is not None and waiting is not None
+        running.add_done_callback(lambda _: None if reply.ended else waiting.cancel())
+        try:
+            # Returns when the client has gone or the response is complete.
+            await receive()
+        except asyncio.CancelledError:
+            if not running.done() or reply.ended:
+                raise
+            # Given up although the client is still there: the server closes the connection.
+            waiting.uncancel()
+            return
+        if not running.done():
+            reply.ended = True
             completion.leave()
-            await asyncio.wait((completion.task,))
+            await asyncio.wait((running,))
 
     async def _read(self, receive: Receive) -> bytes:
+        """The body, in time. One timer serves all requests: a timeout of its own would cost each as much as parsing."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._reading[task] = asyncio.get_running_loop().time() + self._body_s_max
+        if self._sweeper is None:
+            self._sweep()
         try:
-            async with asyncio.timeout(self._body_s_max):
-                return await _body(receive)
-        except TimeoutError:
+            return await _body(receive)
+        except asyncio.CancelledError:
+            if task in self._reading:
+                raise
+            task.uncancel()
             raise refusals.TooSlow() from None
+        finally:
+            self._reading.pop(task, None)
+
+    def _sweep(self) -> None:
+        """Cancel those who are late; a task that is not in the list any more knows that it was us."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for task in [task for task, due in self._reading.items() if due < now]:
+            del self._reading[task]
+            task.cancel()
+        self._sweeper = loop.call_later(min(SWEEP_S, self._body_s_max), self._sweep) if self._reading else None
 
     async def _other(self, scope: Scope, reply: AsgiReply) -> None:
         path = scope["path"]
@@ -110,10 +149,12 @@ class V1:
             raise refusals.RouteUnknown()
         if scope["method"] != "GET":
             raise refusals.MethodWrong("GET")
-        key = await self._gateway.keys.find(_secret(scope["headers"]))
+        key = await self._gateway.keys.admit(_secret(scope["headers"]), "inference", _address(scope))
         rules = self._gateway.rules.current
         plan = rules.plan(key)
-        shown = {name: _show(model) for name, model in rules.models.items() if model.seen_by(plan)}
+        shown = {
+            name: _show(model) for name, model in rules.models.items() if model.seen_by(plan) and model.open_to(key)
+        }
         if path == MODELS:
             await reply.whole(200, [], _encode({"object": "list", "data": list(shown.values())}))
             return
@@ -159,13 +200,19 @@ def _judge(headers: list[tuple[bytes, bytes]]) -> tuple[str, int | None]:
 
 
 def _secret(headers: list[tuple[bytes, bytes]]) -> str:
-    """A key whose form and checksum are right, found or made up: only then is anything else looked at."""
+    """What has the form of a key; only then is anything else looked at."""
     for name, value in headers:
         if name == b"authorization" and value[:7].lower() == b"bearer ":
             secret = value[7:].strip().decode("latin-1")
-            if key_text.read_public_id(secret) is not None:
+            if key_text.PATTERN.fullmatch(secret):
                 return secret
     raise refusals.KeyRefused()
+
+
+def _address(scope: Scope) -> str | None:
+    """Who is at the other end of the connection, for the keys that may be used from some networks only."""
+    client = scope.get("client")
+    return client[0] if client else None
 
 
 def _hours(value: bytes) -> int:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -21,14 +20,17 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from avow.accounts.directory import KeyRecord
+from avow.accounts.key_terms import Scope
 from avow.base import money
 from avow.base.clock import Clock
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.billing.events import Settle, Settled
+from avow.billing.refusals import RateExceeded
 from avow.gateway import meter, orders, refusals, wire
 from avow.gateway.call import Call
 from avow.gateway.client import Client
+from avow.gateway.connection import UpstreamTimeout
 from avow.gateway.meter import Measured, Outcome
 from avow.gateway.orders import Ledger, Order, Wish
 from avow.gateway.rules import CONTENT, RuleBook
@@ -40,6 +42,7 @@ log = structlog.get_logger()
 
 CALLS_PER_KEY_MAX = 256
 STREAM_S_MAX = 1200.0
+SWEEP_S = 1.0
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -47,7 +50,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 class Keys(Protocol):
     """API keys by their text; see `accounts.directory.Directory`. Raises what tells the client why it is refused."""
 
-    async def find(self, key: str) -> KeyRecord: ...
+    async def admit(self, key: str, scope: Scope, address: str | None) -> KeyRecord: ...
 
 
 class Reply(Protocol):
@@ -62,13 +65,19 @@ class Reply(Protocol):
     async def end(self, data: bytes) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What came: the key's text, the body as sent, and the hours that the client lets us keep it (None: as planned)."""
+class Ask(msgspec.Struct, frozen=True):
+    """What came: the key's text, the body as sent, and the hours that the client lets us keep it (None: as planned).
 
-    secret: str = field(repr=False)
-    body: bytes = field(repr=False)
+    `address` is where it came from, for keys that may be used from some networks only; it is compared and goes nowhere.
+    """
+
+    secret: str
+    body: bytes
     retention_h: int | None = None
+    address: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Ask({len(self.body)} bytes)"
 
 
 class Gateway:
@@ -88,38 +97,58 @@ class Gateway:
     ) -> None:
         self.rules, self.keys, self.ledger, self.vault = rules, keys, ledger, vault
         self.client, self.clock = client, clock
-        self.stream_s_max = stream_s_max
+        self._stream_s_max = stream_s_max
         self._calls_per_key_max = calls_per_key_max
-        self._calls: Counter[UUID] = Counter()
+        self._calls: Counter[int] = Counter()
         self._running: dict[Completion, asyncio.Task[None]] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
 
     def start(self, ask: Ask, reply: Reply) -> Completion:
         """Begin a completion in a task of its own; it ends settled, whatever becomes of the caller."""
         completion = Completion(self, ask, reply)
         task = asyncio.get_running_loop().create_task(completion.run())
         completion.task = self._running[completion] = task
-        task.add_done_callback(lambda _: self._running.pop(completion))
+        task.add_done_callback(completion.forget)
+        if self._sweeper is None:
+            self._sweep()
         return completion
 
     async def close(self, grace_s: float = 20.0) -> None:
-        """Let what runs finish; after `grace_s` stop the upstreams and settle what was delivered."""
+        """Let what runs finish; after `grace_s` stop the upstreams, settle what was delivered and tell the clients."""
         for _ in range(2):
             if self._running:
                 await asyncio.wait(list(self._running.values()), timeout=grace_s)
             for completion in list(self._running):
-                completion.leave()
+                completion.give_up(refusals.Stopping())
         self.client.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
 
     def enter(self, key_id: UUID) -> None:
         """Count a call of a key. Raises `RateExceeded` when too many run at once."""
-        if self._calls[key_id] >= self._calls_per_key_max:
-            raise refusals.RateExceeded("Too many calls of this key are running at once.")
-        self._calls[key_id] += 1
+        running = self._calls[key_id.int]
+        if running >= self._calls_per_key_max:
+            raise RateExceeded("Too many calls of this key are running at once.")
+        self._calls[key_id.int] = running + 1
 
     def exit(self, key_id: UUID) -> None:
-        self._calls[key_id] -= 1
-        if not self._calls[key_id]:
-            del self._calls[key_id]
+        running = self._calls.pop(key_id.int) - 1
+        if running:
+            self._calls[key_id.int] = running
+
+    def forget(self, completion: Completion) -> None:
+        self._running.pop(completion, None)
+
+    def _sweep(self) -> None:
+        """What takes too long is given up; a client that reads nothing of its stream has left."""
+        loop = asyncio.get_running_loop()
+        late = loop.time() - self._stream_s_max
+        for completion in [each for each in self._running if each.started_at < late]:
+            if completion.begun:
+                completion.leave()
+            else:
+                completion.give_up(UpstreamTimeout())
+        self._sweeper = loop.call_later(SWEEP_S, self._sweep) if self._running else None
 
 
 class Completion:
@@ -129,15 +158,27 @@ class Completion:
         self.task: asyncio.Task[None] | None = None
         self._gateway, self._ask, self._reply = gateway, ask, reply
         self._loop = asyncio.get_running_loop()
-        self._started_at = self._loop.time()
+        self.started_at = self._loop.time()
         self._order: Order | None = None
-        self._begun = self._at_upstream = self._left = False
+        self._given_up: AvowError | None = None
+        self.begun = self._at_upstream = self._left = False
 
     def leave(self) -> None:
         """The client has gone: the upstream is stopped at once; what was delivered until now is settled."""
         self._left = True
+        self._stop()
+
+    def give_up(self, error: AvowError) -> None:
+        """End it from our side: as `leave`, but the client is told `error`."""
+        self._given_up = error
+        self._stop()
+
+    def _stop(self) -> None:
         if self._at_upstream and self.task is not None:
             self.task.cancel()
+
+    def forget(self, _: asyncio.Task[None]) -> None:
+        self._gateway.forget(self)
 
     async def run(self) -> None:
         """Answer, or refuse in OpenAI's shape. Raises nothing."""
@@ -153,7 +194,7 @@ class Completion:
     async def _complete(self) -> None:
         gateway = self._gateway
         request = wire.parse(self._ask.body)
-        key = await gateway.keys.find(self._ask.secret)
+        key = await gateway.keys.admit(self._ask.secret, "inference", self._ask.address)
         gateway.enter(key.key_id)
         try:
             wish = Wish(request, key, len(self._ask.body), self._ask.retention_h)
@@ -167,24 +208,22 @@ class Completion:
         await self._answer(order, outcome, settled, box is not None)
 
     async def _call(self, order: Order) -> Outcome:
-        """Only here may the task be cancelled, and only by `leave`."""
-        if self._left:
-            return Outcome(why="client_left")
-        call = Call(order, self._gateway.client, self._gateway.ledger.progress, self._write)
-        # A client that reads nothing for ever has left, too.
-        stalled = self._loop.call_later(self._gateway.stream_s_max, self.leave)
-        self._at_upstream = True
-        try:
-            return await call.run()
-        finally:
+        """Only here may the task be cancelled, and only by `leave` and `give_up`."""
+        outcome = Outcome(why="client_left")
+        if not self._left and self._given_up is None:
+            call = Call(order, self._gateway.client, self._gateway.ledger.progress, self._write)
+            self._at_upstream = True
+            outcome = await call.run()
             self._at_upstream = False
-            stalled.cancel()
-            if self._left and self.task is not None:
+            while self.task is not None and self.task.cancelling():
                 self.task.uncancel()
+        if outcome.why == "client_left" and not self._left:
+            outcome.why, outcome.error = "upstream_failed", self._given_up
+        return outcome
 
     async def _write(self, data: bytes) -> None:
-        if not self._begun:
-            self._begun = True
+        if not self.begun:
+            self.begun = True
             assert self._order is not None
             await self._reply.begin(_headers(self._order, self._order.keeps))
         await self._reply.chunk(data)
@@ -209,7 +248,7 @@ class Completion:
             input_tokens=measured.input_tokens,
             cached_tokens=measured.cached_tokens,
             output_tokens=measured.output_tokens,
-            latency_ms=int((self._loop.time() - self._started_at) * 1000),
+            latency_ms=int((self._loop.time() - self.started_at) * 1000),
             status=outcome.status,
             why=outcome.why,
             extra=None if box is None else (order.kept_until, box),
@@ -220,11 +259,11 @@ class Completion:
             return
         if outcome.error is not None and not outcome.begun:
             raise outcome.error
-        cost = cost_comment(settled.charged)
         if outcome.error is not None:
+            cost = cost_comment(settled.charged)
             await self._reply.end(b"data: " + refusals.render(outcome.error) + b"\n\n" + cost)
         elif order.request.stream:
-            await self._write(cost)
+            await self._write(cost_comment(settled.charged))
             await self._reply.end(DONE)
         else:
             headers = [*_headers(order, kept), (b"avow-cost", money.text(settled.charged).encode())]
@@ -235,7 +274,7 @@ class Completion:
         request_id = self._order.request_id if self._order is not None else uuid7()
         if failure:
             log.error("completion_failed", request_id=str(request_id), error=failure)
-        if not self._begun:
+        if not self.begun:
             await self._reply.whole(error.status, refusals.headers(error, request_id), refusals.render(error))
 
 

@@ -70,7 +70,7 @@ class Timeouts:
 
     connect_s: float = 5.0
     first_byte_s: float = 300.0
-    between_bytes_s: float = 60.0
+    between_bytes_s: float = 120.0
     total_s: float = 900.0
     idle_s: float = 30.0
 
@@ -340,7 +340,9 @@ class Connection(asyncio.Protocol):
     def _read_framing(self, status: int, exchange: Exchange) -> None:
         """RFC 9112 §6.3: how the body ends. A coded body is refused: we asked for none and could not meter it."""
         framed = status in (204, 304)
+        size = 0
         for name, value in exchange.headers:
+            size += len(name) + len(value)
             lower = name.lower()
             if lower == b"content-length":
                 framed = True
@@ -351,7 +353,7 @@ class Connection(asyncio.Protocol):
             elif lower == b"content-encoding" and value.strip().lower() != b"identity":
                 self._fault = "The upstream's answer has a content coding that was not asked for."
         self._until_eof = not framed
-        if sum(len(name) + len(value) for name, value in exchange.headers) > self._pool.limits.head_bytes:
+        if size > self._pool.limits.head_bytes:
             self._fault = HEAD_TOO_LARGE
 
     def on_body(self, body: bytes) -> None:

@@ -6,8 +6,9 @@ ours or the upstream's before the first token, and nothing when the client left 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from avow.base.errors import AvowError
 from avow.billing import prices
@@ -21,8 +22,7 @@ BYTES_PER_TOKEN = 4
 TEMPLATE_TOKENS = 64
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(msgspec.Struct):
     """How the upstream's part ended. `usage` is the upstream's word, `tokens` what was delivered without it.
 
     `input_tokens` is what a progress chunk said. `begun`: the client has the head of a stream. `answer` is the JSON answer.
@@ -34,7 +34,10 @@ class Outcome:
     tokens: int = 0
     input_tokens: int | None = None
     begun: bool = False
-    answer: bytes = field(default=b"", repr=False)
+    answer: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Outcome({self.why}, {self.tokens} tokens)"
 
     @property
     def status(self) -> int:
@@ -44,8 +47,7 @@ class Outcome:
         return 200 if self.error is None or self.begun else self.error.status
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(msgspec.Struct, frozen=True):
     """Tokens, `input_tokens` with the cached ones in it, and the amount in nano-units."""
 
     input_tokens: int
@@ -65,6 +67,9 @@ def upper_input_tokens(body_bytes: int) -> int:
 def measure(outcome: Outcome, price: Price, fields: dict[str, Any]) -> Measured:
     """What the client pays. `fields` is the request, read only when the upstream did not say what it used."""
     if outcome.why != "done" and not outcome.tokens:
+        return FREE
+    if outcome.why == "upstream_failed" and not outcome.begun:
+        # Something was generated, but nothing of it was delivered.
         return FREE
     usage = outcome.usage
     if usage is not None:

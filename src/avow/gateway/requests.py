@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -62,12 +63,16 @@ async def read(needs: Needs, who: Actor, request_id: UUID) -> dict[str, Any]:
 
 
 async def end(needs: Needs, who: Actor, request_id: UUID) -> None:
-    """Delete what was kept of a request: row and bytes now, its key when its hour ends. Raises NotFound."""
+    """Delete what was kept of a request: row and bytes now, its key when its hour ends. Raises NotFound.
+
+    Its tombstone is durable before the row is gone, so that no backup brings it back.
+    """
     tenant_id, subject_id = own(who)
     mine = delete(trace).where(trace.c.id == request_id, trace.c.subject_id == subject_id)
     async with needs.database.tenant(tenant_id) as connection:
         if not (await connection.execute(mine)).rowcount:
             raise NotFound
+        await asyncio.to_thread(needs.tombstones.bury_item, trace.name, request_id, needs.clock.now())
 
 
 def _listing(now: datetime) -> Select[Any]:

@@ -40,6 +40,10 @@ class Model:
     context_tokens: int
     output_tokens_max: int
 
+    def open_to(self, key: KeyRecord) -> bool:
+        """Whether the key may use this model."""
+        return key.models is None or self.id in key.models
+
     def seen_by(self, plan: Plan) -> bool:
         """Whether the plan lets this model's upstream see content."""
         return self.upstream.processor is None or plan.may_see(self.upstream.processor)
@@ -53,11 +57,11 @@ class Rules:
     policy: Policy
     models: Mapping[str, Model]
     prices: Prices
-    _plans: dict[tuple[UUID, int | None, int | None], Plan] = field(default_factory=dict, repr=False)
+    _plans: dict[tuple[int, int | None, int | None], Plan] = field(default_factory=dict, repr=False)
 
     def plan(self, key: KeyRecord) -> Plan:
         """What may be stored of this key's requests, and who may see them."""
-        name = (key.key_id, key.keep_h, key.tenant_keep_h)
+        name = (key.key_id.int, key.keep_h, key.tenant_keep_h)
         plan = self._plans.get(name)
         if plan is None:
             if len(self._plans) >= PLANS_MAX:

@@ -21,7 +21,8 @@ class Script:
     """How to answer one request. `tokens` are sent one per chunk; token counts are what usage will say.
 
     `die_after`, `garbage_after`, `error_after`: chunks after which the connection is cut, nonsense follows, or an error
-    chunk follows (in a stream). `gate`: wait for it before each chunk. `raw`: send these bytes and nothing else.
+    chunk follows (in a stream). `gate`: wait for it before each chunk after the first `gate_after`. `progress`: tell how
+    far the prompt was read, as the embedded engine does when asked. `raw`: send these bytes and nothing else.
     """
 
     tokens: tuple[str, ...] = ("Hello", " there", ".")
@@ -32,10 +33,13 @@ class Script:
     error_text: str = "upstream says no"
     delay_s: float = 0.0
     gate: asyncio.Event | None = None
+    gate_after: int = 0
     die_after: int | None = None
     garbage_after: int | None = None
     error_after: int | None = None
+    error_code: int = 500
     silent: bool = False
+    progress: bool = False
     usage: bool = True
     done: bool = True
     raw: bytes | None = None
@@ -74,7 +78,8 @@ class ScriptedUpstream:
         self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
+        # uvloop says RuntimeError to whoever writes to a connection that the client has closed
+        with suppress(asyncio.IncompleteReadError, ConnectionError, RuntimeError):
             while await self._one(reader, writer):
                 pass
         writer.close()
@@ -152,7 +157,7 @@ class ScriptedUpstream:
     async def _stream(self, script: Script, asked: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
         for number, event in enumerate(events(script, asked)):
-            if script.gate is not None:
+            if script.gate is not None and number >= script.gate_after:
                 await script.gate.wait()
             if script.delay_s:
                 await asyncio.sleep(script.delay_s)
@@ -161,7 +166,7 @@ class ScriptedUpstream:
             if number == script.garbage_after:
                 event = b"data: {not json\n\n"
             if number == script.error_after:
-                event = _event({"error": {"message": script.error_text, "code": 500}})
+                event = _event({"error": {"message": script.error_text, "code": script.error_code}})
             writer.write(b"%x\r\n%b\r\n" % (len(event), event))
             await writer.drain()
         writer.write(b"0\r\n\r\n")
@@ -193,6 +198,10 @@ def events(script: Script, asked: dict[str, Any]) -> list[bytes]:
     deltas[0:1] = [{"role": "assistant", **deltas[0]}]
     made = [_event({**frame, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}) for delta in deltas]
     made.append(_event({**frame, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}))
+    if script.progress and asked.get("return_progress"):
+        shown = {"total": script.prompt_tokens, "cache": 0, "processed": script.prompt_tokens, "time_ms": 1}
+        role = {"index": 0, "delta": {"role": "assistant", "content": None}, "finish_reason": None}
+        made.insert(0, _event({**frame, "choices": [role], "prompt_progress": shown}))
     if script.usage and (asked.get("stream_options") or {}).get("include_usage"):
         made.append(_event({**frame, "choices": [], "usage": _usage(script, tokens)}))
     return [*made, b"data: [DONE]\n\n"] if script.done else made

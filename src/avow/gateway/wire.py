@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Annotated, Any
 
@@ -35,6 +34,10 @@ _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_QUOTED = {
+    name: b'"%b"' % name.encode()
+    for name in ("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature")
+}
 _AT = re.compile(r" - at `\$\.?(.*)`$")
 
 Positive = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
@@ -72,8 +75,7 @@ _decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(msgspec.Struct, frozen=True):
     """What the client asks for. `fields` is the body without what is never sent on; `max_tokens` is per choice."""
 
     model: str
@@ -82,6 +84,9 @@ class ChatRequest:
     max_tokens: int | None
     choices: int
     fields: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"ChatRequest({self.model!r}, stream={self.stream})"
 
 
 def parse(body: bytes) -> ChatRequest:
@@ -131,10 +136,15 @@ def _check_depth(body: bytes) -> None:
 
 
 def _check_keys(body: bytes, fields: dict[str, Any]) -> None:
+    plain = b"\\u" not in body
     for name in fields:
-        if not _NAME.fullmatch(name):
-            raise InvalidRequest("The name of a field is not valid.")
-    if b"\\u" not in body and all(body.count(b'"%b"' % name.encode()) == 1 for name in fields):
+        quoted = _QUOTED.get(name)
+        if quoted is None:
+            if not _NAME.fullmatch(name):
+                raise InvalidRequest("The name of a field is not valid.")
+            quoted = b'"%b"' % name.encode()
+        plain = plain and body.count(quoted) == 1
+    if plain:
         return
     # Commas tell exactly: those inside the values that were kept, plus one between two fields, and no others.
     values = _decode_raw(body).values()

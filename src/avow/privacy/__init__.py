@@ -1,0 +1,19 @@
+"""A person's data ends when its time comes or when they ask, in every store, and it can be shown that it did.
+
+An erasure is not a DELETE: it ends the facts in every declared store, destroys the person's keys so that no copy and no
+backup can be read, remembers outside the database that it happened, and says on a signed receipt how deeply each store
+was cleaned. A sweep is the same loop with time as its condition. No product table is named here: what there is to end is
+what the catalog declares, and how it ends is what the policy says.
+
+    requests      what people ask: take, move, of, receipt; ERASE_JOB
+    erase         plan, run (handler of ERASE_JOB), look_again (handler of LOOK_JOB), resume
+    retention     sweep, make_slots, oldest
+    stores        Store, and TableStore over the catalog; `tables()` gives one for each table
+    outside       OutsideFiles: mail and the demo note, which stand for the outside world
+    tombstones    what was erased, kept where no backup of the database can undo it
+    folders       the backups that exist: told of every erasure, removed at their end
+    backup        make, restore, replay
+    export        everything about one person, opened for them
+    api           ROUTES; they need a `privacy: api.Desk` and a `person: Actor`
+    needs         Needs, and what is asked from the slices above as protocols
+"""

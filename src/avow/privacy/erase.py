@@ -9,7 +9,8 @@ be done twice, and what is done is noted in the transaction that does it, so a j
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -32,6 +33,7 @@ from avow.privacy.tables import erasure_progress, rights_request
 LOOK_JOB = "privacy.look_again"
 LOOK_AGAIN = timedelta(hours=1)
 LOOKS_MAX = 5
+_LOCK = "SELECT pg_advisory_lock(hashtextextended('erase ' || $1, 0))"
 KEYS, FORGOTTEN, MIRROR = "keys", "forgotten", "mirror "
 
 
@@ -73,17 +75,31 @@ async def plan(needs: Needs, subject_id: UUID) -> list[Step]:
 async def run(needs: Needs, request_id: UUID) -> None:
     """Carry out a verified erasure; the handler of ERASE_JOB. Raises NotGone when facts keep coming in.
 
-    What stops it is named on the request, and the next sweep puts the job into the queue again.
+    Of two processes that are given the same request, one works and the other waits for it. What stops it is named on the
+    request, and the next sweep puts the job into the queue again.
     """
-    request = await _request(needs, request_id)
-    if request.state in ("succeeded", "refused", "failed"):
-        return
+    async with _alone(needs, request_id):
+        request = await _request(needs, request_id)
+        if request.state in ("succeeded", "refused", "failed"):
+            return
+        try:
+            await _carry_out(needs, request)
+        except AvowError as error:
+            async with needs.database.begin() as c:
+                await requests.move(c, request_id, "running", needs.clock.now(), reason=error.code)
+            raise
+
+
+@asynccontextmanager
+async def _alone(needs: Needs, request_id: UUID) -> AsyncIterator[None]:
+    """Hold a lock of the database, which lets it go when this process dies."""
+    connection = await needs.database.raw()
     try:
-        await _carry_out(needs, request)
-    except AvowError as error:
-        async with needs.database.begin() as c:
-            await requests.move(c, request_id, "running", needs.clock.now(), reason=error.code)
-        raise
+        await connection.execute("SET statement_timeout = 0")
+        await connection.execute(_LOCK, str(request_id))
+        yield
+    finally:
+        await connection.close()
 
 
 async def resume(needs: Needs) -> None:

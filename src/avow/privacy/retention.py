@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from avow.base import jobs
+from avow.base.errors import AvowError
 from avow.privacy import erase, folders
 from avow.privacy.needs import Needs
-from avow.privacy.stores import Past, StillReferenced, Store, TableStore
+from avow.privacy.stores import EndingForbidden, Past, StillReferenced, Store, TableStore
 from avow.vault.ring import ClockJump, hour_of
 
 EVERY = "*/10 * * * *"
@@ -45,15 +46,15 @@ class Swept:
 async def sweep(needs: Needs, now: datetime, confirm_clock: bool = False) -> Swept:
     """End everything whose end has come at `now`; with `confirm_clock` an operator vouches for the clock.
 
-    Raises StillReferenced when the database keeps a row for the sake of another one; everything else has gone by then.
+    Raises StillReferenced or EndingForbidden when the database does not let a row end; everything else has gone by then.
     """
     await make_slots(needs, now)
     keys, missing, jump = await _destroy_slots(needs, now, confirm_clock)
-    ended, refused = {}, []
+    ended, refused = {}, list[AvowError]()
     for store in needs.stores:
         try:
             ended[store.name] = await _end(needs, store, now)
-        except StillReferenced as error:
+        except (StillReferenced, EndingForbidden) as error:
             refused.append(error)
     backups = await folders.expire(needs.database, now)
     await folders.tell(needs.database, needs.tombstones)

@@ -48,6 +48,7 @@ from avow.policy import Policy
 from avow.policy.model import Ending
 
 CHUNK_ROWS = 1000
+FOREIGN_KEY_VIOLATION = "23503"
 GENTLEST_FIRST: tuple[Ending, ...] = ("hold", "detach", "blank", "delete")
 
 Key = tuple[Any, ...]
@@ -59,6 +60,14 @@ class StillReferenced(AvowError):
     status = 409
     code = "still_referenced"
     hint = "End what refers to them first; when somebody is the only owner of an organisation, close the organisation."
+
+
+class EndingForbidden(AvowError):
+    """These facts cannot end as the policy says, because their table does not allow it."""
+
+    status = 409
+    code = "ending_forbidden"
+    hint = 'Choose on_expiry or on_erasure = "delete" for their category.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,15 +192,15 @@ class TableStore:
         return since, ends_at
 
     async def end(self, c: AsyncConnection, which: Which, policy: Policy, after: Key | None = None) -> Ended:
-        """See Store. Raises StillReferenced when the database keeps a row for the sake of another one."""
+        """See Store. Raises StillReferenced or EndingForbidden when the database does not let a row end."""
         keys = await self._chunk(c, which, policy, after)
         if keys:
             width = len(self._key)
             chosen = tuple_(*self._key).in_([key[-width:] for key in keys])
             try:
                 await c.execute(self._change(which, policy, chosen))
-            except IntegrityError:
-                raise StillReferenced(f"Facts in {self.name} cannot end yet: others refer to them.") from None
+            except IntegrityError as error:
+                raise self._refusal(error) from None
         return Ended(len(keys), keys[-1] if len(keys) == CHUNK_ROWS else None)
 
     async def export(self, c: AsyncConnection, subject_id: UUID) -> AsyncIterator[Fact]:
@@ -239,6 +248,12 @@ class TableStore:
             return (columns.subject_id == which.subject_id,)
         full = [_is_full(column) for column in self._emptied(policy, "erasure")]
         return (columns.subject_id == which.subject_id, or_(literal(False), *full))
+
+    def _refusal(self, error: IntegrityError) -> AvowError:
+        # The database's own text quotes the row, so only its kind goes on.
+        if getattr(error.orig, "sqlstate", None) == FOREIGN_KEY_VIOLATION:
+            return StillReferenced(f"Facts in {self.name} cannot end yet: others refer to them.")
+        return EndingForbidden(f"Facts in {self.name} cannot end as the policy says: the table does not allow it.")
 
     def _change(self, which: Which, policy: Policy, chosen: ColumnElement[bool]) -> Any:
         on: Literal["expiry", "erasure"] = "expiry" if isinstance(which, Past) else "erasure"

@@ -65,6 +65,6 @@ backup_folder = table(
 store(
     "backups",
     "outside",
-    "backup",
+    "folders outside AVOW_HOME",
     why="folders that the operator chose with `avow backup`: sealed rows without their keys, told of every erasure",
 )

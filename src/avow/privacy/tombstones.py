@@ -15,7 +15,7 @@ import fcntl
 import hmac
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +26,7 @@ from avow.vault.ring import Ring
 
 FILE_NAME = "tombstones"
 SECRET = "tombstone"  # noqa: S105  the name of a secret
+LINE_BYTES_MAX = 256
 _LINE = re.compile(rb"1 (\d{1,15}) (person|item) ([0-9a-f]{64}) ([a-z_][a-z0-9_]{0,62}|-) ([0-9a-f]{64})")
 
 
@@ -65,7 +66,7 @@ class Tombstones:
         return self._hmac(b"item", table.encode(), row_id.bytes)
 
     def bury_person(self, subject_id: UUID, at: datetime) -> None:
-        """Write down that a person was erased; durable when this returns. Twice is once."""
+        """Write down that a person was erased; durable when this returns. Twice counts once."""
         self._bury(Tombstone(self.person(subject_id), "", at))
 
     def bury_item(self, table: str, row_id: UUID, at: datetime) -> None:
@@ -78,35 +79,24 @@ class Tombstones:
             lines = (path or self.path).read_bytes().split(b"\n")[:-1]
         except FileNotFoundError:
             return []
-        return [self._parsed(line) for line in lines]
+        found = {stone.name: stone for stone in map(self._parsed, reversed(lines))}
+        return list(reversed(found.values()))
 
     def copy_to(self, folder: Path) -> None:
         """Bring the copy in a backup folder up to date. Raises OSError when the folder is out of reach."""
         if not folder.is_dir():
             raise FileNotFoundError(folder)
-        self._append(folder / FILE_NAME, self.read())
+        known = {stone.name for stone in self.read(folder / FILE_NAME)}
+        _append(folder / FILE_NAME, [self._line(stone) for stone in self.read() if stone.name not in known])
 
     def take_from(self, folder: Path) -> None:
         """Take over what the copy in a backup folder knows and ours does not."""
-        self._append(self.path, self.read(folder / FILE_NAME))
+        known = {stone.name for stone in self.read()}
+        theirs = self.read(folder / FILE_NAME)
+        _append(self.path, [self._line(stone) for stone in theirs if stone.name not in known])
 
     def _bury(self, stone: Tombstone) -> None:
-        self._append(self.path, [stone])
-
-    def _append(self, path: Path, stones: Iterable[Tombstone]) -> None:
-        is_new = not path.exists()
-        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            whole = file.read()
-            end = whole.rfind(b"\n") + 1
-            known = {self._parsed(line).name for line in whole[:end].split(b"\n")[:-1]}
-            file.truncate(end)
-            file.seek(end)
-            file.writelines(self._line(stone) + b"\n" for stone in stones if stone.name not in known)
-            file.flush()
-            os.fsync(file.fileno())
-        if is_new:
-            _sync_folder(path.parent)
+        _append(self.path, [self._line(stone)])
 
     def _line(self, stone: Tombstone) -> bytes:
         what = "item" if stone.table else "person"
@@ -123,6 +113,22 @@ class Tombstones:
 
     def _hmac(self, *parts: bytes) -> bytes:
         return hmac.digest(self._secret, b"".join(len(part).to_bytes(4, "big") + part for part in parts), "sha256")
+
+
+def _append(path: Path, lines: Sequence[bytes]) -> None:
+    """Append whole lines, synced; what a crash left of the last one is cut off first."""
+    is_new = not path.exists()
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        size = file.seek(0, os.SEEK_END)
+        start = file.seek(max(0, size - LINE_BYTES_MAX))
+        file.truncate(start + file.read().rfind(b"\n") + 1)
+        file.seek(0, os.SEEK_END)
+        file.writelines(line + b"\n" for line in lines)
+        file.flush()
+        os.fsync(file.fileno())
+    if is_new:
+        _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base.ids import uuid7
@@ -57,7 +58,7 @@ async def latest(connection: AsyncConnection, policy_hash: str, now: datetime) -
     """The last evidence of each probe under the policy in force; what is older than a day counts as unproved."""
     rows = await connection.execute(
         select(evidence)
-        .distinct(evidence.c.probe)
+        .ext(distinct_on(evidence.c.probe))
         .where(evidence.c.policy_hash == policy_hash)
         .order_by(evidence.c.probe, evidence.c.at.desc())
     )

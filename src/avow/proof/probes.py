@@ -11,7 +11,7 @@ import secrets
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -35,7 +35,7 @@ from avow.policy.words import PROBES
 from avow.proof import scan
 from avow.proof.evidence import Evidence, Finding
 from avow.proof.tables import scan_control
-from avow.vault import Gone, OpenRefused, Ref, Ring, Vault, box, hour_of
+from avow.vault import OpenRefused, Ref, Ring, Vault, box, hour_of
 
 SWEEP_GRACE = timedelta(minutes=20)
 KEY_GRACE_H = 2
@@ -52,6 +52,7 @@ class Canary:
     marker: str
     ref: Ref
     box: bytes
+    ends_at: datetime | None = None
 
 
 class Canaries(Protocol):
@@ -95,7 +96,8 @@ class Ground:
         return httpx.AsyncClient(base_url=self.base_url, timeout=30, verify=False)  # noqa: S501
 
 
-Probe = Callable[[Ground], Awaitable[Finding]]
+Probe = Callable[[Ground], Awaitable[Finding | dict[str, Finding]]]
+"""Looks once; a dict gives one finding for each category."""
 
 
 async def declared(on: Ground) -> Finding:
@@ -192,17 +194,32 @@ async def policy_hash(on: Ground) -> Finding:
     return Finding("proved", served[:12])
 
 
-async def purposes(on: Ground) -> Finding:
-    """A sealed fact is not opened for a purpose outside its category's list."""
+async def purposes(on: Ground) -> dict[str, Finding]:
+    """What is sealed is not opened for a purpose outside its category's list; said for each category apart.
+
+    Readable columns have no door at which a purpose is asked, so their categories stay unproved.
+    """
     canary = await on.canaries.kept()
+    sealed = {held.category: table.name for table, held in facts() if held.box}
+    return {name: await _purpose(on, canary, name, sealed.get(name)) for name in on.policy.categories}
+
+
+async def _purpose(on: Ground, canary: Canary, category: str, table: str | None) -> Finding:
+    """Seal a fact of the canary as the platform does, and try the door with it."""
+    if on.policy.categories[category].keep.kind == "never":
+        return Finding("proved", "nothing of it is stored")
+    if table is None:
+        return Finding("unproved", "readable columns only: no purpose is asked when they are read")
     owner = Actor("subject", str(canary.subject_id), "subject", canary.tenant_id, canary.subject_id)
+    ref, ends_at = Ref(canary.tenant_id, table, category, uuid7(), canary.subject_id), canary.ends_at
+    await on.vault.prepare(canary.subject_id, category, ends_at)
+    sealed = on.vault.seal(ref, {"marker": canary.marker}, ends_at)
     async with on.app.tenant(canary.tenant_id) as c:
-        opened = await on.vault.open(c, canary.ref, canary.box, "access", owner)
-        if opened is Gone or canary.marker not in str(opened):
+        if await on.vault.open(c, ref, sealed, "access", owner) != {"marker": canary.marker}:
             return Finding("failed", "the control could not be opened by its owner")
     try:
         async with on.app.tenant(canary.tenant_id) as c:
-            await on.vault.open(c, canary.ref, canary.box, "advertising", owner)
+            await on.vault.open(c, ref, sealed, "advertising", owner)
     except OpenRefused:
         return Finding("proved", "refused for another purpose, opened for its owner")
     return Finding("failed", "opened for a purpose that the policy does not name")
@@ -272,15 +289,21 @@ if set(ALL) != set(PROBES):
     raise RuntimeError(f"probes and policy.words.PROBES differ: {sorted(set(ALL) ^ set(PROBES))}")
 
 
-async def look(on: Ground, name: str) -> Evidence:
-    """Run one probe. One that cannot look, for whatever reason, is `unproved`, never green."""
+async def look(on: Ground, name: str) -> list[Evidence]:
+    """Run one probe; a finding of one category is named `probe.category`.
+
+    A probe that cannot look, for whatever reason, is `unproved`, never green.
+    """
     begun, at = asyncio.get_running_loop().time(), on.clock.now()
+    found: Finding | dict[str, Finding]
     try:
         found = await asyncio.wait_for(ALL[name](on), PROBE_S_MAX)
     except Exception as wrong:
         structlog.get_logger().warning("probe_could_not_look", probe=name, **failure(wrong))
         found = Finding("unproved", f"could not look: {type(wrong).__name__}")
-    return Evidence(name, found.verdict, found.figure, at, int((asyncio.get_running_loop().time() - begun) * 1000))
+    ms = int((asyncio.get_running_loop().time() - begun) * 1000)
+    each = {name: found} if isinstance(found, Finding) else {f"{name}.{part}": one for part, one in found.items()}
+    return [Evidence(said, one.verdict, one.figure, at, ms) for said, one in each.items()]
 
 
 _COLUMNS = """

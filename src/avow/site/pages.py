@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,14 +16,16 @@ from litestar.datastructures import State
 from litestar.params import Parameter
 
 from avow.policy import Policy, published, to_json
-from avow.policy.words import PROBES
 from avow.site.words import LOCALES, translate
 
 Verdict = Literal["proved", "failed", "unproved", "attested"]
 
+_CSP = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
 _HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'",
+    "content-security-policy": _CSP,
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
     "vary": "accept-language",
@@ -66,10 +70,11 @@ def _templates() -> Environment:
 
 
 @cache
-def _css() -> str:
-    source = _templates().loader
-    assert source is not None
-    return source.get_source(_templates(), "page.css")[0]
+def _text(name: str) -> str:
+    """A style sheet or a script, as it stands beside the templates."""
+    loader = _templates().loader
+    assert loader is not None
+    return loader.get_source(_templates(), name)[0]
 
 
 def _locale(asked: str | None, accepted: str) -> str:
@@ -92,7 +97,7 @@ def _page(site: Site, template: str, asked: str | None, accepted: str, **values:
             locale=locale,
             other="en" if locale == "zh" else "zh",
             query=f"?locale={asked}" if asked in LOCALES else "",
-            css=_css(),
+            css=_text("page.css"),
             t=partial(translate, locale),
             **values,
         )
@@ -124,7 +129,9 @@ async def privacy(state: State, locale: str | None = Locale, accepted: str = Acc
     chosen = _locale(locale, accepted)
     clauses = []
     for clause in published(site.policy, site.installed):
-        looked = [seen[probe] for probe in clause.probes if probe in seen]
+        subject = clause.id.partition(".")[2]
+        named = [f"{probe}.{subject}" if f"{probe}.{subject}" in seen else probe for probe in clause.probes]
+        looked = [seen[name] for name in named if name in seen]
         verdicts = [row.verdict for row in looked] + ["unproved"] * (len(clause.probes) - len(looked))
         clauses.append(
             {
@@ -140,10 +147,11 @@ async def privacy(state: State, locale: str | None = Locale, accepted: str = Acc
 @get("/proof", include_in_schema=False)
 async def proof(state: State, locale: str | None = Locale, accepted: str = Accepted) -> Response[str]:
     site: Site = state.site
+    chosen = _locale(locale, accepted)
     rows = [
         {
             "probe": row.probe,
-            "says": PROBES.get(row.probe, row.probe),
+            "says": translate(chosen, f"probe_{row.probe.partition('.')[0]}"),
             "verdict": row.verdict,
             "figure": row.figure,
             "at": row.at.strftime("%Y-%m-%d %H:%M UTC"),
@@ -151,6 +159,16 @@ async def proof(state: State, locale: str | None = Locale, accepted: str = Accep
         for row in await site.evidence()
     ]
     return _page(site, "proof.html", locale, accepted, evidence=rows)
+
+
+@get("/confirm", include_in_schema=False)
+async def confirm(state: State, locale: str | None = Locale, accepted: str = Accepted) -> Response[str]:
+    """Where the message of a sign-up leads: the token stands after the #, which browsers do not send."""
+    script = _text("confirm.js")
+    page = _page(state.site, "confirm.html", locale, accepted, script=script)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page.headers["content-security-policy"] = f"{_CSP}; script-src 'sha256-{digest}'; connect-src 'self'"
+    return page
 
 
 @get("/status", include_in_schema=False)
@@ -180,4 +198,4 @@ async def policy_json(state: State) -> Response[str]:
     )
 
 
-routes = [home, privacy, proof, status, healthz, readyz, policy_json]
+routes = [home, privacy, proof, confirm, status, healthz, readyz, policy_json]

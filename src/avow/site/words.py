@@ -29,11 +29,63 @@ WORDS: dict[str, tuple[str, str]] = {
         "每个探针都检查运行中的系统：数据库文件、数据行、密钥与日志。",
     ),
     "no_evidence": ("No probe has run yet. Run: avow verify", "尚未运行任何探针。请运行：avow verify"),
+    "confirm_title": ("Confirm your e-mail address", "确认您的电子邮箱地址"),
+    "confirm_wait": ("One moment …", "请稍候……"),
+    "confirm_done": ("Thank you. Your address is confirmed.", "谢谢。您的邮箱地址已确认。"),
+    "confirm_refused": (
+        "This link was used before or is too old. Sign up again with the same address and a new message is sent.",
+        "此链接已被使用或已过期。请用同一邮箱重新注册，系统会发送新的邮件。",
+    ),
+    "confirm_noscript": (
+        "This page needs its few lines of script: the secret after the # never leaves your browser by itself. The message "
+        "names a command that does the same.",
+        "此页面需要运行几行脚本：# 之后的密钥不会自行离开您的浏览器。邮件中也给出了等效的命令。",
+    ),
     "status": ("Status", "状态"),
     "status_note": ("whether each part answers", "各部分是否正常"),
     "machine_note": ("the policy for programs", "供程序读取的政策"),
     "api_note": ("accounts, keys, requests, rights", "账户、密钥、请求与权利"),
     "policy_in_force": ("is the hash of the policy in force.", "是现行政策的哈希值。"),
+    "probe_declared": (
+        "Every column, path and host belongs to a declared store.",
+        "每一列、路径和主机都属于已申报的存储。",
+    ),
+    "probe_oldest_fact": (
+        "The oldest fact of each category lies within its period.",
+        "每一类别中最早的数据仍在其期限之内。",
+    ),
+    "probe_plaintext": (
+        "The words of a canary stand nowhere in the clear in tables, write-ahead log, files or logs; a planted control is "
+        "found.",
+        "金丝雀账户的文字在数据表、预写日志、文件和日志中均无明文；预置的对照标记可被找到。",
+    ),
+    "probe_slots": ("No hour's key outlives its hour.", "任何小时密钥都不会超出其小时而存在。"),
+    "probe_row_security": (
+        "The role of one tenant reads no row of another.",
+        "一个租户的角色读不到另一租户的任何数据行。",
+    ),
+    "probe_sums": ("The wallets equal the ledger, and none is below zero.", "钱包与账本一致，且无一低于零。"),
+    "probe_policy_hash": (
+        "The policy that is served, loaded and on record is one and the same.",
+        "对外公布、已加载与记录在案的政策完全一致。",
+    ),
+    "probe_purposes": (
+        "Opening a canary's data for a purpose outside its list is refused.",
+        "以列表之外的目的打开金丝雀账户的数据会被拒绝。",
+    ),
+    "probe_not_kept": (
+        "The request of a tenant that did not ask for a history leaves no row and no trace in any file.",
+        "未要求保存历史的租户，其请求不留下任何数据行，也不在任何文件中留下痕迹。",
+    ),
+    "probe_erased": (
+        "What was sealed for an erased canary cannot be opened any more, and its rows are gone.",
+        "已删除的金丝雀账户，其密封内容无法再被打开，数据行也已消失。",
+    ),
+    "probe_sign_up": ("A sign-up with a field outside the policy is refused.", "包含政策之外字段的注册会被拒绝。"),
+    "probe_tls": (
+        "The listener speaks TLS 1.3 and refuses older versions.",
+        "监听端口使用 TLS 1.3，并拒绝更旧的版本。",
+    ),
     "verdict_proved": ("proved", "已证明"),
     "verdict_failed": ("failed", "未通过"),
     "verdict_unproved": ("unproved", "未证明"),

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from avow.base import cards
 from avow.base.actor import Actor
 from avow.base.clock import Clock
 from avow.base.errors import AvowError
@@ -80,12 +81,13 @@ class Vault:
     def seal(self, ref: Ref, fields: Mapping[str, Any], ends_at: datetime | None) -> bytes:
         """Return the box of `fields` for a fact that ends at `ends_at` (None: with the account).
 
+        Card numbers are masked here, the one place where content becomes stored (promise INF-1.3).
         Raises NotPrepared when the key has not been made, PayloadRefused for what is no JSON.
         """
         key = self.ring.fact_key(ref.subject_id, ref.category, ends_at)
         if key is None:
             raise NotPrepared
-        return box.seal(key, ref, box.pack(fields), slot_of(ends_at))
+        return box.seal(key, ref, cards.mask_json(box.pack(fields)), slot_of(ends_at))
 
     # --- opening
 

@@ -6,6 +6,7 @@ from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import insert, or_, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.policy import Policy, Standing
@@ -39,7 +40,7 @@ async def load(conn: AsyncConnection, subjects: Collection[UUID], at: datetime) 
     said = standing.c
     newest = (
         select(said.subject_id, said.kind, said.purpose, said.value)
-        .distinct(said.subject_id, said.kind, said.purpose)
+        .ext(distinct_on(said.subject_id, said.kind, said.purpose))
         .where(said.subject_id.in_(subjects), or_(said.ends_at.is_(None), said.ends_at > at))
         .order_by(said.subject_id, said.kind, said.purpose, said.since.desc(), said.id.desc())
     )

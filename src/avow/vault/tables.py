@@ -20,6 +20,7 @@ standing = table(
             why="asked at every opening, and joined when facts are read for a purpose",
         )
     ],
+    app="append",
 )
 """Append only; the newest row of a person, kind and purpose holds. `since` is when it was said, `policy_version` to
 which text. `value` false: withdrawn or lifted. A restriction covers every purpose and leaves it empty."""
@@ -44,6 +45,7 @@ audit = table(
             why="counted and sorted to find unusual access; ids and words of the policy only",
         ),
     ],
+    app="append",
 )
 """The subject is the person looked at; `actor` is `kind:id` of who looked (a pseudonym of staff), `since` is when,
 `count` how many boxes. The box is there when a reason was given."""

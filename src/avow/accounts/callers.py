@@ -1,0 +1,112 @@
+"""Who calls: what a route asks for by name and gets only when the request shows it.
+
+who       somebody signed in by cookie, or an API key with the scope `read`, and `write` where something is to change
+person    somebody signed in by cookie
+current   their session
+fresh     somebody signed in who showed who they are within the last ten minutes, for acts that a thief of the cookie
+          must not do
+"""
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Response
+from litestar.datastructures import Cookie
+from litestar.di import NamedDependency, Provide
+
+from avow.accounts import ceremonies, origin, sessions
+from avow.accounts.key_terms import Scope
+from avow.accounts.needs import Needs
+from avow.accounts.sessions import NotSignedIn, Session, StepUpNeeded
+from avow.accounts.surface import AnyRequest
+from avow.base.actor import Actor
+
+BEARER = "bearer "
+
+Accounts = NamedDependency[Needs]
+Person = NamedDependency[Actor]
+Caller = NamedDependency[Actor]
+Fresh = NamedDependency[Actor]
+Current = NamedDependency[Session]
+
+
+def cookie_name(secure: bool, name: str = "avow") -> str:
+    """The name that browsers accept only over TLS, from this host alone and for all paths; or a plain one without TLS."""
+    return f"__Host-{name}" if secure else name
+
+
+def cookie(accounts: Needs, value: str, age_s: int, name: str = "avow") -> Cookie:
+    """A cookie that no script can read and no other site's form sends; `age_s` 0 takes it away."""
+    return Cookie(
+        cookie_name(accounts.secure, name),
+        value=value,
+        path="/",
+        max_age=age_s,
+        httponly=True,
+        secure=accounts.secure,
+        samesite="lax",
+    )
+
+
+def session_token(accounts: Needs, request: AnyRequest) -> str | None:
+    """The session token that a request carries, if it carries one."""
+    return request.cookies.get(cookie_name(accounts.secure))
+
+
+def address(request: AnyRequest) -> str | None:
+    """The network address that a request comes from; only for comparing in memory, never to be kept."""
+    return request.client.host if request.client else None
+
+
+def ceremony_token(accounts: Needs, request: AnyRequest) -> str | None:
+    """The token of the ceremony that this browser has begun, if it carries one."""
+    return request.cookies.get(cookie_name(accounts.secure, ceremonies.COOKIE))
+
+
+def signed_in(accounts: Needs, token: str, who: Actor) -> Response[dict[str, UUID | None]]:
+    """The answer to somebody who has just shown who they are: their ids, and the session's token as a cookie."""
+    set_cookie = cookie(accounts, token, int(sessions.ABSOLUTE.total_seconds()))
+    return Response({"id": who.subject_id, "tenant_id": who.tenant_id}, status_code=200, cookies=[set_cookie])
+
+
+async def find_current(request: AnyRequest, accounts: Accounts) -> Session:
+    """The session of this request's cookie. Raises NotSignedIn."""
+    token = session_token(accounts, request)
+    found = await sessions.look(accounts, token) if token else None
+    if found is None:
+        raise NotSignedIn
+    return found
+
+
+async def find_person(request: AnyRequest, accounts: Accounts) -> Actor:
+    """Who is signed in with this request's cookie. Raises NotSignedIn."""
+    return (await find_current(request, accounts)).who
+
+
+async def find_fresh(request: AnyRequest, accounts: Accounts) -> Actor:
+    """Who is signed in and showed who they are not long ago. Raises NotSignedIn or StepUpNeeded."""
+    found = await find_current(request, accounts)
+    if not found.is_fresh(accounts.clock.now()):
+        raise StepUpNeeded
+    return found.who
+
+
+async def find_caller(request: AnyRequest, accounts: Accounts) -> Actor:
+    """Whose API key this request carries, or who is signed in with it. Raises NotSignedIn or what the directory says."""
+    authorization = request.headers.get("authorization", "")
+    if authorization[: len(BEARER)].lower() == BEARER:
+        scope: Scope = "read" if request.method in origin.SAFE else "write"
+        key = authorization[len(BEARER) :].strip()
+        return (await accounts.directory.admit(key, scope, address(request))).actor
+    return await find_person(request, accounts)
+
+
+def dependencies(accounts: Needs) -> dict[str, Any]:
+    """What routes of any slice may ask for by name, and the needs of this slice as `accounts`."""
+    return {
+        "accounts": Provide(lambda: accounts, sync_to_thread=False),
+        "current": Provide(find_current),
+        "fresh": Provide(find_fresh),
+        "person": Provide(find_person),
+        "who": Provide(find_caller),
+    }

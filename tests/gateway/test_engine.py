@@ -1,0 +1,117 @@
+"""The embedded engine as an upstream: over a unix socket, always streaming, with progress. Its double is scripted here; the
+engine itself is tested in its own slice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from sqlalchemy import insert
+
+from avow.base.ids import uuid7
+from avow.engines import llm
+from avow.gateway import load, tables
+from avow.gateway.rules import Rules
+from avow.gateway.scripted import Script, ScriptedUpstream
+
+from .house import DOLLAR, HELLO, chunks_of, until
+
+ASK = {"model": llm.MODEL, "messages": HELLO}
+KEY = "engine-key"
+
+
+@pytest.fixture
+async def engine(house, short_folder):
+    """A scripted engine that serves the embedded model of the house."""
+    path = short_folder / "engine.sock"
+    running = llm.Engine(path, KEY)
+    async with ScriptedUpstream(KEY, Script(progress=True), unix=str(path)) as upstream:
+        upstream_id = uuid7()
+        row = {"id": upstream_id, "name": "engine", "kind": "engine", "base_url": ""}
+        await house.execute(insert(tables.upstream).values(row))
+        sizes = {"context_tokens": 4096, "output_tokens_max": 2048, "their_name": llm.MODEL}
+        await house.execute(insert(tables.model).values(id=llm.MODEL, upstream_id=upstream_id, **sizes))
+        await house.raise_price(llm.MODEL, factor=1)
+        await house.bump_epoch()
+
+        async def load_with_engine() -> Rules:
+            return await load(house.databases.app, house.vault, running)
+
+        house.gateway.rules._load = load_with_engine
+        await house.gateway.rules.renew(2)
+        yield upstream
+
+
+async def test_a_json_answer_is_put_together_from_the_stream(house, engine):
+    ann = await house.customer()
+    answer = await house.client(ann).chat.completions.create(**ASK, user="anna", temperature=0.2)
+    assert answer.choices[0].message.content == "Hello there." and answer.choices[0].finish_reason == "stop"
+    assert answer.object == "chat.completion" and answer.usage.prompt_tokens == 11
+    (sent,) = engine.requests
+    assert sent["stream"] is True and sent["return_progress"] is True and sent["cache_prompt"] is False
+    assert sent["temperature"] == 0.2 and "user" not in sent and "store" not in sent
+    assert engine.heads[0]["connection"] == "close"
+    assert (await house.settled(ann)).amount == 20_000
+
+
+async def test_a_stream_passes_without_progress_and_unasked_usage(house, engine):
+    ann = await house.customer()
+    raw = await house.post(ann, {**ASK, "stream": True})
+    assert not any("prompt_progress" in chunk or not chunk["choices"] for chunk in chunks_of(raw))
+    assert "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks_of(raw)) == "Hello there."
+    assert raw.text.endswith("\n\n: avow-cost 0.000020000\n\ndata: [DONE]\n\n")
+
+
+async def test_a_prompt_too_long_for_the_engine_is_the_clients_error(house, engine):
+    ann = await house.customer()
+    engine.then(*[Script(error_after=0, error_code=400, progress=True)] * 2, *[Script(error_after=0)] * 2)
+    for status in (400, 502):
+        for stream in (False, True):
+            answer = await house.post(ann, {**ASK, "stream": stream})
+            assert answer.status_code == status and "upstream says no" not in answer.text
+    await house.settled(ann, 4)
+    assert await house.wallet(ann) == (DOLLAR, 0)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_leaves_stops_the_engine_and_pays_its_exact_input(house, engine, stream):
+    ann = await house.customer()
+    engine.script = Script(progress=True, gate=asyncio.Event(), gate_after=3)
+    task = asyncio.create_task(house.post(ann, {**ASK, "stream": stream}))
+    await until(lambda: [seen.seen for seen in house.batcher._streams.values()] == [(11, 0, 2)])
+    task.cancel()
+    await engine.left.wait()
+    row = await house.settled(ann)
+    assert (row.why, row.input_tokens, row.output_tokens, row.amount) == ("client_left", 11, 2, 11_000 + 2 * 3000)
+
+
+async def test_an_answer_that_was_never_delivered_costs_nothing_however_much_was_generated(house, engine):
+    ann = await house.customer()
+    engine.then(Script(progress=True, die_after=3))
+    assert (await house.post(ann, ASK)).status_code == 502
+    row = await house.settled(ann)
+    assert (row.why, row.amount, row.output_tokens) == ("upstream_failed", 0, 0)
+
+
+async def test_what_the_engine_cannot_do_is_refused_before_it_is_called(house, engine):
+    ann = await house.customer()
+    answer = await house.post(ann, {**ASK, "n": 2})
+    assert answer.status_code == 400 and answer.json()["error"]["param"] == "n"
+    tool = {"role": "tool", "content": "x", "tool_call_id": "1"}
+    assert (await house.post(ann, {**ASK, "messages": [tool]})).status_code == 400
+    assert engine.requests == []
+    assert (await house.settled(ann, 2)).amount == 0
+
+
+async def test_an_engine_that_does_not_run_has_no_models(house, engine):
+    rules = await load(house.databases.app, house.vault, None)
+    assert llm.MODEL not in rules.models and rules.models
+
+
+async def test_a_trace_of_the_engine_holds_the_whole_answer(house, engine):
+    ann = await house.customer(tenant_keep_h=2)
+    answer = await house.post(ann, {**ASK, "stream": True})
+    assert answer.headers["avow-stored"] == "trace"
+    (row,) = await house.traces()
+    assert json.dumps("Hello") not in str(row.box)

@@ -1,0 +1,144 @@
+"""`/api/requests`: one's own requests, opened for their owner, over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+import httpx
+import pytest
+from litestar import Litestar
+from sqlalchemy import select
+
+from avow.accounts.needs import Needs
+from avow.base.ids import uuid7
+from avow.gateway import api
+from avow.privacy.tombstones import Tombstones
+from avow.vault.tables import audit
+
+from .house import HELLO, MODEL, serving
+
+ASK = {"model": MODEL, "messages": HELLO}
+
+
+@pytest.fixture
+async def platform(house, tmp_path):
+    """The URL of the platform API over the same house."""
+
+    async def no_credit(*_: object) -> None:
+        raise AssertionError("nobody signs up here")
+
+    needs = Needs(
+        policy=house.vault.policy,
+        clock=house.clock,
+        database=house.databases.app,
+        ring=house.vault.ring,
+        vault=house.vault,
+        first_credit=no_credit,
+        base_url="http://localhost",
+        secure=False,
+        directory=house.directory,
+        tombstones=Tombstones(tmp_path / "tombstones", house.vault.ring),
+    )
+    async with serving(Litestar([api.router(needs)], openapi_config=None)) as url:
+        yield url
+    needs.passwords.close()
+
+
+def browse(url: str, who) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=url, headers={"authorization": f"Bearer {who.secret}"})
+
+
+async def test_requests_are_listed_newest_first_in_pages(house, platform):
+    ann, bob = await house.customer(tenant_keep_h=48), await house.customer()
+    for number in range(5):
+        await house.post(ann, ASK, **({"avow-retention": "0"} if number % 2 else {}))
+    await house.post(bob, ASK)
+    async with browse(platform, ann) as client:
+        first = (await client.get("/api/requests", params={"limit": 3})).json()
+        second = (await client.get("/api/requests", params={"limit": 3, "after": first["after"]})).json()
+    listed = first["requests"] + second["requests"]
+    assert len(first["requests"]) == 3 and len(second["requests"]) == 2 and second["after"] is None
+    assert [each["id"] for each in listed] == [str(row.id) for row in reversed(await house.usages(ann))]
+    assert [each["stored"] for each in listed] == [True, False, True, False, True]
+    assert {each["cost"] for each in listed} == {"0.000020000"}
+    assert all((each["expires_at"] is not None) == each["stored"] for each in listed)
+
+
+async def test_a_kept_request_opens_for_its_owner_and_is_on_record(house, platform):
+    ann = await house.customer(tenant_keep_h=48)
+    made = (await house.post(ann, ASK)).headers["avow-request-id"]
+    async with browse(platform, ann) as client:
+        answer = await client.get(f"/api/requests/{made}")
+    assert answer.status_code == 200 and answer.headers["cache-control"] == "no-store"
+    assert answer.json()["request"]["messages"] == HELLO
+    assert answer.json()["response"]["choices"][0]["message"]["content"] == "Hello there."
+    async with house.databases.keeper.begin() as c:
+        (seen,) = (await c.execute(select(audit).where(audit.c.subject_id == ann.subject_id))).all()
+    assert (seen.purpose, seen.category, seen.outcome) == ("access", "api_content", "opened")
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_what_is_anothers_or_unknown_or_not_kept_is_not_there(house, platform, method):
+    ann, bob = await house.customer(tenant_keep_h=48), await house.customer(tenant_keep_h=48)
+    kept = (await house.post(ann, ASK)).headers["avow-request-id"]
+    unkept = (await house.post(bob, ASK, **{"avow-retention": "0"})).headers["avow-request-id"]
+    async with browse(platform, bob) as client:
+        for request_id in (kept, unkept, uuid7()):
+            answer = await client.request(method, f"/api/requests/{request_id}")
+            assert answer.status_code == 404 and answer.json()["code"] == "not_found"
+        assert (await client.request(method, "/api/requests/not-an-id")).status_code in (400, 404)
+    assert len(await house.traces()) == 1
+
+
+async def test_a_deleted_request_is_gone_at_once_and_its_charge_stays(house, platform, tmp_path):
+    ann = await house.customer(tenant_keep_h=48)
+    made = (await house.post(ann, ASK)).headers["avow-request-id"]
+    async with browse(platform, ann) as client:
+        assert (await client.delete(f"/api/requests/{made}")).status_code == 204
+        stones = Tombstones(tmp_path / "tombstones", house.vault.ring)
+        assert [(stone.table, stone.name) for stone in stones.read()] == [("trace", stones.item("trace", UUID(made)))]
+        assert (await client.get(f"/api/requests/{made}")).status_code == 404
+        assert (await client.delete(f"/api/requests/{made}")).status_code == 404
+        (listed,) = (await client.get("/api/requests")).json()["requests"]
+    assert listed["stored"] is False and listed["cost"] == "0.000020000"
+    assert await house.traces() == []
+
+
+async def test_what_has_ended_is_hidden_before_the_sweep_comes(house, platform):
+    ann = await house.customer(tenant_keep_h=2)
+    made = (await house.post(ann, ASK)).headers["avow-request-id"]
+    house.clock.move(timedelta(hours=2, seconds=5))
+    async with browse(platform, ann) as client:
+        assert (await client.get(f"/api/requests/{made}")).status_code == 404
+        (listed,) = (await client.get("/api/requests")).json()["requests"]
+        assert listed["stored"] is False and listed["expires_at"] is None
+        house.clock.move(timedelta(days=31))
+        assert (await client.get("/api/requests")).json()["requests"] == []
+    assert len(await house.traces()) == 1
+
+
+async def test_a_destroyed_key_reads_as_not_there(house, platform):
+    ann = await house.customer(tenant_keep_h=48)
+    made = (await house.post(ann, ASK)).headers["avow-request-id"]
+    await asyncio.to_thread(house.vault.ring.destroy_holders, ann.subject_id, None, house.clock.now())
+    async with browse(platform, ann) as client:
+        assert (await client.get(f"/api/requests/{made}")).status_code == 404
+
+
+async def test_a_call_whose_key_was_destroyed_meanwhile_is_answered_and_not_kept(house):
+    ann = await house.customer(tenant_keep_h=48)
+    await asyncio.to_thread(house.vault.ring.destroy_holders, ann.subject_id, None, house.clock.now())
+    answer = await house.post(ann, ASK)
+    assert answer.status_code == 200 and answer.headers["avow-stored"] == "none"
+    assert await house.traces() == []
+
+
+async def test_nobody_is_shown_anything_without_a_key_or_session(platform):
+    async with httpx.AsyncClient(base_url=platform) as client:
+        assert (await client.get("/api/requests")).status_code == 401
+        assert (await client.get(f"/api/requests/{uuid7()}")).status_code == 401
+        assert (
+            await client.delete(f"/api/requests/{uuid7()}", headers={"sec-fetch-site": "same-origin"})
+        ).status_code == 401

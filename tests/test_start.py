@@ -1,0 +1,304 @@
+"""`avow up` as a stranger meets it: first start, second start, Ctrl-C, kill -9, what it serves, and what it refuses."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import ssl
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from openai import OpenAI
+
+from tests.certificates import make_certificate
+from tests.platform import MODEL, Platform, complete, new_platform, policy_text, wait_until
+
+
+@pytest.fixture(scope="module")
+def second() -> Iterator[Platform]:
+    """A platform without the embedded model, which tests stop, kill and start again."""
+    with new_platform(engine="0") as made:
+        yield made.start()
+
+
+def client_of(platform: Platform) -> OpenAI:
+    return OpenAI(base_url=f"{platform.demo['base_url']}/v1", api_key=platform.demo["api_key"], max_retries=0)
+
+
+def lives(pid: int) -> bool:
+    """A zombie has ended too: in a container nobody may be there to reap orphans."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_first_start_prints_an_answered_completion_with_its_headers(platform: Platform) -> None:
+    told = platform.output.decode()
+    answer = told.partition("what is a promise?\n")[2].partition("  avow-request-id")[0]
+    assert len(answer.split()) > 3
+    assert re.search(r"avow-stored: none\n", told)
+    assert re.search(r"avow-policy: [0-9a-f]{64}\n", told)
+    assert float(re.search(r"avow-cost: (0\.\d{9})\n", told)[1]) > 0  # type: ignore[index]
+
+
+def test_the_demo_note_is_for_its_owner_only_and_its_key_and_password_work(platform: Platform) -> None:
+    note = platform.home / "demo.json"
+    assert stat.S_IMODE(note.stat().st_mode) == 0o600
+    assert set(platform.demo) == {"base_url", "api_key", "email", "password"}
+    with platform.http() as http:
+        assert platform.sign_in(http, platform.demo["email"], platform.demo["password"])["confirmed"]
+        assert complete(http, platform.demo["api_key"], "Hello.").is_success
+
+
+def test_no_file_of_the_home_can_be_read_by_others(platform: Platform) -> None:
+    for path in (platform.home, *platform.home.rglob("*")):
+        assert path.is_symlink() or not path.stat().st_mode & 0o077 or path.parent.name == "run", path
+
+
+def test_it_is_alive_and_ready(platform: Platform) -> None:
+    with platform.http() as http:
+        assert http.get("/healthz").text == "ok"
+        ready = http.get("/readyz")
+    assert ready.status_code == 200
+    assert ready.json() == {"database": True, "policy": True, "ledger": True}
+
+
+def test_it_is_not_ready_when_the_database_does_not_answer(second: Platform) -> None:
+    stopped = second.postgres_processes()
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with second.http() as http:
+            answer = http.get("/readyz")
+            assert http.get("/healthz").status_code == 200
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    assert answer.status_code == 503
+    assert answer.json()["database"] is False
+    with second.http() as http:
+        wait_until(lambda: http.get("/readyz").status_code == 200)
+
+
+def test_it_is_not_ready_when_another_policy_is_on_record(second: Platform) -> None:
+    known = second.sql("SELECT hash FROM policy_version")[0]["hash"]
+    with second.http() as http:
+        second.sql("UPDATE policy_version SET hash = 'another'")
+        answer = http.get("/readyz")
+        second.sql("UPDATE policy_version SET hash = $1", known)
+        assert (answer.status_code, answer.json()["policy"]) == (503, False)
+        assert http.get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize("locale", ["en", "zh"])
+def test_the_policy_page_shows_every_published_sentence(platform: Platform, locale: str) -> None:
+    with platform.http() as http:
+        clauses = http.get("/.well-known/avow-policy.json").json()["clauses"]
+        page = http.get("/privacy", params={"locale": locale})
+    text = page.text.replace("&#39;", "'").replace("&#34;", '"')
+    assert f'<html lang="{locale}">' in text
+    assert len(clauses) > 30
+    for clause in clauses:
+        assert clause["sentence"][locale] in text
+
+
+def test_the_public_pages_answer_anybody_without_a_cookie(platform: Platform) -> None:
+    with platform.http() as http:
+        for path in ("/", "/privacy", "/proof", "/status", "/.well-known/avow-policy.json", "/api/openapi.json"):
+            answer = http.get(path)
+            assert answer.status_code == 200, path
+            assert "set-cookie" not in answer.headers, path
+
+
+def test_the_hash_that_is_served_is_that_of_the_policy_file(platform: Platform) -> None:
+    checked = platform.cli("policy", "check", "default").stdout
+    with platform.http() as http:
+        served = http.get("/.well-known/avow-policy.json").json()["hash"]
+    assert f"hash {served}\n" in checked
+
+
+def test_a_published_sentence_has_evidence_once_its_probe_has_looked(platform: Platform) -> None:
+    platform.cli("verify", "policy_hash")
+    with platform.http() as http:
+        page = http.get("/proof").text
+    [row] = [each for each in page.split("<li")[1:] if "policy_hash" in each]
+    assert "proved" in row
+
+
+def test_the_openai_client_gets_a_whole_answer(platform: Platform) -> None:
+    answer = client_of(platform).chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": "Say something."}], max_tokens=8
+    )
+    assert answer.choices[0].message.content
+    assert answer.usage
+    assert 0 < answer.usage.completion_tokens <= 8
+
+
+def test_the_openai_client_gets_a_streamed_answer_token_by_token(platform: Platform) -> None:
+    stream = client_of(platform).chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": "Count to ten."}], max_tokens=12, stream=True
+    )
+    pieces = [chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices]
+    assert len([piece for piece in pieces if piece]) >= 3
+
+
+def test_the_openai_client_sees_the_models_and_a_typed_error_for_an_unknown_one(platform: Platform) -> None:
+    client = client_of(platform)
+    assert MODEL in [model.id for model in client.models.list()]
+    answer = httpx.post(
+        f"{platform.base_url}/v1/chat/completions",
+        json={"model": "no/such", "messages": [{"role": "user", "content": "?"}]},
+        headers={"authorization": f"Bearer {platform.demo['api_key']}"},
+    )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+
+
+def test_another_avow_serves_as_upstream(platform: Platform, second: Platform) -> None:
+    """The second has no model of its own: what it answers came from the first, and both were charged."""
+    second.cli("upstream", "add", "first", f"{platform.base_url}/v1", "--key", stdin=platform.demo["api_key"] + "\n")
+    second.cli("model", "add", "far/smollm", "--upstream", "first", "--theirs", MODEL, "--input", "1", "--output", "2")
+    with platform.http() as http:
+        bearer = {"authorization": f"Bearer {platform.demo['api_key']}"}
+        before = len(http.get("/api/usage", headers=bearer).json()["requests"])
+        client, asked = client_of(second), [{"role": "user", "content": "Say something."}]
+        wait_until(lambda: "far/smollm" in [model.id for model in client.models.list()])
+        whole = client.chat.completions.create(model="far/smollm", messages=asked, max_tokens=8)  # type: ignore[arg-type]
+        assert whole.choices[0].message.content
+        stream = client.chat.completions.create(
+            model="far/smollm",
+            messages=asked,  # type: ignore[arg-type]
+            max_tokens=8,
+            stream=True,
+        )
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+        assert len(http.get("/api/usage", headers=bearer).json()["requests"]) == before + 2
+    with second.http() as http:
+        bearer = {"authorization": f"Bearer {second.demo['api_key']}"}
+        used = http.get("/api/usage", headers=bearer).json()["requests"][:2]
+    assert [row["model"] for row in used] == ["far/smollm"] * 2
+    assert all(float(row["cost"]) > 0 for row in used)
+
+
+def test_the_provider_key_is_nowhere_in_the_clear(platform: Platform, second: Platform) -> None:
+    secret = "sk-provider-0123456789abcdef0123456789abcdef"
+    second.cli("upstream", "add", "elsewhere", "https://example.invalid/v1", "--key", stdin=secret + "\n")
+    assert second.scan([secret]) == {}
+
+
+def test_an_undeclared_file_and_an_undeclared_column_are_found(second: Platform) -> None:
+    assert second.cli("verify", "declared").returncode == 0
+    stray = second.home / "notes.txt"
+    stray.write_text("somebody's notes")
+    found = second.cli("verify", "declared", check=False)
+    stray.unlink()
+    assert found.returncode == 1
+    assert "notes.txt" in found.stdout
+    second.sql("ALTER TABLE person ADD COLUMN nickname text")
+    found = second.cli("verify", "declared", check=False)
+    second.sql("ALTER TABLE person DROP COLUMN nickname")
+    assert found.returncode == 1
+    assert "person.nickname" in found.stdout
+
+
+def test_a_second_start_reuses_everything_and_ctrl_c_ends_every_process(second: Platform) -> None:
+    before, ids = second.demo, second.sql("SELECT id FROM person ORDER BY id")
+    running = second.processes()
+    assert len(running) > 6
+    assert second.stop() == 0
+    assert second.processes() == []
+    assert not any(lives(pid) for pid in running)
+    second.start()
+    assert second.demo["api_key"] == before["api_key"]
+    assert second.sql("SELECT id FROM person ORDER BY id") == ids
+    with second.http() as http:
+        assert http.get("/v1/models", headers={"authorization": f"Bearer {before['api_key']}"}).is_success
+
+
+def test_after_kill_9_the_next_start_takes_up_what_was_left(second: Platform) -> None:
+    before = second.demo
+    postgres = second.postgres_pid()
+    ours = set(second.processes()) - set(second.postgres_processes())
+    second.kill()
+    wait_until(lambda: not any(lives(pid) for pid in ours))
+    second.start()
+    assert second.postgres_pid() == postgres
+    with second.http() as http:
+        assert http.get("/readyz").status_code == 200
+        assert http.get("/v1/models", headers={"authorization": f"Bearer {before['api_key']}"}).is_success
+
+
+def test_a_second_avow_is_kept_out_of_the_home(second: Platform) -> None:
+    refused = second.cli("up", "--port", "1", check=False)
+    assert refused.returncode == 1
+    assert "in use" in refused.stderr
+
+
+def test_with_a_certificate_it_speaks_tls_1_3_and_nothing_older(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    with new_platform(engine="0", tls_cert=str(certificate), tls_key=str(key)) as safe:
+        safe.start()
+        trust = ssl.create_default_context(cafile=certificate)
+        with safe.http(verify=trust) as http:
+            email, password = safe.demo["email"], safe.demo["password"]
+            cookie = http.post("/api/auth/login", json={"email": email, "password": password}).headers["set-cookie"]
+            assert http.get("/api/me").json()["facts"]["email"] == email
+            clauses = {clause["id"] for clause in http.get("/.well-known/avow-policy.json").json()["clauses"]}
+        assert cookie.startswith("__Host-")
+        assert {"secure", "httponly", "samesite=lax", "path=/"} <= {part.strip().lower() for part in cookie.split(";")}
+        assert "feature.tls" in clauses
+        old = ssl.create_default_context(cafile=certificate)
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        with safe.http(verify=old) as http, pytest.raises(httpx.ConnectError):
+            http.get("/healthz")
+        with httpx.Client() as plain, pytest.raises(httpx.HTTPError):
+            plain.get(f"http://127.0.0.1:{safe.port}/healthz")
+        assert "proved" in safe.cli("verify", "tls").stdout
+
+
+def test_without_a_certificate_no_sentence_about_tls_is_published(platform: Platform) -> None:
+    with platform.http() as http:
+        clauses = {clause["id"] for clause in http.get("/.well-known/avow-policy.json").json()["clauses"]}
+    assert "feature.tls" not in clauses
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"pollicy": "default"}, "AVOW_POLLICY is not a setting"),
+        ({"port": "0"}, "a port is 1 to 65535"),
+        ({"policy": "no-such-profile"}, "There is no policy 'no-such-profile'"),
+        ({"database_url": "postgresql://admin@db.example.org/avow?sslmode=require"}, "verify-full"),
+        ({"tls_cert": "/nowhere.pem"}, "set together"),
+    ],
+)
+def test_a_start_with_a_wrong_setting_is_refused_with_the_reason(settings: dict[str, str], says: str) -> None:
+    with new_platform() as wrong:
+        wrong.settings |= settings
+        refused = wrong.cli("up", check=False)
+        assert refused.returncode == 1
+        assert says in refused.stderr
+        assert "Traceback" not in refused.stderr
+
+
+def test_a_policy_that_is_silent_about_what_is_stored_keeps_it_from_starting() -> None:
+    silent = policy_text(('"latency_ms", ', ""))
+    with new_platform(silent) as wrong:
+        refused = wrong.cli("up", check=False)
+        assert refused.returncode == 1
+        assert "latency_ms" in refused.stderr
+        assert not wrong.postgres_pid()
+
+
+def test_a_changed_policy_under_the_same_version_is_refused(second: Platform) -> None:
+    second.stop()
+    known = second.settings.copy()
+    second.write_policy(policy_text(('keep = "12 months"', 'keep = "6 months"')))
+    refused = second.cli("up", check=False)
+    second.settings = known
+    assert refused.returncode == 1
+    assert "without counting its version up" in refused.stderr
