@@ -57,14 +57,13 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def template(cluster: Cluster) -> str:
-    admin = cluster.dsn(database="template_avow")
-    asyncio.run(_make_scratch_tables(admin))
-    asyncio.run(migrate(admin, PASSWORDS))
+    asyncio.run(make_schema(cluster.dsn(database="template_avow")))
     return "template_avow"
 
 
-async def _make_scratch_tables(admin: Dsn) -> None:
-    """Tables that only tests declare have no migration; row security is laid over them like over the others."""
+async def make_schema(admin: Dsn) -> None:
+    """Migrate a new database. Tables that only tests declare have no migration: they are made before, so that row
+    security is laid over them like over the others."""
     made_by_tests = [each for each in metadata.sorted_tables if each.name.startswith("scratch_")]
     await make_database(admin)
     arguments = {k: v for k, v in admin.arguments().items() if k not in ("user", "password", "database")}
@@ -75,6 +74,7 @@ async def _make_scratch_tables(admin: Dsn) -> None:
         await c.exec_driver_sql(f"SET LOCAL ROLE {access.OWNER}")
         await c.run_sync(metadata.create_all, tables=made_by_tests)
     await engine.dispose()
+    await migrate(admin, PASSWORDS)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from sqlalchemy import update
 from avow import app
 from avow.accounts import keys, people, sign_up
 from avow.accounts.fields import SignUp
+from avow.accounts.key_terms import Setting
 from avow.accounts.needs import Needs
 from avow.accounts.tables import api_key
 from avow.app import Parts
@@ -79,7 +80,7 @@ async def _make(parts: Parts, needs: Needs) -> dict[str, str]:
         await people.keep_hash(needs, found.tenant_id, found.subject_id, await needs.passwords.hash(password))
     who = people.actor(found.tenant_id, found.subject_id)
     await _revoke_old(needs, who)
-    made = await keys.create(needs, who, "demo")
+    made = await keys.create(needs, who, Setting(name="demo"))
     return {"base_url": parts.settings.base_url, "api_key": made.secret, "email": EMAIL, "password": password}
 
 

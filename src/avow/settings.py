@@ -48,6 +48,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """smtp://user:password@host:587 or smtps://…; empty: messages go to files under mail/."""
     mail_from: str = "avow@localhost"
     """Sender of all mail."""
+    operator_mail: str = ""
+    """An address that hears of attacks on accounts, with the account's id; empty: only the person does."""
+    oidc_issuer: str = ""
+    """The identity provider with which people may sign in too (OpenID Connect), exactly as it calls itself; empty: none."""
+    oidc_client_id: str = ""
+    """The name under which this place is known to the identity provider."""
+    oidc_client_secret: str = ""
+    """The secret of that name; empty for a public client."""
     engine: bool = True
     """Run the small embedded language model."""
 
@@ -129,6 +137,8 @@ def _sound(made: Settings) -> Settings:
         raise SettingsWrong(f"AVOW_WORKERS is {made.workers}; it is 0 (one per core) to 256.")
     if bool(made.tls_cert) != bool(made.tls_key):
         raise SettingsWrong("AVOW_TLS_CERT and AVOW_TLS_KEY are set together or not at all.")
+    if bool(made.oidc_issuer) != bool(made.oidc_client_id):
+        raise SettingsWrong("AVOW_OIDC_ISSUER and AVOW_OIDC_CLIENT_ID are set together or not at all.")
     for name in ("tls_cert", "tls_key"):
         path = getattr(made, name)
         if path and not Path(path).is_file():

@@ -17,17 +17,21 @@ import httpx
 import pytest
 import uvicorn
 from argon2 import PasswordHasher
-from litestar import Litestar
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.di import Provide
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.conftest import Databases
 
-from avow.accounts import api, surface
+from avow.accounts import admission, api, desk_api, members, members_api, openings_api, surface
 from avow.accounts.directory import Directory
 from avow.accounts.needs import Needs, pepper
 from avow.accounts.passwords import Passwords
+from avow.app import identity
 from avow.base.clock import FileClock
 from avow.policy import Policy, parse
+from avow.privacy import api as privacy_api
 from avow.privacy.tombstones import Tombstones
 from avow.vault import Ring, Vault, outbox
 
@@ -71,11 +75,18 @@ class House:
     clock: FileClock
     hasher: CountingHasher
     mailbox: Mailbox
+    app: Litestar
     credits: list[tuple[UUID, UUID, UUID]] = field(default_factory=list)
 
     def browser(self, **headers: str) -> httpx.AsyncClient:
         """A client of its own, with its own cookies."""
         return httpx.AsyncClient(base_url=self.url, headers={"sec-fetch-site": "same-origin", **headers})
+
+    def visitor(self, address: str) -> httpx.AsyncClient:
+        """A browser that comes from a network address."""
+        transport = httpx.ASGITransport(self.app, client=(address, 1024))
+        headers = {"sec-fetch-site": "same-origin"}
+        return httpx.AsyncClient(transport=transport, base_url=self.url, headers=headers)
 
     async def mail(self) -> list[tuple[str, str, str]]:
         """Send what waits and give all that was sent so far."""
@@ -147,13 +158,30 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
             step_s=0.03,
         )
         hasher.hashed = 0
-        app = Litestar([api.router(needs)], exception_handlers=surface.handlers(), openapi_config=None)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+        rights = privacy_api.Desk(database.app, needs.vault, clock, identity(needs), members.check_erasure)
+        others = Router(
+            "/",
+            route_handlers=[*openings_api.ROUTES, *desk_api.ROUTES, *members_api.ROUTES, *privacy_api.ROUTES],
+            dependencies={
+                **api.dependencies(needs),
+                "staff": Provide(admission.find_staff),
+                "privacy": Provide(lambda: rights, sync_to_thread=False),
+            },
+            before_request=surface.check,
+        )
+        app = Litestar(
+            [api.router(needs), others],
+            guards=[admission.admit],
+            state=State({"accounts": needs}),
+            exception_handlers=surface.handlers(),
+            openapi_config=None,
+        )
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", proxy_headers=False))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
             await asyncio.sleep(0.01)
         servers.append((server, task, needs))
-        return House(url, needs, database, clock, hasher, Mailbox(), credits)
+        return House(url, needs, database, clock, hasher, Mailbox(), app, credits)
 
     yield run
     for server, task, needs in servers:

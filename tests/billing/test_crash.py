@@ -21,14 +21,14 @@ import pytest
 from avow.base import access
 from avow.base.clock import SystemClock
 from avow.base.db import Database
-from avow.base.migrate import migrate
 from avow.base.postgres import Cluster
 from avow.billing import invariants, prices
 from avow.billing.events import Open
 from avow.billing.holds import Recovery
-from avow.billing.ledger import BalanceShort, Batcher, LedgerUnavailable
+from avow.billing.ledger import Batcher
+from avow.billing.refusals import BalanceShort, LedgerUnavailable
 from tests.billing.conftest import PRICE, SET_EPOCH, Bank, Payer, settle, until
-from tests.conftest import PASSWORDS, Databases
+from tests.conftest import PASSWORDS, Databases, make_schema
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture
 async def bank(server: Cluster, tmp_path: Path) -> AsyncIterator[Bank]:
-    await migrate(server.dsn(), PASSWORDS)
+    await make_schema(server.dsn())
     dsn = server.dsn()
     admin = await asyncpg.connect(**dsn.arguments())
     await admin.execute(SET_EPOCH)

@@ -32,7 +32,8 @@ class RawServer:
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.reached.set()
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
+        # uvloop says RuntimeError to whoever writes to a connection that the client has closed
+        with suppress(asyncio.IncompleteReadError, ConnectionError, RuntimeError):
             await self._handler(reader, writer)
         self.gone.set()
         writer.close()

@@ -7,6 +7,7 @@ import ssl
 from contextlib import asynccontextmanager
 
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,6 +32,12 @@ QUICK = Timeouts(connect_s=0.2, first_byte_s=0.05, between_bytes_s=0.05, total_s
 
 def target(server: RawServer) -> Target:
     return Target(f"http://127.0.0.1:{server.port}/v1/chat/completions", HEADERS)
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def event_loop_policy(request):
+    """What runs in production, and what anybody can read."""
+    return uvloop.EventLoopPolicy() if request.param == "uvloop" else asyncio.DefaultEventLoopPolicy()
 
 
 @asynccontextmanager
@@ -386,9 +393,10 @@ FRAGMENTS = st.sampled_from(
 PIECES = st.lists(st.one_of(FRAGMENTS, st.binary(max_size=30)), max_size=12)
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.parametrize("run_in_loop", [asyncio.run, uvloop.run])
+@settings(max_examples=150, deadline=None)
 @given(pieces=PIECES)
-def test_any_bytes_in_any_pieces_end_in_a_result_or_a_named_error(pieces):
+def test_any_bytes_in_any_pieces_end_in_a_result_or_a_named_error(run_in_loop, pieces):
     async def run() -> None:
         async with talking(answering(*pieces, close=True)) as (_, client, to):
             for _ in range(2):
@@ -398,4 +406,4 @@ def test_any_bytes_in_any_pieces_end_in_a_result_or_a_named_error(pieces):
                 except UpstreamError:
                     pass
 
-    asyncio.run(run())
+    run_in_loop(run())

@@ -10,10 +10,10 @@ from typing import Final
 from uuid import UUID
 
 import pyotp
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import letters, tokens
+from avow.accounts import endings, letters, tokens
 from avow.accounts.needs import Needs
 from avow.accounts.tables import recovery_code, second_factor
 from avow.base.actor import Actor
@@ -76,7 +76,7 @@ async def open_secret(
 async def make_recovery(needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID) -> list[str]:
     """Make new recovery codes, which void the old ones; they are shown once and kept as digests."""
     made = ["".join(secrets.choice(ALPHABET) for _ in range(RECOVERY_LENGTH)) for _ in range(RECOVERY_COUNT)]
-    await connection.execute(delete(recovery_code).where(recovery_code.c.subject_id == subject_id))
+    await endings.drop(needs, connection, recovery_code, recovery_code.c.subject_id == subject_id)
     now = needs.clock.now()
     rows = [
         fact.begin(needs.policy, "credential", tenant_id, subject_id, now) | {"code_hmac": _digest(needs, code)}
@@ -104,8 +104,8 @@ async def _take_recovery(
     needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, given: str
 ) -> bool:
     digest = _digest(needs, given)
-    mine = delete(recovery_code).where(recovery_code.c.subject_id == subject_id, recovery_code.c.code_hmac == digest)
-    if not (await connection.execute(mine)).rowcount:
+    mine = (recovery_code.c.subject_id == subject_id, recovery_code.c.code_hmac == digest)
+    if not await endings.drop(needs, connection, recovery_code, *mine):
         return False
     await letters.changed(needs, connection, tenant_id, subject_id, letters.CODE_USED)
     return True

@@ -59,7 +59,33 @@ FACTOR_REMOVED = ("the second factor was removed", "已移除第二重验证")
 CODES_RENEWED = ("new recovery codes were made; the old ones are void", "已生成新的恢复码，旧恢复码作废")
 PASSKEY_ADDED = ("a passkey was added", "已添加通行密钥")
 PASSKEY_REMOVED = ("a passkey was removed", "已移除通行密钥")
+IDENTITY_ADDED = ("an identity provider was linked", "已关联身份提供方")
+IDENTITY_REMOVED = ("an identity provider was unlinked", "已取消关联身份提供方")
 CODE_USED = ("a recovery code was used", "使用了一个恢复码")
+
+ALERT_SUBJECT = "Somebody tries to sign in / 有人尝试登录"
+ALERT = """\
+Ten attempts in a row to sign in to your account at {site} were refused. They are slowed down, and your sessions go on.
+If it was not you: a second factor or a passkey keeps guessers out even if they hit on your password. Add one at {site}.
+
+您在 {site} 的账户连续十次登录失败。后续尝试已被减速，您已登录的会话不受影响。
+如果不是您本人，建议添加第二重验证或通行密钥。
+"""
+
+ALERT_OPERATOR_SUBJECT = "Refused sign-ins / 登录失败"
+ALERT_OPERATOR = """\
+Ten attempts in a row to sign in to the account {subject_id} at {site} were refused. They are slowed down; the person was told.
+
+{site} 的账户 {subject_id} 连续十次登录失败。后续尝试已被减速，并已通知本人。
+"""
+
+LEAK_SUBJECT = "An API key of yours was found and revoked / 您的 API 密钥已泄露并被撤销"
+LEAK = """\
+Somebody found an API key of yours and reported it to {site}. It was revoked at once and does not work any more.
+The key: {key_id}. Make a new one, and look where the old one was written down: it may still be public there.
+
+您的一个 API 密钥（{key_id}）被发现泄露并已报告给 {site}，该密钥已立即撤销。请创建新的密钥，并检查旧密钥曾写在何处。
+"""
 
 
 async def ask(
@@ -73,6 +99,14 @@ async def ask(
 async def remind(needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, address: str) -> None:
     """Tell the owner of an account that somebody signed up with their address again."""
     await _put(needs, connection, tenant_id, subject_id, address, REMIND_SUBJECT, REMIND.format(site=needs.base_url))
+
+
+async def tell_of_leak(
+    needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, address: str, key_id: UUID
+) -> None:
+    """Tell a person that a key of theirs was found by somebody and revoked."""
+    text = LEAK.format(site=needs.base_url, key_id=key_id)
+    await _put(needs, connection, tenant_id, subject_id, address, LEAK_SUBJECT, text)
 
 
 async def reset(
@@ -91,6 +125,17 @@ async def changed(
     if address is not None:
         text = CHANGED.format(site=needs.base_url, what_en=what[0], what_zh=what[1])
         await _put(needs, connection, tenant_id, subject_id, address, CHANGED_SUBJECT, text)
+
+
+async def alert(needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID) -> None:
+    """Tell a person, and the operator where one is set, that somebody may be guessing."""
+    address = await people.open_address(needs, connection, tenant_id, subject_id)
+    if address is not None:
+        text = ALERT.format(site=needs.base_url)
+        await _put(needs, connection, tenant_id, subject_id, address, ALERT_SUBJECT, text)
+    if needs.operator_mail:
+        text = ALERT_OPERATOR.format(site=needs.base_url, subject_id=subject_id)
+        await _put(needs, connection, tenant_id, subject_id, needs.operator_mail, ALERT_OPERATOR_SUBJECT, text)
 
 
 async def _put(

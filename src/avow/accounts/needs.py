@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts import pace, throttle
 from avow.accounts.directory import Directory
+from avow.accounts.networks import Networks
+from avow.accounts.oidc import Provider
 from avow.accounts.passwords import Passwords
 from avow.accounts.throttle import Throttle
 from avow.base.clock import Clock
@@ -32,7 +34,9 @@ class FirstCredit(Protocol):
 @dataclass(frozen=True, slots=True)
 class Needs:
     """`database` speaks as role `avow_app`. `base_url` is the public address as people type it, `secure` whether it is
-    spoken to with TLS. `directory` belongs to this process and hears of changes as long as its `watch` runs."""
+    spoken to with TLS. `directory` belongs to this process and hears of changes as long as its `watch` runs.
+    `provider`: where people may sign in instead; None: not set up.
+    `operator_mail`: who hears of attacks besides the person; empty: nobody."""
 
     policy: Policy
     clock: Clock
@@ -47,7 +51,11 @@ class Needs:
     passwords: Passwords = field(default_factory=Passwords)
     sign_ins: Throttle = field(default_factory=throttle.of_sign_ins)
     letters: Throttle = field(default_factory=throttle.of_letters)
+    invitations: Throttle = field(default_factory=throttle.of_invitations)
     resets: Throttle = field(default_factory=throttle.of_resets)
+    networks: Networks = field(default_factory=Networks)
+    provider: Provider | None = None
+    operator_mail: str = ""
     step_s: float = pace.STEP_S
 
     @property

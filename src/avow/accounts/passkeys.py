@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import webauthn
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from webauthn.helpers import (
     base64url_to_bytes,
@@ -27,7 +27,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
-from avow.accounts import ceremonies, fields, letters, people, sessions, tokens
+from avow.accounts import ceremonies, endings, fields, letters, people, sessions, tokens
 from avow.accounts.needs import Needs
 from avow.accounts.people import own
 from avow.accounts.tables import passkey
@@ -198,9 +198,9 @@ async def listed(needs: Needs, who: Actor) -> list[ListedPasskey]:
 async def remove(needs: Needs, who: Actor, passkey_id: UUID) -> None:
     """Take a passkey away from its person; it opens nothing from now on. Raises NotFound."""
     tenant_id, subject_id = own(who)
-    mine = delete(passkey).where(passkey.c.id == passkey_id, passkey.c.subject_id == subject_id)
+    mine = (passkey.c.id == passkey_id, passkey.c.subject_id == subject_id)
     async with needs.database.tenant(tenant_id) as connection:
-        if not (await connection.execute(mine)).rowcount:
+        if not await endings.drop(needs, connection, passkey, *mine):
             raise NotFound("There is no such passkey of yours.")
         await letters.changed(needs, connection, tenant_id, subject_id, letters.PASSKEY_REMOVED)
 

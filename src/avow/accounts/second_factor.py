@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pyotp
 from sqlalchemy import delete, func, select, update
 
-from avow.accounts import codes, letters, passwords, people, sessions
+from avow.accounts import codes, endings, letters, passwords, people, sessions
 from avow.accounts.needs import Needs
 from avow.accounts.people import own
 from avow.accounts.sessions import Session, StepUpRefused
@@ -125,9 +125,7 @@ async def remove(needs: Needs, who: Actor, password: str) -> None:
         if not await people.is_password(needs, tenant_id, subject_id, password):
             raise StepUpRefused
     async with needs.database.tenant(tenant_id) as connection:
-        if not (
-            await connection.execute(delete(second_factor).where(second_factor.c.subject_id == subject_id))
-        ).rowcount:
+        if not await endings.drop(needs, connection, second_factor, second_factor.c.subject_id == subject_id):
             raise NotFound("There is no second factor.")
-        await connection.execute(delete(recovery_code).where(recovery_code.c.subject_id == subject_id))
+        await endings.drop(needs, connection, recovery_code, recovery_code.c.subject_id == subject_id)
         await letters.changed(needs, connection, tenant_id, subject_id, letters.FACTOR_REMOVED)

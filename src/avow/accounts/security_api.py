@@ -10,6 +10,7 @@ from litestar.params import FromPath, JSONBody
 
 from avow.accounts import callers, resets, second_factor, sessions
 from avow.accounts.callers import Accounts, Current, Fresh, Person
+from avow.accounts.surface import AnyRequest
 
 
 class ResetAsked(msgspec.Struct, forbid_unknown_fields=True):
@@ -57,9 +58,9 @@ class NewPassword(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @post("/api/auth/reset", status_code=202)
-async def ask_reset(data: JSONBody[ResetAsked], accounts: Accounts) -> dict[str, str]:
+async def ask_reset(request: AnyRequest, data: JSONBody[ResetAsked], accounts: Accounts) -> dict[str, str]:
     """Ask for a message with which a password is set anew; the answer is the same whether the address was known."""
-    await resets.ask(accounts, data.email)
+    await resets.ask(accounts, data.email, callers.address(request))
     return {"detail": "If this address has an account, a message was sent to it."}
 
 

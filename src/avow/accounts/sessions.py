@@ -13,8 +13,9 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import codes, pace, people, tokens
+from avow.accounts import codes, endings, letters, pace, people, tokens
 from avow.accounts.needs import Needs
+from avow.accounts.passwords import Verdict
 from avow.accounts.tables import session
 from avow.base.actor import Actor
 from avow.base.errors import AvowError, NotFound
@@ -25,6 +26,7 @@ IDLE = timedelta(hours=24)
 ABSOLUTE = timedelta(days=30)
 SEEN_STEP = timedelta(hours=1)
 FRESH = timedelta(minutes=10)
+ALERT_AT = 10
 NOBODY = UUID(int=0)
 
 
@@ -119,30 +121,33 @@ class ListedSession(NamedTuple):
     absolute_ends_at: datetime
 
 
-async def sign_in(needs: Needs, email: str, password: str, old_token: str | None, code: str = "") -> tuple[str, Actor]:
+async def sign_in(
+    needs: Needs,
+    email: str,
+    password: str,
+    old_token: str | None,
+    code: str = "",
+    address: str | None = None,
+) -> tuple[str, Actor]:
     """Begin a session; gives its token and its person. An older session of the same browser ends.
 
     Unknown address and wrong password do the same work and get the same answer at the same step of time. Only the right
-    password learns that a second factor is asked for.
-    Raises SignInRefused, SecondFactorNeeded, SecondFactorRefused, SignInSlowed (with Retry-After) or Busy.
+    password learns that a second factor is asked for. `address` is the caller's network address, compared in memory only.
+    Raises SignInRefused, SecondFactorNeeded, SecondFactorRefused, SignInSlowed or NetworkSlowed (with Retry-After) or Busy.
     """
-    name = normalise(email)
-    if wait_s := needs.sign_ins.wait_s(name, needs.clock.now()):
+    name, now = normalise(email), needs.clock.now()
+    needs.networks.check(address, now)
+    if wait_s := needs.sign_ins.wait_s(name, now):
         raise SignInSlowed(wait_s)
     async with pace.even(needs.step_s):
         found = await people.find(needs, email)
         tenant_id, subject_id = (found.tenant_id, found.subject_id) if found else (NOBODY, NOBODY)
-        kept = await people.open_hash(needs, tenant_id, subject_id)
-        verdict = await needs.passwords.compare(kept, password)
-        if not verdict.right:
-            needs.sign_ins.fail(name, needs.clock.now())
-            raise SignInRefused
-        if await codes.are_asked(needs, tenant_id, subject_id):
-            if not code:
-                raise SecondFactorNeeded
-            if not await codes.take(needs, tenant_id, subject_id, code):
-                needs.sign_ins.fail(name, needs.clock.now())
-                raise SecondFactorRefused
+        try:
+            verdict = await _check(needs, tenant_id, subject_id, password, code)
+        except (SignInRefused, SecondFactorRefused):
+            needs.networks.fail(address, needs.clock.now())
+            await _fail(needs, name, tenant_id, subject_id)
+            raise
     needs.sign_ins.succeed(name)
     if verdict.upgraded:
         await people.keep_hash(needs, tenant_id, subject_id, verdict.upgraded)
@@ -185,22 +190,29 @@ async def look(needs: Needs, token: str) -> Session | None:
 
 async def step_up(needs: Needs, current: Session, password: str, code: str) -> str:
     """Let the person of a session show once more who they are, by password or by a code of their second factor; gives the
-    session's new token, the old one ends.
-
-    Wrong ones are slowed down as at sign-in. Raises StepUpRefused, SignInSlowed or Busy.
+    session's new token, the old one ends. Raises StepUpRefused, SignInSlowed or Busy.
     """
-    name = str(current.subject_id)
+    if not await is_shown(needs, current.tenant_id, current.subject_id, password, code):
+        raise StepUpRefused
+    return await renew(needs, current)
+
+
+async def is_shown(needs: Needs, tenant_id: UUID, subject_id: UUID, password: str, code: str = "") -> bool:
+    """Tell whether somebody signed in shows who they are: by a code of their second factor if one is given, else by their
+    password. Wrong ones are slowed down and told as at sign-in. Raises SignInSlowed or Busy.
+    """
+    name = str(subject_id)
     if wait_s := needs.sign_ins.wait_s(name, needs.clock.now()):
         raise SignInSlowed(wait_s)
     if code:
-        right = await codes.take(needs, current.tenant_id, current.subject_id, code)
+        right = await codes.take(needs, tenant_id, subject_id, code)
     else:
-        right = await people.is_password(needs, current.tenant_id, current.subject_id, password)
-    if not right:
-        needs.sign_ins.fail(name, needs.clock.now())
-        raise StepUpRefused
-    needs.sign_ins.succeed(name)
-    return await renew(needs, current)
+        right = await people.is_password(needs, tenant_id, subject_id, password)
+    if right:
+        needs.sign_ins.succeed(name)
+    else:
+        await _fail(needs, name, tenant_id, subject_id)
+    return right
 
 
 async def renew(needs: Needs, current: Session) -> str:
@@ -232,9 +244,9 @@ async def listed(needs: Needs, current: Session) -> list[ListedSession]:
 
 async def revoke(needs: Needs, current: Session, session_id: UUID) -> None:
     """End one of a person's sessions, at once. Raises NotFound."""
-    mine = delete(session).where(session.c.id == session_id, session.c.subject_id == current.subject_id)
+    mine = (session.c.id == session_id, session.c.subject_id == current.subject_id)
     async with needs.database.tenant(current.tenant_id) as connection:
-        if not (await connection.execute(mine)).rowcount:
+        if not await endings.drop(needs, connection, session, *mine):
             raise NotFound("There is no such session of yours.")
 
 
@@ -255,6 +267,27 @@ async def end(needs: Needs, token: str) -> None:
     if row is not None:
         async with needs.database.tenant(row.tenant_id) as connection:
             await connection.execute(delete(session).where(session.c.id == row.id))
+
+
+async def _check(needs: Needs, tenant_id: UUID, subject_id: UUID, password: str, code: str) -> Verdict:
+    """Compare a password and, where there is a second factor, a code. Raises what is wrong."""
+    verdict = await needs.passwords.compare(await people.open_hash(needs, tenant_id, subject_id), password)
+    if not verdict.right:
+        raise SignInRefused
+    if await codes.are_asked(needs, tenant_id, subject_id):
+        if not code:
+            raise SecondFactorNeeded
+        if not await codes.take(needs, tenant_id, subject_id, code):
+            raise SecondFactorRefused
+    return verdict
+
+
+async def _fail(needs: Needs, name: str, tenant_id: UUID, subject_id: UUID) -> None:
+    """Count a failure; the tenth in a row is told to the person, if there is one."""
+    count = needs.sign_ins.fail(name, needs.clock.now())
+    if count == ALERT_AT and subject_id != NOBODY:
+        async with needs.database.tenant(tenant_id) as connection:
+            await letters.alert(needs, connection, tenant_id, subject_id)
 
 
 async def _row(needs: Needs, token: str) -> Row[Any] | None:

@@ -4,7 +4,7 @@ An address is asked for its owner's confirmation by mail. Whoever signs up with 
 gets the same answer after the same work and at the same step of time; only the owner, by mail, learns of the attempt.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -25,6 +25,9 @@ from avow.vault.blind import normalise
 
 CONFIRM_WITHIN = timedelta(hours=24)
 
+Also = Callable[[AsyncConnection, UUID, UUID], Awaitable[None]]
+"""Writes more rows of a new account, of this tenant and person, in the same transaction."""
+
 
 class ConfirmationRefused(AvowError):
     """This confirmation is not known, was used, or is too old."""
@@ -34,7 +37,7 @@ class ConfirmationRefused(AvowError):
     hint = "Sign up again with the same address: a new message will be sent."
 
 
-class _Taken(Exception):
+class Taken(Exception):
     """Somebody else took the address while this sign-up was under way; rolls the transaction back."""
 
 
@@ -49,17 +52,26 @@ async def sign_up(needs: Needs, given: Mapping[str, object]) -> None:
         found = await people.find(needs, asked.facts["email"])
         if found is None:
             try:
-                return await open_account(needs, asked, password_hash)
-            except _Taken:
+                await open_account(needs, asked, password_hash)
+            except Taken:
                 found = await people.find(needs, asked.facts["email"])
         if found is not None:
             await tell_owner(needs, found, normalise(asked.facts["email"]))
 
 
 async def open_account(
-    needs: Needs, asked: SignUp, password_hash: str, kind: str = "customer", *, confirmed: bool = False
-) -> None:
-    """Write all rows of a new account in one transaction; who is `confirmed` already gets no message."""
+    needs: Needs,
+    asked: SignUp,
+    password_hash: str | None,
+    kind: str = "customer",
+    *,
+    confirmed: bool = False,
+    also: Also | None = None,
+) -> tuple[UUID, UUID]:
+    """Write all rows of a new account in one transaction, with what `also` writes; gives the tenant's and person's ids.
+
+    Who is `confirmed` already gets no message. Raises Taken when somebody has the address.
+    """
     tenant_id, subject_id, wallet_id, now = uuid7(), uuid7(), uuid7(), needs.clock.now()
     for category in ("account", "credential"):
         await needs.vault.prepare(subject_id, category, needs.policy.categories[category].keep.end(now))
@@ -68,13 +80,17 @@ async def open_account(
             tenant.insert().values(tenant_id=tenant_id, created_at=now, wallet_id=wallet_id, keep_h=None)
         )
         await connection.execute(tenant_kind.insert().values(tenant_id=tenant_id, kind=kind))
-        await _write_person(needs, connection, tenant_id, subject_id, asked.facts, now)
-        await people.add_hash(needs, connection, tenant_id, subject_id, password_hash)
+        await write_person(needs, connection, tenant_id, subject_id, asked.facts, now)
+        if password_hash is not None:
+            await people.add_hash(needs, connection, tenant_id, subject_id, password_hash)
+        if also is not None:
+            await also(connection, tenant_id, subject_id)
         await needs.first_credit(connection, tenant_id, subject_id, wallet_id, now)
         if confirmed:
             await connection.execute(update(person).where(person.c.id == subject_id).values(confirmed_at=now))
         else:
             await _ask(needs, connection, tenant_id, subject_id, asked.facts["email"])
+    return tenant_id, subject_id
 
 
 async def tell_owner(needs: Needs, found: Row[Any], name: str) -> None:
@@ -128,16 +144,25 @@ async def _ask(needs: Needs, connection: AsyncConnection, tenant_id: UUID, subje
     await letters.ask(needs, connection, tenant_id, subject_id, email, token)
 
 
-async def _write_person(
-    needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, facts: dict[str, str], now: datetime
+async def write_person(
+    needs: Needs,
+    connection: AsyncConnection,
+    tenant_id: UUID,
+    subject_id: UUID,
+    facts: dict[str, str],
+    now: datetime,
+    role: str = "owner",
+    confirmed_at: datetime | None = None,
 ) -> None:
+    """Write a person's row. Raises Taken, of which nobody may be told who has not shown that the address is theirs."""
     begun = {**fact.begin(needs.policy, "account", tenant_id, subject_id, now), "id": subject_id}
     row = {
         **begun,
         "email_index": blind_index(needs.ring, "email", facts["email"]),
-        "confirmed_at": None,
+        "confirmed_at": confirmed_at,
+        "role": role,
         "box": needs.vault.seal(people.reference(tenant_id, subject_id), facts, begun["ends_at"]),
     }
     made = insert(person).values(row).on_conflict_do_nothing(index_elements=[person.c.email_index])
     if not (await connection.execute(made)).rowcount:
-        raise _Taken
+        raise Taken

@@ -50,14 +50,15 @@ class Throttle:
             return 0
         return -((now - seen.wait_until) // timedelta(seconds=1))
 
-    def fail(self, name: str, now: datetime) -> None:
-        """Count one more failure for a name and set its wait."""
+    def fail(self, name: str, now: datetime) -> int:
+        """Count one more failure for a name and set its wait; gives how many there were in a row."""
         digest = self._digest(name)
         seen = self._seen.pop(digest, None)
         count = 1 if seen is None or now - seen.last_at > FORGET_AFTER else seen.count + 1
         self._seen[digest] = Failures(count, now, now + self.wait_after(count))
         if len(self._seen) > self.size_max:
             self._seen.popitem(last=False)
+        return count
 
     def succeed(self, name: str) -> None:
         """Forget the failures of a name."""
@@ -91,3 +92,8 @@ def of_resets() -> Throttle:
 def of_letters() -> Throttle:
     """Slows down the messages that strangers can cause to be sent to an address."""
     return Throttle(2, timedelta(hours=1), timedelta(hours=24))
+
+
+def of_invitations() -> Throttle:
+    """Slows down the messages that one organisation can cause to be sent to strangers."""
+    return Throttle(20, timedelta(minutes=1), timedelta(hours=24))

@@ -4,19 +4,41 @@ import os
 import time
 from uuid import UUID
 
+_POOL_BYTES = 4096
+
 _last_ms = 0
 _seq = 0
+_pool = b""
+_used = 0
 
 
 def uuid7() -> UUID:
-    """A new UUIDv7: 48 bits of milliseconds, a 12-bit counter that keeps ids of one process in order, 62 random bits."""
+    """A new UUIDv7: 48 bits of milliseconds, a 12-bit counter that keeps ids of a process in order, 62 random bits."""
     global _last_ms, _seq
     ms = time.time_ns() // 1_000_000
     if ms > _last_ms:
-        _last_ms, _seq = ms, int.from_bytes(os.urandom(2), "big") & 0x7FF
+        _last_ms, _seq = ms, _random() & 0x7FF
     else:
         _seq += 1
         if _seq > 0xFFF:
             _last_ms, _seq = _last_ms + 1, 0
-    tail = int.from_bytes(os.urandom(8), "big") & ((1 << 62) - 1)
+    tail = _random() & ((1 << 62) - 1)
     return UUID(int=(_last_ms << 80) | (7 << 76) | (_seq << 64) | (2 << 62) | tail)
+
+
+def _random() -> int:
+    """64 random bits; the kernel is asked for many at once, for its call costs more than all the rest."""
+    global _pool, _used
+    if _used == len(_pool):
+        _pool, _used = os.urandom(_POOL_BYTES), 0
+    _used += 8
+    return int.from_bytes(_pool[_used - 8 : _used], "big")
+
+
+def _forget() -> None:
+    """A child must not give out what its parent will."""
+    global _pool, _used
+    _pool, _used = b"", 0
+
+
+os.register_at_fork(after_in_child=_forget)

@@ -78,7 +78,8 @@ class ScriptedUpstream:
         self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
+        # uvloop says RuntimeError to whoever writes to a connection that the client has closed
+        with suppress(asyncio.IncompleteReadError, ConnectionError, RuntimeError):
             while await self._one(reader, writer):
                 pass
         writer.close()

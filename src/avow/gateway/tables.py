@@ -2,7 +2,7 @@
 
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Integer, LargeBinary, Text, Uuid
 
-from avow.catalog import fact_columns, not_personal, personal, table
+from avow.catalog import fact_columns, not_personal, personal, store, table
 
 upstream = table(
     "upstream",
@@ -41,3 +41,11 @@ trace = table(
     holds=[personal("api_content", box=["request", "response"])],
 )
 """Written by `completion_batch` and `completion_settle` in the transaction of the charge; `id` is the request's."""
+
+store(
+    "engine",
+    "memory",
+    "engines.llm",
+    categories=["api_content"],
+    why="what the embedded model is asked, while it answers: text a few seconds longer, tokens until it rests, at most 60 s",
+)

@@ -1,0 +1,59 @@
+"""The routes about an identity provider (OpenID Connect). A cookie binds the provider's answer to this browser."""
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Response, delete, get, post
+from litestar.datastructures import Cookie
+from litestar.params import FromPath
+
+from avow.accounts import callers, ceremonies, identities, sessions
+from avow.accounts.callers import Accounts, Fresh, Person
+from avow.accounts.needs import Needs
+from avow.accounts.oidc import CALLBACK
+from avow.accounts.surface import AnyRequest
+
+
+@get("/api/auth/provider/start", status_code=302)
+async def enter_with_provider(accounts: Accounts) -> Response[None]:
+    """Go to the identity provider to sign in."""
+    token, address = await identities.begin(accounts)
+    return Response(None, status_code=302, headers={"location": address}, cookies=[_bound(accounts, token)])
+
+
+@get(CALLBACK, status_code=303)
+async def return_from_provider(request: AnyRequest, accounts: Accounts) -> Response[None]:
+    """Come back from the identity provider: signed in, with a new account if need be, or linked; goes on to the start page."""
+    old = callers.session_token(accounts, request)
+    current = await sessions.look(accounts, old) if old else None
+    given = request.query_params.multi_items()
+    token = callers.ceremony_token(accounts, request)
+    entered = callers.signed_in(accounts, *await identities.finish(accounts, token, given, current, old))
+    gone = callers.cookie(accounts, "", 0, ceremonies.COOKIE)
+    return Response(None, status_code=303, headers={"location": "/"}, cookies=[*entered.cookies, gone])
+
+
+@post("/api/me/identities", status_code=200)
+async def link_identity(fresh: Fresh, accounts: Accounts) -> Response[dict[str, str]]:
+    """Begin to link one's identity at the provider: the `url` to go to. Needs a step-up."""
+    token, address = await identities.begin(accounts, fresh)
+    return Response({"url": address}, status_code=200, cookies=[_bound(accounts, token)])
+
+
+@get("/api/me/identities")
+async def list_identities(person: Person, accounts: Accounts) -> list[dict[str, Any]]:
+    """One's own linked identities."""
+    return [each._asdict() for each in await identities.listed(accounts, person)]
+
+
+@delete("/api/me/identities/{identity_id:uuid}", status_code=204)
+async def unlink_identity(identity_id: FromPath[UUID], fresh: Fresh, accounts: Accounts) -> None:
+    """Unlink one of one's own identities. Needs a step-up."""
+    await identities.unlink(accounts, fresh, identity_id)
+
+
+def _bound(accounts: Needs, token: str) -> Cookie:
+    return callers.cookie(accounts, token, int(ceremonies.WITHIN.total_seconds()), ceremonies.COOKIE)
+
+
+ROUTES = (enter_with_provider, return_from_provider, link_identity, list_identities, unlink_identity)
