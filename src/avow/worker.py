@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -28,15 +27,13 @@ from avow.base import access, log
 from avow.base.db import Database
 from avow.base.tables import policy_epoch, policy_version
 from avow.billing import api as billing_api
-from avow.billing.events import Functions
 from avow.billing.ledger import Batcher
-from avow.billing.prices import Prices
+from avow.gateway import FUNCTIONS, rules
 from avow.gateway import api as gateway_api
-from avow.gateway import rules
-from avow.gateway.asgi import V1
+from avow.gateway.asgi import V1, Receive, Scope, Send
 from avow.gateway.client import Client
 from avow.gateway.completion import Gateway
-from avow.gateway.rules import RuleBook, Rules
+from avow.gateway.rules import RuleBook
 from avow.privacy import api as privacy_api
 from avow.proof import evidence
 from avow.proof.evidence import Evidence
@@ -46,14 +43,9 @@ from avow.site.pages import routes as site_routes
 from avow.supervisor import Ready
 from avow.vault import Vault, keys
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
 ANSWER_S_MAX = 2.0
 RECONNECT_S = 1.0
 RULES_S = 1.0
-SETTLING = Functions(batch="completion_batch", settle="completion_settle", extra=2)
 
 
 def run(parts: Parts, listening: socket.socket, ready: Ready) -> None:
@@ -89,15 +81,16 @@ class Front:
         self.database = parts.database(access.APP, pool_size=8)
         self.writer = parts.database(access.WRITER, pool_size=1)
         self.vault = Vault(parts.ring, parts.policy, parts.clock)
-        self.ledger = Batcher(self.writer.raw, parts.clock, parts.home / "run" / "spool", functions=SETTLING)
+        self.ledger = Batcher(self.writer.raw, parts.clock, parts.home / "run" / "spool", functions=FUNCTIONS)
         self.ledger.start()
         self.accounts = app.accounts(parts, self.database, self.vault)
-        book = RuleBook(partial(load_rules, parts, self.database, self.vault))
+        engine = app.engine(parts) if parts.settings.engine else None
+        book = RuleBook(partial(rules.load, self.database, self.vault, engine))
         await book.start()
         self.gateway = Gateway(book, self.accounts.directory, self.ledger, self.vault, Client(), parts.clock)
         self.v1: Any = V1(self.gateway)
         self.platform: Any = platform(self)
-        self.listening = [
+        self.following = [
             asyncio.create_task(self.accounts.directory.watch()),
             asyncio.create_task(_hear_of_destroyed_keys(self.database, self.vault)),
             asyncio.create_task(_follow_rules(self.database, book)),
@@ -106,9 +99,9 @@ class Front:
     async def _close(self) -> None:
         await self.gateway.close()
         await self.ledger.close()
-        for task in self.listening:
+        for task in self.following:
             task.cancel()
-        await asyncio.gather(*self.listening, return_exceptions=True)
+        await asyncio.gather(*self.following, return_exceptions=True)
         self.vault.close()
         if self.accounts.provider is not None:
             await self.accounts.provider.close()
@@ -130,18 +123,6 @@ class Front:
     async def evidence(self) -> list[Evidence]:
         async with self.database.begin() as c:
             return await evidence.latest(c, self.parts.policy.hash, self.parts.clock.now())
-
-
-async def load_rules(parts: Parts, database: Database, vault: Vault) -> Rules:
-    """The rules of the epoch in force, read in one snapshot."""
-    engine = app.engine(parts) if parts.settings.engine else None
-
-    async with database.begin() as c:
-        # The epoch first: rules that change while we read are then of an older epoch, and loaded once more.
-        epoch = await c.scalar(select(policy_epoch.c.epoch)) or 0
-        prices = Prices()
-        await prices.load(c)
-        return Rules(epoch, parts.policy, await rules.load_models(c, vault, engine), prices)
 
 
 async def _follow_rules(database: Database, book: RuleBook) -> None:
