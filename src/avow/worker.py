@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import asyncpg
 import structlog
-from litestar import Litestar, get
+from litestar import Litestar
 from litestar.config.app import AppConfig
 from litestar.datastructures import State
 from litestar.di import Provide
@@ -38,8 +38,7 @@ from avow.privacy import api as privacy_api
 from avow.proof import evidence
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
-from avow.site.pages import Site
-from avow.site.pages import routes as site_routes
+from avow.site import pages
 from avow.supervisor import Ready
 from avow.vault import Vault, keys
 
@@ -154,20 +153,27 @@ async def _hear_of_destroyed_keys(database: Database, vault: Vault) -> None:
 def platform(front: Front) -> Litestar:
     """The platform API and the public pages."""
     parts, needs = front.parts, front.accounts
-    site = Site(
-        app.NAME, parts.settings.base_url, app.MODEL, parts.policy, parts.installed, front.evidence, front.answering
+    site = pages.Site(
+        name=app.NAME,
+        base_url=parts.settings.base_url,
+        model=app.MODEL,
+        policy=parts.policy,
+        installed=parts.installed,
+        receipt_key=Receipts(parts.ring).public_key,
+        evidence=front.evidence,
+        parts=front.answering,
     )
     desk = privacy_api.Desk(front.database, front.vault, parts.clock, app.identity(needs))
     return Litestar(
         route_handlers=[
-            *(*site_routes, receipt_key, *accounts_api.ROUTES, *billing_api.ROUTES),
+            *(*pages.ROUTES, *accounts_api.ROUTES, *billing_api.ROUTES),
             *(*gateway_api.ROUTES, *privacy_api.ROUTES),
         ],
         dependencies={
             **callers.dependencies(needs),
             "privacy": Provide(lambda: desk, sync_to_thread=False),
         },
-        state=State({"site": site, "receipt_key": Receipts(parts.ring).public_key.hex()}),
+        state=State({"site": site}),
         before_request=surface.check,
         exception_handlers=surface.handlers(),
         request_max_body_size=surface.SIZE_MAX,
@@ -175,12 +181,6 @@ def platform(front: Front) -> Litestar:
         on_app_init=[_quiet],
         debug=False,
     )
-
-
-@get("/.well-known/avow-receipt-key", include_in_schema=False)
-async def receipt_key(state: State) -> dict[str, str]:
-    """The public key with which anybody can check a receipt, off line."""
-    return {"algorithm": "Ed25519", "key": str(state.receipt_key)}
 
 
 def _quiet(config: AppConfig) -> AppConfig:
