@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -29,7 +29,7 @@ PUBLIC_KEY_BYTES = 32
 class ReceiptBroken(AvowError):
     """This receipt was not signed with this key, or it was changed afterwards."""
 
-    status: ClassVar[int] = 422
+    status = 422
     code = "receipt_broken"
     hint = "Take the file as it was given, and the public key from /.well-known/avow-receipt-key of the same service."
 
