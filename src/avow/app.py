@@ -177,12 +177,13 @@ def identity(accounts: Needs) -> Identity:
         name = str(subject_id)
         if wait_s := accounts.sign_ins.wait_s(name, accounts.clock.now()):
             raise SignInSlowed(wait_s)
-        kept = await people.open_hash(accounts, tenant_id, subject_id)
-        right = (await accounts.passwords.compare(kept, password)).right
-        if right:
-            accounts.sign_ins.succeed(name)
-        else:
-            accounts.sign_ins.fail(name, accounts.clock.now())
+        with accounts.sign_ins.trying(name):
+            kept = await people.open_hash(accounts, tenant_id, subject_id)
+            right = (await accounts.passwords.compare(kept, password)).right
+            if right:
+                accounts.sign_ins.succeed(name)
+            else:
+                accounts.sign_ins.fail(name, accounts.clock.now())
         return right
 
     return asked
