@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import asyncpg
 import structlog
-from litestar import Litestar, get
+from litestar import Litestar, Router, get
 from litestar.config.app import AppConfig
 from litestar.datastructures import State
 from litestar.di import Provide
@@ -177,10 +177,11 @@ def platform(front: Front) -> Litestar:
         app.NAME, parts.settings.base_url, app.MODEL, parts.policy, parts.installed, front.evidence, front.answering
     )
     desk = privacy_api.Desk(front.database, front.vault, parts.clock, app.identity(needs))
+    routes = [*accounts_api.ROUTES, *billing_api.ROUTES, *gateway_api.ROUTES, *privacy_api.ROUTES]
     return Litestar(
         route_handlers=[
-            *(*site_routes, receipt_key, *accounts_api.ROUTES, *billing_api.ROUTES),
-            *(*gateway_api.ROUTES, *privacy_api.ROUTES),
+            *(*site_routes, receipt_key),
+            Router("/", route_handlers=routes, response_headers=surface.NO_STORE),
         ],
         dependencies={
             **callers.dependencies(needs),
