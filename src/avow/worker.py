@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import asyncpg
 import structlog
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.config.app import AppConfig
 from litestar.datastructures import State
 from litestar.di import Provide
@@ -175,8 +175,9 @@ def platform(front: Front) -> Litestar:
         parts=front.answering,
     )
     desk = privacy_api.Desk(front.database, front.vault, parts.clock, app.identity(needs), members.check_erasure)
+    api = [handler for handler in handlers() if handler not in pages.ROUTES]
     return Litestar(
-        route_handlers=handlers(),
+        route_handlers=[*pages.ROUTES, Router("/", route_handlers=api, response_headers=surface.NO_STORE)],
         guards=[admission.admit],
         dependencies={
             **callers.dependencies(needs),
