@@ -189,6 +189,7 @@ def platform(front: Front) -> Litestar:
         state=State({"site": site, "receipt_key": Receipts(parts.ring).public_key.hex()}),
         before_request=surface.check,
         exception_handlers=surface.handlers(),
+        response_headers=surface.GUARDED,
         request_max_body_size=surface.SIZE_MAX,
         openapi_config=OpenAPIConfig("Avow", "1", path="/api", render_plugins=[JsonRenderPlugin(path="/openapi.json")]),
         on_app_init=[_quiet],

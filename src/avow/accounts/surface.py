@@ -20,6 +20,8 @@ SIZE_MAX = 64 * 1024
 """Bytes of a body; far above what any route of accounts needs."""
 MEDIA_TYPE = "application/problem+json"
 NO_STORE = {"cache-control": "no-store"}
+GUARDED = {**NO_STORE, "x-content-type-options": "nosniff"}
+"""What every answer of `/api` tells a browser: do not keep it, and do not guess what it is."""
 STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 AnyRequest = Request[Any, Any, Any]
@@ -97,7 +99,7 @@ def _render_unexpected(request: AnyRequest, error: Exception) -> Response[dict[s
 
 def problem(body: dict[str, Any], headers: dict[str, str]) -> Response[dict[str, Any]]:
     """An answer of problem details; never stored by a cache."""
-    return Response(body, status_code=body["status"], media_type=MEDIA_TYPE, headers={**NO_STORE, **headers})
+    return Response(body, status_code=body["status"], media_type=MEDIA_TYPE, headers={**GUARDED, **headers})
 
 
 def _misshapen(error: ValidationException) -> BadInput:
