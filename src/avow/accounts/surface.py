@@ -22,7 +22,8 @@ MEDIA_TYPE = "application/problem+json"
 NO_STORE = {"cache-control": "no-store"}
 GUARDED = {**NO_STORE, "x-content-type-options": "nosniff"}
 """What every answer of `/api` tells a browser: do not keep it, and do not guess what it is."""
-STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+"""Also one that never ends: else each quote behind it would be tried as the start of another."""
 
 AnyRequest = Request[Any, Any, Any]
 
