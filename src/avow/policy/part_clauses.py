@@ -167,8 +167,9 @@ def _processor(part: Part, parts: Parts) -> Pair:
     kept, kept_zh = _kept(values["keep"])
     trains = values["trains"]
     data = [words.CATEGORIES[name] for name in values["categories"]]
+    what = both(word.en.rstrip(",") for word in data)
     return (
-        f"{values['title']} ({both(word.en for word in roles)}, in {region.en}) gets only {both(word.en.rstrip(',') for word in data)}, "
+        f"{values['title']} ({both(word.en for word in roles)}, in {region.en}) gets only {what}, "
         f"{kept}, and trains {'models with it' if trains else 'no models with it'}.",
         f"{values['title']}（{'、'.join(word.zh for word in roles)}，位于{region.zh}）仅获得"
         f"{'、'.join(word.zh for word in data)}，{kept_zh}，{'会' if trains else '不会'}用其训练模型。",
