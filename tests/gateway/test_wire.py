@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import msgspec
 import pytest
@@ -191,3 +192,14 @@ def test_refusals_have_the_shape_that_openai_clients_read():
     over = json.loads(refusals.render(BudgetExceeded("day", 5)))["error"]
     assert (over["type"], over["code"]) == ("insufficient_quota", "budget_exceeded")
     assert RateExceeded().headers["retry-after"]
+
+
+def test_many_fields_are_refused_before_each_is_looked_for():
+    many = {f"field_{number}": 1 for number in range(200_000)}
+    sent = body(**many)
+    begun = time.process_time()
+    with pytest.raises(refusals.InvalidRequest):
+        wire.parse(sent)
+    assert time.process_time() - begun < 2
+    some = {f"field_{number}": 1 for number in range(wire.FIELDS_MAX - len(HELLO))}
+    assert len(wire.parse(body(**some)).fields) == wire.FIELDS_MAX

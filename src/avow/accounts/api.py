@@ -56,6 +56,7 @@ class Me(msgspec.Struct):
     tenant_id: UUID
     confirmed: bool
     keep_h: int | None
+    role: str
     facts: dict[str, str]
 
 
@@ -138,4 +139,4 @@ def router(accounts: Needs) -> Router:
 
 
 def _me(profile: Profile) -> Me:
-    return Me(profile.subject_id, profile.tenant_id, profile.confirmed, profile.keep_h, profile.facts)
+    return Me(profile.subject_id, profile.tenant_id, profile.confirmed, profile.keep_h, profile.role, profile.facts)

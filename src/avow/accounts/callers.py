@@ -29,6 +29,8 @@ Caller = NamedDependency[Actor]
 Fresh = NamedDependency[Actor]
 Current = NamedDependency[Session]
 
+SEEN = "avow.session"
+
 
 def cookie_name(secure: bool, name: str = "avow") -> str:
     """The name that browsers accept only over TLS, from this host alone and for all paths; or a plain one without TLS."""
@@ -70,9 +72,12 @@ def signed_in(accounts: Needs, token: str, who: Actor) -> Response[dict[str, UUI
 
 
 async def find_current(request: AnyRequest, accounts: Accounts) -> Session:
-    """The session of this request's cookie. Raises NotSignedIn."""
-    token = session_token(accounts, request)
-    found = await sessions.look(accounts, token) if token else None
+    """The session of this request's cookie, looked up once for each request. Raises NotSignedIn."""
+    scope: Any = request.scope
+    if SEEN not in scope:
+        token = session_token(accounts, request)
+        scope[SEEN] = await sessions.look(accounts, token) if token else None
+    found: Session | None = scope[SEEN]
     if found is None:
         raise NotSignedIn
     return found

@@ -66,13 +66,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
     WHERE k.id = u.id AND (k.last_used_at IS NULL OR k.last_used_at < u.at)
 $$;
 
--- A tenant's wish to keep content is compiled into Plans: the epoch tells every worker that its Plans are stale.
-CREATE FUNCTION count_policy_epoch() RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    UPDATE policy_epoch SET epoch = epoch + 1 WHERE id = 1
-$$;
-
 GRANT EXECUTE ON FUNCTION person_by_email(bytea, timestamptz), session_by_token(bytea, timestamptz),
     confirmation_by_token(bytea, timestamptz), reset_by_token(bytea, timestamptz),
     passkey_by_credential(bytea, timestamptz), identity_by_index(bytea, timestamptz), api_key_by_public_id(text, timestamptz),
-    count_policy_epoch(), keys_used(uuid[], timestamptz[]) TO avow_app;
+    keys_used(uuid[], timestamptz[]) TO avow_app;

@@ -238,7 +238,7 @@ class Completion:
             await self._gateway.vault.prepare(ref.subject_id, CONTENT, order.kept_until)
             return self._gateway.vault.seal(ref, fields, order.kept_until)
         except AvowError as error:
-            log.warning("trace_not_kept", request_id=str(order.request_id), code=error.code)
+            log.warning("trace_not_kept", request_id=str(order.request_id), kind=error.code)
             return None
 
     def _settle(self, order: Order, outcome: Outcome, measured: Measured, box: bytes | None) -> Settle:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, select
@@ -40,7 +40,7 @@ KEYS, FORGOTTEN, MIRROR = "keys", "forgotten", "mirror "
 class NotGone(AvowError):
     """Facts of an erased person keep coming in, so the erasure is not finished."""
 
-    status: ClassVar[int] = 503
+    status = 503
     code = "not_gone"
     hint = "Something still writes for this person; stop it. The erasure goes on by itself."
 
@@ -48,7 +48,7 @@ class NotGone(AvowError):
 class RightsNotKept(AvowError):
     """The policy deletes the record of a privacy request with the person, so no receipt could be given."""
 
-    status: ClassVar[int] = 409
+    status = 409
     code = "rights_not_kept"
     hint = 'Set on_erasure = "hold" and a period for the category rights in the policy.'
 

@@ -15,21 +15,10 @@ from avow.base import jobs
 from avow.base.errors import AvowError
 from avow.privacy import erase, folders
 from avow.privacy.needs import Needs
-from avow.privacy.stores import EndingForbidden, Past, StillReferenced, Store, TableStore
+from avow.privacy.stores import EndingForbidden, Past, StillReferenced, Store
 from avow.vault.ring import ClockJump, hour_of
 
-EVERY = "*/10 * * * *"
 SLOTS_AHEAD_H = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Oldest:
-    """The earliest start and the earliest end among the facts of one store; an end that has passed is overdue."""
-
-    store: str
-    categories: tuple[str, ...]
-    since: datetime | None
-    ends_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +58,6 @@ async def sweep(needs: Needs, now: datetime, confirm_clock: bool = False) -> Swe
 async def make_slots(needs: Needs, now: datetime) -> int:
     """Make the keys of the hours in which facts collected from now on will end, so that no request has to."""
     return await asyncio.to_thread(needs.ring.make_slots, sorted(set(_hours(needs, now))))
-
-
-async def oldest(needs: Needs) -> list[Oldest]:
-    """The oldest fact of each table, to be held against the policy."""
-    found = []
-    async with needs.database.begin() as c:
-        for store in needs.stores:
-            if isinstance(store, TableStore):
-                found.append(Oldest(store.name, store.categories, *await store.oldest(c)))
-    return found
 
 
 def _hours(needs: Needs, now: datetime) -> Iterator[int]:

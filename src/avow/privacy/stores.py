@@ -185,12 +185,6 @@ class TableStore:
         count, ends_at = (await c.execute(query)).one()
         return Found(count, ends_at)
 
-    async def oldest(self, c: AsyncConnection) -> tuple[datetime | None, datetime | None]:
-        """The earliest start and the earliest end of any fact here."""
-        query = select(func.min(self.table.c.since), func.min(self.table.c.ends_at))
-        since, ends_at = (await c.execute(query)).one()
-        return since, ends_at
-
     async def end(self, c: AsyncConnection, which: Which, policy: Policy, after: Key | None = None) -> Ended:
         """See Store. Raises StillReferenced or EndingForbidden when the database does not let a row end."""
         keys = await self._chunk(c, which, policy, after)
