@@ -56,7 +56,7 @@ CATEGORIES: Mapping[str, Kind] = {
     "dataset": Kind(
         "the record and the files of data sets that you upload", "您上传的数据集及其说明", feature="market"
     ),
-    "order": Kind("your orders and your billing address", "您的订单和账单地址", feature="orders"),
+    "order": Kind("the record of your orders with your billing address", "您的订单和账单地址", feature="orders"),
     "support": Kind("what you write to our support and what it answers", "您与客服的往来内容", feature="support"),
     "lead": Kind("what you tell us at sales and events", "您在销售和活动中告知我们的信息", feature="leads"),
     "technical": Kind(
@@ -74,7 +74,7 @@ CATEGORIES: Mapping[str, Kind] = {
         "滥用和有害内容的评分记录（不含文本）",
         "moderation",
     ),
-    "cache": Kind("a copy of an answer, held for the same question of yours", "供您再次提问时使用的回复副本", "cache"),
+    "cache": Kind("a temporary copy of an answer", "供您再次提问时使用的回复副本", "cache"),
 }
 
 PURPOSES: Mapping[str, Word] = {
@@ -199,6 +199,7 @@ PARTS: Mapping[str, str] = {
     "marketing": "mail with offers, to those who asked for it",
     "moderation": "the finding of abuse and harmful content",
     "notices": "notices on page, by mail and in the dashboard",
+    "opt_out": "storing nothing for those who opted out",
     "orders": "orders with billing addresses",
     "personalise": "suiting the service to a person",
     "prepaid": "a prepaid balance",
