@@ -52,6 +52,7 @@ def test_the_demo_note_is_for_its_owner_only_and_its_key_and_password_work(platf
     assert set(platform.demo) == {"base_url", "api_key", "email", "password"}
     with platform.http() as http:
         assert platform.sign_in(http, platform.demo["email"], platform.demo["password"])["confirmed"]
+        assert http.get("/api/me").headers["cache-control"] == "no-store"
         assert complete(http, platform.demo["api_key"], "Hello.").is_success
 
 

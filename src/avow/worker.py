@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import asyncpg
 import structlog
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.config.app import AppConfig
 from litestar.datastructures import State
 from litestar.di import Provide
@@ -45,6 +45,7 @@ from avow.vault import Vault, keys
 ANSWER_S_MAX = 2.0
 RECONNECT_S = 1.0
 RULES_S = 1.0
+API = (*accounts_api.ROUTES, *billing_api.ROUTES, *gateway_api.ROUTES, *privacy_api.ROUTES)
 
 
 def run(parts: Parts, listening: socket.socket, ready: Ready) -> None:
@@ -165,10 +166,7 @@ def platform(front: Front) -> Litestar:
     )
     desk = privacy_api.Desk(front.database, front.vault, parts.clock, app.identity(needs))
     return Litestar(
-        route_handlers=[
-            *(*pages.ROUTES, *accounts_api.ROUTES, *billing_api.ROUTES),
-            *(*gateway_api.ROUTES, *privacy_api.ROUTES),
-        ],
+        route_handlers=[*pages.ROUTES, Router("/", route_handlers=API, response_headers=surface.NO_STORE)],
         dependencies={
             **callers.dependencies(needs),
             "privacy": Provide(lambda: desk, sync_to_thread=False),
