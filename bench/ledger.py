@@ -38,20 +38,23 @@ from avow.billing.ledger import Batcher
 
 BALANCE = 10**15
 _KEY = """
-    INSERT INTO api_key (id, tenant_id, subject_id, since, policy_version, wallet_id, public_id, secret_hmac, box, state)
-    VALUES ($1, $2, $3, $4, 1, $5, $6, $6::text::bytea, '', 'active')
+    INSERT INTO api_key (id, tenant_id, subject_id, since, policy_version, wallet_id, public_id, secret_hmac, box, state,
+                         budget_day_nano, budget_month_nano, budget_total_nano)
+    VALUES ($1, $2, $3, $4, 1, $5, $6, $6::text::bytea, '', 'active', $7, $7, $7)
 """
 
 
-async def fill(admin: asyncpg.Connection, keeper: Database, wallets: int, price: prices.Price) -> list[UUID]:
-    """Wallets with a balance and a key each; answers the keys."""
+async def fill(
+    admin: asyncpg.Connection, keeper: Database, wallets: int, price: prices.Price, budget: int | None
+) -> list[UUID]:
+    """Wallets with a balance and a key each, with three budgets of `budget` or none; answers the keys."""
     keys = []
     async with keeper.begin() as c:
         await prices.put(c, price)
         for _ in range(wallets):
             tenant, subject, wallet, key = uuid7(), uuid7(), uuid7(), uuid7()
             await credit.begin(c, tenant, subject, wallet, price.valid_from, amount=BALANCE, policy_version=1)
-            keys.append((key, tenant, subject, price.valid_from, wallet, key.hex))
+            keys.append((key, tenant, subject, price.valid_from, wallet, key.hex, budget))
     await admin.executemany(_KEY, keys)
     return [k[0] for k in keys]
 
@@ -81,7 +84,7 @@ async def load(
             now, request = clock.now(), uuid7()
             later = now + timedelta(days=30)
             key = keys[turn % len(keys)]
-            await ledger.open(Open(request, key, amount, price.id, price.model, now, later, later, later, 1))
+            await ledger.open(Open(request, key, amount, price.id, price.model, now, later, later, later, 1, 400))
             reserve_ms.append((loop.time() - began) * 1000)
             await ledger.settle(Settle(request, due, 100, 0, 100, 5, 200, "done"))
 
@@ -100,15 +103,15 @@ async def load(
     }
 
 
-async def cell(cluster: Cluster, wallets: int, workers: int, seconds: float) -> dict[str, Any]:
+async def cell(cluster: Cluster, wallets: int, workers: int, seconds: float, budgets: bool) -> dict[str, Any]:
     """One measurement in a database of its own."""
     passwords = {role: secrets.token_hex(16) for role in access.LOGIN_ROLES}
-    dsn: Dsn = cluster.dsn(database=f"bench_{wallets}_{workers}")
+    dsn: Dsn = cluster.dsn(database=f"bench_{wallets}_{workers}_{budgets}")
     await migrate(dsn, passwords)
     admin = await asyncpg.connect(**dsn.arguments())
     writer, keeper = (Database(dsn.role(r, passwords[r])) for r in (access.WRITER, access.KEEPER))
     price = prices.Price(uuid7(), "bench", "USD", 150_000, 75_000, 600_000, SystemClock().now())
-    keys = await fill(admin, keeper, wallets, price)
+    keys = await fill(admin, keeper, wallets, price, BALANCE if budgets else None)
     with tempfile.TemporaryDirectory() as folder:
         ledger = Batcher(writer.raw, SystemClock(), Path(folder), wait_s_max=60)
         ledger.start()
@@ -120,7 +123,7 @@ async def cell(cluster: Cluster, wallets: int, workers: int, seconds: float) -> 
     for each in (writer, keeper):
         await each.close()
     await admin.close()
-    return {"wallets": wallets, "clients": workers, **found}
+    return {"wallets": wallets, "clients": workers, "budgets_per_key": 3 * budgets, **found}
 
 
 async def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -129,7 +132,7 @@ async def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         cluster.start()
         try:
             cells = [(options.wallets, options.clients), (1, options.clients), (options.wallets, 1)]
-            return [await cell(cluster, *each, options.seconds) for each in cells]
+            return [await cell(cluster, *each, options.seconds, budgets) for each in cells for budgets in (False, True)]
         finally:
             cluster.stop()
 

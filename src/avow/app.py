@@ -18,11 +18,10 @@ import avow.gateway.tables
 import avow.privacy.tables
 import avow.proof.tables  # noqa: F401  every table is declared before the catalog is read
 from avow import catalog
-from avow.accounts import people
+from avow.accounts import sessions
 from avow.accounts.directory import Directory
 from avow.accounts.needs import Needs, pepper
 from avow.accounts.oidc import CALLBACK, Provider
-from avow.accounts.sessions import SignInSlowed
 from avow.base import money
 from avow.base.clock import Clock, SystemClock
 from avow.base.db import Database, Dsn
@@ -133,7 +132,14 @@ def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
         connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, wallet_id: UUID, at: datetime
     ) -> None:
         await credit.begin(
-            connection, tenant_id, subject_id, wallet_id, at, amount=at_first, policy_version=policy.version
+            connection,
+            tenant_id,
+            subject_id,
+            wallet_id,
+            at,
+            amount=at_first,
+            policy_version=policy.version,
+            ends_at=policy.categories["payment"].keep.end(at),
         )
 
     directory = Directory(database, pepper(parts.ring), parts.clock, must_confirm=not parts.demo)
@@ -166,16 +172,7 @@ def identity(accounts: Needs) -> Identity:
     """Whether somebody who is signed in gives their password once more; a wrong one counts as one at sign-in does."""
 
     async def asked(tenant_id: UUID, subject_id: UUID, password: str) -> bool:
-        name = str(subject_id)
-        if wait_s := accounts.sign_ins.wait_s(name, accounts.clock.now()):
-            raise SignInSlowed(wait_s)
-        kept = await people.open_hash(accounts, tenant_id, subject_id)
-        right = (await accounts.passwords.compare(kept, password)).right
-        if right:
-            accounts.sign_ins.succeed(name)
-        else:
-            accounts.sign_ins.fail(name, accounts.clock.now())
-        return right
+        return await sessions.is_shown(accounts, tenant_id, subject_id, password)
 
     return asked
 

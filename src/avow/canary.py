@@ -15,6 +15,7 @@ from sqlalchemy import func, select, update
 from avow import app
 from avow.accounts import keys, people, sign_up
 from avow.accounts.fields import SignUp
+from avow.accounts.key_terms import Setting
 from avow.accounts.needs import Needs as Accounts
 from avow.accounts.tables import tenant
 from avow.base import money
@@ -95,7 +96,7 @@ class People:
             raise CanaryFailed
         who = people.actor(found.tenant_id, found.subject_id)
         await self._grant(found.tenant_id, found.subject_id, keep_h)
-        key = await keys.create(self.accounts, who, "canary")
+        key = await keys.create(self.accounts, who, Setting(name="canary"))
         marker = f"canary {secrets.token_hex(16)}"
         body = {"model": app.MODEL, "messages": [{"role": "user", "content": marker}], "max_tokens": 1}
         headers = {"authorization": f"Bearer {key.secret}"}

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -18,14 +19,15 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import DBAPIError
 
 from avow import app, catalog, desk, settings, start, supervisor
-from avow.accounts import keys, people
+from avow.accounts import keys, members, people, staff
+from avow.accounts.key_terms import Setting
 from avow.accounts.tables import person, session
 from avow.base import access, log, money
 from avow.base.errors import AvowError, NotFound
 from avow.desk import Desk
 from avow.gateway import offers
 from avow.gateway.offers import Offer
-from avow.policy import PolicyError, parse, published
+from avow.policy import PolicyError, parse, published, words
 from avow.privacy import backup as backups
 from avow.privacy import erase, requests, retention
 from avow.proof import receipts
@@ -217,6 +219,7 @@ def subject_erase(context: click.Context, id: UUID) -> None:
             now = at.parts.clock.now()
             tenant_id = await _tenant_of(at, id)
             async with at.keeper.begin() as c:
+                await members.check_erasure(c, tenant_id, id)
                 taken = await requests.take(c, at.vault, tenant_id, id, "erase", now)
             await erase.run(at.privacy, taken.id)
             async with at.app.begin() as c:
@@ -312,9 +315,57 @@ def key_create(context: click.Context, id: UUID, name: str) -> None:
 
     async def work() -> keys.MadeKey:
         async with at_desk(context) as at:
-            return await keys.create(at.accounts, people.actor(await _tenant_of(at, id), id), name)
+            return await keys.create(at.accounts, people.actor(await _tenant_of(at, id), id), Setting(name=name))
 
     show(run(work())._asdict())
+
+
+@main.group()
+def user() -> None:
+    """The operator's staff."""
+
+
+@user.command("create")
+@click.option("--role", type=click.Choice(list(words.STAFF)), required=True)
+@click.option("--email", required=True)
+@click.option("--name", default="", help="Where the policy asks for it.")
+@click.option(
+    "--trained-until", type=click.DateTime(["%Y-%m-%d"]), required=True, help="The role rests from this day on."
+)
+@click.option("--agreement", required=True, help="The confidentiality agreement that they signed: its number or place.")
+@click.pass_context
+def user_create(
+    context: click.Context, role: str, email: str, name: str, trained_until: datetime, agreement: str
+) -> None:
+    """Make somebody staff, or change their role; their password is read from standard input."""
+    password = _password()
+    facts = {"email": email, **({"name": name} if name else {})}
+
+    async def work() -> UUID:
+        async with at_desk(context) as at:
+            until = trained_until.replace(tzinfo=UTC)
+            return await staff.appoint(at.accounts, at.keeper, facts, password, role, until, agreement)
+
+    show({"id": run(work()), "role": role})
+
+
+@user.command("remove")
+@click.option("--email", required=True)
+@click.pass_context
+def user_remove(context: click.Context, email: str) -> None:
+    """Take somebody's staff role and end their sessions."""
+
+    async def work() -> UUID:
+        async with at_desk(context) as at:
+            return await staff.dismiss(at.accounts, at.keeper, email)
+
+    show({"id": run(work()), "role": None})
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\n")
 
 
 @main.group()

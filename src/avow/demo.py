@@ -15,6 +15,7 @@ from sqlalchemy import update
 from avow import app, desk
 from avow.accounts import keys, people, sign_up
 from avow.accounts.fields import SignUp
+from avow.accounts.key_terms import Setting
 from avow.accounts.needs import Needs
 from avow.accounts.tables import api_key
 from avow.app import Parts
@@ -67,7 +68,7 @@ async def _make(needs: Needs) -> dict[str, str]:
         await people.keep_hash(needs, found.tenant_id, found.subject_id, await needs.passwords.hash(password))
     who = people.actor(found.tenant_id, found.subject_id)
     await _revoke_old(needs, who)
-    made = await keys.create(needs, who, "demo")
+    made = await keys.create(needs, who, Setting(name="demo"))
     return {"api_key": made.secret, "email": EMAIL, "password": password}
 
 

@@ -1,6 +1,7 @@
 """How a gateway worker listens: one socket that the parent bound, shared by all workers, spoken to by uvicorn.
 
-What uvicorn leaves open to a hostile client is closed here: a head without end, and a head that never comes.
+What uvicorn leaves open to a hostile client is closed here: a head or trailers without end, and a head or a body that
+never comes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from avow.base.errors import AvowError
 BACKLOG = 2048
 HEAD_BYTES_MAX = 65_536  # request line and headers; one network read more may pass through memory
 HEAD_TIME_S_MAX = 20.0
+BODY_TIME_S_MAX = 60.0
 KEEP_ALIVE_S = 75
 STOP_LIMIT_S = 15  # open answers have this long to end when the worker is told to stop
 
@@ -127,24 +129,28 @@ class _Server(uvicorn.Server):
 
 
 class _Protocol(HttpToolsProtocol):
-    """uvicorn's protocol with a limit on how long and how large a request's head may be."""
+    """uvicorn's protocol with a limit on how long and how large a request's head may be, and on what is no body behind it."""
 
     _head_bytes = 0
     _heads = 0
     _head_since_s: float | None = None  # None while no head is awaited
+    _body_since_s: float | None = None  # None while no body is awaited
+    _bodies = 0
 
     def connection_made(self, transport: object) -> None:
         self._head_since_s = time.monotonic()
         super().connection_made(transport)  # type: ignore[arg-type]
 
     def data_received(self, data: bytes) -> None:
-        heads = self._heads
+        heads, bodies = self._heads, self._bodies
         super().data_received(data)
-        if self._head_since_s is None or self._heads != heads:
+        if self._heads != heads:
             return
-        self._head_bytes += len(data)
+        # Behind the head, what is no body is chunk extensions or trailers.
+        self._head_bytes = self._head_bytes + len(data) if self._bodies == bodies else 0
         if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
-            self.transport.write(_TOO_LARGE)
+            if self._head_since_s is not None:
+                self.transport.write(_TOO_LARGE)
             self.transport.close()
 
     def on_message_begin(self) -> None:
@@ -153,11 +159,27 @@ class _Protocol(HttpToolsProtocol):
         self._head_since_s = time.monotonic()
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._body_since_s is None:  # a trailer is no header: it would come after these were judged
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        self._head_since_s = None
+        self._head_since_s, self._head_bytes = None, 0
+        self._body_since_s = time.monotonic()
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._bodies += 1
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._body_since_s = None
+        super().on_message_complete()
+
     def end_if_silent(self) -> None:
-        """Closes a connection on which no head, or only a part of one, came in time."""
-        if self._head_since_s is not None and time.monotonic() - self._head_since_s > HEAD_TIME_S_MAX:
+        """Closes a connection on which no head or body, or only a part of one, came in time."""
+        now_s = time.monotonic()
+        if (self._head_since_s is not None and now_s - self._head_since_s > HEAD_TIME_S_MAX) or (
+            self._body_since_s is not None and not self.pipeline and now_s - self._body_since_s > BODY_TIME_S_MAX
+        ):
             self.transport.close()

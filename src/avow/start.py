@@ -53,6 +53,7 @@ def run(parts: Parts) -> int:
     os.umask(0o077)
     supervisor.claim(parts.home)
     listening = server.listen(parts.settings.host, parts.settings.port)
+    worker.handlers()
     for note in app.check(parts):
         log.say(f"avow: not published: {note}")
     reaped = Reaped()

@@ -14,14 +14,15 @@ from litestar import Litestar, Router
 from litestar.config.app import AppConfig
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from avow import app, server
+from avow.accounts import admission, callers, desk_api, members, members_api, openings_api, permissions, surface
 from avow.accounts import api as accounts_api
-from avow.accounts import callers, surface
 from avow.app import Parts
 from avow.base import access, log
 from avow.base.db import Database
@@ -45,7 +46,10 @@ from avow.vault import Vault, keys
 ANSWER_S_MAX = 2.0
 RECONNECT_S = 1.0
 RULES_S = 1.0
-API = (*accounts_api.ROUTES, *billing_api.ROUTES, *gateway_api.ROUTES, *privacy_api.ROUTES)
+API: tuple[HTTPRouteHandler, ...] = (
+    *(*accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES, *gateway_api.ROUTES),
+    *(*privacy_api.ROUTES, *members_api.ROUTES, *desk_api.ROUTES),
+)
 
 
 def run(parts: Parts, listening: socket.socket, ready: Ready) -> None:
@@ -151,6 +155,13 @@ async def _hear_of_destroyed_keys(database: Database, vault: Vault) -> None:
             await asyncio.sleep(RECONNECT_S)
 
 
+def handlers() -> list[HTTPRouteHandler]:
+    """The routes of every slice. Raises RouteUndeclared when the table of permissions does not know one."""
+    found = [*pages.ROUTES, *API]
+    permissions.check(admission.routes(found))
+    return found
+
+
 def platform(front: Front) -> Litestar:
     """The platform API and the public pages."""
     parts, needs = front.parts, front.accounts
@@ -164,18 +175,26 @@ def platform(front: Front) -> Litestar:
         evidence=front.evidence,
         parts=front.answering,
     )
-    desk = privacy_api.Desk(front.database, front.vault, parts.clock, app.identity(needs))
+    desk = privacy_api.Desk(front.database, front.vault, parts.clock, app.identity(needs), members.check_erasure)
     return Litestar(
         route_handlers=[*pages.ROUTES, Router("/", route_handlers=API, response_headers=surface.NO_STORE)],
+        guards=[admission.admit],
         dependencies={
             **callers.dependencies(needs),
+            "staff": Provide(admission.find_staff),
             "privacy": Provide(lambda: desk, sync_to_thread=False),
         },
-        state=State({"site": site}),
+        state=State({"accounts": needs, "site": site}),
         before_request=surface.check,
         exception_handlers=surface.handlers(),
         request_max_body_size=surface.SIZE_MAX,
-        openapi_config=OpenAPIConfig("Avow", "1", path="/api", render_plugins=[JsonRenderPlugin(path="/openapi.json")]),
+        openapi_config=OpenAPIConfig(
+            "Avow",
+            "1",
+            path="/api",
+            use_handler_docstrings=True,
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        ),
         on_app_init=[_quiet],
         debug=False,
     )

@@ -17,17 +17,21 @@ import httpx
 import pytest
 import uvicorn
 from argon2 import PasswordHasher
-from litestar import Litestar
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.di import Provide
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.conftest import Databases
 
-from avow.accounts import api, surface
+from avow.accounts import admission, api, desk_api, members, members_api, openings_api, surface
 from avow.accounts.directory import Directory
 from avow.accounts.needs import Needs, pepper
 from avow.accounts.passwords import Passwords
+from avow.app import identity
 from avow.base.clock import FileClock
 from avow.policy import Policy, parse
+from avow.privacy import api as privacy_api
 from avow.privacy.tombstones import Tombstones
 from avow.vault import Ring, Vault, outbox
 
@@ -154,8 +158,25 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
             step_s=0.03,
         )
         hasher.hashed = 0
-        app = Litestar([api.router(needs)], exception_handlers=surface.handlers(), openapi_config=None)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+        rights = privacy_api.Desk(database.app, needs.vault, clock, identity(needs), members.check_erasure)
+        others = Router(
+            "/",
+            route_handlers=[*openings_api.ROUTES, *desk_api.ROUTES, *members_api.ROUTES, *privacy_api.ROUTES],
+            dependencies={
+                **api.dependencies(needs),
+                "staff": Provide(admission.find_staff),
+                "privacy": Provide(lambda: rights, sync_to_thread=False),
+            },
+            before_request=surface.check,
+        )
+        app = Litestar(
+            [api.router(needs), others],
+            guards=[admission.admit],
+            state=State({"accounts": needs}),
+            exception_handlers=surface.handlers(),
+            openapi_config=None,
+        )
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", proxy_headers=False))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
             await asyncio.sleep(0.01)

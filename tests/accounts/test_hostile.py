@@ -1,10 +1,13 @@
 """What arrives may be anything: it is refused with a named problem, and nothing of it is kept."""
 
 import json
+import time
 from typing import Any
 
 import pytest
 from tests.accounts.conftest import PASSWORD, House
+
+from avow.accounts import surface
 
 SIGN_UP = {"email": "ada@example.org", "password": PASSWORD}
 JSON = {"content-type": "application/json"}
@@ -137,3 +140,10 @@ async def test_a_failure_of_ours_tells_and_logs_nothing_personal(
     assert failed.status_code == 500 and failed.json()["code"] == "internal_error"
     assert marker not in failed.text and marker not in caplog.text
     assert await house.rows("person") == await house.rows("tenant") == await house.rows("outbox") == 0
+
+
+def test_quotes_without_end_cost_no_more_than_their_length() -> None:
+    begun = time.process_time()
+    assert surface.depth(b'\\"' * (surface.SIZE_MAX // 2)) == 0
+    assert time.process_time() - begun < 1
+    assert surface.depth(b'{"a": ["]}", "\\"[[[", {}]}') == 3

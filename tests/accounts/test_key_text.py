@@ -1,6 +1,9 @@
 """An API key's text: its form, its checksum, and what it gives away."""
 
+import re
 import string
+from pathlib import Path
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,3 +67,16 @@ def test_a_digest_depends_on_pepper_kind_and_token() -> None:
         for token in ("x", "y")
     }
     assert len(digests) == 8
+
+
+def test_the_documentation_tells_scanners_the_form_that_keys_have() -> None:
+    told = (Path(__file__).parents[2] / "docs" / "reference" / "keys.md").read_text()
+    pattern = re.search(r"```regex\n(.+)\n```", told)
+    program = re.search(r"```python\n(.+?)```", told, re.DOTALL)
+    assert pattern and program
+    names: dict[str, Any] = {}
+    exec(program[1], names)
+    made = key_text.make().text
+    for text in (made, *re.findall(r"`(sk-avow-0\S+)`", told)):
+        assert re.fullmatch(pattern[1], text) and names["is_key"](text) and key_text.read_public_id(text)
+    assert not names["is_key"](made[:-1] + ("a" if made[-1] != "a" else "b"))

@@ -55,7 +55,7 @@ async def test_a_key_opens_its_owners_data_but_makes_no_keys(house: House) -> No
     assert (await program.get("/api/me")).json()["facts"]["email"] == ADA
     for method, path in (("POST", "/api/keys"), ("GET", "/api/keys"), ("PATCH", "/api/tenant"), ("PATCH", "/api/me")):
         refused = await program.request(method, path, json={"keep_h": 1} if path == "/api/tenant" else {})
-        assert (refused.status_code, refused.json()["code"]) == (401, "not_signed_in")
+        assert (refused.status_code, refused.json()["code"]) == (403, "not_permitted")
 
 
 async def test_a_wrong_checksum_asks_no_database(house: House) -> None:
@@ -233,14 +233,17 @@ async def test_a_tenant_asks_for_content_to_be_kept_within_the_policy(house: Hou
     assert (await house.needs.directory.find(secret)).tenant_keep_h is None
 
 
-async def test_a_tenants_wish_makes_compiled_plans_stale(house: House) -> None:
+async def test_a_tenants_wish_counts_at_once_and_changes_nobody_elses_rules(house: House) -> None:
     browser = await house.signed_in(ADA)
+    secret = (await browser.post("/api/keys", json={})).json()["secret"]
+    assert (await house.needs.directory.find(secret)).tenant_keep_h is None
     async with house.databases.keeper.begin() as connection:
         await connection.exec_driver_sql(
             "INSERT INTO policy_epoch VALUES (1, 7) ON CONFLICT (id) DO UPDATE SET epoch = 7"
         )
     await browser.patch("/api/tenant", json={"keep_h": 1})
-    assert (await house.query("SELECT epoch FROM policy_epoch"))[0].epoch == 8
+    assert (await house.needs.directory.find(secret)).tenant_keep_h == 1
+    assert (await house.query("SELECT epoch FROM policy_epoch"))[0].epoch == 7
 
 
 async def test_the_products_role_cannot_read_a_tenants_kind(house: House) -> None:
@@ -260,3 +263,32 @@ async def test_the_database_itself_hides_other_tenants_rows(house: House) -> Non
         for table in ("tenant", "person", "credential", "session", "api_key", "confirmation"):
             seen = await connection.exec_driver_sql(f"SELECT DISTINCT tenant_id FROM {table}")
             assert {row.tenant_id for row in seen} <= {bobs}
+
+
+async def test_a_key_is_made_with_limits_and_shows_them(house: House) -> None:
+    browser = await house.signed_in(ADA)
+    limits = {"requests_per_min": 60, "budget_day_nano": 10**9, "budget_total_nano": 0}
+    made = await browser.post("/api/keys", json={"limits": limits})
+    assert made.status_code == 201
+    (key,) = (await browser.get("/api/keys")).json()["keys"]
+    assert {name: value for name, value in key["limits"].items() if value is not None} == limits
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"requests_per_min": 0},
+        {"tokens_per_min": -1},
+        {"budget_day_nano": -1},
+        {"budget_month_nano": 2**53},
+        {"budget_total_nano": 1.5},
+        {"requests_per_min": "sixty"},
+        {"requests_per_hour": 60},
+        [],
+    ],
+)
+async def test_limits_that_are_none_are_refused_by_name(house: House, limits: object) -> None:
+    browser = await house.signed_in(ADA)
+    refused = await browser.post("/api/keys", json={"limits": limits})
+    assert refused.status_code == 400 and refused.json()["param"]
+    assert await house.rows("api_key") == 0

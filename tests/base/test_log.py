@@ -22,6 +22,12 @@ def test_only_listed_fields_are_written(tmp_path: Path) -> None:
     assert "marker" not in written(tmp_path)
 
 
+def test_a_card_number_in_a_listed_field_is_masked(tmp_path: Path) -> None:
+    log.set_up(tmp_path, "worker 0")
+    structlog.get_logger().info("request", upstream="4111 1111 1111 1111", status=200)
+    assert '"upstream":"**** **** **** 1111"' in written(tmp_path)
+
+
 def test_every_field_that_is_logged_is_listed() -> None:
     calls = [
         call

@@ -56,6 +56,7 @@ class Payer:
             "money_ends_at": NOW + timedelta(days=3650),
             "usage_ends_at": NOW + timedelta(days=30),
             "policy_version": 1,
+            "tokens_max": 10,
         }
         return Open(**{**values, **changed})
 
@@ -91,6 +92,15 @@ class Bank:
             )
         await self.key(made, made.key_id, key_expires_at)
         return made
+
+    async def limit(self, of: Payer, **limits: int) -> None:
+        """Give the payer's key limits, by column."""
+        for name, most in limits.items():
+            await self.admin.execute(f"UPDATE api_key SET {name} = $2 WHERE id = $1", of.key_id, most)
+
+    async def used(self, of: Payer) -> dict[str, Any] | None:
+        row = await self.admin.fetchrow("SELECT * FROM key_use WHERE id = $1", of.key_id)
+        return None if row is None else dict(row)
 
     async def key(self, of: Payer, key_id: UUID, expires_at: datetime | None = None) -> None:
         await self.admin.execute(_KEY, key_id, of.tenant_id, of.subject_id, NOW, of.wallet_id, expires_at, key_id.hex)

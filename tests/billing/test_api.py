@@ -156,3 +156,19 @@ async def test_a_bad_question_is_refused(bank: Bank, client: httpx.AsyncClient, 
     payer = await bank.payer(1)
     answer = await client.get(f"/api/usage?{query}", headers=person(payer))
     assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+
+
+async def test_a_key_shows_what_it_used_in_the_windows_of_now(bank: Bank, client: httpx.AsyncClient) -> None:
+    payer, stranger = await bank.payer(10_000), await bank.payer(7)
+    path, now = f"/api/keys/{payer.key_id}/use", SystemClock().now()
+    zero = {"requests": 0, "tokens": 0, **dict.fromkeys(("day", "month", "total", "held"), "0.000000000")}
+    assert (await client.get(path, headers=person(payer))).json() == zero
+    await bank.limit(payer, requests_per_min=100, budget_day_nano=10_000)
+    await spend(bank, payer, [30, 60], at=now - timedelta(days=62))
+    assert (await client.get(path, headers=person(payer))).json() == {**zero, "total": "0.000000090"}
+    # A minute ahead, so that it is the same minute whenever the question arrives.
+    await spend(bank, payer, [300], at=now + timedelta(minutes=1))
+    used = (await client.get(path, headers=person(payer))).json()
+    assert (used["requests"], used["tokens"], used["day"], used["total"]) == (1, 100, "0.000000300", "0.000000390")
+    refused = await client.get(path, headers=person(stranger))
+    assert (refused.status_code, refused.json()["code"]) == (404, "not_found")

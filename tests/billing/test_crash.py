@@ -25,7 +25,8 @@ from avow.base.postgres import Cluster
 from avow.billing import invariants, prices
 from avow.billing.events import Open
 from avow.billing.holds import Recovery
-from avow.billing.ledger import BalanceShort, Batcher, LedgerUnavailable
+from avow.billing.ledger import Batcher
+from avow.billing.refusals import BalanceShort, LedgerUnavailable
 from tests.billing.conftest import PRICE, SET_EPOCH, Bank, Payer, settle, until
 from tests.conftest import PASSWORDS, Databases, make_schema
 

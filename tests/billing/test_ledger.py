@@ -9,7 +9,7 @@ import pytest
 
 from avow.base.ids import uuid7
 from avow.billing.events import Open
-from avow.billing.ledger import BalanceShort, KeyRefused, LedgerUnavailable, RequestSettled, WalletFrozen
+from avow.billing.refusals import BalanceShort, KeyRefused, LedgerUnavailable, RequestSettled, WalletFrozen
 from tests.billing.conftest import COMPLETION, NOW, Bank, gathered, settle
 
 

@@ -233,7 +233,9 @@ def chunks_of(answer: httpx.Response) -> list[Any]:
 async def serving(app: Any):
     """A uvicorn server of `app` on a free port."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", http="httptools"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="critical", lifespan="off", http="httptools", proxy_headers=False)
+    )
     task = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
         await asyncio.sleep(0.01)

@@ -93,6 +93,16 @@ async def test_a_body_over_the_limit_is_413_with_and_without_a_length(house):
             refused(await client.post(f"{house.url}/v1/chat/completions", content=pieces(), headers=given), 413)
 
 
+@pytest.mark.parametrize("length", ["content-length: 4000000", "transfer-encoding: chunked"])
+async def test_a_large_body_is_read_only_for_a_key_that_works(house, length):
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key_text.make().text}\r\n"
+    writer.write(f"{head}content-type: application/json\r\n{length}\r\n\r\n".encode())
+    answer = await reader.readuntil(b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 401")
+    writer.close()
+
+
 async def test_a_body_that_does_not_come_is_408(house):
     ann = await house.customer()
     reader, writer = await asyncio.open_connection("127.0.0.1", house.port)

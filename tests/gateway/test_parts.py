@@ -14,8 +14,8 @@ from avow.accounts.directory import KeyRecord
 from avow.base.clock import SystemClock
 from avow.base.ids import uuid7
 from avow.billing import prices
-from avow.billing.ledger import BalanceShort
 from avow.billing.prices import Price, Prices
+from avow.billing.refusals import BalanceShort
 from avow.gateway import meter, orders, refusals, upstreams, wire
 from avow.gateway.assembly import Assembly
 from avow.gateway.meter import Outcome

@@ -96,3 +96,20 @@ async def test_what_was_delivered_of_a_broken_stream_is_kept(house):
     (row,) = await house.traces()
     kept = await opened(house, ann, row)
     assert kept["response"]["choices"][0]["message"]["content"] == "Hello there"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_card_number_goes_to_the_upstream_and_back_and_is_kept_masked(house, stream):
+    ann = await house.customer(tenant_keep_h=48)
+    card, masked = "4111 1111 1111 1111", "**** **** **** 1111"
+    house.upstream.then(Script(tokens=("Your card ", card, " is fine.")))
+    asked = {**ASK, "stream": stream, "messages": [{"role": "user", "content": f"Is {card} a card?"}]}
+    answer = await house.post(ann, asked)
+    await house.settled(ann)
+    assert card in answer.text and masked not in answer.text
+    (sent,) = house.upstream.requests
+    assert sent["messages"] == asked["messages"]
+    (row,) = await house.traces()
+    kept = await opened(house, ann, row)
+    assert kept["request"]["messages"][0]["content"] == f"Is {masked} a card?"
+    assert kept["response"]["choices"][0]["message"]["content"] == f"Your card {masked} is fine."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import msgspec
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avow.base.errors import AvowError
-from avow.billing.ledger import BalanceShort
+from avow.billing.refusals import BalanceShort, BudgetExceeded, RateExceeded
 from avow.gateway import refusals, wire
 
 HELLO = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -188,4 +189,17 @@ def test_refusals_have_the_shape_that_openai_clients_read():
     assert set(shown) == {"error"} and set(shown["error"]) == {"message", "type", "param", "code"}
     short = json.loads(refusals.render(BalanceShort(5)))["error"]
     assert (BalanceShort.status, short["type"], short["code"]) == (402, "insufficient_quota", "insufficient_quota")
-    assert refusals.RateExceeded().headers["retry-after"]
+    over = json.loads(refusals.render(BudgetExceeded("day", 5)))["error"]
+    assert (over["type"], over["code"]) == ("insufficient_quota", "budget_exceeded")
+    assert RateExceeded().headers["retry-after"]
+
+
+def test_many_fields_are_refused_before_each_is_looked_for():
+    many = {f"field_{number}": 1 for number in range(200_000)}
+    sent = body(**many)
+    begun = time.process_time()
+    with pytest.raises(refusals.InvalidRequest):
+        wire.parse(sent)
+    assert time.process_time() - begun < 2
+    some = {f"field_{number}": 1 for number in range(wire.FIELDS_MAX - len(HELLO))}
+    assert len(wire.parse(body(**some)).fields) == wire.FIELDS_MAX

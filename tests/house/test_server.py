@@ -144,6 +144,43 @@ def test_a_large_body_is_no_head(tree: Grow) -> None:
     assert b" 200 " in read_all(client)
 
 
+@pytest.mark.parametrize("line", [b"x: " + b"y" * 1000 + b"\r\n", b"y" * 1000])
+def test_trailers_without_end_close_the_connection(tree: Grow, line: bytes) -> None:
+    serving = tree("serving")
+    serving.until_told("port")
+    client = connect(serving)
+    client.sendall(b"GET / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: y")
+    sent = 0
+    try:
+        while sent < 16 * 2**20:
+            sent += client.send(line)
+    except ConnectionError:
+        pass
+    assert sent < 16 * 2**20, "the server read on and on"
+    assert get(serving).status == 200
+
+
+def test_a_chunked_body_with_a_trailer_is_read(tree: Grow) -> None:
+    serving = tree("serving")
+    serving.until_told("port")
+    client = connect(serving)
+    client.sendall(b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n")
+    for _ in range(200):
+        client.sendall(b"400\r\n" + b"a" * 1024 + b"\r\n")
+    client.sendall(b"0\r\nx: y\r\n\r\n")
+    assert b" 200 " in read_all(client)
+
+
+@pytest.mark.parametrize("length", [b"content-length: 9", b"transfer-encoding: chunked"])
+def test_a_body_that_does_not_come_closes_the_connection(tree: Grow, length: bytes) -> None:
+    serving = tree("serving_impatient")
+    serving.until_told("port")
+    client = connect(serving)
+    client.sendall(b"POST / HTTP/1.1\r\nhost: a\r\n" + length + b"\r\n\r\n")
+    client.settimeout(20)
+    read_all(client)
+
+
 @pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nhost: a\r\n"])
 def test_a_head_that_does_not_come_closes_the_connection(tree: Grow, begun: bytes) -> None:
     serving = tree("serving_impatient")

@@ -156,7 +156,7 @@ def serving_tls() -> int:
 
 
 def serving_impatient() -> int:
-    server.HEAD_TIME_S_MAX = 0.2  # type: ignore[misc]
+    server.HEAD_TIME_S_MAX = server.BODY_TIME_S_MAX = 0.2  # type: ignore[misc]
     return serving()
 
 

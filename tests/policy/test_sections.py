@@ -2,15 +2,17 @@
 
 import copy
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
 
-from avow.policy import Keep, PolicyError, Problem, check, parse, to_json
+from avow.policy import Keep, PolicyError, Problem, check, parse, to_json, words
 from avow.policy.sections import SECTIONS
-from tests.policy.texts import Tables, toml
+from tests.policy.texts import Tables, toml, wide_policies
 
 SOURCE = Path(__file__).parents[2] / "profiles" / "deepailab.toml"
 FULL: Tables = {key: value for key, value in tomllib.loads(SOURCE.read_text()).items() if key != "answers"}
@@ -176,3 +178,26 @@ def test_a_clause_of_each_table_says_its_values_as_data() -> None:
         clauses["notice.policy_material"]["sentence"]["zh"]
         == "本政策的重大变更：我们将在本页面公布并通过电子邮件告知您。"
     )
+
+
+@settings(max_examples=40)
+@given(wide_policies())
+def test_every_valid_policy_of_the_wide_language_loads_and_publishes_whole_sentences(tables: Tables) -> None:
+    policy = parse(toml(tables))
+    ids = [clause.id for clause in policy.clauses]
+    assert len(ids) == len(set(ids))
+    for part in policy.parts.values():
+        assert part.id in ids
+    for found in policy.clauses:
+        assert re.fullmatch(r"[A-Z][^{}]*\.", found.en) and re.fullmatch(r"[^{}]*。", found.zh), found
+        assert found.controls and set(found.probes) <= {*words.PROBES, *words.AWAITED}
+        assert found.feature is None or found.feature in policy.features
+
+
+@settings(max_examples=40)
+@given(wide_policies())
+def test_order_and_layout_of_tables_do_not_change_the_hash(tables: Tables) -> None:
+    other = {key: tables[key] for key in reversed(tables)}
+    for kind in set(SECTIONS) & set(other):
+        other[kind] = dict(reversed(other[kind].items()))
+    assert parse("# another\n" + toml(other)).hash == parse(toml(tables)).hash

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from avow.policy import language, words
+from avow.policy import language, practices, terms, words
 from avow.policy.contradictions import CONSENT_PURPOSES
 
 Tables = dict[str, Any]
@@ -160,3 +160,94 @@ def policies(draw: st.DrawFn) -> Tables:
         "account": {"fields": ["email", *optional], "required": ["email", *optional[:1]]},
         "category": {name: draw(categories(name)) for name in names},
     }
+
+
+def _subset(known: Mapping[str, object], least: int = 0) -> st.SearchStrategy[list[str]]:
+    return _some(dict.fromkeys(known, 0), least=least)
+
+
+@st.composite
+def _shares(draw: st.DrawFn) -> Tables:
+    names = draw(_subset({"legal": 0, "corporate": 0, "protection": 0, "interest": 0}))
+    return {name: {} for name in ["provider", *names]}
+
+
+@st.composite
+def _ages(draw: st.DrawFn) -> Tables:
+    table: Tables = {"minimum": draw(st.integers(13, 18)), "on_minor": draw(st.sampled_from(list(terms.MINORS)))}
+    if draw(st.booleans()):
+        countries = st.dictionaries(st.sampled_from(["US", "DE", "FR"]), st.integers(13, 18), min_size=1)
+        table["by_country"] = draw(countries)
+    return table
+
+
+@st.composite
+def _practices(draw: st.DrawFn) -> Tables:
+    names = draw(_subset({"improvement": 0, "moderation": 0, "personalise": 0, "training": 0}))
+    rules = {name: [rule for rule in practices.PRACTICES[name].levels if rule != "consent"] for name in names}
+    return {name: {"rule": draw(st.sampled_from(rules[name]))} for name in names}
+
+
+@st.composite
+def _rights(draw: st.DrawFn) -> Tables:
+    places = st.sampled_from(["EU", "DE", "US", "US-CA"])
+    short = st.sampled_from(["15 days", "1 month", "30 days", "45 days", "3 months"])
+    deadline = {"default": draw(short), **draw(st.dictionaries(places, short))}
+    return {"contact": "privacy", "scope": draw(st.sampled_from(list(terms.SCOPES))), "deadline": deadline}
+
+
+def _processor(keep: str, trains: bool, categories: list[str]) -> Tables:
+    table: Tables = {"title": "Example", "roles": ["hosting"], "categories": categories, "region": "DE"}
+    return table | {"contract": "dpa", "keep": keep, "trains": trains}
+
+
+@st.composite
+def parts(draw: st.DrawFn) -> Tables:
+    """Tables of the wider language that load with one another."""
+    notice = st.fixed_dictionaries({"channels": _subset(terms.CHANNELS, 1), "any": st.booleans()})
+    security = st.fixed_dictionaries({"transit": st.sampled_from(["every hop", "TLS 1.3", "TLS"])})
+    modes = st.sampled_from(["only", "service", "listed"])
+    regions = st.fixed_dictionaries(
+        {"mode": modes, "countries": _subset({"FR": 0, "US": 0}).map(lambda some: [*some, "DE"])}
+    )
+    backups = st.sampled_from([("7 days", "7 days"), ("7 days", "30 days"), ("30 days", "1 year")])
+    optional: dict[str, st.SearchStrategy[Any]] = {
+        "age": _ages(),
+        "practice": _practices(),
+        "sharing": st.fixed_dictionaries({"never": _subset({"sale": 0, "rent": 0, "trade": 0, "marketing": 0}, 1)}),
+        "regions": regions,
+        "notice": st.dictionaries(st.sampled_from(list(terms.NOTICES)), notice, max_size=3),
+        "acceptance": st.fixed_dictionaries({"how": st.sampled_from(list(terms.ACCEPTANCES)), "terms": st.booleans()}),
+        "isolation": st.fixed_dictionaries({"enterprise": st.sampled_from(["separate", "shared"])}),
+        "security": security.map(lambda some: {name: {"rule": rule} for name, rule in some.items()}),
+        "backup": backups.map(lambda pair: {"keep": pair[0], "after_deletion": pair[1], "keys_destroyed": True}),
+        "cookie": st.dictionaries(
+            st.sampled_from(["session", "seen"]),
+            st.fixed_dictionaries(
+                {"kind": st.just("essential"), "lifetime": st.sampled_from(["0", "30 days", "1 year"])}
+            ),
+        ),
+        "organisation": _subset({"soc2": 0, "audits": 0}).map(
+            lambda names: {name: {"evidence": name} for name in names}
+        ),
+        "locale": st.sampled_from(["2026-03", "2026-04-02"]).map(
+            lambda date: {"en": {"date": date}, "zh": {"date": "2026-03"}}
+        ),
+    }
+    found: Tables = {"contact": {"privacy": {"email": "privacy@example.org"}}, "cookies": {"essential": {}}}
+    found |= {
+        "share": draw(_shares()),
+        "right": {name: {} for name in draw(_subset(terms.RIGHTS))},
+        "rights": draw(_rights()),
+    }
+    found["processor"] = {"one": _processor("0", False, draw(st.sampled_from([["account"]])))}
+    for name in draw(_subset(optional)):
+        found[name] = draw(optional[name])
+    return found
+
+
+@st.composite
+def wide_policies(draw: st.DrawFn) -> Tables:
+    """A policy's tables with the wider language that load."""
+    tables = draw(policies())
+    return tables | draw(parts()) | {"features": [*words.FEATURES]}

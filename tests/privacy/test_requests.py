@@ -13,6 +13,7 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.testing import AsyncTestClient
 from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts import surface
 from avow.base import jobs
@@ -35,6 +36,10 @@ async def identity(tenant_id: UUID, subject_id: UUID, password: str) -> bool:
     return password == PASSWORD
 
 
+async def anybody_may_leave(c: AsyncConnection, tenant_id: UUID, subject_id: UUID) -> None:
+    """The rule about last owners is that of accounts."""
+
+
 @pytest.fixture
 def ada() -> Person:
     return Person()
@@ -49,7 +54,7 @@ async def vault(on: Needs) -> AsyncIterator[Vault]:
 
 @pytest.fixture
 async def client(on: Needs, database: Databases, vault: Vault, ada: Person) -> AsyncIterator[AsyncTestClient[Litestar]]:
-    desk = api.Desk(database.app, vault, on.clock, identity)
+    desk = api.Desk(database.app, vault, on.clock, identity, anybody_may_leave)
     who = Actor("subject", str(ada.id), "subject", ada.tenant_id, ada.id)
     app = Litestar(
         api.ROUTES,

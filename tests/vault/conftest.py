@@ -53,7 +53,7 @@ on_expiry = "delete"
 on_erasure = "delete"
 
 [category.audit]
-fields = ["reason", "actor", "category", "purpose", "outcome", "count"]
+fields = ["reason", "before", "after", "actor", "role", "act", "category", "purpose", "outcome", "count"]
 purposes = ["security"]
 basis = "interest"
 keep = "12 months"

@@ -166,8 +166,8 @@ async def test_staff_need_a_right_and_a_reason_and_are_recorded_first(database: 
             await vault.open(conn, here, sealed, "service", replace(SUPPORT, role="billing"), "curious")
         for nothing in (None, "", " \n"):
             with pytest.raises(OpenRefused, match="why"):
-                await vault.open(conn, here, sealed, "service", SUPPORT, nothing)
-        assert await vault.open(conn, here, sealed, "service", SUPPORT, "ticket 81") == WORDS
+                await vault.open(conn, here, sealed, "debugging", SUPPORT, nothing)
+        assert await vault.open(conn, here, sealed, "debugging", SUPPORT, "ticket 81") == WORDS
         # The caller's transaction is still open: what is seen here was committed before the reveal.
         seen = await recorded(database)
         await conn.rollback()
@@ -186,9 +186,9 @@ async def test_nothing_is_revealed_to_staff_when_it_cannot_be_recorded(database:
         readable = Vault(vault.ring, vault.policy, vault.clock)
         async with database.writer.tenant(TENANT) as powerless:
             with pytest.raises(DBAPIError):
-                await readable.open(powerless, here, sealed, "service", SUPPORT, "ticket 81")
+                await readable.open(powerless, here, sealed, "debugging", SUPPORT, "ticket 81")
         readable.close()
-        assert await vault.open(conn, here, sealed, "service", SUPPORT, "ticket 81") == WORDS
+        assert await vault.open(conn, here, sealed, "debugging", SUPPORT, "ticket 81") == WORDS
 
 
 async def test_a_record_outlives_the_destroyed_reason(database: Databases, vault: Vault) -> None:
@@ -196,7 +196,7 @@ async def test_a_record_outlives_the_destroyed_reason(database: Databases, vault
     sealed = await put(vault, here)
     vault.ring.destroy_holders(ALICE, ["audit"], vault.clock.now())
     async with database.app.tenant(TENANT) as conn:
-        assert await vault.open(conn, here, sealed, "service", SUPPORT, "ticket 81") == WORDS
+        assert await vault.open(conn, here, sealed, "debugging", SUPPORT, "ticket 81") == WORDS
     (row,) = await recorded(database)
     assert (row["outcome"], row["box"]) == ("opened", None)
 

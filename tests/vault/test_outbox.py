@@ -51,6 +51,13 @@ async def waiting(database: Databases) -> Sequence[RowMapping]:
         return (await conn.execute(select(tables.outbox))).mappings().all()
 
 
+async def test_a_card_number_is_neither_stored_nor_mailed(database: Databases, vault: Vault) -> None:
+    await put(database, vault, uuid7(), "You wrote: 4111-1111-1111-1111")
+    relay = Relay()
+    await drain(database.keeper, vault, relay)
+    assert [text for _, _, _, text in relay.taken] == ["You wrote: ****-****-****-1111"]
+
+
 async def test_a_message_is_sealed_sent_once_and_removed(database: Databases, vault: Vault) -> None:
     message_id = uuid7()
     await put(database, vault, message_id)

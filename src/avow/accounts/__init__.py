@@ -1,14 +1,15 @@
 """Who somebody is, and how they show it.
 
 A tenant is an organisation with one wallet; a person belongs to one, and who signs up alone has a tenant of one. A person
-shows who they are with a password and is then known by a session; a program shows an API key, which acts for one person
-and spends from one wallet. What a person told about themselves is exactly what the policy lists, sealed; passwords,
-sessions, keys and confirmations are kept only as hashes and keyed digests. Nobody learns here whether an address has an
-account: sign-up and sign-in do the same work and read the same for everybody, and the owner hears the rest by mail.
+shows who they are with a password and perhaps a code, with a passkey, or through an identity provider, and is then known
+by a session; a program shows an API key, which acts for one person and spends from one wallet. What a person told about
+themselves is exactly what the policy lists, sealed; passwords, sessions, keys and tokens are kept only as hashes and keyed
+digests. Nobody learns here whether an address has an account: sign-up, sign-in and reset do the same work and read the same
+for everybody, and the owner hears the rest by mail.
 
     Needs            what this slice needs from the rest; `FirstCredit` opens a new tenant's wallet
     Directory        `find(key)` gives a `KeyRecord`, from memory for at most 2 s; `watch()` hears of changes
-    api              the routes; `dependencies()` gives every slice `who`, `person` and `accounts` by name
+    api              the routes; `dependencies()` gives every slice `who`, `person`, `fresh`, `current` and `accounts` by name
     surface          the checks every request to /api passes, and the one rendering of errors
     sign_up, sessions, people, keys, tenants      the rules, for the command line too
     KeyRefused, KeyRevoked, KeyExpired, NotConfirmed      why a key does not work

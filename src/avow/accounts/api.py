@@ -2,17 +2,16 @@
 `passkey_api` and `provider_api`. A route's signature says who may call it:
 `person` is somebody signed in by cookie, `who` is that or an API key; a route with neither is public."""
 
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import Response, Router, delete, get, patch, post
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar import Response, Router, get, patch, post
+from litestar.params import JSONBody
 
 from avow.accounts import (
     callers,
-    keys,
+    keys_api,
     passkey_api,
     people,
     provider_api,
@@ -29,8 +28,6 @@ from avow.accounts.surface import AnyRequest
 
 __all__ = ["ROUTES", "Accounts", "Caller", "Person", "dependencies", "router"]
 
-PAGE_MAX = 100
-
 
 class SignIn(msgspec.Struct, forbid_unknown_fields=True):
     """An address, its password and, where there is a second factor, a code of it or a recovery code."""
@@ -46,14 +43,6 @@ class Confirmation(msgspec.Struct, forbid_unknown_fields=True):
     token: str
 
 
-class NewKey(msgspec.Struct, forbid_unknown_fields=True):
-    """What a new key is to be: a name for its owner, hours to keep content (only to shorten), an end."""
-
-    name: str = ""
-    keep_h: int | None = None
-    expires_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-
-
 class Wishes(msgspec.Struct, forbid_unknown_fields=True):
     """What a tenant wishes; `keep_h` null: it does not ask for content to be kept."""
 
@@ -67,14 +56,8 @@ class Me(msgspec.Struct):
     tenant_id: UUID
     confirmed: bool
     keep_h: int | None
+    role: str
     facts: dict[str, str]
-
-
-class KeyPage(msgspec.Struct):
-    """Keys, oldest first; `after` asks for the next page, null: there is none."""
-
-    keys: list[dict[str, Any]]
-    after: UUID | None
 
 
 @post("/api/auth/signup", status_code=202)
@@ -120,31 +103,6 @@ async def amend_me(data: JSONBody[dict[str, Any]], person: Person, accounts: Acc
     return _me(await people.amend(accounts, person, data))
 
 
-@post("/api/keys", status_code=201)
-async def create_key(data: JSONBody[NewKey], person: Person, accounts: Accounts) -> dict[str, Any]:
-    """Make an API key; the answer is the only place where its secret is ever shown."""
-    tenants.check_keep(accounts, data.keep_h)
-    return (await keys.create(accounts, person, data.name, data.keep_h, data.expires_at))._asdict()
-
-
-@get("/api/keys")
-async def list_keys(
-    person: Person,
-    accounts: Accounts,
-    after: Annotated[UUID | None, QueryParameter()] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = PAGE_MAX,
-) -> KeyPage:
-    """One's own keys, without their secrets."""
-    found = await keys.listed(accounts, person, after, limit)
-    return KeyPage([key._asdict() for key in found], found[-1].id if len(found) == limit else None)
-
-
-@delete("/api/keys/{key_id:uuid}", status_code=204)
-async def revoke_key(key_id: FromPath[UUID], person: Person, accounts: Accounts) -> None:
-    """Revoke one's own key."""
-    await keys.revoke(accounts, person, key_id)
-
-
 @patch("/api/tenant")
 async def amend_tenant(data: JSONBody[Wishes], person: Person, accounts: Accounts) -> Wishes:
     """Ask for API content to be kept for some hours, or no longer."""
@@ -159,9 +117,7 @@ ROUTES = (
     logout,
     read_me,
     amend_me,
-    create_key,
-    list_keys,
-    revoke_key,
+    *keys_api.ROUTES,
     amend_tenant,
     *security_api.ROUTES,
     *passkey_api.ROUTES,
@@ -183,4 +139,4 @@ def router(accounts: Needs) -> Router:
 
 
 def _me(profile: Profile) -> Me:
-    return Me(profile.subject_id, profile.tenant_id, profile.confirmed, profile.keep_h, profile.facts)
+    return Me(profile.subject_id, profile.tenant_id, profile.confirmed, profile.keep_h, profile.role, profile.facts)

@@ -16,10 +16,14 @@ from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
+import structlog
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import key_text, tokens
+from avow.accounts import key_terms, key_text, tokens
+from avow.accounts.key_terms import Scope
+from avow.base import log
 from avow.base.actor import Actor
 from avow.base.clock import Clock
 from avow.base.db import Database
@@ -30,6 +34,7 @@ CHANNEL = "avow_keys_changed"
 AGE_S_MAX = 2.0
 SIZE_MAX = 10_000
 RECONNECT_S = 1.0
+WRITE_USED_S = 60.0
 
 
 class KeyRefused(AvowError):
@@ -68,7 +73,8 @@ class NotConfirmed(AvowError):
 class KeyRecord:
     """What a working key says: who acts, who pays, and how long content is wished to be kept.
 
-    `keep_h` is the key's wish and `tenant_keep_h` the tenant's, in hours; None: that level asked for nothing.
+    `keep_h` is the key's wish and `tenant_keep_h` the tenant's, in hours; None: that level asked for nothing. The ledger
+    judges the key's limits; `tokens_per_min` is here so that a request which can never pass is not sent there.
     """
 
     key_id: UUID
@@ -78,6 +84,10 @@ class KeyRecord:
     keep_h: int | None
     tenant_keep_h: int | None
     expires_at: datetime | None
+    tokens_per_min: int | None = None
+    scopes: frozenset[str] | None = None
+    models: frozenset[str] | None = None
+    network_digests: tuple[str, ...] | None = None
 
     @property
     def actor(self) -> Actor:
@@ -110,6 +120,7 @@ class Directory:
         self._pepper, self._monotonic = pepper, monotonic
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         self._changes = 0
+        self._used: dict[UUID, datetime] = {}
         self.listening = asyncio.Event()
         """Set while changes are heard of."""
 
@@ -118,6 +129,38 @@ class Directory:
 
         Raises KeyRefused, and only for the right secret KeyRevoked, KeyExpired or NotConfirmed.
         """
+        return self._working(await self._recognise(key, fresh))
+
+    async def admit(self, key: str, scope: Scope, address: str | None) -> KeyRecord:
+        """As `find`, for a use of the key, by somebody at a network address that is compared and forgotten.
+
+        Raises ScopeMissing and NetworkRefused besides.
+        """
+        found = await self.find(key)
+        key_terms.admit(found.scopes, scope)
+        key_terms.admit_from(self._pepper, found.network_digests, address)
+        if len(self._used) < self.size_max:
+            self._used[found.key_id] = self.clock.now()
+        return found
+
+    async def owner(self, key: str) -> KeyRecord | None:
+        """Whose a key is or was, in whatever state; None: the text is no key of ours."""
+        try:
+            return (await self._recognise(key, fresh=True)).record
+        except KeyRefused:
+            return None
+
+    async def write_used(self) -> None:
+        """Write down in which minute keys were last used; once a minute, beside the requests."""
+        used, self._used = self._used, {}
+        if not used:
+            return
+        minutes = [at.replace(second=0, microsecond=0) for at in used.values()]
+        query = text("SELECT keys_used(:ids, :minutes)")
+        async with self.database.begin() as connection:
+            await connection.execute(query, {"ids": list(used), "minutes": minutes})
+
+    async def _recognise(self, key: str, fresh: bool) -> _Seen:
         public_id = key_text.read_public_id(key)
         if public_id is None:
             raise KeyRefused
@@ -126,7 +169,7 @@ class Directory:
             seen = await self._look_up(public_id)
         if seen is None or not hmac.compare_digest(seen.secret_hmac, tokens.digest(self._pepper, "api_key", key)):
             raise KeyRefused
-        return self._working(seen)
+        return seen
 
     def forget(self, tenant_id: UUID) -> None:
         """Drop what is remembered of a tenant's keys."""
@@ -143,12 +186,23 @@ class Directory:
         return len(self._seen)
 
     async def watch(self) -> None:
-        """Hear of changes until cancelled; a lost connection is made anew."""
+        """Hear of changes and write down uses until cancelled; a lost connection is made anew."""
+        await asyncio.gather(self._hear(), self._write())
+
+    async def _hear(self) -> None:
         while True:
             try:
                 await self._listen()
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await asyncio.sleep(RECONNECT_S)
+
+    async def _write(self) -> None:
+        while True:
+            await asyncio.sleep(WRITE_USED_S)
+            try:
+                await self.write_used()
+            except (OSError, SQLAlchemyError) as error:
+                structlog.get_logger().warning("last_used_not_written", **log.failure(error))
 
     async def _listen(self) -> None:
         connection = await self.database.raw()
@@ -172,7 +226,17 @@ class Directory:
         if row is None:
             return None
         record = KeyRecord(
-            row.id, row.tenant_id, row.subject_id, row.wallet_id, row.keep_h, row.tenant_keep_h, row.expires_at
+            row.id,
+            row.tenant_id,
+            row.subject_id,
+            row.wallet_id,
+            row.keep_h,
+            row.tenant_keep_h,
+            row.expires_at,
+            row.tokens_per_min,
+            _set(row.scopes),
+            _set(row.models),
+            None if row.network_digests is None else tuple(row.network_digests),
         )
         seen = _Seen(at_s, row.secret_hmac, row.state, row.confirmed, record)
         # A change that was announced while the row was on its way may not be in it: answer, but do not remember.
@@ -190,6 +254,10 @@ class Directory:
         if self.must_confirm and not seen.confirmed:
             raise NotConfirmed
         return seen.record
+
+
+def _set(names: list[str] | None) -> frozenset[str] | None:
+    return None if names is None else frozenset(names)
 
 
 async def announce(connection: AsyncConnection, tenant_id: UUID) -> None:

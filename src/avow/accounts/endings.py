@@ -1,8 +1,6 @@
 """Ways in that end for good: the row goes, and a tombstone keeps a restored backup from bringing it back."""
 
 import asyncio
-from collections.abc import Iterable
-from uuid import UUID
 
 from sqlalchemy import ColumnElement, Table, delete
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,11 +11,6 @@ from avow.accounts.needs import Needs
 async def drop(needs: Needs, connection: AsyncConnection, of: Table, *where: ColumnElement[bool]) -> int:
     """Delete rows in the caller's transaction, and bury each; gives how many there were."""
     gone = (await connection.execute(delete(of).where(*where).returning(of.c.id))).scalars().all()
-    await bury(needs, of, gone)
-    return len(gone)
-
-
-async def bury(needs: Needs, of: Table, ids: Iterable[UUID]) -> None:
-    """Write down that rows have ended; durable when this returns."""
-    for each in ids:
+    for each in gone:
         await asyncio.to_thread(needs.tombstones.bury_item, of.name, each, needs.clock.now())
+    return len(gone)

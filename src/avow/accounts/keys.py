@@ -10,18 +10,24 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
+from msgspec import UNSET
 from sqlalchemy import func, select, update
 from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import directory, fields, key_text, tokens
+from avow.accounts import directory, key_terms, key_text, tenants, tokens
+from avow.accounts.key_terms import Change, Scope, Setting
+from avow.accounts.limits import Limits
 from avow.accounts.needs import Needs
 from avow.accounts.people import own
 from avow.accounts.tables import api_key, tenant
 from avow.base.actor import Actor
 from avow.base.errors import AvowError, BadInput, NotFound
-from avow.vault import Gone, Ref, fact
+from avow.vault import GoneType, Opened, Ref, fact
 
 ACTIVE_MAX = 100
+ANY = Setting()
 HELD = ("api_content", "usage")
 """Categories whose half of the key is made with the API key, so that a call never has to make one."""
 
@@ -43,42 +49,43 @@ class MadeKey(NamedTuple):
 
 
 class ListedKey(NamedTuple):
-    """A key as its owner sees it later."""
+    """A key as its owner sees it later; `last_used_at` is a minute, `old_until` when the secret before a rotation ends."""
 
     id: UUID
     prefix: str
     name: str
+    project: str
     state: str
     keep_h: int | None
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    last_used_at: datetime | None
+    old_until: datetime | None
+    limits: Limits
+    scopes: list[Scope] | None
+    models: list[str] | None
+    networks: list[str] | None
 
 
-async def create(
-    needs: Needs, who: Actor, name: str = "", keep_h: int | None = None, expires_at: datetime | None = None
-) -> MadeKey:
+async def create(needs: Needs, who: Actor, setting: Setting = ANY) -> MadeKey:
     """Make a key for a person. `keep_h` may only shorten what the tenant asked for.
 
-    Raises FieldRefused, BadInput, or TooManyKeys.
+    Raises FieldRefused, BadInput, KeepRefused, or TooManyKeys.
     """
     tenant_id, subject_id = own(who)
     now = needs.clock.now()
-    if expires_at is not None and expires_at <= now:
-        raise BadInput("The key would expire before it is made.", param="expires_at")
-    label = fields.read_fact("key_name", name)
+    setting = key_terms.check(setting)
+    _check(needs, setting, now)
     made = key_text.make()
     begun = fact.begin(needs.policy, "credential", tenant_id, subject_id, now)
     await _prepare(needs, subject_id, begun["ends_at"])
-    ref = Ref(tenant_id, "api_key", "credential", begun["id"], subject_id)
     row = {
         **begun,
         "public_id": made.public_id,
         "secret_hmac": tokens.digest(needs.pepper, "api_key", made.text),
-        "box": needs.vault.seal(ref, {"name": label}, begun["ends_at"]),
-        "keep_h": keep_h,
         "state": "active",
-        "expires_at": expires_at,
+        **_columns(needs, reference(tenant_id, subject_id, begun["id"]), setting, begun["ends_at"]),
     }
     async with needs.database.tenant(tenant_id) as connection:
         # The tenant's row is the lock that keeps two tabs from passing the limit together.
@@ -90,21 +97,48 @@ async def create(
     return MadeKey(begun["id"], made.prefix, made.text)
 
 
+async def amend(needs: Needs, who: Actor, key_id: UUID, change: Change) -> ListedKey:
+    """Change one's own active key, at once for whatever costs money, within 2 s elsewhere.
+
+    Raises NotFound, FieldRefused, BadInput, KeepRefused.
+    """
+    tenant_id, subject_id = own(who)
+    async with needs.database.tenant(tenant_id) as connection:
+        row = await active_row(connection, subject_id, key_id)
+        (boxed,) = await _opened(needs, connection, who, [row])
+        if isinstance(boxed, GoneType):
+            raise NotFound("There is no such active key of yours.")
+        setting = key_terms.changed(_setting(row, boxed), change)
+        _check(needs, setting, needs.clock.now() if change.expires_at is not UNSET else None)
+        columns = _columns(needs, reference(tenant_id, subject_id, key_id), setting, row.ends_at)
+        query = update(api_key).where(api_key.c.id == key_id).values(columns).returning(api_key)
+        row = (await connection.execute(query)).one()
+        await directory.announce(connection, tenant_id)
+    needs.directory.forget(tenant_id)
+    return _listed(row, setting)
+
+
 async def revoke(needs: Needs, who: Actor, key_id: UUID) -> None:
     """Revoke one's own key: at once for whatever costs money, within 2 s elsewhere. Raises NotFound.
 
     Its tombstone keeps a restored backup from bringing it back to life.
     """
     tenant_id, subject_id = own(who)
-    revoked = func.coalesce(api_key.c.revoked_at, needs.clock.now())
-    mine = update(api_key).where(api_key.c.id == key_id, api_key.c.subject_id == subject_id)
     async with needs.database.tenant(tenant_id) as connection:
-        done = await connection.execute(mine.values(state="revoked", revoked_at=revoked))
-        if not done.rowcount:
+        mine = select(api_key.c.state).where(api_key.c.id == key_id, api_key.c.subject_id == subject_id)
+        if await connection.scalar(mine) is None:
             raise NotFound("There is no such key of yours.")
-        await asyncio.to_thread(needs.tombstones.bury_item, api_key.name, key_id, needs.clock.now())
-        await directory.announce(connection, tenant_id)
+        await end(needs, connection, tenant_id, key_id)
     needs.directory.forget(tenant_id)
+
+
+async def end(needs: Needs, connection: AsyncConnection, tenant_id: UUID, key_id: UUID) -> bool:
+    """Revoke a key in the caller's transaction, who then forgets the tenant's keys; False: it was revoked before."""
+    active = update(api_key).where(api_key.c.id == key_id, api_key.c.state == "active")
+    done = await connection.execute(active.values(state="revoked", revoked_at=needs.clock.now()))
+    await asyncio.to_thread(needs.tombstones.bury_item, api_key.name, key_id, needs.clock.now())
+    await directory.announce(connection, tenant_id)
+    return bool(done.rowcount)
 
 
 async def listed(needs: Needs, who: Actor, after: UUID | None, limit: int) -> list[ListedKey]:
@@ -115,10 +149,62 @@ async def listed(needs: Needs, who: Actor, after: UUID | None, limit: int) -> li
         query = query.where(api_key.c.id > after)
     async with needs.database.tenant(tenant_id) as connection:
         rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
-        boxes = [(Ref(tenant_id, "api_key", "credential", row.id, subject_id), row.box) for row in rows]
-        opened = await needs.vault.open_many(connection, boxes, "access", who)
-    names = ["" if found is Gone else str(found["name"]) for found in opened]
-    return [_listed(row, name) for row, name in zip(rows, names, strict=True)]
+        opened = await _opened(needs, connection, who, rows)
+    return [_listed(row, _setting(row, box)) for row, box in zip(rows, opened, strict=True)]
+
+
+def reference(tenant_id: UUID, subject_id: UUID, key_id: UUID) -> Ref:
+    """The address of a key's box."""
+    return Ref(tenant_id, api_key.name, "credential", key_id, subject_id)
+
+
+async def active_row(connection: AsyncConnection, subject_id: UUID, key_id: UUID) -> Row[Any]:
+    """The row of a person's active key, locked. Raises NotFound."""
+    mine = (api_key.c.id == key_id) & (api_key.c.subject_id == subject_id) & (api_key.c.state == "active")
+    row = (await connection.execute(select(api_key).where(mine).with_for_update())).one_or_none()
+    if row is None:
+        raise NotFound("There is no such active key of yours.")
+    return row
+
+
+def _check(needs: Needs, setting: Setting, now: datetime | None) -> None:
+    """`now`: the end is new and must lie ahead."""
+    tenants.check_keep(needs, setting.keep_h)
+    if now is not None and setting.expires_at is not None and setting.expires_at <= now:
+        raise BadInput("The end of a key lies in the future.", param="expires_at")
+
+
+def _columns(needs: Needs, ref: Ref, setting: Setting, ends_at: datetime | None) -> dict[str, Any]:
+    """A setting as the row has it: what is compared at each call in clear, the rest in the box."""
+    boxed = {"name": setting.name, "project": setting.project, "networks": setting.networks}
+    return {
+        "box": needs.vault.seal(ref, boxed, ends_at),
+        "keep_h": setting.keep_h,
+        "expires_at": setting.expires_at,
+        "scopes": setting.scopes,
+        "models": setting.models,
+        "network_digests": key_terms.digests(needs.pepper, setting.networks),
+        **msgspec.structs.asdict(setting.limits),
+    }
+
+
+async def _opened(needs: Needs, connection: AsyncConnection, who: Actor, rows: Sequence[Row[Any]]) -> list[Opened]:
+    boxes = [(reference(row.tenant_id, row.subject_id, row.id), row.box) for row in rows]
+    return await needs.vault.open_many(connection, boxes, "access", who)
+
+
+def _setting(row: Row[Any], box: Opened) -> Setting:
+    boxed: dict[str, Any] = {} if isinstance(box, GoneType) else box
+    return Setting(
+        name=boxed.get("name", ""),
+        project=boxed.get("project", ""),
+        keep_h=row.keep_h,
+        expires_at=row.expires_at,
+        limits=msgspec.convert(row, Limits, from_attributes=True),
+        scopes=row.scopes,
+        models=row.models,
+        networks=boxed.get("networks"),
+    )
 
 
 async def _prepare(needs: Needs, subject_id: UUID, ends_at: datetime | None) -> None:
@@ -128,14 +214,14 @@ async def _prepare(needs: Needs, subject_id: UUID, ends_at: datetime | None) -> 
         await asyncio.to_thread(needs.ring.holder, subject_id, category, True)
 
 
-def _listed(row: Row[Any], name: str) -> ListedKey:
+def _listed(row: Row[Any], setting: Setting) -> ListedKey:
     return ListedKey(
         id=row.id,
         prefix=key_text.PREFIX + row.public_id,
-        name=name,
         state=row.state,
-        keep_h=row.keep_h,
         created_at=row.since,
-        expires_at=row.expires_at,
         revoked_at=row.revoked_at,
+        last_used_at=row.last_used_at,
+        old_until=row.old_until,
+        **msgspec.structs.asdict(setting),
     )

@@ -79,6 +79,14 @@ Ten attempts in a row to sign in to the account {subject_id} at {site} were refu
 {site} 的账户 {subject_id} 连续十次登录失败。后续尝试已被减速，并已通知本人。
 """
 
+LEAK_SUBJECT = "An API key of yours was found and revoked / 您的 API 密钥已泄露并被撤销"
+LEAK = """\
+Somebody found an API key of yours and reported it to {site}. It was revoked at once and does not work any more.
+The key: {key_id}. Make a new one, and look where the old one was written down: it may still be public there.
+
+您的一个 API 密钥（{key_id}）被发现泄露并已报告给 {site}，该密钥已立即撤销。请创建新的密钥，并检查旧密钥曾写在何处。
+"""
+
 
 async def ask(
     needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, address: str, token: str
@@ -91,6 +99,14 @@ async def ask(
 async def remind(needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, address: str) -> None:
     """Tell the owner of an account that somebody signed up with their address again."""
     await _put(needs, connection, tenant_id, subject_id, address, REMIND_SUBJECT, REMIND.format(site=needs.base_url))
+
+
+async def tell_of_leak(
+    needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, address: str, key_id: UUID
+) -> None:
+    """Tell a person that a key of theirs was found by somebody and revoked."""
+    text = LEAK.format(site=needs.base_url, key_id=key_id)
+    await _put(needs, connection, tenant_id, subject_id, address, LEAK_SUBJECT, text)
 
 
 async def reset(

@@ -46,20 +46,27 @@ $$;
 
 CREATE FUNCTION api_key_by_public_id(wanted text, at timestamptz)
 RETURNS TABLE (id uuid, tenant_id uuid, subject_id uuid, wallet_id uuid, secret_hmac bytea, state text,
-               expires_at timestamptz, keep_h integer, tenant_keep_h integer, confirmed boolean)
+               expires_at timestamptz, keep_h integer, tenant_keep_h integer, confirmed boolean,
+               tokens_per_min bigint, scopes text[], models text[], network_digests text[])
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT k.id, k.tenant_id, k.subject_id, k.wallet_id, k.secret_hmac, k.state, k.expires_at, k.keep_h, t.keep_h,
-           p.confirmed_at IS NOT NULL
+    SELECT k.id, k.tenant_id, k.subject_id, k.wallet_id,
+           CASE WHEN k.public_id = wanted THEN k.secret_hmac ELSE k.old_secret_hmac END, k.state,
+           CASE WHEN k.public_id = wanted THEN k.expires_at ELSE least(k.expires_at, k.old_until) END, k.keep_h, t.keep_h,
+           p.confirmed_at IS NOT NULL, k.tokens_per_min, k.scopes, k.models,
+           k.network_digests
     FROM api_key k JOIN tenant t ON t.tenant_id = k.tenant_id JOIN person p ON p.id = k.subject_id
-    WHERE k.public_id = wanted AND (k.ends_at IS NULL OR k.ends_at > at)
+    WHERE (k.public_id = wanted OR k.old_public_id = wanted) AND (k.ends_at IS NULL OR k.ends_at > at)
 $$;
 
--- A tenant's wish to keep content is compiled into Plans: the epoch tells every worker that its Plans are stale.
-CREATE FUNCTION count_policy_epoch() RETURNS void
+-- When keys were last used, in whole minutes. The rows are locked in one order, for all workers do this.
+CREATE FUNCTION keys_used(key_id uuid[], minute timestamptz[]) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    UPDATE policy_epoch SET epoch = epoch + 1 WHERE id = 1
+    SELECT 1 FROM api_key k WHERE k.id = ANY (key_id) ORDER BY k.id FOR NO KEY UPDATE;
+    UPDATE api_key k SET last_used_at = u.at FROM unnest(key_id, minute) AS u(id, at)
+    WHERE k.id = u.id AND (k.last_used_at IS NULL OR k.last_used_at < u.at)
 $$;
 
 GRANT EXECUTE ON FUNCTION person_by_email(bytea, timestamptz), session_by_token(bytea, timestamptz),
     confirmation_by_token(bytea, timestamptz), reset_by_token(bytea, timestamptz),
-    passkey_by_credential(bytea, timestamptz), identity_by_index(bytea, timestamptz), api_key_by_public_id(text, timestamptz), count_policy_epoch() TO avow_app;
+    passkey_by_credential(bytea, timestamptz), identity_by_index(bytea, timestamptz), api_key_by_public_id(text, timestamptz),
+    keys_used(uuid[], timestamptz[]) TO avow_app;

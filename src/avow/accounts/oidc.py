@@ -201,7 +201,10 @@ class Provider:
     async def _ask(self, method: str, url: str, **options: Any) -> dict[str, Any]:
         if self._http is None:
             # Reading the machine's certificates takes longer than the event loop should wait.
-            self._http = await asyncio.to_thread(httpx.AsyncClient, timeout=ANSWER_S_MAX, trust_env=False)
+            plain = {"accept-encoding": "identity"}  # so that a small answer is not a large one packed
+            self._http = await asyncio.to_thread(
+                httpx.AsyncClient, timeout=ANSWER_S_MAX, trust_env=False, headers=plain
+            )
         try:
             async with asyncio.timeout(ANSWER_S_MAX), self._http.stream(method, url, **options) as answer:
                 body = b""

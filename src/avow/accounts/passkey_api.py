@@ -28,7 +28,7 @@ class UsedPasskey(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @post("/api/me/passkeys/begin", status_code=200)
-async def begin_adding(fresh: Fresh, accounts: Accounts) -> Response[dict[str, Any]]:
+async def begin_adding_passkey(fresh: Fresh, accounts: Accounts) -> Response[dict[str, Any]]:
     """Begin to add a passkey: the `publicKey` for `navigator.credentials.create`. Needs a step-up."""
     return _begun(accounts, *await passkeys.begin_adding(accounts, fresh))
 
@@ -56,7 +56,7 @@ async def remove_passkey(passkey_id: FromPath[UUID], fresh: Fresh, accounts: Acc
 
 
 @post("/api/auth/passkey/begin", status_code=200)
-async def begin_using(accounts: Accounts) -> Response[dict[str, Any]]:
+async def begin_using_passkey(accounts: Accounts) -> Response[dict[str, Any]]:
     """Begin to sign in with a passkey: the `publicKey` for `navigator.credentials.get`."""
     return _begun(accounts, *await passkeys.begin_using(accounts))
 
@@ -77,4 +77,4 @@ def _begun(accounts: Needs, token: str, options: dict[str, Any]) -> Response[dic
     return Response(options, status_code=200, cookies=[callers.cookie(accounts, token, age_s, ceremonies.COOKIE)])
 
 
-ROUTES = (begin_adding, add_passkey, list_passkeys, remove_passkey, begin_using, use_passkey)
+ROUTES = (begin_adding_passkey, add_passkey, list_passkeys, remove_passkey, begin_using_passkey, use_passkey)

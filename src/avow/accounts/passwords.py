@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from avow.accounts import common
+from avow.accounts import guessable
 from avow.base.errors import AvowError
 
 LENGTH_MIN = 15
@@ -83,7 +83,7 @@ class Passwords:
         self._pool.shutdown()
 
     def _hash(self, material: bytes, context: Sequence[str]) -> str:
-        if common.is_common(material.decode("utf-8", "surrogatepass"), context):
+        if guessable.is_common(material.decode("utf-8", "surrogatepass"), context):
             raise WeakPassword("This password is among those that are guessed first.", param="password")
         return self.hasher.hash(material)
 

@@ -28,6 +28,7 @@ class Profile(NamedTuple):
     confirmed: bool
     keep_h: int | None
     facts: dict[str, str]
+    role: str
 
 
 def actor(tenant_id: UUID, subject_id: UUID) -> Actor:
@@ -173,4 +174,4 @@ async def _profile(needs: Needs, connection: AsyncConnection, row: Row[Any]) -> 
     opened = await needs.vault.open(connection, ref, row.box, "access", actor(row.tenant_id, row.subject_id))
     if opened is Gone:
         raise NotFound
-    return Profile(row.tenant_id, row.subject_id, row.confirmed_at is not None, row.keep_h, opened)
+    return Profile(row.tenant_id, row.subject_id, row.confirmed_at is not None, row.keep_h, opened, row.role)

@@ -15,14 +15,14 @@ from avow.accounts.surface import AnyRequest
 
 
 @get("/api/auth/provider/start", status_code=302)
-async def start(accounts: Accounts) -> Response[None]:
+async def enter_with_provider(accounts: Accounts) -> Response[None]:
     """Go to the identity provider to sign in."""
     token, address = await identities.begin(accounts)
     return Response(None, status_code=302, headers={"location": address}, cookies=[_bound(accounts, token)])
 
 
 @get(CALLBACK, status_code=303)
-async def come_back(request: AnyRequest, accounts: Accounts) -> Response[None]:
+async def return_from_provider(request: AnyRequest, accounts: Accounts) -> Response[None]:
     """Come back from the identity provider: signed in, with a new account if need be, or linked; goes on to the start page."""
     old = callers.session_token(accounts, request)
     current = await sessions.look(accounts, old) if old else None
@@ -56,4 +56,4 @@ def _bound(accounts: Needs, token: str) -> Cookie:
     return callers.cookie(accounts, token, int(ceremonies.WITHIN.total_seconds()), ceremonies.COOKIE)
 
 
-ROUTES = (start, come_back, link_identity, list_identities, unlink_identity)
+ROUTES = (enter_with_provider, return_from_provider, link_identity, list_identities, unlink_identity)

@@ -8,10 +8,10 @@ other way in that existed before ends with the old password.
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, text, update
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import codes, directory, endings, letters, pace, passwords, people, sessions, tokens
+from avow.accounts import codes, directory, endings, keys, letters, pace, passwords, people, sessions, tokens
 from avow.accounts.needs import Needs
 from avow.accounts.sessions import Session
 from avow.accounts.tables import api_key, confirmation, identity, passkey, person, recovery_code, reset, second_factor
@@ -80,7 +80,7 @@ async def take(needs: Needs, token: str, password: str) -> None:
     async with needs.database.tenant(found.tenant_id) as connection:
         if not (await connection.execute(delete(reset).where(reset.c.token_hmac == digest))).rowcount:
             raise ResetRefused
-        if await _take_over(needs, connection, found.subject_id):
+        if await _take_over(needs, connection, found.tenant_id, found.subject_id):
             await directory.announce(connection, found.tenant_id)
         await _replace(needs, connection, found.tenant_id, found.subject_id, password_hash)
     needs.directory.forget(found.tenant_id)
@@ -120,7 +120,7 @@ async def _replace(
     await letters.changed(needs, connection, tenant_id, subject_id, letters.PASSWORD_CHANGED)
 
 
-async def _take_over(needs: Needs, connection: AsyncConnection, subject_id: UUID) -> bool:
+async def _take_over(needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID) -> bool:
     """Confirm an address that nobody had confirmed, and end what whoever made the account could still come in with."""
     now = needs.clock.now()
     unconfirmed = update(person).where(person.c.id == subject_id, person.c.confirmed_at.is_(None))
@@ -129,7 +129,7 @@ async def _take_over(needs: Needs, connection: AsyncConnection, subject_id: UUID
     await connection.execute(delete(confirmation).where(confirmation.c.subject_id == subject_id))
     for way in (second_factor, recovery_code, passkey, identity):
         await endings.drop(needs, connection, way, way.c.subject_id == subject_id)
-    theirs = update(api_key).where(api_key.c.subject_id == subject_id, api_key.c.state == "active")
-    ended = await connection.execute(theirs.values(state="revoked", revoked_at=now).returning(api_key.c.id))
-    await endings.bury(needs, api_key, ended.scalars().all())
+    theirs = select(api_key.c.id).where(api_key.c.subject_id == subject_id, api_key.c.state == "active")
+    for key_id in (await connection.execute(theirs)).scalars().all():
+        await keys.end(needs, connection, tenant_id, key_id)
     return True

@@ -190,22 +190,29 @@ async def look(needs: Needs, token: str) -> Session | None:
 
 async def step_up(needs: Needs, current: Session, password: str, code: str) -> str:
     """Let the person of a session show once more who they are, by password or by a code of their second factor; gives the
-    session's new token, the old one ends.
-
-    Wrong ones are slowed down as at sign-in. Raises StepUpRefused, SignInSlowed or Busy.
+    session's new token, the old one ends. Raises StepUpRefused, SignInSlowed or Busy.
     """
-    name = str(current.subject_id)
+    if not await is_shown(needs, current.tenant_id, current.subject_id, password, code):
+        raise StepUpRefused
+    return await renew(needs, current)
+
+
+async def is_shown(needs: Needs, tenant_id: UUID, subject_id: UUID, password: str, code: str = "") -> bool:
+    """Tell whether somebody signed in shows who they are: by a code of their second factor if one is given, else by their
+    password. Wrong ones are slowed down and told as at sign-in. Raises SignInSlowed or Busy.
+    """
+    name = str(subject_id)
     if wait_s := needs.sign_ins.wait_s(name, needs.clock.now()):
         raise SignInSlowed(wait_s)
     if code:
-        right = await codes.take(needs, current.tenant_id, current.subject_id, code)
+        right = await codes.take(needs, tenant_id, subject_id, code)
     else:
-        right = await people.is_password(needs, current.tenant_id, current.subject_id, password)
-    if not right:
-        await _fail(needs, name, current.tenant_id, current.subject_id)
-        raise StepUpRefused
-    needs.sign_ins.succeed(name)
-    return await renew(needs, current)
+        right = await people.is_password(needs, tenant_id, subject_id, password)
+    if right:
+        needs.sign_ins.succeed(name)
+    else:
+        await _fail(needs, name, tenant_id, subject_id)
+    return right
 
 
 async def renew(needs: Needs, current: Session) -> str:

@@ -80,7 +80,7 @@ async def open_account(
             tenant.insert().values(tenant_id=tenant_id, created_at=now, wallet_id=wallet_id, keep_h=None)
         )
         await connection.execute(tenant_kind.insert().values(tenant_id=tenant_id, kind=kind))
-        await _write_person(needs, connection, tenant_id, subject_id, asked.facts, now)
+        await write_person(needs, connection, tenant_id, subject_id, asked.facts, now)
         if password_hash is not None:
             await people.add_hash(needs, connection, tenant_id, subject_id, password_hash)
         if also is not None:
@@ -144,14 +144,23 @@ async def _ask(needs: Needs, connection: AsyncConnection, tenant_id: UUID, subje
     await letters.ask(needs, connection, tenant_id, subject_id, email, token)
 
 
-async def _write_person(
-    needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, facts: dict[str, str], now: datetime
+async def write_person(
+    needs: Needs,
+    connection: AsyncConnection,
+    tenant_id: UUID,
+    subject_id: UUID,
+    facts: dict[str, str],
+    now: datetime,
+    role: str = "owner",
+    confirmed_at: datetime | None = None,
 ) -> None:
+    """Write a person's row. Raises Taken, of which nobody may be told who has not shown that the address is theirs."""
     begun = {**fact.begin(needs.policy, "account", tenant_id, subject_id, now), "id": subject_id}
     row = {
         **begun,
         "email_index": blind_index(needs.ring, "email", facts["email"]),
-        "confirmed_at": None,
+        "confirmed_at": confirmed_at,
+        "role": role,
         "box": needs.vault.seal(people.reference(tenant_id, subject_id), facts, begun["ends_at"]),
     }
     made = insert(person).values(row).on_conflict_do_nothing(index_elements=[person.c.email_index])

@@ -20,7 +20,8 @@ SIZE_MAX = 64 * 1024
 """Bytes of a body; far above what any route of accounts needs."""
 MEDIA_TYPE = "application/problem+json"
 NO_STORE = {"cache-control": "no-store"}
-STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+"""Also one that never ends: else each quote behind it would be tried as the start of another."""
 
 AnyRequest = Request[Any, Any, Any]
 

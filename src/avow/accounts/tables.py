@@ -1,13 +1,14 @@
 """The rows of accounts, and what each holds about a person.
 
     tenant ─ one wallet      person ─ one credential, one second factor with recovery codes,
-                                      passkeys, identities elsewhere, sessions, confirmations, resets, API keys
+                                      passkeys, identities elsewhere, sessions, confirmations, resets, API keys;
+           └ invitations              staff where they are that
 
 `person.id` is the subject id that every fact about somebody carries. What a person told us lies sealed in
 `person.box`; the address is found again by its blind index only.
 """
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, Integer, LargeBinary, Text, Uuid
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, DateTime, Index, Integer, LargeBinary, Text, Uuid
 
 from avow.catalog import fact_columns, not_personal, personal, store, table
 
@@ -39,14 +40,55 @@ person = table(
     *fact_columns(),
     Column("email_index", LargeBinary, nullable=False, unique=True),
     Column("confirmed_at", TIME),
+    Column("role", Text, nullable=False),
     Column("box", LargeBinary, nullable=False),
+    CheckConstraint("role IN ('owner', 'admin', 'member', 'viewer', 'former')", name="role"),
+    Index("person_of_tenant", "tenant_id"),
     holds=[
         personal("account", box=["email", "username", "name", "company", "address", "phone"]),
         personal(
-            "account", clear=["email_index", "confirmed_at"], why="finds the person at sign-in; keyed, no address"
+            "account",
+            clear=["email_index", "confirmed_at", "role"],
+            why="finds the person at sign-in, by a keyed digest and no address; says what they may call",
         ),
     ],
 )
+"""`role` is what somebody is in their tenant; `former`: no member any more, with nothing left but their own rights."""
+
+staff = table(
+    "staff",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("role", Text, nullable=False),
+    Column("trained_until", TIME, nullable=False),
+    Column("box", LargeBinary, nullable=False),
+    holds=[
+        personal("account", box=["agreement"]),
+        personal(
+            "account", clear=["role", "trained_until"], why="asked at each request: what they may call, and until when"
+        ),
+    ],
+    app="read",
+)
+"""`id` is the person's. Written by the operator's command only: no route can make anybody staff. `agreement` names the
+confidentiality agreement that they signed."""
+
+invitation = table(
+    "invitation",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("role", Text, nullable=False),
+    Column("token_hmac", LargeBinary, nullable=False, unique=True),
+    Column("box", LargeBinary, nullable=False),
+    CheckConstraint("role IN ('owner', 'admin', 'member', 'viewer')", name="role"),
+    holds=[
+        personal("account", box=["email"]),
+        personal(
+            "account", clear=["role", "token_hmac"], why="a keyed digest of the token that the mail carries, and a role"
+        ),
+    ],
+)
+"""`subject_id` is who the invited person will be; `ends_at` when the invitation does."""
 
 credential = table(
     "credential",
@@ -155,6 +197,9 @@ reset = table(
     holds=[personal("credential", clear=["token_hmac"], why="a keyed digest of the token that the mail carries")],
 )
 
+LIMITS = ("requests_per_min", "tokens_per_min", "budget_day_nano", "budget_month_nano", "budget_total_nano")
+"""What a key may use at most; null: no limit. Judged by the ledger in the call that reserves."""
+
 api_key = table(
     "api_key",
     Column("id", Uuid, primary_key=True),
@@ -167,16 +212,36 @@ api_key = table(
     Column("state", Text, nullable=False),
     Column("expires_at", TIME),
     Column("revoked_at", TIME),
+    *(Column(name, BigInteger) for name in LIMITS),
+    Column("scopes", ARRAY(Text)),
+    Column("models", ARRAY(Text)),
+    Column("network_digests", ARRAY(Text)),
+    Column("last_used_at", TIME),
+    Column("old_public_id", Text, unique=True),
+    Column("old_secret_hmac", LargeBinary),
+    Column("old_until", TIME),
     CheckConstraint("state IN ('active', 'revoked')", name="state"),
     holds=[
-        personal("credential", box=["name"]),
+        personal("credential", box=["name", "project", "networks"]),
         personal(
             "credential",
-            clear=["wallet_id", "public_id", "secret_hmac", "keep_h", "state", "expires_at", "revoked_at"],
+            clear=[
+                *("wallet_id", "public_id", "secret_hmac", "keep_h", "state", "expires_at", "revoked_at", *LIMITS),
+                *(
+                    "scopes",
+                    "models",
+                    "network_digests",
+                    "last_used_at",
+                    "old_public_id",
+                    "old_secret_hmac",
+                    "old_until",
+                ),
+            ],
             why="compared at each call; ids, a keyed digest, states and times",
         ),
     ],
 )
+"""`last_used_at` is a minute. After a rotation the secret before works as `old_…` until `old_until`."""
 
 store(
     "identity provider",

@@ -1,6 +1,6 @@
 """A tenant's own wishes: how long the content of its API calls is kept, within what the policy allows."""
 
-from sqlalchemy import text, update
+from sqlalchemy import select, update
 
 from avow.accounts import directory
 from avow.accounts.needs import Needs
@@ -9,6 +9,7 @@ from avow.accounts.tables import tenant
 from avow.base.actor import Actor
 from avow.base.errors import AvowError
 from avow.policy import Overrides, compile
+from avow.vault import Act
 
 CONTENT = "api_content"
 
@@ -35,12 +36,15 @@ def check_keep(needs: Needs, keep_h: int | None) -> None:
 async def ask_to_keep(needs: Needs, who: Actor, keep_h: int | None) -> None:
     """Set how many hours of API content a tenant wants kept; None: it does not ask. Raises KeepRefused.
 
-    Every worker learns of it: the directory's memory is dropped, and the epoch makes compiled Plans stale.
+    Every worker learns of it: the directory's memory is dropped, and a Plan belongs to the wishes that it was compiled
+    from. The policy's epoch is everybody's, so that no tenant may count it up.
     """
     check_keep(needs, keep_h)
-    tenant_id, _ = own(who)
+    tenant_id, subject_id = own(who)
     async with needs.database.tenant(tenant_id) as connection:
+        before = {"keep_h": await connection.scalar(select(tenant.c.keep_h).with_for_update())}
+        act = Act(who, "ask to keep", tenant_id, subject_id, "api_content", before=before, after={"keep_h": keep_h})
+        await needs.vault.record_act(connection, act)
         await connection.execute(update(tenant).where(tenant.c.tenant_id == tenant_id).values(keep_h=keep_h))
-        await connection.execute(text("SELECT count_policy_epoch()"))
         await directory.announce(connection, tenant_id)
     needs.directory.forget(tenant_id)

@@ -92,3 +92,8 @@ def of_resets() -> Throttle:
 def of_letters() -> Throttle:
     """Slows down the messages that strangers can cause to be sent to an address."""
     return Throttle(2, timedelta(hours=1), timedelta(hours=24))
+
+
+def of_invitations() -> Throttle:
+    """Slows down the messages that one organisation can cause to be sent to strangers."""
+    return Throttle(20, timedelta(minutes=1), timedelta(hours=24))

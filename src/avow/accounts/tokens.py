@@ -13,7 +13,9 @@ ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 TOKEN_LENGTH: Final = 43
 """Characters of base 62 that hold 256 bits."""
 
-Kind = Literal["api_key", "session", "confirmation", "reset", "recovery_code", "ceremony", "passkey", "identity"]
+Kind = Literal[
+    "api_key", "session", "confirmation", "reset", "recovery_code", "ceremony", "passkey", "identity", "invitation"
+]
 
 
 def base62(number: int, length: int) -> str:

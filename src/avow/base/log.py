@@ -17,6 +17,8 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from avow.base import cards
+
 FIELDS = frozenset(
     [
         *("event", "level", "at", "process", "route", "method", "status", "request_id", "kind", "error", "where"),
@@ -115,7 +117,7 @@ def _named(process: str) -> structlog.typing.Processor:
 
 
 def _allow(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    return {k: v for k, v in event.items() if k in FIELDS}
+    return {k: cards.mask(v) if isinstance(v, str) else v for k, v in event.items() if k in FIELDS}
 
 
 def _render(_: WrappedLogger, __: str, event: EventDict) -> str:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.params import QueryParameter
+from litestar.params import FromPath, QueryParameter
 from sqlalchemy import ColumnElement, Date, Select, Table, and_, cast, func, literal, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts.needs import Needs
 from avow.accounts.people import own
+from avow.accounts.tables import api_key
 from avow.base import money
 from avow.base.actor import Actor
 from avow.base.errors import BadInput, NotFound
-from avow.billing.tables import charge, ledger_entry, usage, wallet
+from avow.billing.tables import charge, key_use, ledger_entry, usage, wallet
 
 PAGE_MAX = 100
 DAYS_DEFAULT = 31
@@ -82,6 +83,20 @@ class Sum(msgspec.Struct):
     cost: str
 
 
+class KeyUse(msgspec.Struct):
+    """What a key has used, running requests with the most that they may; `held` is that part of the money.
+
+    It is counted from the key's first request under a limit; all zero before.
+    """
+
+    requests: int
+    tokens: int
+    day: str
+    month: str
+    total: str
+    held: str
+
+
 class UsagePage(msgspec.Struct):
     """Requests, newest first, and the sums of the days asked for; `after` asks for the next page, null: there is none."""
 
@@ -131,7 +146,20 @@ async def read_usage(
     return UsagePage(requests, days, requests[-1].id if len(requests) == limit else None)
 
 
-ROUTES = (read_wallet, read_usage)
+@get("/api/keys/{key_id:uuid}/use")
+async def read_key_use(key_id: FromPath[UUID], who: Who, accounts: Accounts) -> KeyUse:
+    """What one's own key has used within its limits, in the current minute, day and month (UTC)."""
+    tenant_id, subject_id = own(who)
+    mine = (api_key.c.id == key_id) & (api_key.c.subject_id == subject_id)
+    query = select(key_use).select_from(api_key.outerjoin(key_use, key_use.c.id == api_key.c.id)).where(mine)
+    async with accounts.database.tenant(tenant_id) as c:
+        row = (await c.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound("There is no such key of yours.")
+    return KeyUse(0, 0, *map(money.text, (0, 0, 0, 0))) if row.id is None else _key_use(row, accounts.clock.now())
+
+
+ROUTES = (read_wallet, read_usage, read_key_use)
 
 
 async def _ledger(
@@ -198,3 +226,12 @@ def _used(row: Any) -> Used:
 
 def _sum(row: Any) -> Sum:
     return Sum(row.day, row.model, row.requests, row.input_tokens, row.output_tokens, money.text(int(row.cost)))
+
+
+def _key_use(row: Any, now: datetime) -> KeyUse:
+    """Counters as of `now`: those of a window that has ended since are zero."""
+    at, minute = (each.astimezone(UTC).timetuple()[:5] for each in (max(now, row.minute), row.minute))
+    same_minute, same_day, same_month = (at[:n] == minute[:n] for n in (5, 3, 2))
+    counts = (row.requests * same_minute, row.tokens * same_minute)
+    sums = (row.day_nano * same_day, row.month_nano * same_month, row.total_nano, row.held_nano)
+    return KeyUse(*counts, *map(money.text, sums))

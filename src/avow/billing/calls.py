@@ -66,7 +66,7 @@ def settling(settles: Iterable[Settle]) -> Batch:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`refused` maps positions of opens to (reason, affordable), `charged` positions of settles to amounts."""
+    """`refused` maps positions of opens to (reason, room) for `refusals.named`, `charged` those of settles to amounts."""
 
     refused: dict[int, tuple[str, int]]
     charged: dict[int, int]

@@ -16,7 +16,7 @@ from avow.billing import tables
 
 Kind = Literal["promotion", "payment", "correction"]
 
-_BEGIN = text("SELECT wallet_begin(:wallet, :tenant, :subject, :currency, :credit, :at, :version)")
+_BEGIN = text("SELECT wallet_begin(:wallet, :tenant, :subject, :currency, :credit, :at, :ends, :version)")
 _CREDIT = text("SELECT ledger_credit(:txn, :wallet, :subject, :amount, :kind, :key, :at, :ends, :version)")
 
 
@@ -37,10 +37,12 @@ async def begin(
     *,
     amount: int = 0,
     policy_version: int,
+    ends_at: datetime | None = None,
     currency: str = "USD",
 ) -> None:
     """Make the tenant's wallet, with a first credit of `amount` nano-units; a tenant that has one keeps it unchanged.
 
+    `ends_at` is when the record of that credit ends, as that of a payment does.
     Runs in the caller's transaction, so that a tenant and its wallet appear together.
     """
     await connection.execute(
@@ -52,6 +54,7 @@ async def begin(
             "currency": currency,
             "credit": amount,
             "at": at,
+            "ends": ends_at,
             "version": policy_version,
         },
     )

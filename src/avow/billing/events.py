@@ -21,7 +21,7 @@ class Open(msgspec.Struct, frozen=True, gc=False):
 
     `amount` bounds what the request can cost (`prices.upper`). Whose wallet and which person it is comes from the key in the
     database, never from here. `money_ends_at` and `usage_ends_at` are the ends of the charge and of the usage, which start
-    at `at`; null means the life of the account.
+    at `at`; null means the life of the account. `tokens_max` bounds input and output together, for the key's rate.
     """
 
     request_id: UUID
@@ -34,11 +34,12 @@ class Open(msgspec.Struct, frozen=True, gc=False):
     money_ends_at: datetime | None
     usage_ends_at: datetime | None
     policy_version: int
+    tokens_max: int
 
     def check(self) -> None:
         """Raise `ValueError` for what PostgreSQL would refuse, before it can spoil a batch."""
-        if not 0 <= self.amount <= AMOUNT_MAX:
-            raise ValueError("the amount of a hold is between 0 and 2^62")
+        if not 0 <= self.amount <= AMOUNT_MAX or not 0 <= self.tokens_max <= TOKENS_MAX:
+            raise ValueError("the amount of a hold is between 0 and 2^62, its tokens between 0 and 2^31 - 1")
         if "\0" in self.model:
             raise ValueError("a model's name holds no NUL")
 

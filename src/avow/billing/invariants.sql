@@ -8,6 +8,31 @@ AS $$
                  + p_output * p.output_nano::numeric) / 1000000)
 $$;
 
+-- What must always be true of the counters.
+CREATE FUNCTION limit_violations()
+RETURNS TABLE (invariant text, id uuid, found numeric, wanted numeric)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+AS $$
+    WITH promised AS (
+        SELECT h.key_id, sum(h.amount) AS amount FROM wallet_hold h WHERE h.counted_at IS NOT NULL GROUP BY 1
+    ), spent AS (
+        SELECT u.id, sum(c.amount) AS amount
+        FROM key_use u JOIN usage g ON g.key_id = u.id AND g.since > u.since + interval '5 minutes' JOIN charge c ON c.id = g.id
+        GROUP BY 1
+    )
+    SELECT 'I15 a key holds the sum of its holds', u.id, u.held_nano, coalesce(p.amount, 0)
+    FROM key_use u LEFT JOIN promised p ON p.key_id = u.id WHERE u.held_nano <> coalesce(p.amount, 0)
+    UNION ALL
+    SELECT 'I16 0 <= day <= month <= total', u.id, u.day_nano, u.total_nano
+    FROM key_use u
+    WHERE NOT (0 <= u.day_nano AND u.day_nano <= u.month_nano AND u.month_nano <= u.total_nano AND u.held_nano <= u.total_nano
+               AND u.requests >= 0 AND u.tokens >= 0)
+    UNION ALL
+    -- Usage ends earlier than a key; whatever of it is left was counted. The minutes leave out what was under way before.
+    SELECT 'I17 no charge of a limited key is uncounted', u.id, u.total_nano - u.held_nano, s.amount
+    FROM key_use u JOIN spent s ON s.id = u.id WHERE u.total_nano - u.held_nano < s.amount
+$$;
+
 -- Every violation: the invariant, the row it was found at, what stands there and what should.
 CREATE FUNCTION ledger_violations(p_at timestamptz)
 RETURNS TABLE (invariant text, id uuid, found numeric, wanted numeric)
@@ -51,6 +76,8 @@ AS $$
     UNION ALL
     SELECT 'I12 no hold outlives its request', h.id, h.amount, 0
     FROM wallet_hold h WHERE h.expires_at < p_at - interval '60 seconds'
+    UNION ALL
+    SELECT l.* FROM limit_violations() l
 $$;
 
 -- I5: of the settles that were told as charged, those that the ledger does not have with that amount.
@@ -63,4 +90,4 @@ AS $$
     WHERE c.amount IS DISTINCT FROM t.amount
 $$;
 
-GRANT EXECUTE ON FUNCTION ledger_violations, ledger_missing, token_cost TO avow_keeper;
+GRANT EXECUTE ON FUNCTION ledger_violations, limit_violations, ledger_missing, token_cost TO avow_keeper;

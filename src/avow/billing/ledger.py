@@ -12,17 +12,16 @@ import os
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import ClassVar
 from uuid import UUID
 
 import asyncpg
 import structlog
 
 from avow.base.clock import Clock
-from avow.base.errors import AvowError, Unavailable
-from avow.base.money import text
+from avow.billing import refusals
 from avow.billing.calls import Batch, Calls, Waiting
 from avow.billing.events import Functions, Open, Opened, Settle, Settled
+from avow.billing.refusals import LedgerUnavailable
 from avow.billing.spool import Spool
 
 log = structlog.get_logger()
@@ -37,48 +36,6 @@ LOCK_CLASS = 7261
 _RETRY_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
-
-
-class LedgerUnavailable(Unavailable):
-    """The ledger did not confirm in time that the money is reserved, so the model was not called."""
-
-    code: ClassVar[str] = "ledger_unavailable"
-
-
-class KeyRefused(AvowError):
-    """This API key is revoked, expired or unknown."""
-
-    status: ClassVar[int] = 401
-    code: ClassVar[str] = "invalid_api_key"
-    hint = "Nothing was charged. Use a key that is active, or make a new one."
-
-
-class BalanceShort(AvowError):
-    """The balance does not cover what this request may cost."""
-
-    status: ClassVar[int] = 402
-    code: ClassVar[str] = "insufficient_balance"
-    hint = "Nothing was charged. Add credit, or ask for fewer tokens."
-
-    def __init__(self, affordable: int) -> None:
-        super().__init__(f"The balance does not cover what this request may cost; {text(affordable)} is available.")
-        self.affordable = affordable
-
-
-class WalletFrozen(AvowError):
-    """The wallet is frozen, so no new request can be paid from it."""
-
-    status: ClassVar[int] = 402
-    code: ClassVar[str] = "wallet_frozen"
-    hint = "Nothing was charged. Ask the operator why the wallet is frozen."
-
-
-class RequestSettled(AvowError):
-    """A request with this id was already charged; an id is used once."""
-
-    status: ClassVar[int] = 409
-    code: ClassVar[str] = "request_settled"
-    hint = "Nothing was charged for this attempt. Send it again as a new request."
 
 
 class _Stream:
@@ -146,8 +103,8 @@ class Batcher:
     async def open(self, event: Open) -> Opened:
         """Return when the hold is durable.
 
-        Raises `BalanceShort` (with what the wallet affords), `KeyRefused`, `WalletFrozen`, `RequestSettled`,
-        `LedgerUnavailable`. A caller that is cancelled leaves no hold behind.
+        Raises `BalanceShort` and `BudgetExceeded` (with what could be had), `RateExceeded`, `KeyRefused`, `WalletFrozen`,
+        `RequestSettled`, `LedgerUnavailable`. A caller that is cancelled leaves no hold behind.
         """
         event.check()
         if len(self._opens) >= self._queue_max or self._closing or not self._tasks or self._tasks[0].done():
@@ -285,7 +242,7 @@ class Batcher:
         for n, waiting in enumerate(batch.opens):
             refusal = answer.refused.get(n)
             if refusal is not None:
-                waiting.fail(_refusal(*refusal))
+                waiting.fail(refusals.named(*refusal))
             elif waiting.future.done():
                 self._void(waiting.event)
             else:
@@ -372,9 +329,3 @@ class Batcher:
             event = waiting.event
             charged = min(event.amount, self._held.get(event.request_id, event.amount))
             self._answer(waiting, Settled(charged, spooled=True))
-
-
-def _refusal(reason: str, affordable: int) -> AvowError:
-    if reason == "money":
-        return BalanceShort(affordable)
-    return {"key": KeyRefused, "wallet": WalletFrozen, "settled": RequestSettled}[reason]()

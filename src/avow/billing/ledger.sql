@@ -5,13 +5,13 @@
 -- The plans are made once per session and must probe indexes: a plan made while a table was empty would read it whole later.
 
 -- One batch: settles first (they free money), then opens in order of arrival, then checkpoints. Resending it changes nothing.
--- Answers list only what differs from "all opened": `refused` are positions in o_id with a reason and, for 'money', what the
--- wallet could still afford; `settled` are positions in s_id with the amount charged (a position left out: no such hold), the
+-- Answers list only what differs from "all opened": `refused` are positions in o_id with a reason and what would be possible
+-- (`affordable`: for 'money' and budgets in nano-units, for rates the seconds to wait); `settled` are positions in s_id with the amount charged (a position left out: no such hold), the
 -- first `fresh` of them charged by this very call.
 CREATE FUNCTION ledger_batch(
     p_epoch int,
     o_id uuid[], o_key uuid[], o_amount bigint[], o_price uuid[], o_model text[], o_at timestamptz[],
-    o_expires timestamptz[], o_money_ends timestamptz[], o_usage_ends timestamptz[], o_version int[],
+    o_expires timestamptz[], o_money_ends timestamptz[], o_usage_ends timestamptz[], o_version int[], o_tokens int[],
     s_id uuid[], s_amount bigint[], s_input int[], s_cached int[], s_output int[], s_latency int[], s_status int[],
     s_why text[],
     c_id uuid[], c_input int[], c_cached int[], c_output int[],
@@ -27,6 +27,9 @@ DECLARE
     r record;
     v_wallet uuid;
     v_left bigint;
+    v_reason text;
+    v_room bigint;
+    v_counted_at timestamptz;
 BEGIN
     refused := '{}'; reasons := '{}'; affordable := '{}'; settled := '{}'; charged := '{}'; fresh := 0;
 
@@ -43,7 +46,7 @@ BEGIN
             DELETE FROM wallet_hold h USING told t WHERE h.id = t.id
             RETURNING t.n, t.asked, t.input, t.cached, t.output, t.latency, t.status, t.why, least(t.asked, h.amount) AS due,
                 h.id, h.wallet_id, h.key_id, h.price_id, h.model, h.amount, h.money_ends_at, h.usage_ends_at,
-                h.tenant_id, h.subject_id, h.since, h.policy_version
+                h.tenant_id, h.subject_id, h.since, h.policy_version, h.tokens_max, h.counted_at
         ), money AS (
             INSERT INTO charge (id, wallet_id, price_id, held, amount, absorbed,
                                 tenant_id, subject_id, since, ends_at, policy_version)
@@ -58,6 +61,20 @@ BEGIN
             UPDATE wallet w SET held = w.held - x.held, posted = w.posted - x.due
             FROM (SELECT wallet_id, sum(amount)::bigint AS held, sum(due)::bigint AS due FROM gone GROUP BY wallet_id) x
             WHERE w.id = x.wallet_id
+        ), corrected AS (
+            UPDATE key_use u SET
+                requests = u.requests - x.voids, tokens = u.tokens - x.tokens, day_nano = u.day_nano - x.day,
+                month_nano = u.month_nano - x.month, total_nano = u.total_nano - x.back, held_nano = u.held_nano - x.held
+            FROM (
+                SELECT g.key_id, sum(g.amount)::bigint AS held, sum(g.amount - g.due)::bigint AS back,
+                    sum(used_within('minute', v.minute, g.counted_at, (g.why = 'void')::int))::bigint AS voids,
+                    sum(used_within('minute', v.minute, g.counted_at, g.tokens_max::bigint - g.input - g.output))::bigint
+                        AS tokens,
+                    sum(used_within('day', v.minute, g.counted_at, g.amount - g.due))::bigint AS day,
+                    sum(used_within('month', v.minute, g.counted_at, g.amount - g.due))::bigint AS month
+                FROM gone g JOIN key_use v ON v.id = g.key_id WHERE g.counted_at IS NOT NULL GROUP BY g.key_id
+            ) x
+            WHERE u.id = x.key_id
         )
         SELECT coalesce(array_agg(n::int), '{}'), coalesce(array_agg(due), '{}') INTO settled, charged FROM gone;
         fresh := cardinality(settled);
@@ -74,7 +91,7 @@ BEGIN
     IF cardinality(o_id) > 0 THEN
         FOR r IN
             WITH asked AS (
-                SELECT a.*, k.tenant_id, k.subject_id, k.wallet_id, w.free,
+                SELECT a.*, k.*, w.free, u.*,
                     CASE
                         WHEN (SELECT true FROM wallet_hold h WHERE h.id = a.id) THEN 'again'
                         WHEN (SELECT true FROM charge c WHERE c.id = a.id) THEN 'settled'
@@ -83,54 +100,104 @@ BEGIN
                         ELSE 'new'
                     END AS fate
                 FROM unnest(o_id, o_key, o_amount, o_price, o_model, o_at, o_expires, o_money_ends, o_usage_ends,
-                            o_version)
+                            o_version, o_tokens)
                     WITH ORDINALITY AS a(id, key_id, amount, price_id, model, at, expires_at, money_ends_at,
-                                         usage_ends_at, version, n)
+                                         usage_ends_at, version, tokens_max, n)
                 LEFT JOIN LATERAL (
                     SELECT k.tenant_id, k.subject_id, k.wallet_id,
-                           k.state = 'active' AND (k.expires_at IS NULL OR k.expires_at > a.at) AS live
+                           k.state = 'active' AND (k.expires_at IS NULL OR k.expires_at > a.at) AS live,
+                           k.requests_per_min, k.tokens_per_min, k.budget_day_nano, k.budget_month_nano, k.budget_total_nano,
+                           coalesce(k.requests_per_min, k.tokens_per_min, k.budget_day_nano, k.budget_month_nano,
+                                    k.budget_total_nano) IS NOT NULL AS limited
                     FROM api_key k WHERE k.id = a.key_id LIMIT 1
                 ) k ON true
                 LEFT JOIN LATERAL (
                     SELECT w.posted + w.credit_limit - w.held AS free, w.state FROM wallet w WHERE w.id = k.wallet_id LIMIT 1
                 ) w ON true
+                LEFT JOIN LATERAL (
+                    SELECT true AS counts, u.minute, u.requests, u.tokens, u.day_nano, u.month_nano, u.total_nano
+                    FROM key_use u WHERE u.id = a.key_id LIMIT 1
+                ) u ON true
             ), summed AS (
-                SELECT *, sum(amount) FILTER (WHERE fate = 'new') OVER (PARTITION BY wallet_id) AS total FROM asked
+                SELECT *, sum(amount) FILTER (WHERE fate = 'new') OVER (PARTITION BY wallet_id) AS total,
+                    -- null where nothing is counted
+                    max(CASE WHEN counts THEN greatest(date_trunc('minute', at, 'UTC'), minute) END)
+                        FILTER (WHERE fate = 'new') OVER of_key AS counted_at,
+                    count(*) FILTER (WHERE fate = 'new') OVER of_key AS key_requests,
+                    sum(tokens_max) FILTER (WHERE fate = 'new') OVER of_key AS key_tokens,
+                    sum(amount) FILTER (WHERE fate = 'new') OVER of_key AS key_amount
+                FROM asked
+                WINDOW of_key AS (PARTITION BY wallet_id, key_id)
+            ), judged AS (  -- whether all of a wallet and of a key can have what they ask for together; a limit of null is none
+                SELECT *, CASE
+                    WHEN fate <> 'new' OR total > free THEN false
+                    WHEN counts THEN coalesce(key_requests + used_within('minute', counted_at, minute, requests) <= requests_per_min, true)
+                        AND coalesce(key_tokens + used_within('minute', counted_at, minute, tokens) <= tokens_per_min, true)
+                        AND coalesce(key_amount + used_within('day', counted_at, minute, day_nano) <= budget_day_nano, true)
+                        AND coalesce(key_amount + used_within('month', counted_at, minute, month_nano) <= budget_month_nano, true)
+                        AND coalesce(key_amount + total_nano <= budget_total_nano, true)
+                    ELSE NOT limited
+                END AS fits
+                FROM summed
             ), placed AS (
                 INSERT INTO wallet_hold (id, wallet_id, key_id, price_id, model, amount, worker_epoch, expires_at,
                                          money_ends_at, usage_ends_at, first_byte, input_tokens, cached_tokens,
-                                         output_tokens, tenant_id, subject_id, since, policy_version)
+                                         output_tokens, tenant_id, subject_id, since, policy_version, tokens_max,
+                                         counted_at)
                 SELECT id, wallet_id, key_id, price_id, model, amount, p_epoch, expires_at,
-                       money_ends_at, usage_ends_at, false, 0, 0, 0, tenant_id, subject_id, at, version
-                FROM summed WHERE fate = 'new' AND total <= free
-                RETURNING wallet_id, amount
+                       money_ends_at, usage_ends_at, false, 0, 0, 0, tenant_id, subject_id, at, version, tokens_max,
+                       counted_at
+                FROM judged WHERE fits
+                RETURNING wallet_id, key_id, amount, tokens_max, counted_at
             ), moved AS (
                 UPDATE wallet w SET held = w.held + x.amount
                 FROM (SELECT wallet_id, sum(amount)::bigint AS amount FROM placed GROUP BY wallet_id) x
                 WHERE w.id = x.wallet_id
+            ), debited AS (  -- as key_debit
+                UPDATE key_use u SET
+                    requests = used_within('minute', x.at, u.minute, u.requests) + x.requests,
+                    tokens = used_within('minute', x.at, u.minute, u.tokens) + x.tokens,
+                    day_nano = used_within('day', x.at, u.minute, u.day_nano) + x.amount,
+                    month_nano = used_within('month', x.at, u.minute, u.month_nano) + x.amount,
+                    total_nano = u.total_nano + x.amount, held_nano = u.held_nano + x.amount, minute = x.at
+                FROM (SELECT key_id, max(counted_at) AS at, count(*) AS requests, sum(tokens_max) AS tokens,
+                             sum(amount)::bigint AS amount
+                      FROM placed WHERE counted_at IS NOT NULL GROUP BY key_id) x
+                WHERE u.id = x.key_id
             )
-            SELECT * FROM summed WHERE fate NOT IN ('new', 'again') OR (fate = 'new' AND total > free)
-            ORDER BY wallet_id, n
+            SELECT * FROM judged WHERE NOT fits AND fate <> 'again' ORDER BY wallet_id, n
         LOOP
-            IF r.fate = 'new' THEN  -- the wallet cannot afford all of them: first come, first served, whoever fits
+            v_reason := r.fate; v_room := 0; v_counted_at := NULL;
+            IF r.fate = 'new' THEN  -- wallet or key cannot have all of them: first come, first served, whoever fits
                 IF r.wallet_id IS DISTINCT FROM v_wallet THEN
                     v_wallet := r.wallet_id; v_left := r.free;
                 END IF;
-                IF r.amount <= v_left THEN
+                v_reason := NULL;
+                IF r.amount > v_left THEN
+                    v_reason := 'money'; v_room := v_left;
+                ELSIF r.limited OR r.counts THEN
+                    SELECT reason, room, counted_at INTO v_reason, v_room, v_counted_at
+                    FROM key_room(r.key_id, r.at, r.tokens_max, r.amount);
+                END IF;
+                IF v_reason IS NULL THEN
                     v_left := v_left - r.amount;
                     INSERT INTO wallet_hold (id, wallet_id, key_id, price_id, model, amount, worker_epoch, expires_at,
                                              money_ends_at, usage_ends_at, first_byte, input_tokens, cached_tokens,
-                                             output_tokens, tenant_id, subject_id, since, policy_version)
+                                             output_tokens, tenant_id, subject_id, since, policy_version, tokens_max,
+                                             counted_at)
                     VALUES (r.id, r.wallet_id, r.key_id, r.price_id, r.model, r.amount, p_epoch, r.expires_at,
-                            r.money_ends_at, r.usage_ends_at, false, 0, 0, 0, r.tenant_id, r.subject_id, r.at, r.version);
+                            r.money_ends_at, r.usage_ends_at, false, 0, 0, 0, r.tenant_id, r.subject_id, r.at, r.version,
+                            r.tokens_max, v_counted_at);
                     UPDATE wallet w SET held = w.held + r.amount WHERE w.id = r.wallet_id;
+                    IF v_counted_at IS NOT NULL THEN
+                        PERFORM key_debit(r.key_id, v_counted_at, 1, r.tokens_max, r.amount);
+                    END IF;
                     CONTINUE;
                 END IF;
-                r.fate := 'money';
             END IF;
             refused := refused || r.n::int;
-            reasons := reasons || r.fate;
-            affordable := affordable || CASE WHEN r.fate = 'money' THEN v_left ELSE 0 END;
+            reasons := reasons || v_reason;
+            affordable := affordable || v_room;
         END LOOP;
     END IF;
 
@@ -148,6 +215,7 @@ END $$;
 CREATE FUNCTION ledger_open(
     p_epoch int, p_id uuid, p_key uuid, p_amount bigint, p_price uuid, p_model text, p_at timestamptz,
     p_expires timestamptz, p_money_ends timestamptz, p_usage_ends timestamptz, p_version int,
+    p_tokens int,
     OUT reason text, OUT affordable bigint, OUT epoch bigint
 ) LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp
@@ -159,9 +227,13 @@ DECLARE
     v_wallet uuid;
     v_free bigint;
     v_state text;
+    v_limited boolean;
+    v_counted_at timestamptz;
 BEGIN
     epoch := coalesce((SELECT e.epoch FROM policy_epoch e WHERE e.id = 1), 0);
-    SELECT k.wallet_id INTO v_wallet FROM api_key k WHERE k.id = p_key;
+    SELECT k.wallet_id, coalesce(k.requests_per_min, k.tokens_per_min, k.budget_day_nano, k.budget_month_nano,
+                                 k.budget_total_nano) IS NOT NULL OR EXISTS (SELECT 1 FROM key_use u WHERE u.id = p_key)
+    INTO v_wallet, v_limited FROM api_key k WHERE k.id = p_key;
     SELECT w.posted + w.credit_limit - w.held, w.state INTO v_free, v_state
     FROM wallet w WHERE w.id = v_wallet FOR NO KEY UPDATE;
     affordable := 0;
@@ -176,18 +248,25 @@ BEGIN
     ELSIF p_amount > v_free THEN
         reason := 'money';
         affordable := v_free;
+    ELSIF v_limited THEN
+        SELECT r.reason, r.room, r.counted_at INTO reason, affordable, v_counted_at
+        FROM key_room(p_key, p_at, p_tokens, p_amount) r;
     END IF;
     -- The key is judged by the statement that places the hold, so that a revocation is never overtaken.
     INSERT INTO wallet_hold (id, wallet_id, key_id, price_id, model, amount, worker_epoch, expires_at, money_ends_at,
                              usage_ends_at, first_byte, input_tokens, cached_tokens, output_tokens,
-                             tenant_id, subject_id, since, policy_version)
+                             tenant_id, subject_id, since, policy_version, tokens_max, counted_at)
     SELECT p_id, k.wallet_id, p_key, p_price, p_model, p_amount, p_epoch, p_expires, p_money_ends,
-           p_usage_ends, false, 0, 0, 0, k.tenant_id, k.subject_id, p_at, p_version
+           p_usage_ends, false, 0, 0, 0, k.tenant_id, k.subject_id, p_at, p_version, p_tokens, v_counted_at
     FROM api_key k
     WHERE k.id = p_key AND k.wallet_id = v_wallet AND reason IS NULL
       AND k.state = 'active' AND (k.expires_at IS NULL OR k.expires_at > p_at);
     IF FOUND THEN
+        affordable := 0;
         UPDATE wallet w SET held = w.held + p_amount WHERE w.id = v_wallet;
+        IF v_counted_at IS NOT NULL THEN
+            PERFORM key_debit(p_key, v_counted_at, 1, p_tokens, p_amount);
+        END IF;
     ELSIF reason IS NULL OR NOT EXISTS (
         SELECT 1 FROM api_key k
         WHERE k.id = p_key AND k.state = 'active' AND (k.expires_at IS NULL OR k.expires_at > p_at)
@@ -229,6 +308,10 @@ BEGIN
     VALUES (p_id, h.key_id, h.model, p_input, p_cached, p_output, p_latency, p_status, p_why,
             h.tenant_id, h.subject_id, h.since, h.usage_ends_at, h.policy_version);
     UPDATE wallet w SET held = w.held - h.amount, posted = w.posted - charged WHERE w.id = h.wallet_id;
+    IF h.counted_at IS NOT NULL THEN
+        PERFORM key_correct(h.key_id, h.counted_at, p_why = 'void', h.tokens_max::bigint - p_input - p_output, h.amount,
+                            h.amount - charged);
+    END IF;
 END $$;
 
 -- A worker's life begins, and goes on (again, if it was taken for dead). The worker keeps a session advisory lock on its epoch.
@@ -245,7 +328,8 @@ $$;
 
 -- The tenant's wallet, made with its first credit; a tenant that has one in this currency keeps it unchanged.
 CREATE FUNCTION wallet_begin(
-    p_wallet uuid, p_tenant uuid, p_subject uuid, p_currency text, p_credit bigint, p_at timestamptz, p_version int
+    p_wallet uuid, p_tenant uuid, p_subject uuid, p_currency text, p_credit bigint, p_at timestamptz,
+    p_ends timestamptz, p_version int
 ) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp
 AS $$
@@ -254,7 +338,7 @@ BEGIN
     VALUES (p_wallet, p_tenant, p_currency, 0, 0, 0, 'active')
     ON CONFLICT (tenant_id, currency) DO NOTHING;
     IF FOUND AND p_credit > 0 THEN
-        PERFORM ledger_credit(p_wallet, p_wallet, p_subject, p_credit, 'promotion', 'first:' || p_wallet, p_at, NULL,
+        PERFORM ledger_credit(p_wallet, p_wallet, p_subject, p_credit, 'promotion', 'first:' || p_wallet, p_at, p_ends,
                               p_version);
     END IF;
 END $$;

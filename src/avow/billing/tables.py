@@ -43,6 +43,8 @@ wallet_hold = table(
     Column("input_tokens", Integer, nullable=False),
     Column("cached_tokens", Integer, nullable=False),
     Column("output_tokens", Integer, nullable=False),
+    Column("tokens_max", Integer, nullable=False),
+    Column("counted_at", DateTime(timezone=True)),
     # The fact columns without their indexes: the live set is small, and each index costs every request.
     *(Column(c.name, c.type, nullable=c.nullable) for c in fact_columns()),
     CheckConstraint("amount >= 0", name="amount"),
@@ -51,7 +53,15 @@ wallet_hold = table(
             "payment",
             clear=[
                 *("wallet_id", "key_id", "price_id", "model", "amount", "worker_epoch", "expires_at", "money_ends_at"),
-                *("usage_ends_at", "first_byte", "input_tokens", "cached_tokens", "output_tokens"),
+                *(
+                    "usage_ends_at",
+                    "first_byte",
+                    "input_tokens",
+                    "cached_tokens",
+                    "output_tokens",
+                    "tokens_max",
+                    "counted_at",
+                ),
             ],
             why="money promised to a running request; it lives as long as the request and is settled by the database",
         )
@@ -63,6 +73,32 @@ wallet_hold = table(
         "autovacuum_vacuum_threshold": 5000,
     },
 )
+
+key_use = table(
+    "key_use",
+    Column("id", Uuid, primary_key=True),
+    Column("minute", DateTime(timezone=True), nullable=False),
+    Column("requests", BigInteger, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    Column("day_nano", BigInteger, nullable=False),
+    Column("month_nano", BigInteger, nullable=False),
+    Column("total_nano", BigInteger, nullable=False),
+    Column("held_nano", BigInteger, nullable=False),
+    *fact_columns(),
+    holds=[
+        personal(
+            "credential",
+            clear=["minute", "requests", "tokens", "day_nano", "month_nano", "total_nano", "held_nano"],
+            why="compared with the key's limits in the call that reserves; sums, no single request",
+        )
+    ],
+    app="read",
+    # As for wallets; and no index on what each request changes.
+    postgresql_with={"fillfactor": 40},
+)
+"""What a key with limits has used: `id` is the key's, `minute` the last UTC minute with a request. Requests and tokens are those
+of that minute, `day_nano` and `month_nano` the money of its day and month, holds included; of `total_nano`, `held_nano` is not
+spent yet. The row is made by the key's first request under a limit and counts from then on."""
 
 charge = table(
     "charge",

@@ -12,8 +12,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
 
 from avow.accounts import key_text
+from avow.accounts.directory import KeyRecord
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.gateway import refusals, wire
@@ -21,6 +23,7 @@ from avow.gateway.completion import Ask, Completion, Gateway, Headers
 from avow.gateway.rules import Model
 
 BODY_S_MAX = 30.0
+BODY_BYTES_UNKNOWN = 64 * 1024  # more is read only for a key that works
 SWEEP_S = 1.0
 RETENTION_H_MAX = 10_000_000
 COMPLETIONS, MODELS = "/v1/chat/completions", "/v1/models"
@@ -94,8 +97,10 @@ class V1:
         if scope["method"] != "POST":
             raise refusals.MethodWrong("POST")
         secret, retention_h = _judge(scope["headers"])
+        if _is_large(scope["headers"]):
+            await self._admit(secret, scope)
         body = await self._read(receive)
-        completion = self._gateway.start(Ask(secret, body, retention_h), reply)
+        completion = self._gateway.start(Ask(secret, body, retention_h, _address(scope)), reply)
         await self._stay(completion, receive, reply)
 
     async def _stay(self, completion: Completion, receive: Receive, reply: AsgiReply) -> None:
@@ -116,6 +121,12 @@ class V1:
             reply.ended = True
             completion.leave()
             await asyncio.wait((running,))
+
+    async def _admit(self, secret: str, scope: Scope) -> KeyRecord:
+        try:
+            return await self._gateway.keys.admit(secret, "inference", _address(scope))
+        except (SQLAlchemyError, OSError):
+            raise refusals.NotReady() from None
 
     async def _read(self, receive: Receive) -> bytes:
         """The body, in time. One timer serves all requests: a timeout of its own would cost each as much as parsing."""
@@ -149,10 +160,12 @@ class V1:
             raise refusals.RouteUnknown()
         if scope["method"] != "GET":
             raise refusals.MethodWrong("GET")
-        key = await self._gateway.keys.find(_secret(scope["headers"]))
+        key = await self._admit(_secret(scope["headers"]), scope)
         rules = self._gateway.rules.current
         plan = rules.plan(key)
-        shown = {name: _show(model) for name, model in rules.models.items() if model.seen_by(plan)}
+        shown = {
+            name: _show(model) for name, model in rules.models.items() if model.seen_by(plan) and model.open_to(key)
+        }
         if path == MODELS:
             await reply.whole(200, [], _encode({"object": "list", "data": list(shown.values())}))
             return
@@ -181,6 +194,13 @@ async def _body(receive: Receive) -> bytes:
     return b"".join(parts)
 
 
+def _is_large(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether a body is, or without a length may become, more than is read for somebody unknown."""
+    return int(next((value for name, value in headers if name == b"content-length"), BODY_BYTES_UNKNOWN + 1)) > (
+        BODY_BYTES_UNKNOWN
+    )
+
+
 def _judge(headers: list[tuple[bytes, bytes]]) -> tuple[str, int | None]:
     """The key's text and the hours that may be kept, from a head whose body is worth reading."""
     content_type, retention_h = b"", None
@@ -205,6 +225,12 @@ def _secret(headers: list[tuple[bytes, bytes]]) -> str:
             if key_text.PATTERN.fullmatch(secret):
                 return secret
     raise refusals.KeyRefused()
+
+
+def _address(scope: Scope) -> str | None:
+    """Who is at the other end of the connection, for the keys that may be used from some networks only."""
+    client = scope.get("client")
+    return client[0] if client else None
 
 
 def _hours(value: bytes) -> int:

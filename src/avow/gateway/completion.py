@@ -20,11 +20,13 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from avow.accounts.directory import KeyRecord
+from avow.accounts.key_terms import Scope
 from avow.base import money
 from avow.base.clock import Clock
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.billing.events import Settle, Settled
+from avow.billing.refusals import RateExceeded
 from avow.gateway import meter, orders, refusals, wire
 from avow.gateway.call import Call
 from avow.gateway.client import Client
@@ -48,7 +50,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 class Keys(Protocol):
     """API keys by their text; see `accounts.directory.Directory`. Raises what tells the client why it is refused."""
 
-    async def find(self, key: str) -> KeyRecord: ...
+    async def admit(self, key: str, scope: Scope, address: str | None) -> KeyRecord: ...
 
 
 class Reply(Protocol):
@@ -64,11 +66,15 @@ class Reply(Protocol):
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """What came: the key's text, the body as sent, and the hours that the client lets us keep it (None: as planned)."""
+    """What came: the key's text, the body as sent, and the hours that the client lets us keep it (None: as planned).
+
+    `address` is where it came from, for keys that may be used from some networks only; it is compared and goes nowhere.
+    """
 
     secret: str
     body: bytes
     retention_h: int | None = None
+    address: str | None = None
 
     def __repr__(self) -> str:
         return f"Ask({len(self.body)} bytes)"
@@ -122,7 +128,7 @@ class Gateway:
         """Count a call of a key. Raises `RateExceeded` when too many run at once."""
         running = self._calls[key_id.int]
         if running >= self._calls_per_key_max:
-            raise refusals.RateExceeded("Too many calls of this key are running at once.")
+            raise RateExceeded("Too many calls of this key are running at once.")
         self._calls[key_id.int] = running + 1
 
     def exit(self, key_id: UUID) -> None:
@@ -188,7 +194,7 @@ class Completion:
     async def _complete(self) -> None:
         gateway = self._gateway
         request = wire.parse(self._ask.body)
-        key = await gateway.keys.find(self._ask.secret)
+        key = await gateway.keys.admit(self._ask.secret, "inference", self._ask.address)
         gateway.enter(key.key_id)
         try:
             wish = Wish(request, key, len(self._ask.body), self._ask.retention_h)

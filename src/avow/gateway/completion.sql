@@ -6,7 +6,7 @@
 CREATE FUNCTION completion_batch(
     p_epoch int,
     o_id uuid[], o_key uuid[], o_amount bigint[], o_price uuid[], o_model text[], o_at timestamptz[],
-    o_expires timestamptz[], o_money_ends timestamptz[], o_usage_ends timestamptz[], o_version int[],
+    o_expires timestamptz[], o_money_ends timestamptz[], o_usage_ends timestamptz[], o_version int[], o_tokens int[],
     s_id uuid[], s_amount bigint[], s_input int[], s_cached int[], s_output int[], s_latency int[], s_status int[],
     s_why text[],
     c_id uuid[], c_input int[], c_cached int[], c_output int[],
@@ -24,7 +24,7 @@ DECLARE
 BEGIN
     SELECT b.* INTO refused, reasons, affordable, settled, charged, fresh, epoch
     FROM ledger_batch(p_epoch, o_id, o_key, o_amount, o_price, o_model, o_at, o_expires, o_money_ends, o_usage_ends,
-                      o_version, s_id, s_amount, s_input, s_cached, s_output, s_latency, s_status, s_why,
+                      o_version, o_tokens, s_id, s_amount, s_input, s_cached, s_output, s_latency, s_status, s_why,
                       c_id, c_input, c_cached, c_output) b;
     IF cardinality(t_id) > 0 THEN
         v_resent := fresh < cardinality(s_id);

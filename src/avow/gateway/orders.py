@@ -16,9 +16,9 @@ from avow.accounts.directory import KeyRecord
 from avow.base.clock import Clock
 from avow.base.ids import uuid7
 from avow.billing import prices
-from avow.billing.events import Open, Opened, Settle, Settled
-from avow.billing.ledger import BalanceShort
+from avow.billing.events import TOKENS_MAX, Open, Opened, Settle, Settled
 from avow.billing.prices import Price
+from avow.billing.refusals import MoneyShort
 from avow.gateway import meter, refusals
 from avow.gateway.rules import CONTENT, MONEY, USAGE, Model, RuleBook
 from avow.gateway.wire import ChatRequest
@@ -27,6 +27,12 @@ from avow.policy import Never, Plan
 # A hold outlives the longest call, so that a live request is never looked into by the recovery.
 HOLD_S = 1800.0
 TRIES_MAX = 4
+
+
+class OverRate(refusals.TooLarge):
+    """This request may use more tokens than the key may in a whole minute."""
+
+    hint = "Nothing was charged. Send a shorter prompt, ask for fewer tokens, or raise the key's tokens per minute."
 
 
 class Ledger(Protocol):
@@ -58,6 +64,7 @@ class Order(msgspec.Struct, frozen=True):
     model: Model
     price: Price
     at: datetime
+    input_tokens_max: int
     tokens_max: int
     amount: int
     kept_until: datetime | Never | None
@@ -74,11 +81,11 @@ async def place(wish: Wish, rules: RuleBook, ledger: Ledger, clock: Clock) -> Or
         order = _judge(wish, rules, clock.now(), tokens_max)
         try:
             opened = await ledger.open(_open(order))
-        except BalanceShort as short:
+        except MoneyShort as short:
             if wish.request.max_tokens is not None:
                 raise
-            # The client left the length to us: as much as the balance affords.
-            tokens_max = _affordable(order, wish.body_bytes, short)
+            # The client left the length to us: as much as balance and budget afford.
+            tokens_max = _affordable(order, short)
             continue
         if opened.policy_epoch <= order.plan.epoch:
             return order
@@ -92,19 +99,31 @@ def _judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> 
     rules, request = book.current, wish.request
     plan = rules.plan(wish.key)
     model = rules.models.get(request.model)
-    if model is None:
+    if model is None or not model.open_to(wish.key):
         raise refusals.ModelUnknown(param="model")
     if not model.seen_by(plan):
         raise refusals.PolicyForbids(param="model")
     price = rules.prices.of(model.id, at)
-    tokens = min(tokens_max or model.output_tokens_max, model.output_tokens_max)
-    amount = prices.upper(price, meter.upper_input_tokens(wish.body_bytes), tokens * request.choices)
+    input_tokens = meter.upper_input_tokens(wish.body_bytes)
+    tokens = _tokens_max(wish, input_tokens, tokens_max or model.output_tokens_max, model.output_tokens_max)
+    amount = prices.upper(price, input_tokens, tokens * request.choices)
     kept_until = plan.end(CONTENT, at, wish.retention_h)
-    return Order(uuid7(), request, wish.key, plan, model, price, at, tokens, amount, kept_until)
+    return Order(uuid7(), request, wish.key, plan, model, price, at, input_tokens, tokens, amount, kept_until)
 
 
-def _affordable(order: Order, body_bytes: int, short: BalanceShort) -> int:
-    total = prices.output_tokens_affordable(order.price, meter.upper_input_tokens(body_bytes), short.affordable)
+def _tokens_max(wish: Wish, input_tokens: int, wanted: int, model_max: int) -> int:
+    """How long an answer may be. One that the key's rate could never allow is refused, or cut where the client left it to us."""
+    tokens = min(wanted, model_max)
+    if wish.key.tokens_per_min is None:
+        return tokens
+    room = (wish.key.tokens_per_min - input_tokens) // wish.request.choices
+    if room < 1 or (room < tokens and wish.request.max_tokens is not None):
+        raise OverRate()
+    return min(tokens, room)
+
+
+def _affordable(order: Order, short: MoneyShort) -> int:
+    total = prices.output_tokens_affordable(order.price, order.input_tokens_max, short.affordable)
     tokens = order.tokens_max if total is None else total // order.request.choices
     if not 1 <= tokens < order.tokens_max:
         raise short
@@ -123,6 +142,7 @@ def _open(order: Order) -> Open:
         money_ends_at=_end(order.plan, MONEY, order.at),
         usage_ends_at=_end(order.plan, USAGE, order.at),
         policy_version=order.plan.policy_version,
+        tokens_max=min(order.input_tokens_max + order.tokens_max * order.request.choices, TOKENS_MAX),
     )
 
 

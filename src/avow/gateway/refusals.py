@@ -64,19 +64,6 @@ class KeyRefused(AvowError):
         return {"www-authenticate": "Bearer"}
 
 
-class RateExceeded(AvowError):
-    """The key has used up its rate for this minute."""
-
-    status = 429
-    code = "rate_limit_exceeded"
-    hint = "Nothing was charged. Wait as long as Retry-After says and try again."
-    retry_after_s = 5
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"retry-after": str(self.retry_after_s)}
-
-
 class ModelUnknown(AvowError):
     """The model does not exist, has no price, or this key may not use it."""
 

@@ -40,6 +40,10 @@ class Model:
     context_tokens: int
     output_tokens_max: int
 
+    def open_to(self, key: KeyRecord) -> bool:
+        """Whether the key may use this model."""
+        return key.models is None or self.id in key.models
+
     def seen_by(self, plan: Plan) -> bool:
         """Whether the plan lets this model's upstream see content."""
         return self.upstream.processor is None or plan.may_see(self.upstream.processor)

@@ -20,6 +20,7 @@ BODY_BYTES_MAX = 4 * 1024 * 1024
 DEPTH_MAX = 64
 BRACKETS_MAX = 32_768
 CHOICES_MAX = 16
+FIELDS_MAX = 128  # each is looked for in the whole body
 
 # Names of the person behind the request, or orders to keep data at the upstream: never sent on.
 PERSONAL = ("user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention")
@@ -136,6 +137,8 @@ def _check_depth(body: bytes) -> None:
 
 
 def _check_keys(body: bytes, fields: dict[str, Any]) -> None:
+    if len(fields) > FIELDS_MAX:
+        raise InvalidRequest("The body has too many fields.")
     plain = b"\\u" not in body
     for name in fields:
         quoted = _QUOTED.get(name)

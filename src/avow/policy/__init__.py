@@ -9,39 +9,68 @@ No other part of Avow reads a period or a purpose from anywhere else, and nothin
     decide(policy, standing, question)            may this be opened, for this purpose, by this role?
     compile(policy, tenant, project, key)         what may be stored of a request, and until when
     to_json(policy, installed)                    what `/.well-known/avow-policy.json` serves
+    render(policy, locale, installed, evidence)   the page in one language; `unpublishable` lists what it lacks
+    diff(old, new), meet(old, new), Ratchet       what changes, what holds until it does, and that nothing is given back
+    explain(policy, tenant, project, key)         where each value comes from; `export(policy, "dpv")` in others' words
 """
 
 from avow.policy.check import Holding, check
 from avow.policy.clauses import published, to_json
 from avow.policy.decide import Decision, Question, Standing, decide
+from avow.policy.diff import Change, Diff, Rewording, diff
+from avow.policy.explain import Line, explain
+from avow.policy.export import export
+from avow.policy.meet import meet
 from avow.policy.model import Account, Category, Clause, Keep, Part, Policy, PolicyError, Problem
 from avow.policy.parse import parse
+from avow.policy.parts import age, asked, channels, deadline
 from avow.policy.placeholders import placeholders
 from avow.policy.plan import NEVER, Clip, Never, Overrides, Plan, compile
+from avow.policy.ratchet import Floor, Ratchet
+from avow.policy.render import Page, Sentence, render, stale, unpublishable
 
 __all__ = [
     "NEVER",
     "Account",
     "Category",
+    "Change",
     "Clause",
     "Clip",
     "Decision",
+    "Diff",
+    "Floor",
     "Holding",
     "Keep",
+    "Line",
     "Never",
     "Overrides",
+    "Page",
     "Part",
     "Plan",
     "Policy",
     "PolicyError",
     "Problem",
     "Question",
+    "Ratchet",
+    "Rewording",
+    "Sentence",
     "Standing",
+    "age",
+    "asked",
+    "channels",
     "check",
     "compile",
+    "deadline",
     "decide",
+    "diff",
+    "explain",
+    "export",
+    "meet",
     "parse",
     "placeholders",
     "published",
+    "render",
+    "stale",
     "to_json",
+    "unpublishable",
 ]

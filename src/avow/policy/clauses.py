@@ -198,6 +198,9 @@ def _use(category: Category) -> Clause:
     if category.owner is not None:
         owner = words.OWNERS[category.owner]
         en, zh = en + f" It belongs to {owner.en}.", zh + f"其归属于{owner.zh}。"
+    if category.name == "account":
+        en += " Owners and admins of an organisation see it of the people who belong to theirs."
+        zh += "组织的所有者和管理员可查看其组织成员的账户资料。"
     if category.staff:
         staff = [words.STAFF[role] for role in category.staff]
         en += f" Staff who may open it, each time with a recorded reason: {both(role.en for role in staff)}."

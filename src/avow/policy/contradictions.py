@@ -51,7 +51,7 @@ def _ads(policy: Policy) -> Iterator[Found]:
 
 
 def _consents(policy: Policy) -> Iterator[Found]:
-    asked = policy.parts["consent"].values["asked"] if "consent" in policy.parts else ()
+    asked = policy.parts["consent"].values.get("asked", ()) if "consent" in policy.parts else ()
     for part in policy.named("practice"):
         if part.values["rule"] == "consent" and part.name in terms.CONSENTS and part.name not in asked:
             sentence = f"practice.{part.name} needs a consent that is never asked for."

@@ -15,7 +15,9 @@ ENDING_PURPOSES = frozenset({"retention", "erasure"})
 """What the keeper may always do: end facts, on time or on request."""
 SYSTEM_ROLES = frozenset({"gateway", "keeper"})
 STAFF_ROLES = frozenset(words.STAFF)
-ROLES = SYSTEM_ROLES | STAFF_ROLES | {"subject"}
+TENANT_ROLES = frozenset({"owner", "admin"})
+"""People in their organisation; they see who belongs to it, and nothing of what its members do."""
+ROLES = SYSTEM_ROLES | STAFF_ROLES | TENANT_ROLES | {"subject"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,14 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Who wants to open what for which purpose. `owner`: the asker is the person that the data is about."""
+    """Who wants to open what for which purpose. `owner`: the asker is the person that the data is about;
+    `colleague`: they belong to the same organisation."""
 
     category: str
     purpose: str
     role: str
     owner: bool = False
+    colleague: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +86,17 @@ def _ending_clause(category: Category, purpose: str) -> str:
 def _refused_role(category: Category, question: Question) -> str | None:
     if question.role == "subject":
         return None if question.owner else "people may open their own data only"
+    if question.role in TENANT_ROLES and not _is_members_list(question):
+        return "owners and admins see the account data of their organisation's members only"
     if question.role in STAFF_ROLES and question.role not in category.staff:
         return f"the policy lets no {question.role} staff open {category.name}"
+    if question.role in STAFF_ROLES and question.purpose not in words.STAFF_PURPOSES[question.role]:
+        return f"{question.role} staff do not open anything for {question.purpose}"
     return None if question.role in ROLES else "the role is not known"
+
+
+def _is_members_list(question: Question) -> bool:
+    return question.colleague and (question.category, question.purpose) == ("account", "service")
 
 
 def _refused_purpose(category: Category, purpose: str) -> str | None:

@@ -118,7 +118,7 @@ def _age(part: Part, parts: Parts) -> Pair:
 
 
 def _consent(part: Part, parts: Parts) -> Pair:
-    asked = [terms.CONSENTS[name] for name in part.values["asked"]]
+    asked = [terms.CONSENTS[name] for name in part.values.get("asked", ())]
     if not asked:
         return (
             "We ask for no consent, because nothing here rests on one.",

@@ -46,12 +46,16 @@ def date_zh(date: str) -> str:
 
 
 def both(parts: Iterable[str]) -> str:
-    """`a, b and c`."""
-    *most, last = parts
-    return f"{', '.join(most)} and {last}" if most else last
+    """`a, b and c`; `nothing` for none, which only two policies met can say."""
+    return _joined(list(parts), "and")
 
 
 def either(parts: Iterable[str]) -> str:
-    """`a, b or c`."""
-    *most, last = parts
-    return f"{', '.join(most)} or {last}" if most else last
+    """`a, b or c`; `nothing` for none."""
+    return _joined(list(parts), "or")
+
+
+def _joined(parts: list[str], word: str) -> str:
+    if len(parts) < 2:
+        return parts[0] if parts else "nothing"
+    return f"{', '.join(parts[:-1])} {word} {parts[-1]}"

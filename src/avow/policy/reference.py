@@ -53,9 +53,11 @@ of hours; 0 hours means that nothing is stored.
 ## Who may open what
 
 The owner may always read their own data and take it along, and data may always be ended, on time or on request.
+Owners and admins of an organisation see the account data of its members, for `service`, and nothing else of them.
 For everything else there must be a rule for the category, its `purposes` must list the purpose, a member of staff needs
-a role listed in `staff`, and the person must not have had the use restricted or objected to the purpose; with
-`basis = "consent"` they must have consented to it. Restriction does not stop a period from ending.
+a role that is listed in `staff` and opens things for that purpose (see the staff roles), and the person must not have had
+the use restricted or objected to the purpose; with `basis = "consent"` they must have consented to it. Restriction does
+not stop a period from ending.
 """
 
 
@@ -124,6 +126,7 @@ def reference() -> str:
         _words("Clocks", words.CLOCKS),
         _words("Account fields", words.ACCOUNT_FIELDS),
         _words("Staff roles", words.STAFF),
+        _purposes_of_staff(),
         _words("Sources", words.SOURCES),
         _words("Owners", words.OWNERS),
         *(_words(title, known) for title, known in _TERMS.items()),
@@ -158,6 +161,11 @@ def _key(key: Key) -> Iterator[str]:
 def _words(title: str, known: Mapping[str, Word]) -> str:
     rows = [f"| `{name}` | {_plain(word.en)} | {_plain(word.zh)} |" for name, word in known.items()]
     return "\n".join([f"## {title}", "", "| word | in English | in Chinese |", "|---|---|---|", *rows, ""])
+
+
+def _purposes_of_staff() -> str:
+    rows = [f"| `{role}` | {', '.join(f'`{p}`' for p in sorted(of))} |" for role, of in words.STAFF_PURPOSES.items()]
+    return "\n".join(["| staff role | opens for |", "|---|---|", *rows, ""])
 
 
 def _claims(title: str, known: Mapping[str, words.Claim | None]) -> str:

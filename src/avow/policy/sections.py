@@ -117,10 +117,11 @@ SECTIONS: Mapping[str, Section] = {
             ),
         ),
         feature="age_gate",
+        presence="more",
     ),
     "consent": Section(
         "What is asked for separately. No consent follows from use or from accepting this policy.",
-        (_list("asked", "What consent is asked for.", "[]", terms.CONSENTS, "free"),),
+        (_list("asked", "What consent is asked for.", "[]", terms.CONSENTS, "more", required=False),),
         feature="consents",
     ),
     "practice": Section("What is done with data, or not.", (_RULE,), practices.PRACTICES),
@@ -257,6 +258,7 @@ SECTIONS: Mapping[str, Section] = {
             Key("terms", "flag", "Whether the terms are accepted with it.", "false", required=False),
         ),
         feature="acceptance",
+        presence="more",
     ),
     "isolation": Section(
         "How customers are kept apart.",

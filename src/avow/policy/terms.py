@@ -65,6 +65,8 @@ COUNTRIES: Mapping[str, Word] = {
     "US": Word("the United States", "美国"),
 }
 
+EU = frozenset(COUNTRIES) - {"CA", "CH", "CN", "GB", "JP", "KR", "NO", "SG", "US"}
+
 LOCALES: Mapping[str, Word] = {"en": Word("English", "英文"), "zh": Word("Chinese", "中文")}
 
 CONTACTS: Mapping[str, Word] = {

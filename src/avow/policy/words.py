@@ -158,8 +158,21 @@ STAFF: Mapping[str, Word] = {
     "abuse": Word("abuse desk", "滥用处理"),
     "billing": Word("billing", "账务"),
     "privacy": Word("privacy officer", "隐私负责人"),
+    "security": Word("security", "安全团队"),
+    "auditor": Word("auditor", "审计员"),
     "operator": Word("operator", "运营者"),
 }
+
+STAFF_PURPOSES: Mapping[str, frozenset[str]] = {
+    "support": frozenset({"support", "debugging"}),
+    "abuse": frozenset({"abuse", "enforce"}),
+    "billing": frozenset({"billing"}),
+    "privacy": frozenset({"legal", "proof", "support"}),
+    "security": frozenset({"security", "abuse"}),
+    "auditor": frozenset({"proof", "security"}),
+    "operator": frozenset({"debugging", "enforce", "legal", "security"}),
+}
+"""What each staff role may look for, where the policy lets it open a category and the category serves the purpose."""
 
 PARTS: Mapping[str, str] = {
     "acceptance": "the recording of who accepted which version",

@@ -18,7 +18,7 @@ from avow.base.clock import Clock
 from avow.base.db import Database
 from avow.base.errors import NotFound
 from avow.privacy import requests
-from avow.privacy.needs import Identity
+from avow.privacy.needs import Identity, Leaving
 from avow.privacy.requests import Kind, NotConfirmed
 from avow.vault import Vault
 
@@ -33,6 +33,7 @@ class Desk:
     vault: Vault
     clock: Clock
     identity: Identity
+    leaving: Leaving
 
 
 class NewRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -74,6 +75,8 @@ async def ask(data: NewRequest, person: Actor, privacy: Desk) -> Taken:
     if not await privacy.identity(tenant_id, subject_id, data.password):
         raise NotConfirmed
     async with privacy.database.tenant(tenant_id) as c:
+        if data.kind == "erase":
+            await privacy.leaving(c, tenant_id, subject_id)
         now = privacy.clock.now()
         taken = await requests.take(c, privacy.vault, tenant_id, subject_id, data.kind, now, data.text)
     return Taken(taken.id, taken.kind, taken.state, taken.due_at, taken.token)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from avow.base.clock import Clock
 from avow.base.db import Database
 from avow.policy import Policy
@@ -25,6 +27,12 @@ class Identity(Protocol):
     """Tells whether somebody who is signed in is really there: their password, once more (`accounts`)."""
 
     async def __call__(self, tenant_id: UUID, subject_id: UUID, password: str) -> bool: ...
+
+
+class Leaving(Protocol):
+    """Refuses, in the transaction of the request, that somebody goes whom their organisation cannot do without."""
+
+    async def __call__(self, c: AsyncConnection, tenant_id: UUID, subject_id: UUID, /) -> None: ...
 
 
 class Forget(Protocol):

@@ -7,6 +7,7 @@ unreadable in every copy and backup, destroy the other and an hour of everybody 
 person's standing decide, and the opening is on record where that person can read it.
 
     Vault          prepare, seal, open, open_many; seal_credential, open_credential
+    Act, record_act      an administrative act, put on the record of the person whom it concerns
     Ref, Gone      the address of a box; what a box reads as once its key is destroyed
     Ring           the halves: destroy_holders, destroy_slots, make_slots, graves, named secrets
     standing       record and load what people consented to, objected to and had restricted
@@ -19,12 +20,13 @@ person's standing decide, and the opening is on record where that person can rea
 from avow.vault import fact, keys, outbox, standing
 from avow.vault.blind import blind_index
 from avow.vault.box import BoxBroken, Gone, GoneType, PayloadRefused, Ref
-from avow.vault.door import NotPrepared, Opened, OpenRefused, Vault
+from avow.vault.door import Act, NotPrepared, Opened, OpenRefused, Vault
 from avow.vault.mirror import FileMirror, Grave, Mirror
 from avow.vault.provider import FileKeyProvider, KeyProvider, KeyringTooOpen, MasterLost
 from avow.vault.ring import Buried, ClockJump, Destroyed, Ring, RingBroken, RingBusy, hour_of
 
 __all__ = [
+    "Act",
     "BoxBroken",
     "Buried",
     "ClockJump",

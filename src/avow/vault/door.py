@@ -1,6 +1,8 @@
 """The one door: sealing is free, opening is asked, answered and written down."""
 
 import asyncio
+import hashlib
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from avow.base import cards
 from avow.base.actor import Actor
 from avow.base.clock import Clock
 from avow.base.errors import AvowError
@@ -60,6 +63,37 @@ class _Asked(NamedTuple):
     reason: str | None
 
 
+class Act(NamedTuple):
+    """An administrative act: who did what (`word`) to whom, for which `purpose`, and why.
+
+    `before` and `after` are what the act found and left; only their digests are kept, sealed with the reason, so that
+    a later dispute about a state can be settled by whoever knows it, and nobody else learns it from the record.
+    """
+
+    actor: Actor
+    word: str
+    tenant_id: UUID
+    subject_id: UUID
+    category: str = "account"
+    purpose: str = "service"
+    reason: str | None = None
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+
+    def told(self) -> dict[str, str]:
+        """What the box of the record holds."""
+        said = (self.reason or "").strip()[:REASON_CHARS_MAX]
+        states = {"before": self.before, "after": self.after}
+        digests = {name: digest(state) for name, state in states.items() if state is not None}
+        return ({"reason": said} if said else {}) | digests
+
+
+def digest(state: Mapping[str, Any]) -> str:
+    """SHA-256 of a state in canonical JSON (sorted names, no spaces, UTF-8), in hexadecimal."""
+    canonical = json.dumps(state, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
 class Vault:
     """Seals and opens boxes under one policy; make it after fork, one for each process."""
 
@@ -80,12 +114,13 @@ class Vault:
     def seal(self, ref: Ref, fields: Mapping[str, Any], ends_at: datetime | None) -> bytes:
         """Return the box of `fields` for a fact that ends at `ends_at` (None: with the account).
 
+        Card numbers are masked here, the one place where content becomes stored (promise INF-1.3).
         Raises NotPrepared when the key has not been made, PayloadRefused for what is no JSON.
         """
         key = self.ring.fact_key(ref.subject_id, ref.category, ends_at)
         if key is None:
             raise NotPrepared
-        return box.seal(key, ref, box.pack(fields), slot_of(ends_at))
+        return box.seal(key, ref, cards.mask_json(box.pack(fields)), slot_of(ends_at))
 
     # --- opening
 
@@ -170,7 +205,8 @@ class Vault:
         held = await standing.load(conn, {subject for subject, _ in asked.boxes}, self.clock.now())
         for subject, category in asked.boxes:
             owner = (actor.tenant_id, actor.subject_id) == (asked.tenant_id, subject)
-            question = Question(category, asked.purpose, actor.role, owner)
+            colleague = actor.tenant_id == asked.tenant_id
+            question = Question(category, asked.purpose, actor.role, owner, colleague)
             if not (decision := decide(self.policy, held[subject], question)):
                 return decision
             if actor.kind == "staff" and asked.reason is None:
@@ -179,16 +215,17 @@ class Vault:
 
     async def _record(self, conn: AsyncConnection, asked: _Asked, outcome: str) -> None:
         now = self.clock.now()
-        said = {"actor": f"{asked.actor.kind}:{asked.actor.id}", "purpose": asked.purpose, "outcome": outcome}
+        said = {**_who(asked.actor), "act": None, "purpose": asked.purpose, "outcome": outcome}
+        told = {"reason": asked.reason} if asked.reason else {}
         rows = []
         for (subject, category), count in asked.boxes.items():
             row = fact.begin(self.policy, "audit", asked.tenant_id, subject, now)
-            row |= said | {"category": category, "count": count, "box": await self._sealed_reason(row, asked.reason)}
+            row |= said | {"category": category, "count": count, "box": await self._sealed_record(row, told)}
             rows.append(row)
         await conn.execute(insert(audit), rows)
 
-    async def _sealed_reason(self, row: Mapping[str, Any], reason: str | None) -> bytes | None:
-        if reason is None:
+    async def _sealed_record(self, row: Mapping[str, Any], told: Mapping[str, str]) -> bytes | None:
+        if not told:
             return None
         try:
             await self.prepare(row["subject_id"], "audit", row["ends_at"])
@@ -196,7 +233,16 @@ class Vault:
             # An erased person's reasons can no longer be kept; that somebody looked still is.
             return None
         ref = Ref(row["tenant_id"], audit.name, "audit", row["id"], row["subject_id"])
-        return self.seal(ref, {"reason": reason}, row["ends_at"])
+        return self.seal(ref, told, row["ends_at"])
+
+    # --- administrative acts
+
+    async def record_act(self, conn: AsyncConnection, act: Act) -> None:
+        """Put an act that concerns a person on their record, in the transaction that carries it out."""
+        row = fact.begin(self.policy, "audit", act.tenant_id, act.subject_id, self.clock.now())
+        row |= _who(act.actor) | {"act": act.word, "category": act.category, "purpose": act.purpose}
+        row |= {"outcome": "done", "count": 1, "box": await self._sealed_record(row, act.told())}
+        await conn.execute(insert(audit), row)
 
     async def _off_loop(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
@@ -204,6 +250,10 @@ class Vault:
     def close(self) -> None:
         """End the small pool; the ring stays open."""
         self._pool.shutdown()
+
+
+def _who(actor: Actor) -> dict[str, str]:
+    return {"actor": f"{actor.kind}:{actor.id}", "role": actor.role}
 
 
 def _asked(refs: Sequence[Ref], purpose: str, actor: Actor, reason: str | None) -> _Asked:

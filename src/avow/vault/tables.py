@@ -30,25 +30,28 @@ audit = table(
     Column("id", Uuid, primary_key=True),
     *fact_columns(),
     Column("actor", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("act", Text),
     Column("category", Text, nullable=False),
     Column("purpose", Text, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("count", Integer, nullable=False),
     Column("box", LargeBinary),
-    CheckConstraint("outcome IN ('opened', 'refused')", name="outcome"),
+    CheckConstraint("outcome IN ('opened', 'refused', 'done')", name="outcome"),
     Index("audit_of_person", "subject_id", "since", "id"),
     holds=[
-        personal("audit", box=["reason"]),
+        personal("audit", box=["reason", "before", "after"]),
         personal(
             "audit",
-            clear=["actor", "category", "purpose", "outcome", "count"],
+            clear=["actor", "role", "act", "category", "purpose", "outcome", "count"],
             why="counted and sorted to find unusual access; ids and words of the policy only",
         ),
     ],
     app="append",
 )
-"""The subject is the person looked at; `actor` is `kind:id` of who looked (a pseudonym of staff), `since` is when,
-`count` how many boxes. The box is there when a reason was given."""
+"""The subject is the person concerned; `actor` is `kind:id` of who looked or acted (a pseudonym of staff), `role` what
+they were when they did, `since` is when. An opening counts its boxes; an administrative act has the outcome `done` and
+a word in `act`. The box holds the reason that was given, and digests of what an act found and left."""
 
 outbox = table(
     "outbox",

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.accounts.conftest import PASSWORD, House
 
-from avow.accounts import common
-from avow.accounts.common import is_common
+from avow.accounts import guessable
+from avow.accounts.guessable import is_common
 
 COMMON = [
     "passwordpassword",
@@ -66,7 +66,7 @@ def test_the_persons_own_words_are_known() -> None:
 @given(st.text(max_size=1024))
 def test_every_text_has_an_answer_and_its_pieces_are_the_text(text: str) -> None:
     is_common(text, [text])
-    assert "".join(common.pieces(text)) == common.SEPARATORS.sub("", text)
+    assert "".join(guessable.pieces(text)) == guessable.SEPARATORS.sub("", text)
 
 
 def test_the_work_grows_with_the_length_and_not_faster() -> None:
@@ -77,8 +77,8 @@ def test_the_work_grows_with_the_length_and_not_faster() -> None:
             Counting.asked += 1
             return False
 
-    list(common.pieces("4@8({[<369&#!1/|0$5+7%2" * 40, Counting()))
-    assert Counting.asked <= 23 * 40 * common.WORD_LENGTH_MAX
+    list(guessable.pieces("4@8({[<369&#!1/|0$5+7%2" * 40, Counting()))
+    assert Counting.asked <= 23 * 40 * guessable.WORD_LENGTH_MAX
 
 
 async def test_a_common_password_is_refused_at_sign_up_and_change_and_not_repeated(house: House) -> None:

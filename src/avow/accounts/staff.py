@@ -1,0 +1,123 @@
+"""Staff: people of the operator who may look at others' data, each time for a purpose, with a reason, and on record.
+
+A member of staff is a person in an internal tenant with a staff role. The role is given by the operator's command and by
+no route; it needs a signed confidentiality agreement and training that has not run out. Nobody can act as somebody
+else: a session of staff is always their own, and what it opens is opened as staff.
+"""
+
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import delete, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from avow.accounts import fields, people, sign_up
+from avow.accounts.fields import SignUp
+from avow.accounts.needs import Needs
+from avow.accounts.tables import person, session, staff, tenant_kind
+from avow.base.actor import Actor
+from avow.base.db import Database
+from avow.base.errors import AvowError, BadInput, NotFound
+from avow.policy import words
+from avow.vault import Act, Ref, fact
+
+COMMAND: Final = Actor("staff", "command", "operator")
+"""Who runs `avow` on the machine itself."""
+
+
+class StaffRefused(AvowError):
+    """This person cannot be staff."""
+
+    status = 409
+    code = "staff_refused"
+    hint = "Give staff an address of their own, which is no customer's account."
+
+
+async def appoint(
+    needs: Needs,
+    keeper: Database,
+    facts: dict[str, str],
+    password: str,
+    role: str,
+    trained_until: datetime,
+    agreement: str,
+) -> UUID:
+    """Make somebody staff, or change what they are; gives their id. `facts` are fields of the account, e-mail too.
+
+    Who is staff already keeps their password, and their sessions end. Raises BadInput, FieldRefused, WeakPassword, or
+    StaffRefused for a customer's address.
+    """
+    known = fields.read(needs.policy.account, facts)
+    agreed = fields.read_fact("agreement", agreement)
+    if role not in words.STAFF:
+        raise BadInput(f"There is no such role; there are {', '.join(words.STAFF)}.", param="role")
+    if not agreed:
+        raise BadInput("Staff have signed a confidentiality agreement; name it.", param="agreement")
+    if trained_until <= needs.clock.now():
+        raise BadInput("This training has run out already.", param="trained_until")
+    if await people.find(needs, known.get("email", "")) is None:
+        password_hash = await needs.passwords.hash(password)
+        await sign_up.open_account(needs, SignUp(password, known), password_hash, "internal", confirmed=True)
+    found = await people.find(needs, known["email"])
+    if found is None:
+        raise NotFound
+    async with keeper.begin() as c:
+        await _write(needs, c, found.tenant_id, found.subject_id, role, trained_until, agreed)
+    return UUID(str(found.subject_id))
+
+
+async def dismiss(needs: Needs, keeper: Database, email: str) -> UUID:
+    """Take somebody's staff role and end their sessions at once; gives their id. Raises NotFound."""
+    found = await people.find(needs, email)
+    if found is None:
+        raise NotFound("There is no such person.")
+    async with keeper.begin() as c:
+        role = await c.scalar(delete(staff).where(staff.c.id == found.subject_id).returning(staff.c.role))
+        if role is None:
+            raise NotFound("This person is no staff.")
+        await c.execute(delete(session).where(session.c.subject_id == found.subject_id))
+        before = {"role": role}
+        act = Act(COMMAND, "dismiss staff", found.tenant_id, found.subject_id, before=before, after={"role": None})
+        await needs.vault.record_act(c, act)
+    return UUID(str(found.subject_id))
+
+
+async def tenant_of(needs: Needs, subject_id: UUID) -> UUID:
+    """The tenant of a person, for staff who know their id. Raises NotFound."""
+    async with needs.database.begin() as c:
+        query = text("SELECT tenant_of_person(:wanted, :at)")
+        found: UUID | None = await c.scalar(query, {"wanted": subject_id, "at": needs.clock.now()})
+    if found is None:
+        raise NotFound("There is no such person.")
+    return found
+
+
+async def _write(
+    needs: Needs,
+    c: AsyncConnection,
+    tenant_id: UUID,
+    subject_id: UUID,
+    role: str,
+    trained_until: datetime,
+    agreement: str,
+) -> None:
+    kind = await c.scalar(select(tenant_kind.c.kind).where(tenant_kind.c.tenant_id == tenant_id))
+    if kind != "internal":
+        raise StaffRefused
+    old = (await c.execute(select(staff.c.role).where(staff.c.id == subject_id))).scalar_one_or_none()
+    begun = {**fact.begin(needs.policy, "account", tenant_id, subject_id, needs.clock.now()), "id": subject_id}
+    ref = Ref(tenant_id, staff.name, "account", subject_id, subject_id)
+    changed: dict[str, Any] = {
+        "role": role,
+        "trained_until": trained_until,
+        "box": needs.vault.seal(ref, {"agreement": agreement}, begun["ends_at"]),
+    }
+    made = insert(staff).values(**begun, **changed)
+    await c.execute(made.on_conflict_do_update(index_elements=[staff.c.id], set_=changed))
+    # Staff own nothing here: without their role they have their own rights left, and no more.
+    await c.execute(update(person).where(person.c.id == subject_id).values(role="former"))
+    await c.execute(delete(session).where(session.c.subject_id == subject_id))
+    act = Act(COMMAND, "appoint staff", tenant_id, subject_id, before={"role": old}, after={"role": role})
+    await needs.vault.record_act(c, act)

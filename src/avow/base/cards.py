@@ -1,0 +1,102 @@
+"""Payment card numbers in what people write: found and masked before anything is stored, logged or mailed.
+
+A card number is 13 to 19 digits that end in Luhn's check digit (ISO/IEC 7812-1) and begin as cards of payment networks do,
+alone or in groups between spaces, hyphens or dots. Its last four digits stay, so that its owner knows it again. By chance one
+other number in ten of that length has the same form and is masked too; ids of ours and telephone numbers that begin with + are
+known apart, and so is what stands before the @ of an address.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Final
+
+DIGITS_MIN, DIGITS_MAX = 13, 19
+DIGITS_SHOWN = 4
+
+_SEPARATORS: Final = " -.\u00a0\u2007\u2009\u202f\u2010\u2011\u2012\u2013\u3000\uff0d"
+_ANY: Final = "0-9A-Za-z０-９"
+_RUN: Final = re.compile(
+    rf"""
+    (?<! [{_ANY}] ) [0-9a-f]{{8}} (?: - [0-9a-f]{{4}} ){{3}} - [0-9a-f]{{12}} (?! [{_ANY}] )   # a UUID, to step over it
+    | \+ [0-9] (?: [ -]? [0-9] ){{0,14}} (?! [ -]? [0-9] )                                     # a telephone number, too
+    | (?<! [{_ANY}] ) (?P<run> [0-9０-９] (?: [{re.escape(_SEPARATORS)}]{{0,2}} [0-9０-９] ){{12,}} )
+      (?! [{_ANY}] | @ [{_ANY}] )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_GROUP: Final = re.compile("[0-9０-９]+")
+_BEGIN: Final = re.compile("[2-6]|8[12]|9")
+_TOKEN: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|(?<![\d.eE+-])\d+(?![\d.eE+-])', re.DOTALL)
+
+# For a quick look: digits become 0, what may stand between them goes, anything else is in the way.
+_KINDS: Final = bytes(ord("0") if 48 <= each <= 57 else ord("x") for each in range(256))
+_BETWEEN: Final = b" -." + bytes(range(128, 256))
+# What may also stand in an escape: digits, and separators that are no ASCII.
+_ESCAPED: Final = re.compile(rb"\\u(?:00[23a]|20(?:0[79]|1[0-3]|2f)|3000|ff[01])", re.IGNORECASE)
+_RUN_OF_ZEROS: Final = b"0" * DIGITS_MIN
+
+
+def mask(text: str) -> str:
+    """The text with all but the last four digits of each card number as `*`; its length stays."""
+    return _RUN.sub(_mask_run, text)
+
+
+def mask_json(payload: bytes) -> bytes:
+    """JSON with the card numbers in its texts, names and whole numbers masked; whatever else it says stays as it was.
+
+    A whole number that is masked becomes a text.
+    """
+    if not (
+        _RUN_OF_ZEROS in payload.translate(_KINDS, _BETWEEN)
+        or b"\xef\xbc" in payload  # full-width digits
+        or (b"\\u" in payload and _ESCAPED.search(payload))
+    ):
+        return payload
+    return _TOKEN.sub(_mask_token, payload.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+
+
+def _mask_token(match: re.Match[str]) -> str:
+    token = match[0]
+    text = str(json.loads(token))
+    masked = mask(text)
+    return token if masked == text else json.dumps(masked)
+
+
+def _mask_run(match: re.Match[str]) -> str:
+    if match["run"] is None:
+        return match[0]
+    shown = list(match[0])
+    for start, end in _cards(match[0]):
+        digits = [at for at in range(start, end) if shown[at].isdigit()]
+        for at in digits[:-DIGITS_SHOWN]:
+            shown[at] = "*"
+    return "".join(shown)
+
+
+def _cards(run: str) -> Iterator[tuple[int, int]]:
+    """Where card numbers stand in a run, from the left and the longest first; they begin and end with a group."""
+    groups = [group.span() for group in _GROUP.finditer(run)]
+    first = 0
+    while first < len(groups):
+        last = next(
+            (each for each in range(len(groups) - 1, first - 1, -1) if _is_card(run, groups[first : each + 1])), None
+        )
+        if last is not None:
+            yield groups[first][0], groups[last][1]
+        first = first + 1 if last is None else last + 1
+
+
+def _is_card(run: str, groups: list[tuple[int, int]]) -> bool:
+    digits = "".join(str(int(digit)) for start, end in groups for digit in run[start:end])
+    if not DIGITS_MIN <= len(digits) <= DIGITS_MAX or not _BEGIN.match(digits):
+        return False
+    # A dot is more often the point of a number: it stands between the groups that cards are printed in.
+    if "." in run[groups[0][0] : groups[-1][1]] and any(not 4 <= end - start <= 6 for start, end in groups[:-1]):
+        return False
+    return _luhn(digits)
+
+
+def _luhn(digits: str) -> bool:
+    doubled = (sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2])
+    return (sum(map(int, digits[-1::-2])) + sum(doubled)) % 10 == 0

@@ -1,0 +1,39 @@
+"""One table says who may call what; every route of the running product is held against it."""
+
+import re
+
+import pytest
+from litestar import get
+
+from avow import worker
+from avow.accounts import admission, permissions
+from avow.accounts.permissions import ROUTES, RouteUndeclared
+
+PUBLIC_ROUTES = """
+GET / · GET /privacy · GET /proof · GET /status · GET /confirm · GET /healthz · GET /readyz · GET /api · GET /api/openapi.json
+GET /.well-known/avow-policy.json · GET /.well-known/avow-receipt-key · GET /api/privacy/receipts/{id}
+POST /api/auth/reset · POST /api/auth/reset/finish · POST /api/auth/passkey/begin · POST /api/auth/passkey
+GET /api/auth/provider/start · GET /api/auth/provider/callback · POST /api/keys/leaked
+POST /api/auth/signup · POST /api/auth/confirm · POST /api/auth/login · POST /api/auth/logout · POST /api/invitations/accept
+"""
+
+
+def test_these_routes_and_no_others_are_public() -> None:
+    listed = {route.strip() for route in re.split(r"[·\n]", PUBLIC_ROUTES) if route.strip()}
+    assert {route for route in ROUTES if permissions.is_public(route)} == listed
+
+
+def test_every_line_is_a_route_of_the_product_and_every_route_has_a_line() -> None:
+    made_by_litestar = {"GET /api", "GET /api/openapi.json"}
+    assert set(admission.routes(worker.handlers())) | made_by_litestar == set(ROUTES)
+
+
+def test_a_route_without_a_line_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    @get("/api/forgotten/{id:uuid}")
+    async def forgotten() -> None: ...
+
+    with pytest.raises(RouteUndeclared, match=re.escape("GET /api/forgotten/{id}")):
+        permissions.check(admission.routes([forgotten]))
+    monkeypatch.setattr(worker, "receipt_key", forgotten)
+    with pytest.raises(RouteUndeclared):
+        worker.handlers()

@@ -1,0 +1,183 @@
+"""Every role at every route, and strangers with every id, on a whole running platform."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from uuid import uuid4
+
+import httpx
+import pytest
+from tests.accounts.strangers import (
+    LAST,
+    TENANTS_OWN,
+    Somebody,
+    Victim,
+    call,
+    calls,
+    joined,
+    new_person,
+    new_victim,
+    state_of,
+    with_key,
+)
+from tests.platform import Platform, new_platform
+
+from avow.accounts import permissions
+from avow.accounts.permissions import BELONGING, ROUTES, STAFF
+
+PRIVATE = frozenset(route for route in ROUTES if not permissions.is_public(route))
+ROLES = [*sorted(BELONGING), "former", *sorted(STAFF), "key"]
+HIRE = ("user", "create", "--trained-until", "2100-01-01", "--agreement", "NDA 7", "--role")
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Platform]:
+    """A platform of these tests' own, for the last of them takes its row security away."""
+    with new_platform() as made:
+        yield made.start()
+
+
+def set_role(platform: Platform, who: Somebody, role: str) -> None:
+    platform.sql("UPDATE person SET role = $2 WHERE id = $1", who.me["id"], role)
+
+
+def hired(platform: Platform, role: str) -> httpx.Client:
+    """Somebody made staff by the operator's command, who then signs in."""
+    email, password = f"{role}@avow.example", "correct horse battery staple"
+    platform.cli(*HIRE, role, "--email", email, stdin=password + "\n")
+    http = httpx.Client(base_url=platform.base_url, timeout=60, headers={"sec-fetch-site": "same-origin"})
+    platform.sign_in(http, email, password)
+    return http
+
+
+def promoted(platform: Platform, role: str) -> httpx.Client:
+    """Somebody with the same row of staff as the operator, but for the role."""
+    somebody = new_person(platform)
+    platform.sql(
+        """INSERT INTO staff SELECT $1, p.tenant_id, p.id, s.since, s.ends_at, s.policy_version, $2, s.trained_until, s.box
+           FROM staff s, person p WHERE s.role = 'operator' AND p.id = $1""",
+        somebody.me["id"],
+        role,
+    )
+    return somebody.http
+
+
+@pytest.fixture(scope="module")
+def callers(own: Platform) -> Mapping[str, httpx.Client]:
+    """One client for each role of the table."""
+    found = {}
+    for role in (*sorted(BELONGING), "former"):
+        somebody = new_person(own)
+        set_role(own, somebody, role)
+        found[role] = somebody.http
+    found["operator"] = hired(own, "operator")
+    for role in sorted(STAFF - {"operator"}):
+        found[role] = promoted(own, role)
+    found["key"] = with_key(own, own.key(new_person(own).http)["secret"])
+    return found
+
+
+@pytest.mark.promise("INF-5.5")
+@pytest.mark.promise("MESH-5.4")
+@pytest.mark.promise("LAB-5.4")
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_passes_where_the_table_lists_it_and_nowhere_else(
+    callers: Mapping[str, httpx.Client], role: str
+) -> None:
+    wrong = []
+    for route, url, body in calls([str(uuid4())], PRIVATE):
+        answer = call(callers[role], route, url, body)
+        refused = answer.status_code == 403 and answer.json()["code"] == "not_permitted"
+        if refused is (role in ROUTES[route]) or answer.status_code >= 500 or answer.status_code == 401:
+            wrong.append((route, answer.status_code, answer.text[:200]))
+    assert wrong == []
+
+
+def test_nobody_passes_where_the_table_does_not_say_public(own: Platform) -> None:
+    with httpx.Client(base_url=own.base_url, timeout=60) as http:
+        for route, url, body in calls([str(uuid4())]):
+            answer = call(http, route, url, body)
+            refused = answer.status_code == 401 and answer.json().get("code") == "not_signed_in"
+            assert refused is (route in PRIVATE), (route, answer.text)
+
+
+@pytest.fixture(scope="module")
+def victim(own: Platform) -> Victim:
+    return new_victim(own)
+
+
+def leaks(
+    own: Platform,
+    victim: Victim,
+    strangers: Mapping[str, httpx.Client],
+    known: frozenset[str] = frozenset(),
+    but: str = "",
+) -> list[str]:
+    """What strangers see of an organisation, or change in it, by calling every route with every id of its rows.
+
+    `known`: tables whose ids these strangers may know; `but`: the stranger, where they are one of its people.
+    """
+    secret = {id for table, ids in victim.ids.items() if table not in known for id in ids}
+    secret -= {id for table, ids in victim.ids.items() if table in known for id in ids}
+    words, before, found = [*victim.words, *sorted(secret)], state_of(own, victim.owner.tenant_id, but), []
+    for name, http in strangers.items():
+        for route, url, body in calls(victim.all_ids(), frozenset(ROUTES) - set(LAST)):
+            answer = call(http, route, url, body)
+            seen = [word for word in words if word in answer.text]
+            if seen or answer.status_code >= 500:
+                found.append(f"{name}: {route} {url}: {answer.status_code} shows {seen}")
+    after = state_of(own, victim.owner.tenant_id, but)
+    return found + [f"{table} changed" for table in before if before[table] != after[table]]
+
+
+@pytest.fixture(scope="module")
+def outsiders(own: Platform) -> Mapping[str, httpx.Client]:
+    """An owner, a viewer and a key of other organisations, and a person who is erased with a key that was theirs."""
+    owner, viewer, gone = new_person(own), new_person(own), new_person(own)
+    set_role(own, viewer, "viewer")
+    key, lost = own.key(owner.http)["secret"], own.key(gone.http)["secret"]
+    with own.http() as http:
+        own.sign_in(http, gone.me["email"], gone.me["password"])
+        own.erase(http, gone.me["password"])
+    return {
+        "another owner": owner.http,
+        "another viewer": viewer.http,
+        "another key": with_key(own, key),
+        "an erased person": gone.http,
+        "an erased person's key": with_key(own, lost),
+    }
+
+
+def test_another_organisation_sees_and_changes_nothing(
+    own: Platform, victim: Victim, outsiders: Mapping[str, httpx.Client]
+) -> None:
+    assert {"person", "api_key", "trace", "usage", "invitation", "rights_request", "audit"} <= set(victim.ids)
+    assert leaks(own, victim, outsiders) == []
+
+
+def test_the_erased_are_nobody(outsiders: Mapping[str, httpx.Client]) -> None:
+    for http in (http for name, http in outsiders.items() if "erased" in name):
+        for route, url, body in calls([str(uuid4())], PRIVATE):
+            assert call(http, route, url, body).status_code == 401, route
+
+
+def test_a_revoked_key_of_the_organisation_sees_nothing(own: Platform, victim: Victim) -> None:
+    key = own.key(victim.owner.http)
+    assert victim.owner.http.delete(f"/api/keys/{key['id']}").status_code == 204
+    http = with_key(own, key["secret"])
+    for route, url, body in calls(victim.all_ids(), PRIVATE):
+        answer = call(http, route, url, body)
+        assert (answer.status_code, answer.json()["code"]) == (401, "key_revoked"), route
+
+
+def test_a_colleague_with_a_lower_role_sees_what_is_common_and_nothing_else(own: Platform, victim: Victim) -> None:
+    viewer = joined(own, victim.owner, "viewer")
+    common = TENANTS_OWN | {"ledger_entry", "session", "standing"}
+    assert leaks(own, victim, {"a viewer": viewer.http}, common, viewer.me["id"]) == []
+
+
+def test_without_row_security_the_same_calls_find_a_leak(own: Platform, victim: Victim) -> None:
+    """The calls above would see it if the database did not keep organisations apart."""
+    for row in own.sql("SELECT relname FROM pg_class WHERE relrowsecurity AND relnamespace = 'public'::regnamespace"):
+        own.sql(f"ALTER TABLE {row['relname']} DISABLE ROW LEVEL SECURITY")
+    assert leaks(own, victim, {"another owner": new_person(own).http}) != []
