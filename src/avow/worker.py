@@ -46,10 +46,6 @@ from avow.vault import Vault, keys
 ANSWER_S_MAX = 2.0
 RECONNECT_S = 1.0
 RULES_S = 1.0
-API: tuple[HTTPRouteHandler, ...] = (
-    *(*accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES, *gateway_api.ROUTES),
-    *(*privacy_api.ROUTES, *members_api.ROUTES, *desk_api.ROUTES),
-)
 
 
 def run(parts: Parts, listening: socket.socket, ready: Ready) -> None:
@@ -157,7 +153,10 @@ async def _hear_of_destroyed_keys(database: Database, vault: Vault) -> None:
 
 def handlers() -> list[HTTPRouteHandler]:
     """The routes of every slice. Raises RouteUndeclared when the table of permissions does not know one."""
-    found = [*pages.ROUTES, *API]
+    found: list[HTTPRouteHandler] = [
+        *(*pages.ROUTES, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES),
+        *(*gateway_api.ROUTES, *privacy_api.ROUTES, *members_api.ROUTES, *desk_api.ROUTES),
+    ]
     permissions.check(admission.routes(found))
     return found
 
@@ -176,8 +175,9 @@ def platform(front: Front) -> Litestar:
         parts=front.answering,
     )
     desk = privacy_api.Desk(front.database, front.vault, parts.clock, app.identity(needs), members.check_erasure)
+    api = [handler for handler in handlers() if handler not in pages.ROUTES]
     return Litestar(
-        route_handlers=[*pages.ROUTES, Router("/", route_handlers=API, response_headers=surface.NO_STORE)],
+        route_handlers=[*pages.ROUTES, Router("/", route_handlers=api, response_headers=surface.NO_STORE)],
         guards=[admission.admit],
         dependencies={
             **callers.dependencies(needs),

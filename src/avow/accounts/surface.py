@@ -19,7 +19,7 @@ DEPTH_MAX = 64
 SIZE_MAX = 64 * 1024
 """Bytes of a body; far above what any route of accounts needs."""
 MEDIA_TYPE = "application/problem+json"
-NO_STORE = {"cache-control": "no-store"}
+NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 """Also one that never ends: else each quote behind it would be tried as the start of another."""
 

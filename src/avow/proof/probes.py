@@ -128,24 +128,7 @@ async def oldest_fact(on: Ground) -> Finding:
 
 async def plaintext(on: Ground) -> Finding:
     """A canary's prompt is nowhere in the files in the clear, while a planted control is found there."""
-    canary = await on.canaries.kept()
-    control = secrets.token_bytes(CONTROL_BYTES)
-    async with on.keeper.begin() as c:
-        control_id = uuid7()
-        await c.execute(scan_control.insert().values(id=control_id, planted=control))
-    try:
-        await _checkpoint(on)
-        seen = await asyncio.to_thread(scan.search, scan.files(on.remains), [control, canary.marker.encode()])
-    finally:
-        async with on.keeper.begin() as c:
-            await c.execute(scan_control.delete())
-    if seen.unreadable:
-        return Finding("unproved", f"{seen.unreadable} files could not be read")
-    if not seen.hits[control]:
-        return Finding("failed", "the scan did not find its own control")
-    if seen.hits[canary.marker.encode()]:
-        return Finding("failed", f"found in the clear {seen.hits[canary.marker.encode()]} times; {seen.figure}")
-    return Finding("proved", f"0 hits in {seen.figure}; control found {seen.hits[control]} times")
+    return await _nowhere(on, (await on.canaries.kept()).marker)
 
 
 async def slots(on: Ground) -> Finding:
@@ -228,12 +211,9 @@ async def _purpose(on: Ground, canary: Canary, category: str, table: str | None)
 async def not_kept(on: Ground) -> Finding:
     """The request of a tenant that did not ask leaves no fact of `api_content`, and its words are in no file."""
     canary, rows = await on.canaries.not_kept()
-    await _checkpoint(on)
-    seen = await asyncio.to_thread(scan.search, scan.files(on.remains), [canary.marker.encode()])
-    hits = seen.hits[canary.marker.encode()]
-    if rows or hits:
-        return Finding("failed", f"{rows} rows and {hits} hits in files")
-    return Finding("proved", f"0 rows, 0 hits in {seen.figure}")
+    if rows:
+        return Finding("failed", f"{rows} rows are kept")
+    return await _nowhere(on, canary.marker)
 
 
 async def erased(on: Ground) -> Finding:
@@ -309,6 +289,26 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute 
 WHERE c.relkind IN ('r', 'p', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped
   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'
 """
+
+
+async def _nowhere(on: Ground, marker: str) -> Finding:
+    """A marker is in no file in the clear, all files could be read, and a control planted now is found in them."""
+    control = secrets.token_bytes(CONTROL_BYTES)
+    async with on.keeper.begin() as c:
+        await c.execute(scan_control.insert().values(id=uuid7(), planted=control))
+    try:
+        await _checkpoint(on)
+        seen = await asyncio.to_thread(scan.search, scan.files(on.remains), [control, marker.encode()])
+    finally:
+        async with on.keeper.begin() as c:
+            await c.execute(scan_control.delete().where(scan_control.c.planted == control))
+    if hits := seen.hits[marker.encode()]:
+        return Finding("failed", f"found in the clear {hits} times; {seen.figure}")
+    if seen.unreadable:
+        return Finding("unproved", f"{seen.unreadable} files could not be read")
+    if not seen.hits[control]:
+        return Finding("failed", "the scan did not find its own control")
+    return Finding("proved", f"0 hits in {seen.figure}; control found {seen.hits[control]} times")
 
 
 async def _checkpoint(on: Ground) -> None:

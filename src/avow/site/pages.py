@@ -151,8 +151,19 @@ async def proof(state: State, locale: str | None = Locale, accepted: str = Accep
 @get("/confirm", include_in_schema=False)
 async def confirm(state: State, locale: str | None = Locale, accepted: str = Accepted) -> Response[str]:
     """Where the message of a sign-up leads: the token stands after the #, which browsers do not send."""
-    script = _text("confirm.js")
-    page = _page(state.site, "confirm.html", locale, accepted, script=script)
+    return _with_script(state.site, "confirm", locale, accepted)
+
+
+@get("/reset", include_in_schema=False)
+async def reset(state: State, locale: str | None = Locale, accepted: str = Accepted) -> Response[str]:
+    """Where a forgotten password is asked for, and where the message about it leads."""
+    return _with_script(state.site, "reset", locale, accepted)
+
+
+def _with_script(site: Site, name: str, locale: str | None, accepted: str) -> Response[str]:
+    """A page whose one script is named to the browser by its hash; it may call this site and nothing else."""
+    script = _text(f"{name}.js")
+    page = _page(site, f"{name}.html", locale, accepted, script=script)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page.headers["content-security-policy"] = f"{_CSP}; script-src 'sha256-{digest}'; connect-src 'self'"
     return page
@@ -191,4 +202,4 @@ async def receipt_key(state: State) -> dict[str, str]:
     return receipts.published(state.site.receipt_key)
 
 
-ROUTES = (home, privacy, proof, confirm, status, healthz, readyz, policy_json, receipt_key)
+ROUTES = (home, privacy, proof, confirm, reset, status, healthz, readyz, policy_json, receipt_key)

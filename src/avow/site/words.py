@@ -36,6 +36,18 @@ WORDS: dict[str, tuple[str, str]] = {
         "This link was used before or is too old. Sign up again with the same address and a new message is sent.",
         "此链接已被使用或已过期。请用同一邮箱重新注册，系统会发送新的邮件。",
     ),
+    "reset_title": ("Choose a new password", "设置新密码"),
+    "reset_email": ("Your e-mail address", "您的电子邮箱地址"),
+    "reset_password": ("New password: 15 characters or more", "新密码：至少 15 个字符"),
+    "reset_go": ("Continue", "继续"),
+    "reset_asked": (
+        "If this address has an account, a message with a link is on its way. The link works once, within an hour.",
+        "如果该邮箱已有账户，含链接的邮件即将送达。该链接在一小时内有效，且仅可使用一次。",
+    ),
+    "reset_done": (
+        "Your password is changed, and all sessions have ended. Sign in with the new one.",
+        "密码已更改，所有会话均已结束。请使用新密码登录。",
+    ),
     "confirm_noscript": (
         "This page needs its few lines of script: the secret after the # never leaves your browser by itself. The message "
         "names a command that does the same.",
