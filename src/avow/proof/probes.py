@@ -32,7 +32,7 @@ from avow.base.tables import policy_version
 from avow.catalog import facts, undeclared_columns, undeclared_paths
 from avow.policy import Policy
 from avow.policy.words import PROBES
-from avow.proof import scan
+from avow.proof import hygiene, scan
 from avow.proof.evidence import Evidence, Finding
 from avow.proof.tables import scan_control
 from avow.vault import OpenRefused, Ref, Ring, Vault, box, hour_of
@@ -86,6 +86,8 @@ class Ground:
     tls: bool
     canaries: Canaries
     sums_wrong: Callable[[AsyncConnection], Awaitable[Sequence[str]]]
+    listens: tuple[str, int]
+    """Host and port that the operator chose."""
 
     @property
     def remains(self) -> list[Path]:
@@ -260,6 +262,7 @@ ALL: dict[str, Probe] = {
     for probe in (
         *(declared, oldest_fact, plaintext, slots, row_security, sums),
         *(policy_hash, purposes, not_kept, erased, sign_up, tls),
+        *(hygiene.headers, hygiene.cookies, hygiene.modes, hygiene.listening, hygiene.cards),
     )
 }
 if set(ALL) != set(PROBES):

@@ -98,6 +98,26 @@ WORDS: dict[str, tuple[str, str]] = {
         "The listener speaks TLS 1.3 and refuses older versions.",
         "监听端口使用 TLS 1.3，并拒绝更旧的版本。",
     ),
+    "probe_headers": (
+        "Pages and answers tell browsers not to embed, guess or keep them.",
+        "页面和应答均要求浏览器不得嵌入、猜测类型或留存。",
+    ),
+    "probe_cookies": (
+        "The session cookie has every flag that keeps it from scripts and other sites.",
+        "会话 Cookie 带有防止脚本和其他网站使用的全部标志。",
+    ),
+    "probe_modes": (
+        "No file of the service is open to other users of its machine.",
+        "本服务的文件对所在机器的其他用户均不开放。",
+    ),
+    "probe_listening": (
+        "No process listens anywhere but at the address that the operator chose.",
+        "任何进程都不在运营者选定的地址之外监听。",
+    ),
+    "probe_cards": (
+        "A card number that a canary writes is masked in what is stored of it.",
+        "金丝雀账户所写的支付卡号在存储时已被遮盖。",
+    ),
     "verdict_proved": ("proved", "已证明"),
     "verdict_failed": ("failed", "未通过"),
     "verdict_unproved": ("unproved", "未证明"),
