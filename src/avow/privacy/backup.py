@@ -23,7 +23,7 @@ import msgspec
 from alembic.script import ScriptDirectory
 from sqlalchemy import Column, delete, select
 
-from avow.base import access, jobs
+from avow.base import access, files, jobs
 from avow.base.db import Database, Dsn
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
@@ -286,12 +286,7 @@ def _new_folder(folder: Path) -> Path:
 
 def _write(needs: Needs, folder: Path, made: Manifest) -> None:
     made.check = _check(needs, made)
-    swap = folder / f"{MANIFEST}.new"
-    with swap.open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(made), indent=2))
-        file.flush()
-        os.fsync(file.fileno())
-    swap.rename(folder / MANIFEST)
+    files.replace(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(made), indent=2))
 
 
 def _check(needs: Needs, made: Manifest) -> str:

@@ -15,7 +15,7 @@ from avow.base import jobs
 from avow.base.errors import AvowError
 from avow.privacy import erase, folders
 from avow.privacy.needs import Needs
-from avow.privacy.stores import EndingForbidden, Past, StillReferenced, Store
+from avow.privacy.stores import EndingForbidden, Past, StillReferenced, end_all
 from avow.vault.ring import ClockJump, hour_of
 
 SLOTS_AHEAD_H = 2
@@ -42,7 +42,7 @@ async def sweep(needs: Needs, now: datetime, confirm_clock: bool = False) -> Swe
     ended, refused = {}, list[AvowError]()
     for store in needs.stores:
         try:
-            ended[store.name] = await _end(needs, store, now)
+            ended[store.name] = await end_all(needs.database, store, Past(now), needs.policy)
         except (StillReferenced, EndingForbidden) as error:
             refused.append(error)
     backups = await folders.expire(needs.database, now)
@@ -74,12 +74,3 @@ async def _destroy_slots(needs: Needs, now: datetime, confirmed: bool) -> tuple[
     except ClockJump:
         return 0, (), True
     return destroyed[0], destroyed.mirrors_missing, False
-
-
-async def _end(needs: Needs, store: Store, now: datetime) -> int:
-    total, after, more = 0, None, True
-    while more:
-        async with needs.database.begin() as c:
-            ended = await store.end(c, Past(now), needs.policy, after)
-        total, after, more = total + ended.facts, ended.last, ended.last is not None
-    return total

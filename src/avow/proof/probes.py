@@ -254,10 +254,7 @@ async def tls(on: Ground) -> Finding:
         return Finding("unproved", "no certificate is set")
     spoken = await _handshake(on, ssl.TLSVersion.TLSv1_3)
     old = await _handshake(on, ssl.TLSVersion.TLSv1_2)
-    verdict: Finding = Finding(
-        "proved" if spoken == "TLSv1.3" and old is None else "failed", f"1.3: {spoken}, 1.2: {old}"
-    )
-    return verdict
+    return Finding("proved" if spoken == "TLSv1.3" and old is None else "failed", f"1.3: {spoken}, 1.2: {old}")
 
 
 ALL: dict[str, Probe] = {
