@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -40,8 +40,10 @@ class Usage(msgspec.Struct):
 class Delta(msgspec.Struct):
     content: str | None = None
     reasoning_content: str | None = None
+    reasoning: str | None = None
     refusal: str | None = None
     tool_calls: list[msgspec.Raw] | None = None
+    function_call: dict[str, Any] | None = None
 
 
 class Choice(msgspec.Struct):
@@ -201,6 +203,7 @@ class ChatStream:
         return True
 
     def _measure(self, delta: Delta) -> int:
-        text = len(delta.content or "") + len(delta.reasoning_content or "") + len(delta.refusal or "")
+        texts = (delta.content, delta.reasoning_content, delta.reasoning, delta.refusal)
+        text = sum(len(each or "") for each in texts)
         self.characters += text
-        return 1 if text or delta.tool_calls else 0
+        return 1 if text or delta.tool_calls or delta.function_call else 0
