@@ -146,3 +146,10 @@ def test_nothing_passes_after_done():
 def test_the_cost_comment_is_one_event_that_clients_skip():
     assert sse.cost_comment(12_345) == b": avow-cost 0.000012345\n\n"
     assert sse.data_of(sse.cost_comment(12_345)) is None
+
+
+@pytest.mark.parametrize("delta", ['{"function_call":{"arguments":"{}"}}', '{"reasoning":"so"}', '{"tool_calls":[{}]}'])
+def test_whatever_is_delivered_is_counted(delta):
+    stream = sse.ChatStream(wants_usage=False)
+    passed, _ = stream.feed(b'data: {"choices":[{"index":0,"delta":' + delta.encode() + b"}]}\n\n")
+    assert passed and stream.tokens == 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -40,8 +40,10 @@ class Usage(msgspec.Struct):
 class Delta(msgspec.Struct):
     content: str | None = None
     reasoning_content: str | None = None
+    reasoning: str | None = None
     refusal: str | None = None
     tool_calls: list[msgspec.Raw] | None = None
+    function_call: dict[str, Any] | None = None
 
 
 class Choice(msgspec.Struct):
@@ -194,4 +196,5 @@ class ChatStream:
 
 
 def _says_something(delta: Delta) -> bool:
-    return bool(delta.content or delta.reasoning_content or delta.refusal or delta.tool_calls)
+    words = delta.content or delta.reasoning_content or delta.reasoning or delta.refusal
+    return bool(words or delta.tool_calls or delta.function_call)
