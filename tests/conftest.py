@@ -21,6 +21,7 @@ from avow.base.db import Database, Dsn
 from avow.base.migrate import make_database, migrate, roles
 from avow.base.postgres import Cluster
 from avow.catalog import metadata
+from tests.certificates import make_certificate
 from tests.platform import Platform, new_platform
 
 for _tables in sorted(Path(avow.__file__).parent.glob("*/tables.py")):
@@ -100,4 +101,12 @@ def platform() -> Iterator[Platform]:
     if os.geteuid() == 0:
         pytest.skip("Avow does not run as root: use `make test`")
     with new_platform() as made:
+        yield made.start()
+
+
+@pytest.fixture(scope="session")
+def safe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """A running Avow with a certificate, without the embedded model."""
+    certificate, key = make_certificate(tmp_path_factory.mktemp("tls"))
+    with new_platform(engine="0", tls_cert=str(certificate), tls_key=str(key)) as made:
         yield made.start()

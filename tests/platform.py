@@ -9,6 +9,7 @@ import secrets
 import select
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -196,8 +197,18 @@ class Platform:
         path.with_suffix(".new").write_text(str(float(path.read_text() or 0) + seconds))
         path.with_suffix(".new").rename(path)
 
+    @contextmanager
+    def ring(self) -> Iterator[Ring]:
+        """This home's keyring, as it is now."""
+        ring = Ring(self.home / "keyring" / "ring.db")
+        try:
+            yield ring
+        finally:
+            ring.close()
+
     def superuser_password(self) -> str:
-        secret = Ring(self.home / "keyring" / "ring.db").secret("password of avow_super")
+        with self.ring() as ring:
+            secret = ring.secret("password of avow_super")
         assert secret is not None
         return secret.hex()
 
@@ -259,6 +270,14 @@ class Platform:
         """A browser-like client on the same origin; keeps cookies."""
         headers = {"sec-fetch-site": "same-origin", **options.pop("headers", {})}
         with httpx.Client(base_url=self.base_url, timeout=60, headers=headers, **options) as client:
+            yield client
+
+    @contextmanager
+    def https(self, newest: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED) -> Iterator[httpx.Client]:
+        """A client that trusts this platform's own certificate and speaks TLS up to `newest`."""
+        trust = ssl.create_default_context(cafile=self.settings["tls_cert"])
+        trust.maximum_version = newest
+        with self.http(verify=trust) as client:
             yield client
 
     def sign_up(self, client: httpx.Client, **fields: str) -> dict[str, Any]:

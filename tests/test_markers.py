@@ -264,6 +264,9 @@ def boxes(platform: Platform, subject_id: str) -> list[Any]:
 
 def opened(keyring: Path, row: Any) -> Any:
     """Open a trace's box with a copy of a keyring, as whoever has both could."""
-    ring = Ring(keyring / "ring.db")
     ref = Ref(row["tenant_id"], "trace", "api_content", row["id"], row["subject_id"])
-    return box.unseal(ring.key(ref.subject_id, ref.category, box.slot(row["box"])), ref, row["box"])
+    ring = Ring(keyring / "ring.db")
+    try:
+        return box.unseal(ring.key(ref.subject_id, ref.category, box.slot(row["box"])), ref, row["box"])
+    finally:
+        ring.close()

@@ -14,7 +14,6 @@ import httpx
 import pytest
 from openai import OpenAI
 
-from tests.certificates import make_certificate
 from tests.platform import MODEL, Platform, complete, new_platform, policy_text, wait_until
 
 
@@ -238,27 +237,21 @@ def test_a_second_avow_is_kept_out_of_the_home(second: Platform) -> None:
     assert "in use" in refused.stderr
 
 
-def test_with_a_certificate_it_speaks_tls_1_3_and_nothing_older(tmp_path: Path) -> None:
-    certificate, key = make_certificate(tmp_path)
-    with new_platform(engine="0", tls_cert=str(certificate), tls_key=str(key)) as safe:
-        safe.start()
-        trust = ssl.create_default_context(cafile=certificate)
-        with safe.http(verify=trust) as http:
-            email, password = safe.demo["email"], safe.demo["password"]
-            cookie = http.post("/api/auth/login", json={"email": email, "password": password}).headers["set-cookie"]
-            me = http.get("/api/me")
-            assert me.json()["facts"]["email"] == email and me.headers["cache-control"] == "no-store"
-            clauses = {clause["id"] for clause in http.get("/.well-known/avow-policy.json").json()["clauses"]}
-        assert cookie.startswith("__Host-")
-        assert {"secure", "httponly", "samesite=lax", "path=/"} <= {part.strip().lower() for part in cookie.split(";")}
-        assert "feature.tls" in clauses
-        old = ssl.create_default_context(cafile=certificate)
-        old.maximum_version = ssl.TLSVersion.TLSv1_2
-        with safe.http(verify=old) as http, pytest.raises(httpx.ConnectError):
-            http.get("/healthz")
-        with httpx.Client() as plain, pytest.raises(httpx.HTTPError):
-            plain.get(f"http://127.0.0.1:{safe.port}/healthz")
-        assert "proved" in safe.cli("verify", "tls").stdout
+def test_with_a_certificate_it_speaks_tls_1_3_and_nothing_older(safe: Platform) -> None:
+    with safe.https() as http:
+        email, password = safe.demo["email"], safe.demo["password"]
+        cookie = http.post("/api/auth/login", json={"email": email, "password": password}).headers["set-cookie"]
+        me = http.get("/api/me")
+        assert me.json()["facts"]["email"] == email and me.headers["cache-control"] == "no-store"
+        clauses = {clause["id"] for clause in http.get("/.well-known/avow-policy.json").json()["clauses"]}
+    assert cookie.startswith("__Host-")
+    assert {"secure", "httponly", "samesite=lax", "path=/"} <= {part.strip().lower() for part in cookie.split(";")}
+    assert "feature.tls" in clauses
+    with safe.https(ssl.TLSVersion.TLSv1_2) as http, pytest.raises(httpx.ConnectError):
+        http.get("/healthz")
+    with httpx.Client() as plain, pytest.raises(httpx.HTTPError):
+        plain.get(f"http://127.0.0.1:{safe.port}/healthz")
+    assert "proved" in safe.cli("verify", "tls").stdout
 
 
 def test_without_a_certificate_no_sentence_about_tls_is_published(platform: Platform) -> None:

@@ -29,7 +29,7 @@ from avow.gateway import offers
 from avow.gateway.offers import Offer
 from avow.policy import PolicyError, parse, published, words
 from avow.privacy import backup as backups
-from avow.privacy import erase, requests, retention
+from avow.privacy import erase, export, requests, retention
 from avow.proof import receipts
 
 T = TypeVar("T")
@@ -206,6 +206,19 @@ def subject_plan(context: click.Context, id: UUID) -> None:
     for step in run(plan()):
         until = f" until {step.until:%Y-%m-%d}" if step.until else ""
         click.echo(f"{step.ending:7} {step.facts:7} {step.store}{until}  {step.why}")
+
+
+@subject.command("export")
+@click.argument("id", type=click.UUID)
+@click.pass_context
+def subject_export(context: click.Context, id: UUID) -> None:
+    """Print everything that is stored about a person, opened for them; the opening is on their own record."""
+
+    async def collect() -> dict[str, Any]:
+        async with at_desk(context) as at:
+            return await export.collect(at.privacy, at.vault, await _tenant_of(at, id), id)
+
+    show(run(collect()))
 
 
 @subject.command("erase")

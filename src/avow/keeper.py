@@ -7,6 +7,7 @@ for it.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
@@ -31,6 +32,7 @@ SWEEP_S = 600
 RECOVER_S = 30
 FIRST_LOOK_S = 60
 LOOK_S = 6 * 3600
+STOP_S = 3.0
 
 
 def run(parts: Parts, reaped: Reaped, ready: Ready) -> None:
@@ -82,7 +84,10 @@ class Keeper:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             for task in (*loops, *waits):
                 task.cancel()
-            await asyncio.gather(*loops, *waits, return_exceptions=True)
+            await asyncio.wait([*loops, *waits], timeout=STOP_S if stop.is_set() else None)
+            if any(not loop.done() for loop in loops):
+                # A job under way may take long; the next keeper takes it up where this one leaves it.
+                os._exit(0)
         finally:
             await connection.close()
 
