@@ -241,7 +241,8 @@ def test_with_a_certificate_it_speaks_tls_1_3_and_nothing_older(safe: Platform) 
     with safe.https() as http:
         email, password = safe.demo["email"], safe.demo["password"]
         cookie = http.post("/api/auth/login", json={"email": email, "password": password}).headers["set-cookie"]
-        assert http.get("/api/me").json()["facts"]["email"] == email
+        me = http.get("/api/me")
+        assert me.json()["facts"]["email"] == email and me.headers["cache-control"] == "no-store"
         clauses = {clause["id"] for clause in http.get("/.well-known/avow-policy.json").json()["clauses"]}
     assert cookie.startswith("__Host-")
     assert {"secure", "httponly", "samesite=lax", "path=/"} <= {part.strip().lower() for part in cookie.split(";")}

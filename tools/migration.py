@@ -53,7 +53,7 @@ def main(what: str) -> None:
 
 async def difference(admin: Dsn) -> str:
     """Python code of the operations that bring a migrated database to what the tables say."""
-    await migrate(admin, {role: secrets.token_hex(16) for role in access.LOGIN_ROLES})
+    await migrate(admin, {role: secrets.token_hex(16) for role in access.LOGIN_ROLES}, only_tables=True)
     arguments = {k: v for k, v in admin.arguments().items() if k not in ("user", "password", "database")}
     engine = create_async_engine(admin.url(), connect_args=arguments)
     async with engine.connect() as connection:

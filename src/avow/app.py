@@ -4,7 +4,6 @@ neighbours `start` and `keeper` know every slice.
 
 from __future__ import annotations
 
-import importlib.resources
 import shutil
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,7 +30,7 @@ from avow.base.mail import FolderMail, Mail, SmtpMail
 from avow.base.postgres import DATABASE, Cluster, short_folder
 from avow.billing import credit
 from avow.engines import llm
-from avow.policy import Policy, PolicyError, parse
+from avow.policy import Policy, parse
 from avow.privacy.needs import Identity
 from avow.privacy.tombstones import Tombstones
 from avow.settings import Settings, SettingsWrong, smtp_parts
@@ -187,23 +186,21 @@ def engine(parts: Parts) -> llm.Engine:
 
 def policy_text(name: str) -> str:
     """The text of a policy: a file's path, or the name of a profile that comes with the package."""
-    path = Path(name)
-    profile = importlib.resources.files("avow") / "profiles" / f"{name}.toml"
-    source = Path(__file__).parents[2] / "profiles" / f"{name}.toml"
+    path, known = Path(name), profiles()
     try:
-        if path.suffix == ".toml" or path.is_file():
-            return path.read_text()
-        return profile.read_text() if profile.is_file() else source.read_text()
+        return (known[name] if name in known and not path.is_file() else path).read_text()
     except (OSError, UnicodeDecodeError) as wrong:
         raise PolicyMissing(
-            f"There is no policy {name!r}.", hint=f"Give a file's path or a profile's name ({', '.join(profiles())})."
+            f"There is no policy {name!r}.",
+            hint=f"Give a file's path or a profile's name ({', '.join(sorted(known))}).",
         ) from wrong
 
 
-def profiles() -> list[str]:
-    """The names of the profiles that come with the package."""
-    folders = (importlib.resources.files("avow") / "profiles", Path(__file__).parents[2] / "profiles")
-    return sorted({p.name.removesuffix(".toml") for f in folders if f.is_dir() for p in f.iterdir()})
+def profiles() -> dict[str, Path]:
+    """The profiles that come with the package, by name; in a checkout they lie beside `src`."""
+    package = Path(__file__).parent
+    folders = (package.parents[1] / "profiles", package / "profiles")
+    return {path.stem: path for folder in folders for path in folder.glob("*.toml")}
 
 
 def check(parts: Parts) -> list[str]:
@@ -243,6 +240,3 @@ def _mail(settings: Settings) -> Mail:
     if settings.smtp_url:
         return SmtpMail(sender=settings.mail_from, **smtp_parts(settings.smtp_url))
     return FolderMail(settings.home_path / "mail", settings.mail_from)
-
-
-__all__ = ["NAME", "Parts", "PolicyError", "build", "check", "policy_text", "profiles"]

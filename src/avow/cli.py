@@ -181,7 +181,7 @@ def receipt() -> None:
 @click.pass_context
 def receipt_verify(context: click.Context, file: Path, key: str | None) -> None:
     """Check a receipt's signature; needs no network and, with --key, no installation."""
-    public = bytes.fromhex(key) if key else receipts.Receipts(parts_of(context).ring).public_key
+    public = receipts.parse_key(key) if key else receipts.Receipts(parts_of(context).ring).public_key
     show(receipts.verify(file.read_bytes().rstrip(b"\n"), public))
 
 

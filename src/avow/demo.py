@@ -7,24 +7,21 @@ end with it after a day; a later start makes new ones and says so.
 from __future__ import annotations
 
 import json
-import os
 import secrets
-from pathlib import Path
 
 import httpx
 from sqlalchemy import update
 
-from avow import app
+from avow import app, desk
 from avow.accounts import keys, people, sign_up
 from avow.accounts.fields import SignUp
 from avow.accounts.key_terms import Setting
 from avow.accounts.needs import Needs
 from avow.accounts.tables import api_key
 from avow.app import Parts
-from avow.base import access, log
+from avow.base import files, log
 from avow.base.actor import Actor
 from avow.base.errors import AvowError
-from avow.vault import Vault
 
 EMAIL = "demo@example.org"
 QUESTION = "In one short sentence: what is a promise?"
@@ -41,23 +38,14 @@ async def greet(parts: Parts) -> None:
 
 
 async def _note(parts: Parts) -> tuple[dict[str, str], bool]:
-    database = parts.database(access.APP)
-    vault = Vault(parts.ring, parts.policy, parts.clock)
-    needs = app.accounts(parts, database, vault)
     path = parts.home / "demo.json"
-    try:
-        known = json.loads(path.read_text()) if path.exists() else {}
-        if known and await _works(needs, known.get("api_key", "")):
-            note = {**known, "base_url": parts.settings.base_url}
-            _write(path, note)
-            return note, False
-        note = await _make(parts, needs)
-        _write(path, note)
-        return note, True
-    finally:
-        needs.passwords.close()
-        vault.close()
-        await database.close()
+    known = json.loads(path.read_text()) if path.exists() else {}
+    async with desk.opened(parts) as at:
+        is_new = not (known and await _works(at.accounts, known.get("api_key", "")))
+        note = await _make(at.accounts) if is_new else known
+    note = {**note, "base_url": parts.settings.base_url}
+    files.replace(path, json.dumps(note, indent=1).encode() + b"\n")
+    return note, is_new
 
 
 async def _works(needs: Needs, key: str) -> bool:
@@ -68,7 +56,7 @@ async def _works(needs: Needs, key: str) -> bool:
     return True
 
 
-async def _make(parts: Parts, needs: Needs) -> dict[str, str]:
+async def _make(needs: Needs) -> dict[str, str]:
     password = secrets.token_urlsafe(18)
     found = await people.find(needs, EMAIL)
     if found is None:
@@ -81,7 +69,7 @@ async def _make(parts: Parts, needs: Needs) -> dict[str, str]:
     who = people.actor(found.tenant_id, found.subject_id)
     await _revoke_old(needs, who)
     made = await keys.create(needs, who, Setting(name="demo"))
-    return {"base_url": parts.settings.base_url, "api_key": made.secret, "email": EMAIL, "password": password}
+    return {"api_key": made.secret, "email": EMAIL, "password": password}
 
 
 async def _revoke_old(needs: Needs, who: Actor) -> None:
@@ -90,14 +78,6 @@ async def _revoke_old(needs: Needs, who: Actor) -> None:
     old = update(api_key).where(api_key.c.subject_id == subject_id, api_key.c.state == "active")
     async with needs.database.tenant(tenant_id) as c:
         await c.execute(old.values(state="revoked", revoked_at=needs.clock.now()))
-
-
-def _write(path: Path, note: dict[str, str]) -> None:
-    swap = path.with_suffix(".new")
-    handle = os.open(swap, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as stream:
-        stream.write(json.dumps(note, indent=1) + "\n")
-    swap.rename(path)
 
 
 async def _ask(note: dict[str, str]) -> None:

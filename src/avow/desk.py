@@ -56,6 +56,7 @@ class Desk:
             tls=self.parts.settings.tls,
             canaries=people_of,
             sums_wrong=self._sums_wrong,
+            listens=(self.parts.settings.host, self.parts.settings.port),
         )
         try:
             for name in names or self._published():

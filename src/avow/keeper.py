@@ -20,10 +20,10 @@ from avow.app import Parts
 from avow.base import jobs, log
 from avow.billing.holds import Recovery
 from avow.desk import Desk
+from avow.gateway import FUNCTIONS
 from avow.privacy import erase, requests, retention
 from avow.supervisor import Ready, Reaped
 from avow.vault import outbox
-from avow.worker import SETTLING
 
 LOCK = 726175
 RETRY_S = 1.0
@@ -50,7 +50,7 @@ class Keeper:
 
     def __init__(self, parts: Parts, reaped: Reaped, at: Desk) -> None:
         self.parts, self.reaped, self.at = parts, reaped, at
-        self.recovery = Recovery(at.keeper.raw, parts.clock, parts.home / "run" / "spool", functions=SETTLING)
+        self.recovery = Recovery(at.keeper.raw, parts.clock, parts.home / "run" / "spool", functions=FUNCTIONS)
         self.jobs = jobs.Worker(
             at.keeper,
             {

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import asyncpg
 import structlog
-from litestar import Litestar, get
+from litestar import Litestar, Router
 from litestar.config.app import AppConfig
 from litestar.datastructures import State
 from litestar.di import Provide
@@ -29,32 +28,24 @@ from avow.base import access, log
 from avow.base.db import Database
 from avow.base.tables import policy_epoch, policy_version
 from avow.billing import api as billing_api
-from avow.billing.events import Functions
 from avow.billing.ledger import Batcher
-from avow.billing.prices import Prices
+from avow.gateway import FUNCTIONS, rules
 from avow.gateway import api as gateway_api
-from avow.gateway import rules
-from avow.gateway.asgi import V1
+from avow.gateway.asgi import V1, Receive, Scope, Send
 from avow.gateway.client import Client
 from avow.gateway.completion import Gateway
-from avow.gateway.rules import RuleBook, Rules
+from avow.gateway.rules import RuleBook
 from avow.privacy import api as privacy_api
 from avow.proof import evidence
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
-from avow.site.pages import Site
-from avow.site.pages import routes as site_routes
+from avow.site import pages
 from avow.supervisor import Ready
 from avow.vault import Vault, keys
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 ANSWER_S_MAX = 2.0
 RECONNECT_S = 1.0
 RULES_S = 1.0
-SETTLING = Functions(batch="completion_batch", settle="completion_settle", extra=2)
 
 
 def run(parts: Parts, listening: socket.socket, ready: Ready) -> None:
@@ -90,15 +81,16 @@ class Front:
         self.database = parts.database(access.APP, pool_size=8)
         self.writer = parts.database(access.WRITER, pool_size=1)
         self.vault = Vault(parts.ring, parts.policy, parts.clock)
-        self.ledger = Batcher(self.writer.raw, parts.clock, parts.home / "run" / "spool", functions=SETTLING)
+        self.ledger = Batcher(self.writer.raw, parts.clock, parts.home / "run" / "spool", functions=FUNCTIONS)
         self.ledger.start()
         self.accounts = app.accounts(parts, self.database, self.vault)
-        book = RuleBook(partial(load_rules, parts, self.database, self.vault))
+        engine = app.engine(parts) if parts.settings.engine else None
+        book = RuleBook(partial(rules.load, self.database, self.vault, engine))
         await book.start()
         self.gateway = Gateway(book, self.accounts.directory, self.ledger, self.vault, Client(), parts.clock)
         self.v1: Any = V1(self.gateway)
         self.platform: Any = platform(self)
-        self.listening = [
+        self.following = [
             asyncio.create_task(self.accounts.directory.watch()),
             asyncio.create_task(_hear_of_destroyed_keys(self.database, self.vault)),
             asyncio.create_task(_follow_rules(self.database, book)),
@@ -107,9 +99,9 @@ class Front:
     async def _close(self) -> None:
         await self.gateway.close()
         await self.ledger.close()
-        for task in self.listening:
+        for task in self.following:
             task.cancel()
-        await asyncio.gather(*self.listening, return_exceptions=True)
+        await asyncio.gather(*self.following, return_exceptions=True)
         self.vault.close()
         if self.accounts.provider is not None:
             await self.accounts.provider.close()
@@ -131,18 +123,6 @@ class Front:
     async def evidence(self) -> list[Evidence]:
         async with self.database.begin() as c:
             return await evidence.latest(c, self.parts.policy.hash, self.parts.clock.now())
-
-
-async def load_rules(parts: Parts, database: Database, vault: Vault) -> Rules:
-    """The rules of the epoch in force, read in one snapshot."""
-    engine = app.engine(parts) if parts.settings.engine else None
-
-    async with database.begin() as c:
-        # The epoch first: rules that change while we read are then of an older epoch, and loaded once more.
-        epoch = await c.scalar(select(policy_epoch.c.epoch)) or 0
-        prices = Prices()
-        await prices.load(c)
-        return Rules(epoch, parts.policy, await rules.load_models(c, vault, engine), prices)
 
 
 async def _follow_rules(database: Database, book: RuleBook) -> None:
@@ -174,7 +154,7 @@ async def _hear_of_destroyed_keys(database: Database, vault: Vault) -> None:
 def handlers() -> list[HTTPRouteHandler]:
     """The routes of every slice. Raises RouteUndeclared when the table of permissions does not know one."""
     found: list[HTTPRouteHandler] = [
-        *(*site_routes, receipt_key, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES),
+        *(*pages.ROUTES, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES),
         *(*gateway_api.ROUTES, *privacy_api.ROUTES, *members_api.ROUTES, *desk_api.ROUTES),
     ]
     permissions.check(admission.routes(found))
@@ -184,19 +164,27 @@ def handlers() -> list[HTTPRouteHandler]:
 def platform(front: Front) -> Litestar:
     """The platform API and the public pages."""
     parts, needs = front.parts, front.accounts
-    site = Site(
-        app.NAME, parts.settings.base_url, app.MODEL, parts.policy, parts.installed, front.evidence, front.answering
+    site = pages.Site(
+        name=app.NAME,
+        base_url=parts.settings.base_url,
+        model=app.MODEL,
+        policy=parts.policy,
+        installed=parts.installed,
+        receipt_key=Receipts(parts.ring).public_key,
+        evidence=front.evidence,
+        parts=front.answering,
     )
     desk = privacy_api.Desk(front.database, front.vault, parts.clock, app.identity(needs), members.check_erasure)
+    api = [handler for handler in handlers() if handler not in pages.ROUTES]
     return Litestar(
-        route_handlers=handlers(),
+        route_handlers=[*pages.ROUTES, Router("/", route_handlers=api, response_headers=surface.NO_STORE)],
         guards=[admission.admit],
         dependencies={
             **callers.dependencies(needs),
             "staff": Provide(admission.find_staff),
             "privacy": Provide(lambda: desk, sync_to_thread=False),
         },
-        state=State({"accounts": needs, "site": site, "receipt_key": Receipts(parts.ring).public_key.hex()}),
+        state=State({"accounts": needs, "site": site}),
         before_request=surface.check,
         exception_handlers=surface.handlers(),
         request_max_body_size=surface.SIZE_MAX,
@@ -210,12 +198,6 @@ def platform(front: Front) -> Litestar:
         on_app_init=[_quiet],
         debug=False,
     )
-
-
-@get("/.well-known/avow-receipt-key", include_in_schema=False)
-async def receipt_key(state: State) -> dict[str, str]:
-    """The public key with which anybody can check a receipt, off line."""
-    return {"algorithm": "Ed25519", "key": str(state.receipt_key)}
 
 
 def _quiet(config: AppConfig) -> AppConfig:

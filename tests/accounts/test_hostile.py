@@ -1,7 +1,9 @@
 """What arrives may be anything: it is refused with a named problem, and nothing of it is kept."""
 
+import asyncio
 import json
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -147,3 +149,11 @@ def test_quotes_without_end_cost_no_more_than_their_length() -> None:
     assert surface.depth(b'\\"' * (surface.SIZE_MAX // 2)) == 0
     assert time.process_time() - begun < 1
     assert surface.depth(b'{"a": ["]}", "\\"[[[", {}]}') == 3
+
+
+async def test_guesses_sent_at_once_are_slowed_like_guesses_one_by_one(house: House) -> None:
+    await house.signed_in(SIGN_UP["email"])
+    wrong = [{"email": SIGN_UP["email"], "password": f"a wrong password {number}"} for number in range(20)]
+    browser = house.browser()
+    answers = await asyncio.gather(*(browser.post("/api/auth/login", json=each) for each in wrong))
+    assert Counter(answer.status_code for answer in answers) == {401: 5, 429: 15}

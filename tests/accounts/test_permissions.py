@@ -34,6 +34,6 @@ def test_a_route_without_a_line_stops_the_start(monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(RouteUndeclared, match=re.escape("GET /api/forgotten/{id}")):
         permissions.check(admission.routes([forgotten]))
-    monkeypatch.setattr(worker, "receipt_key", forgotten)
+    monkeypatch.setattr(worker.pages, "ROUTES", (forgotten,))
     with pytest.raises(RouteUndeclared):
         worker.handlers()

@@ -1,5 +1,6 @@
 """Failed attempts slow an account down, are forgotten, and are bounded in memory."""
 
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 from avow.accounts.throttle import FORGET_AFTER, Throttle
@@ -56,3 +57,18 @@ def test_memory_is_bounded_and_holds_no_address() -> None:
         fail(throttle, 1, f"person{number}@example.org")
     assert len(throttle) == 10
     assert b"person99" not in repr(throttle._seen).encode()
+
+
+def test_attempts_under_way_count_until_they_end() -> None:
+    throttle, name = make(), "a@example.org"
+    with ExitStack() as many:
+        for _ in range(FREE):
+            assert throttle.wait_s(name, NOW) == 0
+            many.enter_context(throttle.trying(name))
+        assert throttle.wait_s(name, NOW) == 1
+        assert throttle.wait_s("b@example.org", NOW) == 0
+    assert throttle.wait_s(name, NOW) == 0
+    fail(throttle, FREE)
+    with throttle.trying(name):
+        assert throttle.wait_s(name, NOW) == 1
+    assert throttle.wait_s(name, NOW) == 0 and not throttle._under_way

@@ -156,24 +156,6 @@ async def test_a_failing_job_is_held_and_its_text_is_nowhere(
     assert secret not in written
 
 
-async def test_a_cron_runs_and_its_failure_tells_only_the_class(
-    database: Databases, caplog: pytest.LogCaptureFixture
-) -> None:
-    ran = asyncio.Event()
-
-    async def act() -> None:
-        ran.set()
-        raise ValueError("ada@example.org")
-
-    worker = jobs.Worker(database.keeper, {}, [jobs.Cron("tick", "* * * * * */1", act)])
-    running = asyncio.create_task(worker.run())
-    await asyncio.wait_for(ran.wait(), PATIENCE_S)
-    worker.stop()
-    await running
-    assert "JobFailed: tick: ValueError" in caplog.text
-    assert "ada@example.org" not in caplog.text
-
-
 async def test_a_lost_connection_ends_the_worker(database: Databases) -> None:
     worker = jobs.Worker(database.keeper, {})
     running = asyncio.create_task(worker.run())

@@ -1,3 +1,4 @@
+import ast
 import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -5,6 +6,9 @@ from pathlib import Path
 import structlog
 
 from avow.base import log
+from tests.house.conftest import ROOT
+
+LEVELS = {"debug", "info", "warning", "error", "critical"}
 
 
 def written(folder: Path) -> str:
@@ -20,8 +24,20 @@ def test_only_listed_fields_are_written(tmp_path: Path) -> None:
 
 def test_a_card_number_in_a_listed_field_is_masked(tmp_path: Path) -> None:
     log.set_up(tmp_path, "worker 0")
-    structlog.get_logger().info("request", model="4111 1111 1111 1111", status=200)
-    assert '"model":"**** **** **** 1111"' in written(tmp_path)
+    structlog.get_logger().info("request", upstream="4111 1111 1111 1111", status=200)
+    assert '"upstream":"**** **** **** 1111"' in written(tmp_path)
+
+
+def test_every_field_that_is_logged_is_listed() -> None:
+    calls = [
+        call
+        for path in (ROOT / "src" / "avow").rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in LEVELS
+    ]
+    given = {said.arg for call in calls for said in call.keywords if said.arg and "log" in ast.unparse(call.func)}
+    assert len(given) > 5
+    assert given <= log.FIELDS
 
 
 def test_the_text_of_an_exception_is_never_written(tmp_path: Path) -> None:

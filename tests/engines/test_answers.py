@@ -53,16 +53,6 @@ def test_a_stream_has_an_event_per_token_and_ends_with_usage(engine: Running) ->
     assert {event["object"] for event in seen} == {"chat.completion.chunk"}
 
 
-def test_progress_events_are_told_apart_even_from_a_text_that_quotes_them(engine: Running) -> None:
-    with engine.client() as client:
-        raw = client.post(COMPLETIONS, json=llm.to_theirs(HELLO)).content.split(b"\n\n")
-    progress = [event for event in raw if llm.is_progress(event)]
-    assert progress
-    assert all("prompt_progress" in json.loads(event.removeprefix(b"data: ")) for event in progress)
-    quoting = json.dumps({"choices": [{"delta": {"content": '"prompt_progress":{}'}}]}).encode()
-    assert not llm.is_progress(b"data: " + quoting)
-
-
 @pytest.mark.parametrize("path", [COMPLETIONS, "/v1/models", "/props", "/tokenize", "/slots", "/metrics"])
 def test_without_the_key_nothing_is_told(engine: Running, path: str) -> None:
     with engine.client(key="wrong") as client:

@@ -86,7 +86,7 @@ class House:
                 )
             )
             blind = new.subject_id.bytes
-            await c.execute(insert(person).values(id=new.subject_id, email_index=blind, box=b"", **fact))
+            await c.execute(insert(person).values(id=new.subject_id, email_index=blind, box=b"", role="owner", **fact))
             await credit.begin(c, new.tenant_id, new.subject_id, new.wallet_id, now, amount=balance, policy_version=1)
             await c.execute(
                 insert(api_key).values(

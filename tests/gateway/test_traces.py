@@ -8,6 +8,7 @@ import pytest
 
 from avow.base.actor import Actor
 from avow.gateway.scripted import Script
+from avow.policy import Plan
 from avow.vault import Ref
 
 from .house import HELLO, MODEL
@@ -64,6 +65,15 @@ async def test_each_level_may_only_tighten(house, tenant_h, key_h, header, hours
     rows = await house.traces()
     assert answer.headers["avow-stored"] == ("trace" if hours else "none")
     assert [(row.ends_at - row.since) / timedelta(hours=1) for row in rows] == ([hours] if hours else [])
+
+
+async def test_a_field_that_the_policy_leaves_out_is_not_stored(house, monkeypatch):
+    ann = await house.customer(tenant_keep_h=48)
+    monkeypatch.setattr(Plan, "stores", lambda _plan, _category, name: name == "request")
+    await house.post(ann, ASK)
+    await house.settled(ann)
+    (row,) = await house.traces()
+    assert set(await opened(house, ann, row)) == {"request"}
 
 
 @pytest.mark.parametrize("value", ["-1", "", "1.5", "abc", "999999999999", "1h", "١"])

@@ -42,6 +42,10 @@ def test_unknown_fields_pass_and_names_of_people_do_not():
             safety_identifier="anna",
             prompt_cache_key="anna",
             service_tier="priority",
+            models=["another/model"],
+            provider={"order": ["somebody-else"]},
+            plugins=[{"id": "web"}],
+            n_predict=100_000,
         )
     )
     sent = json.loads(wire.encode(asked.fields))

@@ -152,6 +152,15 @@ async def test_a_folder_out_of_reach_is_named_and_told_later(
         assert await c.scalar(select(backup_folder.c.reachable))
 
 
+async def test_a_damaged_list_in_one_folder_stops_no_erasure(
+    on: Needs, database: Databases, cluster: Cluster, folder: Path
+) -> None:
+    await made(on, database, cluster, folder)
+    (folder / FILE_NAME).write_bytes(b"not a line of ours\n")
+    on.tombstones.bury_person(Person().id, on.clock.now())
+    assert [told.reachable for told in await folders.tell(on.database, on.tombstones)] == [False]
+
+
 async def test_a_folder_ends_with_its_time_and_only_what_we_wrote_goes(
     on: Needs, database: Databases, cluster: Cluster, folder: Path
 ) -> None:

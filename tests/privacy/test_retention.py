@@ -115,14 +115,6 @@ async def test_keys_are_there_before_facts_need_them(on: Needs) -> None:
                 assert on.ring.slot(hour_of(end)) is not None, category.name
 
 
-async def test_the_oldest_fact_of_each_table_is_reported(on: Needs) -> None:
-    ada = Person()
-    since = on.clock.now() - 3 * DAY
-    await ada.write(on, since=since)
-    oldest = {each.store: each for each in await retention.oldest(on)}
-    assert (oldest["scratch_note"].since, oldest["scratch_note"].ends_at) == (since, since + 30 * DAY)
-
-
 async def test_the_log_of_jobs_is_trimmed(on: Needs, clock: FileClock) -> None:
     async with on.database.begin() as c:
         await c.execute(

@@ -7,11 +7,16 @@ themselves is exactly what the policy lists, sealed; passwords, sessions, keys a
 digests. Nobody learns here whether an address has an account: sign-up, sign-in and reset do the same work and read the same
 for everybody, and the owner hears the rest by mail.
 
+What somebody may call stands in one table, role by route. Staff look at others' data for a purpose, with a reason, and on a
+record that the person concerned reads; nobody can act as somebody else.
+
     Needs            what this slice needs from the rest; `FirstCredit` opens a new tenant's wallet
     Directory        `find(key)` gives a `KeyRecord`, from memory for at most 2 s; `watch()` hears of changes
     api              the routes; `dependencies()` gives every slice `who`, `person`, `fresh`, `current` and `accounts` by name
     surface          the checks every request to /api passes, and the one rendering of errors
-    sign_up, sessions, people, keys, tenants      the rules, for the command line too
+    permissions, admission       who may call what, and the guard of every route that asks
+    sign_up, sessions, people, keys, tenants, members, invitations, staff      the rules, for the command line too
+    looking, openings            looking at data as staff; who looked at one's own
     KeyRefused, KeyRevoked, KeyExpired, NotConfirmed      why a key does not work
 """
 

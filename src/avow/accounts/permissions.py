@@ -35,6 +35,7 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "GET /proof": PUBLIC,
     "GET /status": PUBLIC,
     "GET /confirm": PUBLIC,
+    "GET /reset": PUBLIC,
     "GET /healthz": PUBLIC,
     "GET /readyz": PUBLIC,
     "GET /.well-known/avow-policy.json": PUBLIC,

@@ -139,15 +139,16 @@ async def sign_in(
     needs.networks.check(address, now)
     if wait_s := needs.sign_ins.wait_s(name, now):
         raise SignInSlowed(wait_s)
-    async with pace.even(needs.step_s):
-        found = await people.find(needs, email)
-        tenant_id, subject_id = (found.tenant_id, found.subject_id) if found else (NOBODY, NOBODY)
-        try:
-            verdict = await _check(needs, tenant_id, subject_id, password, code)
-        except (SignInRefused, SecondFactorRefused):
-            needs.networks.fail(address, needs.clock.now())
-            await _fail(needs, name, tenant_id, subject_id)
-            raise
+    with needs.sign_ins.trying(name):
+        async with pace.even(needs.step_s):
+            found = await people.find(needs, email)
+            tenant_id, subject_id = (found.tenant_id, found.subject_id) if found else (NOBODY, NOBODY)
+            try:
+                verdict = await _check(needs, tenant_id, subject_id, password, code)
+            except (SignInRefused, SecondFactorRefused):
+                needs.networks.fail(address, needs.clock.now())
+                await _fail(needs, name, tenant_id, subject_id)
+                raise
     needs.sign_ins.succeed(name)
     if verdict.upgraded:
         await people.keep_hash(needs, tenant_id, subject_id, verdict.upgraded)
@@ -204,14 +205,15 @@ async def is_shown(needs: Needs, tenant_id: UUID, subject_id: UUID, password: st
     name = str(subject_id)
     if wait_s := needs.sign_ins.wait_s(name, needs.clock.now()):
         raise SignInSlowed(wait_s)
-    if code:
-        right = await codes.take(needs, tenant_id, subject_id, code)
-    else:
-        right = await people.is_password(needs, tenant_id, subject_id, password)
+    with needs.sign_ins.trying(name):
+        if code:
+            right = await codes.take(needs, tenant_id, subject_id, code)
+        else:
+            right = await people.is_password(needs, tenant_id, subject_id, password)
+        if not right:
+            await _fail(needs, name, tenant_id, subject_id)
     if right:
         needs.sign_ins.succeed(name)
-    else:
-        await _fail(needs, name, tenant_id, subject_id)
     return right
 
 

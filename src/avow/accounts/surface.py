@@ -19,7 +19,8 @@ DEPTH_MAX = 64
 SIZE_MAX = 64 * 1024
 """Bytes of a body; far above what any route of accounts needs."""
 MEDIA_TYPE = "application/problem+json"
-NO_STORE = {"cache-control": "no-store"}
+NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+"""What every answer of `/api` tells a browser: do not keep it, and do not guess what it is."""
 STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 """Also one that never ends: else each quote behind it would be tried as the start of another."""
 

@@ -13,7 +13,9 @@ n times as many tries.
 import hashlib
 import hmac
 import secrets
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -42,13 +44,31 @@ class Throttle:
         self.free, self.wait, self.wait_max, self.size_max = free, wait, wait_max, size_max
         self._key = secrets.token_bytes(32)
         self._seen: OrderedDict[bytes, Failures] = OrderedDict()
+        self._under_way: Counter[bytes] = Counter()
 
     def wait_s(self, name: str, now: datetime) -> int:
-        """Whole seconds that this name has still to wait; 0 means: go on."""
-        seen = self._seen.get(self._digest(name))
-        if seen is None or now >= seen.wait_until:
-            return 0
-        return -((now - seen.wait_until) // timedelta(seconds=1))
+        """Whole seconds that this name has still to wait; 0 means: go on.
+
+        Attempts under way count as failed until they end: many at once must not all pass before the first has failed.
+        """
+        digest = self._digest(name)
+        seen, under_way = self._seen.get(digest), self._under_way[digest]
+        if seen is not None and now < seen.wait_until:
+            return -((now - seen.wait_until) // timedelta(seconds=1))
+        count = 0 if seen is None or now - seen.last_at > FORGET_AFTER else seen.count
+        return 1 if under_way and count + under_way >= self.free else 0
+
+    @contextmanager
+    def trying(self, name: str) -> Iterator[None]:
+        """An attempt of a name that need not wait; how it ended is said inside the block."""
+        digest = self._digest(name)
+        self._under_way[digest] += 1
+        try:
+            yield
+        finally:
+            self._under_way[digest] -= 1
+            if not self._under_way[digest]:
+                del self._under_way[digest]
 
     def fail(self, name: str, now: datetime) -> int:
         """Count one more failure for a name and set its wait; gives how many there were in a row."""

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from avow.base import files
+
 
 class Clock(Protocol):
     """Tells the time in UTC."""
@@ -34,7 +36,4 @@ class FileClock:
 
     def move(self, by: timedelta) -> None:
         """Add to the offset."""
-        moved = float(self.path.read_text() or 0) + by.total_seconds()
-        swap = self.path.with_suffix(".new")
-        swap.write_text(str(moved))
-        swap.rename(self.path)
+        files.replace(self.path, str(float(self.path.read_text() or 0) + by.total_seconds()).encode())

@@ -8,8 +8,7 @@ Nothing of a person goes in: the arguments are ids, and of a failure only the cl
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -19,7 +18,7 @@ from pgqueuer.adapters.persistence import qb
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.applications import PgQueuer
 from pgqueuer.domain.errors import RetryRequested
-from pgqueuer.domain.models import Job, Schedule
+from pgqueuer.domain.models import Job
 from pgqueuer.domain.settings import DBSettings
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -50,15 +49,6 @@ class JobFailed(Exception):
         self.kind, self.error_class = kind, error_class
 
 
-@dataclass(frozen=True, slots=True)
-class Cron:
-    """Something to do at the times of a cron expression (UTC, minute hour day month weekday)."""
-
-    name: str
-    expression: str
-    act: Callable[[], Awaitable[None]]
-
-
 def settings() -> DBSettings:
     """The names of the queue's tables."""
     return DBSettings(db_schema=SCHEMA)
@@ -85,24 +75,22 @@ async def trim(connection: AsyncConnection, now: datetime) -> int:
 
 
 class Worker:
-    """Runs jobs and crons over one connection of its own, as the keeper.
+    """Runs jobs over one connection of its own, as the keeper.
 
     A failing job is tried again a few times, with growing pauses, then it is held: state `failed`, for the operator to
-    see. A cron that was due while no worker lived runs once at the next start.
+    see.
     """
 
     def __init__(
         self,
         database: Database,
         handlers: Mapping[str, Handler],
-        crons: Sequence[Cron] = (),
         *,
         heartbeat_timeout: timedelta = HEARTBEAT_TIMEOUT,
         first_pause: timedelta = FIRST_PAUSE,
     ) -> None:
         self._database = database
         self._handlers = dict(handlers)
-        self._crons = tuple(crons)
         self._heartbeat_timeout = heartbeat_timeout
         self._first_pause = first_pause
         self._running: PgQueuer | None = None
@@ -136,8 +124,6 @@ class Worker:
         queuer = PgQueuer(driver, queries=queries)
         for kind, handler in self._handlers.items():
             queuer.entrypoint(kind, on_failure="hold")(self._job(kind, handler))
-        for cron in self._crons:
-            queuer.schedule(cron.name, cron.expression)(_schedule(cron))
         return queuer
 
     def _job(self, kind: str, handler: Handler) -> Callable[[Job], Awaitable[None]]:
@@ -150,15 +136,6 @@ class Worker:
             raise JobFailed(kind, failed)
 
         return run
-
-
-def _schedule(cron: Cron) -> Callable[[Schedule], Awaitable[None]]:
-    async def run(_: Schedule) -> None:
-        failed = await _class_of_failure(cron.act())
-        if failed is not None:
-            raise JobFailed(cron.name, failed)
-
-    return run
 
 
 async def _class_of_failure(work: Awaitable[None]) -> str | None:

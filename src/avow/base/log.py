@@ -21,8 +21,8 @@ from avow.base import cards
 
 FIELDS = frozenset(
     [
-        *("event", "level", "at", "process", "pid", "route", "method", "status", "ms", "request_id", "kind", "error"),
-        *("where", "count", "upstream", "model", "probe", "verdict", "epoch", "logger", "exit", "attempt", "sqlstate"),
+        *("event", "level", "at", "process", "route", "method", "status", "request_id", "kind", "error", "where"),
+        *("count", "upstream", "probe", "verdict", "epoch", "logger", "sqlstate"),
     ]
 )
 FILE_PREFIX = "avow-"

@@ -20,8 +20,10 @@ from avow.base.db import Dsn
 PACKAGE = Path(avow.__file__).parent
 
 
-async def migrate(admin: Dsn, passwords: Mapping[str, str]) -> None:
+async def migrate(admin: Dsn, passwords: Mapping[str, str], *, only_tables: bool = False) -> None:
     """Migrate as `admin`, a role that may create databases and roles. `passwords` maps each login role to its password.
+
+    `only_tables` leaves out functions, grants and row security, which fit only the tables that the code declares.
 
     Safe to repeat and to interrupt: each step is one transaction or can be done twice.
     """
@@ -36,7 +38,8 @@ async def migrate(admin: Dsn, passwords: Mapping[str, str]) -> None:
                 await connection.exec_driver_sql(statement)
             await connection.exec_driver_sql(f"SET LOCAL ROLE {access.OWNER}")
             await connection.run_sync(_upgrade)
-            await _apply(connection)
+            if not only_tables:
+                await _apply(connection)
     finally:
         await engine.dispose()
 

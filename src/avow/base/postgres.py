@@ -24,8 +24,7 @@ SOCKET_PATH_BYTES_MAX = 90
 START_TIMEOUT_S = 60
 
 # No value of a statement is ever logged: they are people's data. Messages of level ERROR quote values ("invalid input
-# syntax for type integer: …"), so only LOG, FATAL and PANIC are written; a file per
-# weekday, written over a week later.
+# syntax for type integer: …"), so only LOG, FATAL and PANIC are written; a file per weekday, written over a week later.
 _CONFIG = """\
 listen_addresses = ''
 unix_socket_permissions = 0700
@@ -212,7 +211,6 @@ def _backends_left(data: Path) -> bool:
 
 
 def _wait_readable(fd: int) -> None:
-
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     while not poll.poll(1000):

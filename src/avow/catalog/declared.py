@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Literal
 
-from avow.catalog.words import FACT_COLUMNS, NotPersonal, Undeclared, declaration, facts, metadata
+from avow.catalog.words import Undeclared, facts, metadata
 from avow.policy import Holding, Policy, Problem
 from avow.policy import check as check_policy
 
@@ -78,24 +78,3 @@ def undeclared_paths(found: Iterable[str]) -> list[str]:
     """Paths (relative to AVOW_HOME) that belong to no declared store."""
     globs = [p.where for p in places("path", "outside")]
     return [f for f in sorted(found) if not any(fnmatch(f, g) or f.startswith(g.rstrip("*")) for g in globs)]
-
-
-def inventory() -> list[dict[str, object]]:
-    """The declared tables with what they hold, for the published data list."""
-    rows: list[dict[str, object]] = []
-    for each in metadata.sorted_tables:
-        for held in declaration(each).holds:
-            if isinstance(held, NotPersonal):
-                rows.append({"store": each.name, "category": None, "why": held.why})
-            else:
-                rows.append(
-                    {
-                        "store": each.name,
-                        "category": held.category,
-                        "sealed": list(held.box),
-                        "readable": list(held.clear),
-                        "why": held.why,
-                        "with": list(FACT_COLUMNS),
-                    }
-                )
-    return rows

@@ -6,6 +6,5 @@ connection ends, its tokens when the engine comes to rest, the rest when it fall
 asked reaches a log or a disk.
 
 Others use `model.locate()` (is the model here, and is it the one we know), `llm.Engine` (what the gateway's upstream table
-needs), `llm.to_theirs()` and `llm.is_progress()` (what goes in and what must not come out), and `llm.serve()` (the body of
-the process).
+needs), `llm.to_theirs()` (what goes in), and `llm.serve()` (the body of the process).
 """

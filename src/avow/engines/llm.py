@@ -35,7 +35,7 @@ from avow.base.errors import AvowError, BadInput
 from avow.engines import model
 
 MODEL = "avow/smollm2-135m"
-CONTEXT_TOKENS = 4096
+CONTEXT_TOKENS = 4096  # prompt and answer together, for each of the PARALLEL requests; others wait their turn
 OUTPUT_TOKENS_MAX = 2048
 PARALLEL = 2
 IDLE_S = 60
@@ -94,17 +94,12 @@ class TextOnly(BadInput):
 class Engine:
     """A local language model as the gateway's upstream table sees it.
 
-    `context_tokens` is prompt and answer together, for each of the `parallel` requests; others wait their turn.
     Closing the connection stops it. A connection serves one request (send `Connection: close`): after a stream llama.cpp
     closes it unannounced, and its thread, which holds the text of the request, ends only with the connection.
     """
 
     socket_path: Path
     api_key: str = field(repr=False)
-    model: str = MODEL
-    context_tokens: int = CONTEXT_TOKENS
-    output_tokens_max: int = OUTPUT_TOKENS_MAX
-    parallel: int = PARALLEL
 
 
 def to_theirs(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,14 +119,6 @@ def to_theirs(request: Mapping[str, Any]) -> dict[str, Any]:
         "return_progress": True,
         "cache_prompt": False,
     }
-
-
-def is_progress(event: bytes) -> bool:
-    """Whether a server-sent event only tells how far the prompt was read. Such events are not for clients.
-
-    A quotation mark inside a JSON text is escaped, so no answer can hold these bytes.
-    """
-    return b'"prompt_progress":' in event
 
 
 def serve(socket_path: Path, api_key: str, ready: int, idle_s: int = IDLE_S) -> NoReturn:

@@ -233,12 +233,13 @@ class Completion:
         if isinstance(order.kept_until, Never) or not outcome.answer:
             return None
         ref = Ref(order.key.tenant_id, "trace", CONTENT, order.request_id, order.key.subject_id)
-        fields = {"request": order.request.fields, "response": msgspec.Raw(outcome.answer)}
+        parts = {"request": order.request.fields, "response": msgspec.Raw(outcome.answer)}
+        fields = {name: part for name, part in parts.items() if order.plan.stores(CONTENT, name)}
         try:
             await self._gateway.vault.prepare(ref.subject_id, CONTENT, order.kept_until)
             return self._gateway.vault.seal(ref, fields, order.kept_until)
         except AvowError as error:
-            log.warning("trace_not_kept", request_id=str(order.request_id), code=error.code)
+            log.warning("trace_not_kept", request_id=str(order.request_id), kind=error.code)
             return None
 
     def _settle(self, order: Order, outcome: Outcome, measured: Measured, box: bytes | None) -> Settle:

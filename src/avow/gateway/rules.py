@@ -96,16 +96,16 @@ class RuleBook:
 
 
 async def load(database: Database, vault: Vault, engine: llm.Engine | None, currency: str = "USD") -> Rules:
-    """The rules of the epoch in force, read as role `app`, under the vault's policy. See `load_models`."""
+    """The rules of the epoch in force, read as role `app`, under the vault's policy."""
     async with database.begin() as connection:
         # The epoch first: what changes while the rest is read makes it stale, never the other way round.
         epoch = await connection.scalar(select(policy_epoch.c.epoch))
         prices = Prices()
         await prices.load(connection, currency)
-        return Rules(epoch or 0, vault.policy, await load_models(connection, vault, engine), prices)
+        return Rules(epoch or 0, vault.policy, await _models(connection, vault, engine), prices)
 
 
-async def load_models(connection: AsyncConnection, vault: Vault, engine: llm.Engine | None) -> dict[str, Model]:
+async def _models(connection: AsyncConnection, vault: Vault, engine: llm.Engine | None) -> dict[str, Model]:
     """The models whose upstream can be reached, by id.
 
     Models of the embedded engine are left out when it does not run.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -40,8 +40,10 @@ class Usage(msgspec.Struct):
 class Delta(msgspec.Struct):
     content: str | None = None
     reasoning_content: str | None = None
+    reasoning: str | None = None
     refusal: str | None = None
     tool_calls: list[msgspec.Raw] | None = None
+    function_call: dict[str, Any] | None = None
 
 
 class Choice(msgspec.Struct):
@@ -96,11 +98,6 @@ class Splitter:
             raise TooLong
         return events
 
-    @property
-    def pending_bytes(self) -> int:
-        """How much of an unfinished event is held."""
-        return len(self._rest)
-
 
 def data_of(event: bytes) -> bytes | None:
     """The data of an event: its `data` lines joined by line feeds; None when it has none."""
@@ -123,15 +120,14 @@ def cost_comment(amount_nano: int) -> bytes:
 class ChatStream:
     """Reads the events of one answer and says which bytes go to the client.
 
-    `usage` is what the upstream reported last; `tokens` and `characters` count what was passed on (a token is an event
-    with content: the lower bound where an upstream puts several into one). `prompt_tokens` is what a progress chunk said.
+    `usage` is what the upstream reported last; `tokens` counts what was passed on (a token is an event with content: the
+    lower bound where an upstream puts several into one). `prompt_tokens` is what a progress chunk said.
     `fault` says why the stream may not go on; `rejected`: because the upstream found the request invalid.
     """
 
     def __init__(self, *, wants_usage: bool, takes_progress: bool = False) -> None:
         self.usage: Usage | None = None
         self.tokens = 0
-        self.characters = 0
         self.done = False
         self.finished = False
         self.prompt_tokens: int | None = None
@@ -191,16 +187,14 @@ class ChatStream:
         if self._takes_progress and chunk.prompt_progress is not None:
             self.prompt_tokens = chunk.prompt_progress.total
             return False
-        worth = 0
         for choice in chunk.choices or ():
             if choice.finish_reason is not None:
                 self.finished = True
-            if choice.delta is not None:
-                worth += self._measure(choice.delta)
-        self.tokens += worth
+            if choice.delta is not None and _says_something(choice.delta):
+                self.tokens += 1
         return True
 
-    def _measure(self, delta: Delta) -> int:
-        text = len(delta.content or "") + len(delta.reasoning_content or "") + len(delta.refusal or "")
-        self.characters += text
-        return 1 if text or delta.tool_calls else 0
+
+def _says_something(delta: Delta) -> bool:
+    words = delta.content or delta.reasoning_content or delta.reasoning or delta.refusal
+    return bool(words or delta.tool_calls or delta.function_call)

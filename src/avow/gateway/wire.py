@@ -24,8 +24,8 @@ FIELDS_MAX = 128  # each is looked for in the whole body
 
 # Names of the person behind the request, or orders to keep data at the upstream: never sent on.
 PERSONAL = ("user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention")
-# They change what the upstream charges; our price does not know them.
-REPRICING = ("service_tier",)
+# They change what the upstream charges or who answers there; our price and the policy do not know them.
+REPRICING = ("service_tier", "models", "route", "provider", "plugins", "n_predict")
 UNPRICED = ("audio", "web_search_options")
 TEXT_PARTS = frozenset(("text", "refusal"))
 

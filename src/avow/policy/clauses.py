@@ -130,7 +130,7 @@ def _keep(category: Category) -> Clause:
         en=_first_upper(_kept_en(what.en, category)),
         zh=_kept_zh(what.zh, category),
         controls=("policy.plan", "privacy.retention", "vault.ring"),
-        probes=("not_kept",) if keep.kind == "never" else _kept_probes(category),
+        probes=_kept_probes(category),
         feature=_feature(category),
         answers=category.answers,
         operator_choice=category.operator_choice,
@@ -155,6 +155,9 @@ def _more(category: Category) -> dict[str, object]:
 
 
 def _kept_probes(category: Category) -> tuple[str, ...]:
+    if category.keep.kind == "never":
+        # A canary's request shows it for content; for the rest, that no place exists where it could lie.
+        return ("not_kept",) if category.name == "api_content" else ("declared",)
     return ("oldest_fact", "slots", "not_kept") if category.ask else ("oldest_fact", "slots")
 
 

@@ -20,7 +20,6 @@ EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{
 SITE = re.compile(r"https://[A-Za-z0-9.-]{1,200}(?:/[A-Za-z0-9._~/-]{0,200})?")
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}(?:-[0-9]{2})?")
 JURISDICTION = re.compile(r"default|EU|[A-Z]{2}(?:-[A-Z]{2})?")
-AGE_MAX = 25
 PERIOD = re.compile(r"(?:(at most|at least) )?([1-9][0-9]{0,5}) (hour|day|month|year)(s?)")
 AMOUNT_MAX = {"hours": 876_000, "days": 36_500, "months": 1_200, "years": 100}
 VERSION_MAX = 2**31 - 1

@@ -99,7 +99,7 @@ def _opt_out(category: Category) -> Iterator[Clause]:
             "Of {what}, you can have nothing stored, for your account or for a single request.",
             "对于{what}，您可以为整个账户或单个请求选择不存储任何内容。",
         )
-        yield _clause(category, "opt_out", {"opt_out": True}, sentences, None, ("policy.plan",), ("not_kept",))
+        yield _clause(category, "opt_out", {"opt_out": True}, sentences, "opt_out", ("policy.plan",))
 
 
 def _without(category: Category) -> Iterator[Clause]:

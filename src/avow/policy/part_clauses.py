@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from avow.policy import reading, terms
+from avow.policy import reading, terms, words
 from avow.policy.canonical import of_part
 from avow.policy.model import Clause, Keep, Part
 from avow.policy.periods import both, date_en, date_zh, either, en, zh
@@ -29,14 +29,14 @@ def _clause(part: Part, parts: Parts) -> Clause:
     term = reading.term_of(part.section, part.name, rule)
     says, says_zh = (term.en, term.zh) if term is not None else _MADE[part.section](part, parts)
     feature = reading.feature_of(part.section, part.name, rule)
-    own = term is not None and term.controls
+    own = () if term is None else term.controls
     return Clause(
         id=part.id,
         kind="part",
         says=MappingProxyType(of_part(part)),
         en=says + _chosen(part)[0],
         zh=says_zh + _chosen(part)[1],
-        controls=term.controls if term is not None and own else TEXT_CONTROLS if feature is None else (feature,),
+        controls=own or (TEXT_CONTROLS if feature is None else (feature,)),
         probes=_probes(term, feature),
         feature=feature,
         answers=part.answers,
@@ -166,11 +166,13 @@ def _processor(part: Part, parts: Parts) -> Pair:
     roles = [terms.ROLES[role] for role in values["roles"]]
     kept, kept_zh = _kept(values["keep"])
     trains = values["trains"]
+    data = [words.CATEGORIES[name] for name in values["categories"]]
+    what = both(word.en.rstrip(",") for word in data)
     return (
-        f"{values['title']} ({both(word.en for word in roles)}, in {region.en}) gets only {both(values['categories'])}, "
+        f"{values['title']} ({both(word.en for word in roles)}, in {region.en}) gets only {what}, "
         f"{kept}, and trains {'models with it' if trains else 'no models with it'}.",
         f"{values['title']}（{'、'.join(word.zh for word in roles)}，位于{region.zh}）仅获得"
-        f"{'、'.join(values['categories'])}，{kept_zh}，{'会' if trains else '不会'}用其训练模型。",
+        f"{'、'.join(word.zh for word in data)}，{kept_zh}，{'会' if trains else '不会'}用其训练模型。",
     )
 
 

@@ -56,7 +56,7 @@ CATEGORIES: Mapping[str, Kind] = {
     "dataset": Kind(
         "the record and the files of data sets that you upload", "您上传的数据集及其说明", feature="market"
     ),
-    "order": Kind("your orders and your billing address", "您的订单和账单地址", feature="orders"),
+    "order": Kind("the record of your orders with your billing address", "您的订单和账单地址", feature="orders"),
     "support": Kind("what you write to our support and what it answers", "您与客服的往来内容", feature="support"),
     "lead": Kind("what you tell us at sales and events", "您在销售和活动中告知我们的信息", feature="leads"),
     "technical": Kind(
@@ -74,7 +74,7 @@ CATEGORIES: Mapping[str, Kind] = {
         "滥用和有害内容的评分记录（不含文本）",
         "moderation",
     ),
-    "cache": Kind("a copy of an answer, held for the same question of yours", "供您再次提问时使用的回复副本", "cache"),
+    "cache": Kind("a temporary copy of an answer", "供您再次提问时使用的回复副本", "cache"),
 }
 
 PURPOSES: Mapping[str, Word] = {
@@ -199,6 +199,7 @@ PARTS: Mapping[str, str] = {
     "marketing": "mail with offers, to those who asked for it",
     "moderation": "the finding of abuse and harmful content",
     "notices": "notices on page, by mail and in the dashboard",
+    "opt_out": "storing nothing for those who opted out",
     "orders": "orders with billing addresses",
     "personalise": "suiting the service to a person",
     "prepaid": "a prepaid balance",
@@ -275,6 +276,25 @@ CLAIMS: Mapping[str, Claim] = {
         controls=("billing.ledger",),
         probes=("sums",),
     ),
+    "cards": Claim(
+        "A payment card number in what people write is masked but for its last four digits before anything is stored.",
+        "用户所写内容中的支付卡号在存储之前即被遮盖，仅保留末四位。",
+        controls=("base.cards", "vault.door"),
+        probes=("cards",),
+    ),
+    "guarded": Claim(
+        "Pages and answers tell browsers not to embed, guess or keep them, and no script and no other site can use the "
+        "sign-in cookie.",
+        "页面和应答均要求浏览器不得嵌入、猜测类型或留存，任何脚本和其他网站都无法使用登录会话凭证。",
+        controls=("site.pages", "accounts.callers"),
+        probes=("headers", "cookies"),
+    ),
+    "closed": Claim(
+        "The service's files are closed to every other user of its machine, and it listens only where its operator chose.",
+        "本服务的文件对其所在机器的其他用户均不可访问，且仅在运营者选定的地址上监听。",
+        controls=("base.postgres", "server"),
+        probes=("modes", "listening"),
+    ),
     "published": Claim(
         "The rules published here are the rules that this service runs by.",
         "此处公布的规则即本服务实际运行所遵循的规则。",
@@ -296,5 +316,10 @@ PROBES: Mapping[str, str] = {
     "erased": "no box of an erased canary can be opened",
     "sign_up": "a sign-up with a field outside the policy is refused",
     "tls": "the listener speaks TLS 1.3 and refuses older versions",
+    "headers": "pages and answers carry the headers that tell browsers not to embed, guess or keep them",
+    "cookies": "the session cookie has all flags that keep it from scripts and other sites",
+    "modes": "no file of the home is open to other users of the machine",
+    "listening": "no process listens anywhere but at the address that was chosen",
+    "cards": "a card number that a canary writes is masked in what is stored",
 }
 """What each probe that a clause names looks at. `proof` has one of each name; without it the clause is unproved."""

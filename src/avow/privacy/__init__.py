@@ -7,7 +7,7 @@ what the catalog declares, and how it ends is what the policy says.
 
     requests      what people ask: take, move, of, receipt; ERASE_JOB
     erase         plan, run (handler of ERASE_JOB), look_again (handler of LOOK_JOB), resume
-    retention     sweep, make_slots, oldest
+    retention     sweep, make_slots
     stores        Store, and TableStore over the catalog; `tables()` gives one for each table
     outside       OutsideFiles: mail and the demo note, which stand for the outside world
     tombstones    what was erased, kept where no backup of the database can undo it

@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import ClassVar
 from uuid import UUID
 
 import asyncpg
@@ -24,7 +23,7 @@ import msgspec
 from alembic.script import ScriptDirectory
 from sqlalchemy import Column, delete, select
 
-from avow.base import access, jobs
+from avow.base import access, files, jobs
 from avow.base.db import Database, Dsn
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
@@ -46,7 +45,7 @@ Program = Callable[[str], Path]
 class FolderUnfit(AvowError):
     """A backup is written into a new or empty folder."""
 
-    status: ClassVar[int] = 409
+    status = 409
     code = "backup_folder_unfit"
     hint = "Name a folder that does not exist yet, or an empty one, outside AVOW_HOME."
 
@@ -54,7 +53,7 @@ class FolderUnfit(AvowError):
 class NoBackup(AvowError):
     """There is no backup in this folder."""
 
-    status: ClassVar[int] = 404
+    status = 404
     code = "no_backup"
     hint = "Name the folder that `avow backup` wrote; it holds a manifest.json."
 
@@ -62,7 +61,7 @@ class NoBackup(AvowError):
 class BackupBroken(AvowError):
     """The backup was changed or is incomplete, so it was not restored."""
 
-    status: ClassVar[int] = 409
+    status = 409
     code = "backup_broken"
     hint = "Use another backup, or copy this one again from where it came."
 
@@ -70,7 +69,7 @@ class BackupBroken(AvowError):
 class BackupNewer(AvowError):
     """The backup was made by a newer Avow."""
 
-    status: ClassVar[int] = 409
+    status = 409
     code = "backup_newer"
     hint = "Restore it with the version of Avow that made it, or a newer one."
 
@@ -78,7 +77,7 @@ class BackupNewer(AvowError):
 class BackupExpired(AvowError):
     """The backup's end has come, so it may not be brought back."""
 
-    status: ClassVar[int] = 410
+    status = 410
     code = "backup_expired"
     hint = "Use a newer backup; this one was promised to be gone."
 
@@ -86,7 +85,7 @@ class BackupExpired(AvowError):
 class TargetNotEmpty(AvowError):
     """The database to restore into has tables already."""
 
-    status: ClassVar[int] = 409
+    status = 409
     code = "target_not_empty"
     hint = "Restore into a database that does not exist yet, then point Avow at it."
 
@@ -287,12 +286,7 @@ def _new_folder(folder: Path) -> Path:
 
 def _write(needs: Needs, folder: Path, made: Manifest) -> None:
     made.check = _check(needs, made)
-    swap = folder / f"{MANIFEST}.new"
-    with swap.open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(made), indent=2))
-        file.flush()
-        os.fsync(file.fileno())
-    swap.rename(folder / MANIFEST)
+    files.replace(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(made), indent=2))
 
 
 def _check(needs: Needs, made: Manifest) -> str:

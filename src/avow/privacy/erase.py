@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, select
@@ -27,7 +27,7 @@ from avow.policy import Policy
 from avow.policy.model import Ending
 from avow.privacy import folders, levels, requests
 from avow.privacy.needs import Needs
-from avow.privacy.stores import Of, Store
+from avow.privacy.stores import Of, Store, end_all
 from avow.privacy.tables import erasure_progress, rights_request
 
 LOOK_JOB = "privacy.look_again"
@@ -40,7 +40,7 @@ KEYS, FORGOTTEN, MIRROR = "keys", "forgotten", "mirror "
 class NotGone(AvowError):
     """Facts of an erased person keep coming in, so the erasure is not finished."""
 
-    status: ClassVar[int] = 503
+    status = 503
     code = "not_gone"
     hint = "Something still writes for this person; stop it. The erasure goes on by itself."
 
@@ -48,7 +48,7 @@ class NotGone(AvowError):
 class RightsNotKept(AvowError):
     """The policy deletes the record of a privacy request with the person, so no receipt could be given."""
 
-    status: ClassVar[int] = 409
+    status = 409
     code = "rights_not_kept"
     hint = 'Set on_erasure = "hold" and a period for the category rights in the policy.'
 
@@ -114,19 +114,14 @@ async def look_again(needs: Needs, request_id: UUID) -> None:
     """End what a request that was still running has written after the erasure; the handler of LOOK_JOB."""
     request = await _request(needs, request_id)
     for store in needs.stores:
-        await end(needs, store, request.subject_id)
+        await end_all(needs.database, store, Of(request.subject_id), needs.policy)
 
 
 async def again(needs: Needs, subject_id: UUID) -> None:
     """End whatever a restored backup brought back of an erased person, and destroy the keys again; no receipt."""
     await asyncio.to_thread(needs.ring.destroy_holders, subject_id, _ending_categories(needs.policy), needs.clock.now())
     for store in needs.stores:
-        await end(needs, store, subject_id)
-
-
-async def end(needs: Needs, store: Store, subject_id: UUID) -> int:
-    """End all facts of a person in a store, chunk by chunk, without a request; return how many."""
-    return await _chunks(needs, store, subject_id, None)
+        await end_all(needs.database, store, Of(subject_id), needs.policy)
 
 
 async def _carry_out(needs: Needs, request: Row[Any]) -> None:
@@ -147,15 +142,11 @@ async def _carry_out(needs: Needs, request: Row[Any]) -> None:
     await _finish(needs, request.id)
 
 
-async def _chunks(needs: Needs, store: Store, subject_id: UUID, request_id: UUID | None) -> int:
-    total, after, more = 0, None, True
-    while more:
-        async with needs.database.begin() as c:
-            ended = await store.end(c, Of(subject_id), needs.policy, after)
-            if request_id is not None:
-                await _add(c, request_id, store.name, ended.facts)
-        total, after, more = total + ended.facts, ended.last, ended.last is not None
-    return total
+async def _end_noted(needs: Needs, request_id: UUID, store: Store, subject_id: UUID) -> None:
+    async def note(c: AsyncConnection, facts: int) -> None:
+        await _add(c, request_id, store.name, facts)
+
+    await end_all(needs.database, store, Of(subject_id), needs.policy, note)
 
 
 async def _start(needs: Needs, request_id: UUID, steps: list[Step]) -> None:
@@ -164,7 +155,7 @@ async def _start(needs: Needs, request_id: UUID, steps: list[Step]) -> None:
 
 
 async def _end(needs: Needs, request_id: UUID, store: Store, subject_id: UUID) -> None:
-    await _chunks(needs, store, subject_id, request_id)
+    await _end_noted(needs, request_id, store, subject_id)
     await _note(needs, request_id, store.name, 0, needs.clock.now())
 
 
@@ -185,7 +176,7 @@ async def _last_look(needs: Needs, request_id: UUID, subject_id: UUID) -> None:
         if not late:
             return
         for store in late:
-            await _chunks(needs, store, subject_id, request_id)
+            await _end_noted(needs, request_id, store, subject_id)
     raise NotGone
 
 

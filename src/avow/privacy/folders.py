@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base.db import Database
 from avow.privacy.tables import backup_folder
-from avow.privacy.tombstones import FILE_NAME, Tombstones
+from avow.privacy.tombstones import FILE_NAME, Tombstones, TombstonesBroken
 
 MANIFEST = "manifest.json"
 
@@ -69,7 +69,7 @@ def _tell(tombstones: Tombstones, path: Path, id: UUID) -> bool:
         return False
     try:
         tombstones.copy_to(path)
-    except OSError:
+    except (OSError, TombstonesBroken):  # one damaged copy must not stop the erasures of everybody
         return False
     return True
 

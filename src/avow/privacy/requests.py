@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import insert, select, update
@@ -37,7 +37,7 @@ _RECEIPT = sql("SELECT rights_receipt(:wanted, :hash)")
 class NotBuilt(AvowError):
     """This kind of request cannot be carried out here yet."""
 
-    status: ClassVar[int] = 501
+    status = 501
     code = "request_not_built"
     hint = "Write to the operator; the published policy names the address. Nothing was stored."
 
@@ -45,7 +45,7 @@ class NotBuilt(AvowError):
 class AlreadyAsked(AvowError):
     """The same request is being worked on already."""
 
-    status: ClassVar[int] = 409
+    status = 409
     code = "already_asked"
     hint = "Look at its state with GET /api/privacy/requests."
 
@@ -53,7 +53,7 @@ class AlreadyAsked(AvowError):
 class NotConfirmed(AvowError):
     """The password was not right, so the request was not taken."""
 
-    status: ClassVar[int] = 403
+    status = 403
     code = "not_confirmed"
     hint = "Send the request again with your current password."
 

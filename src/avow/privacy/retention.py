@@ -15,21 +15,10 @@ from avow.base import jobs
 from avow.base.errors import AvowError
 from avow.privacy import erase, folders
 from avow.privacy.needs import Needs
-from avow.privacy.stores import EndingForbidden, Past, StillReferenced, Store, TableStore
+from avow.privacy.stores import EndingForbidden, Past, StillReferenced, end_all
 from avow.vault.ring import ClockJump, hour_of
 
-EVERY = "*/10 * * * *"
 SLOTS_AHEAD_H = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Oldest:
-    """The earliest start and the earliest end among the facts of one store; an end that has passed is overdue."""
-
-    store: str
-    categories: tuple[str, ...]
-    since: datetime | None
-    ends_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +42,7 @@ async def sweep(needs: Needs, now: datetime, confirm_clock: bool = False) -> Swe
     ended, refused = {}, list[AvowError]()
     for store in needs.stores:
         try:
-            ended[store.name] = await _end(needs, store, now)
+            ended[store.name] = await end_all(needs.database, store, Past(now), needs.policy)
         except (StillReferenced, EndingForbidden) as error:
             refused.append(error)
     backups = await folders.expire(needs.database, now)
@@ -71,16 +60,6 @@ async def make_slots(needs: Needs, now: datetime) -> int:
     return await asyncio.to_thread(needs.ring.make_slots, sorted(set(_hours(needs, now))))
 
 
-async def oldest(needs: Needs) -> list[Oldest]:
-    """The oldest fact of each table, to be held against the policy."""
-    found = []
-    async with needs.database.begin() as c:
-        for store in needs.stores:
-            if isinstance(store, TableStore):
-                found.append(Oldest(store.name, store.categories, *await store.oldest(c)))
-    return found
-
-
 def _hours(needs: Needs, now: datetime) -> Iterator[int]:
     for category in needs.policy.categories.values():
         for ahead_h in range(SLOTS_AHEAD_H):
@@ -95,12 +74,3 @@ async def _destroy_slots(needs: Needs, now: datetime, confirmed: bool) -> tuple[
     except ClockJump:
         return 0, (), True
     return destroyed[0], destroyed.mirrors_missing, False
-
-
-async def _end(needs: Needs, store: Store, now: datetime) -> int:
-    total, after, more = 0, None, True
-    while more:
-        async with needs.database.begin() as c:
-            ended = await store.end(c, Past(now), needs.policy, after)
-        total, after, more = total + ended.facts, ended.last, ended.last is not None
-    return total

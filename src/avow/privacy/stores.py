@@ -16,7 +16,7 @@ and the columns of the harsher one are emptied.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -43,6 +43,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import ColumnExpressionArgument
 
 from avow import catalog
+from avow.base.db import Database
 from avow.base.errors import AvowError
 from avow.policy import Policy
 from avow.policy.model import Ending
@@ -52,6 +53,7 @@ FOREIGN_KEY_VIOLATION = "23503"
 GENTLEST_FIRST: tuple[Ending, ...] = ("hold", "detach", "blank", "delete")
 
 Key = tuple[Any, ...]
+Note = Callable[[AsyncConnection, int], Awaitable[None]]
 
 
 class StillReferenced(AvowError):
@@ -185,12 +187,6 @@ class TableStore:
         count, ends_at = (await c.execute(query)).one()
         return Found(count, ends_at)
 
-    async def oldest(self, c: AsyncConnection) -> tuple[datetime | None, datetime | None]:
-        """The earliest start and the earliest end of any fact here."""
-        query = select(func.min(self.table.c.since), func.min(self.table.c.ends_at))
-        since, ends_at = (await c.execute(query)).one()
-        return since, ends_at
-
     async def end(self, c: AsyncConnection, which: Which, policy: Policy, after: Key | None = None) -> Ended:
         """See Store. Raises StillReferenced or EndingForbidden when the database does not let a row end."""
         keys = await self._chunk(c, which, policy, after)
@@ -286,6 +282,18 @@ class TableStore:
             return ()
         values = [literal(value, column.type) for column, value in zip(order, after, strict=True)]
         return (tuple_(*order) > tuple_(*values),)
+
+
+async def end_all(database: Database, store: Store, which: Which, policy: Policy, note: Note | None = None) -> int:
+    """End all of `which` in a store, a chunk in each transaction; return how many facts. `note` writes down each chunk."""
+    total, after, more = 0, None, True
+    while more:
+        async with database.begin() as c:
+            ended = await store.end(c, which, policy, after)
+            if note is not None:
+                await note(c, ended.facts)
+        total, after, more = total + ended.facts, ended.last, ended.last is not None
+    return total
 
 
 def tables() -> list[TableStore]:

@@ -22,6 +22,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from avow.base.errors import AvowError
+from avow.base.files import sync_folder
 from avow.vault.ring import Ring
 
 FILE_NAME = "tombstones"
@@ -128,12 +129,4 @@ def _append(path: Path, lines: Sequence[bytes]) -> None:
         file.flush()
         os.fsync(file.fileno())
     if is_new:
-        _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync_folder(path.parent)

@@ -32,7 +32,7 @@ from avow.base.tables import policy_version
 from avow.catalog import facts, undeclared_columns, undeclared_paths
 from avow.policy import Policy
 from avow.policy.words import PROBES
-from avow.proof import scan
+from avow.proof import hygiene, scan
 from avow.proof.evidence import Evidence, Finding
 from avow.proof.tables import scan_control
 from avow.vault import OpenRefused, Ref, Ring, Vault, box, hour_of
@@ -86,6 +86,8 @@ class Ground:
     tls: bool
     canaries: Canaries
     sums_wrong: Callable[[AsyncConnection], Awaitable[Sequence[str]]]
+    listens: tuple[str, int]
+    """Host and port that the operator chose."""
 
     @property
     def remains(self) -> list[Path]:
@@ -128,24 +130,7 @@ async def oldest_fact(on: Ground) -> Finding:
 
 async def plaintext(on: Ground) -> Finding:
     """A canary's prompt is nowhere in the files in the clear, while a planted control is found there."""
-    canary = await on.canaries.kept()
-    control = secrets.token_bytes(CONTROL_BYTES)
-    async with on.keeper.begin() as c:
-        control_id = uuid7()
-        await c.execute(scan_control.insert().values(id=control_id, planted=control))
-    try:
-        await _checkpoint(on)
-        seen = await asyncio.to_thread(scan.search, scan.files(on.remains), [control, canary.marker.encode()])
-    finally:
-        async with on.keeper.begin() as c:
-            await c.execute(scan_control.delete())
-    if seen.unreadable:
-        return Finding("unproved", f"{seen.unreadable} files could not be read")
-    if not seen.hits[control]:
-        return Finding("failed", "the scan did not find its own control")
-    if seen.hits[canary.marker.encode()]:
-        return Finding("failed", f"found in the clear {seen.hits[canary.marker.encode()]} times; {seen.figure}")
-    return Finding("proved", f"0 hits in {seen.figure}; control found {seen.hits[control]} times")
+    return await _nowhere(on, (await on.canaries.kept()).marker)
 
 
 async def slots(on: Ground) -> Finding:
@@ -228,12 +213,9 @@ async def _purpose(on: Ground, canary: Canary, category: str, table: str | None)
 async def not_kept(on: Ground) -> Finding:
     """The request of a tenant that did not ask leaves no fact of `api_content`, and its words are in no file."""
     canary, rows = await on.canaries.not_kept()
-    await _checkpoint(on)
-    seen = await asyncio.to_thread(scan.search, scan.files(on.remains), [canary.marker.encode()])
-    hits = seen.hits[canary.marker.encode()]
-    if rows or hits:
-        return Finding("failed", f"{rows} rows and {hits} hits in files")
-    return Finding("proved", f"0 rows, 0 hits in {seen.figure}")
+    if rows:
+        return Finding("failed", f"{rows} rows are kept")
+    return await _nowhere(on, canary.marker)
 
 
 async def erased(on: Ground) -> Finding:
@@ -272,10 +254,7 @@ async def tls(on: Ground) -> Finding:
         return Finding("unproved", "no certificate is set")
     spoken = await _handshake(on, ssl.TLSVersion.TLSv1_3)
     old = await _handshake(on, ssl.TLSVersion.TLSv1_2)
-    verdict: Finding = Finding(
-        "proved" if spoken == "TLSv1.3" and old is None else "failed", f"1.3: {spoken}, 1.2: {old}"
-    )
-    return verdict
+    return Finding("proved" if spoken == "TLSv1.3" and old is None else "failed", f"1.3: {spoken}, 1.2: {old}")
 
 
 ALL: dict[str, Probe] = {
@@ -283,6 +262,7 @@ ALL: dict[str, Probe] = {
     for probe in (
         *(declared, oldest_fact, plaintext, slots, row_security, sums),
         *(policy_hash, purposes, not_kept, erased, sign_up, tls),
+        *(hygiene.headers, hygiene.cookies, hygiene.modes, hygiene.listening, hygiene.cards),
     )
 }
 if set(ALL) != set(PROBES):
@@ -312,6 +292,26 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute 
 WHERE c.relkind IN ('r', 'p', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped
   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'
 """
+
+
+async def _nowhere(on: Ground, marker: str) -> Finding:
+    """A marker is in no file in the clear, all files could be read, and a control planted now is found in them."""
+    control = secrets.token_bytes(CONTROL_BYTES)
+    async with on.keeper.begin() as c:
+        await c.execute(scan_control.insert().values(id=uuid7(), planted=control))
+    try:
+        await _checkpoint(on)
+        seen = await asyncio.to_thread(scan.search, scan.files(on.remains), [control, marker.encode()])
+    finally:
+        async with on.keeper.begin() as c:
+            await c.execute(scan_control.delete().where(scan_control.c.planted == control))
+    if hits := seen.hits[marker.encode()]:
+        return Finding("failed", f"found in the clear {hits} times; {seen.figure}")
+    if seen.unreadable:
+        return Finding("unproved", f"{seen.unreadable} files could not be read")
+    if not seen.hits[control]:
+        return Finding("failed", "the scan did not find its own control")
+    return Finding("proved", f"0 hits in {seen.figure}; control found {seen.hits[control]} times")
 
 
 async def _checkpoint(on: Ground) -> None:

@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -29,7 +29,7 @@ PUBLIC_KEY_BYTES = 32
 class ReceiptBroken(AvowError):
     """This receipt was not signed with this key, or it was changed afterwards."""
 
-    status: ClassVar[int] = 422
+    status = 422
     code = "receipt_broken"
     hint = "Take the file as it was given, and the public key from /.well-known/avow-receipt-key of the same service."
 
@@ -83,18 +83,18 @@ def key_id(public_key: bytes) -> str:
 
 
 def published(public_key: bytes) -> dict[str, str]:
-    """The key as it is published, with its id; `key` is the 32 bytes in base64."""
-    return {"algorithm": ALGORITHM, "id": key_id(public_key), "key": base64.b64encode(public_key).decode()}
+    """The key as it is published under /.well-known/avow-receipt-key; `key` is the 32 bytes in hexadecimal."""
+    return {"algorithm": ALGORITHM, "key": public_key.hex()}
 
 
 def parse_key(text: str) -> bytes:
-    """The 32 bytes of a key in base64. Raises ReceiptBroken for anything else."""
+    """The 32 bytes of a published key. Raises ReceiptBroken for anything else."""
     try:
-        key = base64.b64decode(text.strip(), validate=True)
-    except (ValueError, binascii.Error):
-        raise ReceiptBroken("The public key is not in base64.") from None
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
     if len(key) != PUBLIC_KEY_BYTES:
-        raise ReceiptBroken(f"A public key has {PUBLIC_KEY_BYTES} bytes.")
+        raise ReceiptBroken(f"A public key is {PUBLIC_KEY_BYTES} bytes in hexadecimal.")
     return key
 
 

@@ -24,13 +24,15 @@ class Scanned:
 
 
 def files(folders: Iterable[Path]) -> Iterator[Path]:
-    """Every regular file below the folders; links are not followed."""
+    """Every regular file below the folders, and each folder that cannot be read; links are not followed."""
     for folder in folders:
-        for parent, _, names in os.walk(folder):
+        closed: list[OSError] = []
+        for parent, _, names in os.walk(folder, onerror=closed.append):
             for name in names:
                 path = Path(parent, name)
                 if path.is_file() and not path.is_symlink():
                     yield path
+        yield from (Path(each.filename) for each in closed if not isinstance(each, FileNotFoundError))
 
 
 def search(paths: Iterable[Path], needles: Sequence[bytes]) -> Scanned:

@@ -6,9 +6,8 @@ import base64
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache, partial
-from typing import Any, Literal, Protocol
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import MediaType, Response, get
@@ -16,9 +15,9 @@ from litestar.datastructures import State
 from litestar.params import Parameter
 
 from avow.policy import Policy, published, to_json
+from avow.proof import receipts
+from avow.proof.evidence import Evidence
 from avow.site.words import LOCALES, translate
-
-Verdict = Literal["proved", "failed", "unproved", "attested"]
 
 _CSP = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -32,19 +31,6 @@ _HEADERS = {
 }
 
 
-class Seen(Protocol):
-    """The last evidence of one probe."""
-
-    @property
-    def probe(self) -> str: ...
-    @property
-    def verdict(self) -> str: ...
-    @property
-    def figure(self) -> str: ...
-    @property
-    def at(self) -> datetime: ...
-
-
 @dataclass(frozen=True)
 class Site:
     """What the pages show: the policy in force, and how to ask for its evidence and for the parts that must answer."""
@@ -54,7 +40,8 @@ class Site:
     model: str
     policy: Policy
     installed: frozenset[str]
-    evidence: Callable[[], Awaitable[Sequence[Seen]]]
+    receipt_key: bytes
+    evidence: Callable[[], Awaitable[Sequence[Evidence]]]
     parts: Callable[[], Awaitable[dict[str, bool]]]
 
 
@@ -164,8 +151,19 @@ async def proof(state: State, locale: str | None = Locale, accepted: str = Accep
 @get("/confirm", include_in_schema=False)
 async def confirm(state: State, locale: str | None = Locale, accepted: str = Accepted) -> Response[str]:
     """Where the message of a sign-up leads: the token stands after the #, which browsers do not send."""
-    script = _text("confirm.js")
-    page = _page(state.site, "confirm.html", locale, accepted, script=script)
+    return _with_script(state.site, "confirm", locale, accepted)
+
+
+@get("/reset", include_in_schema=False)
+async def reset(state: State, locale: str | None = Locale, accepted: str = Accepted) -> Response[str]:
+    """Where a forgotten password is asked for, and where the message about it leads."""
+    return _with_script(state.site, "reset", locale, accepted)
+
+
+def _with_script(site: Site, name: str, locale: str | None, accepted: str) -> Response[str]:
+    """A page whose one script is named to the browser by its hash; it may call this site and nothing else."""
+    script = _text(f"{name}.js")
+    page = _page(site, f"{name}.html", locale, accepted, script=script)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page.headers["content-security-policy"] = f"{_CSP}; script-src 'sha256-{digest}'; connect-src 'self'"
     return page
@@ -198,4 +196,10 @@ async def policy_json(state: State) -> Response[str]:
     )
 
 
-routes = [home, privacy, proof, confirm, status, healthz, readyz, policy_json]
+@get("/.well-known/avow-receipt-key", include_in_schema=False)
+async def receipt_key(state: State) -> dict[str, str]:
+    """The public key with which anybody can check a receipt, off line."""
+    return receipts.published(state.site.receipt_key)
+
+
+ROUTES = (home, privacy, proof, confirm, reset, status, healthz, readyz, policy_json, receipt_key)

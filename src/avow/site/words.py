@@ -36,6 +36,18 @@ WORDS: dict[str, tuple[str, str]] = {
         "This link was used before or is too old. Sign up again with the same address and a new message is sent.",
         "此链接已被使用或已过期。请用同一邮箱重新注册，系统会发送新的邮件。",
     ),
+    "reset_title": ("Choose a new password", "设置新密码"),
+    "reset_email": ("Your e-mail address", "您的电子邮箱地址"),
+    "reset_password": ("New password: 15 characters or more", "新密码：至少 15 个字符"),
+    "reset_go": ("Continue", "继续"),
+    "reset_asked": (
+        "If this address has an account, a message with a link is on its way. The link works once, within an hour.",
+        "如果该邮箱已有账户，含链接的邮件即将送达。该链接在一小时内有效，且仅可使用一次。",
+    ),
+    "reset_done": (
+        "Your password is changed, and all sessions have ended. Sign in with the new one.",
+        "密码已更改，所有会话均已结束。请使用新密码登录。",
+    ),
     "confirm_noscript": (
         "This page needs its few lines of script: the secret after the # never leaves your browser by itself. The message "
         "names a command that does the same.",
@@ -85,6 +97,26 @@ WORDS: dict[str, tuple[str, str]] = {
     "probe_tls": (
         "The listener speaks TLS 1.3 and refuses older versions.",
         "监听端口使用 TLS 1.3，并拒绝更旧的版本。",
+    ),
+    "probe_headers": (
+        "Pages and answers tell browsers not to embed, guess or keep them.",
+        "页面和应答均要求浏览器不得嵌入、猜测类型或留存。",
+    ),
+    "probe_cookies": (
+        "The session cookie has every flag that keeps it from scripts and other sites.",
+        "会话 Cookie 带有防止脚本和其他网站使用的全部标志。",
+    ),
+    "probe_modes": (
+        "No file of the service is open to other users of its machine.",
+        "本服务的文件对所在机器的其他用户均不开放。",
+    ),
+    "probe_listening": (
+        "No process listens anywhere but at the address that the operator chose.",
+        "任何进程都不在运营者选定的地址之外监听。",
+    ),
+    "probe_cards": (
+        "A card number that a canary writes is masked in what is stored of it.",
+        "金丝雀账户所写的支付卡号在存储时已被遮盖。",
     ),
     "verdict_proved": ("proved", "已证明"),
     "verdict_failed": ("failed", "未通过"),

@@ -14,6 +14,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from avow.base.errors import AvowError
+from avow.base.files import sync_folder
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -109,12 +110,3 @@ def create_once(path: Path, content: bytes) -> None:
         sync_folder(path.parent)
     finally:
         draft.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,0 +1,23 @@
+const form = document.getElementById("form");
+const state = document.getElementById("state");
+const email = document.getElementById("email");
+const password = document.getElementById("password");
+const token = location.hash.slice(1);
+history.replaceState(null, "", location.pathname);
+document.getElementById("ask").hidden = token !== "";
+document.getElementById("finish").hidden = token === "";
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const answer = await fetch(token ? "/api/auth/reset/finish" : "/api/auth/reset", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(token ? { token, password: password.value } : { email: email.value }),
+  });
+  if (answer.ok) {
+    form.hidden = true;
+    state.textContent = token ? form.dataset.done : form.dataset.asked;
+  } else {
+    const problem = await answer.json();
+    state.textContent = `${problem.detail} ${problem.hint ?? ""}`;
+  }
+});
