@@ -282,3 +282,28 @@ def test_in_transit_there_is_tls_and_at_rest_nothing_is_in_the_clear(safe: Platf
     dump = dumped(tmp_path / "backup")
     assert row["box"].hex().encode() in dump, "the control: the dump was unpacked"
     assert word.encode() not in dump
+
+
+@pytest.mark.promise("MESH-5.6")
+def test_a_key_can_be_narrowed_rotated_revoked_and_reported(platform: Platform) -> None:
+    with platform.http() as http, platform.http() as stranger:
+        platform.sign_up(http)
+        narrow = platform.key(http, scopes=["read"])
+        assert complete(http, narrow["secret"], "?").status_code == 403
+        key = platform.key(http)
+        assert complete(http, key["secret"], "?").is_success
+        [shown] = [each for each in http.get("/api/keys").json()["keys"] if each["id"] == key["id"]]
+        assert shown["last_used_at"]
+        assert key["secret"] not in http.get("/api/keys").text
+        new = http.post(f"/api/keys/{key['id']}/rotate", json={"overlap_h": 0}).json()
+        assert complete(http, key["secret"], "?").status_code == 401
+        assert complete(http, new["secret"], "?").is_success
+        assert http.delete(f"/api/keys/{key['id']}").status_code == 204
+        assert complete(http, new["secret"], "?").status_code == 401
+        leaked = platform.key(http)["secret"]
+        assert stranger.post("/api/keys/leaked", json={"key": leaked}).status_code == 202
+        assert complete(http, leaked, "?").status_code == 401
+        address = http.get("/api/me").json()["facts"]["email"]
+    mailbox = platform.home / "mail"
+    warning = (address, "found and revoked")
+    wait_until(lambda: any(all(word in mail.read_text() for word in warning) for mail in mailbox.iterdir()))
