@@ -32,6 +32,9 @@ START_LIMIT_S = 180
 WAIT_LIMIT_S = 60
 MODEL = "avow/smollm2-135m"
 CLOCK_FILE = "clock"
+DROPPED = ("DATABASE_URL", "PYTHONDONTWRITEBYTECODE")
+COMPILED = tempfile.TemporaryDirectory(prefix="avow-pyc-")
+"""Bytecode of a run: each of the many commands would compile the program again."""
 OUTSIDE = ("mail", "demo.json")
 """What stands for the outside world under AVOW_HOME, and is not searched for remains."""
 
@@ -99,12 +102,13 @@ class Platform:
         self.settings["policy"] = str(path)
 
     def environment(self) -> dict[str, str]:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("AVOW_") and k != "DATABASE_URL"}
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("AVOW_") and k not in DROPPED}
         return {
             **kept,
             "AVOW_HOME": str(self.home),
             "AVOW_PORT": str(self.port),
             "AVOW_WORKERS": "1",
+            "PYTHONPYCACHEPREFIX": COMPILED.name,
             "TEST_CLOCK": str(self.folder / CLOCK_FILE),
             **{f"AVOW_{k.upper()}": v for k, v in self.settings.items()},
         }

@@ -1,0 +1,158 @@
+"""`avow verify` against a running platform: green when all is well, red and by name when something was tampered with."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.platform import Platform, policy_text
+from tests.upstream import Upstream, scripted_platform
+
+SEEDED = ("oldest_fact", "plaintext", "not_kept", "policy_hash", "row_security", "sums", "slots")
+
+
+@pytest.fixture(scope="module")
+def both() -> Iterator[tuple[Platform, Upstream]]:
+    """A platform that is sound before the faults are seeded, and again when all were taken back."""
+    with scripted_platform(policy_text()) as made:
+        all_well(made[0])
+        yield made
+        all_well(made[0])
+
+
+@pytest.fixture
+def target(both: tuple[Platform, Upstream]) -> Platform:
+    return both[0]
+
+
+def all_well(platform: Platform) -> None:
+    status, found, figures = verdicts(platform, *SEEDED)
+    assert (status, {*found.values()}) == (0, {"proved"}), figures
+
+
+def verdicts(platform: Platform, *names: str) -> tuple[int, dict[str, str], dict[str, str]]:
+    """The exit status, the verdicts and the figures of `avow verify`."""
+    done = platform.cli("verify", "--json", *names, check=False)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert rows, done.stderr
+    return done.returncode, {r["probe"]: r["verdict"] for r in rows}, {r["probe"]: r["figure"] for r in rows}
+
+
+def is_caught(platform: Platform, probe: str, *words: str) -> None:
+    """The probe finds the fault, says what it is, and the command fails."""
+    status, found, figures = verdicts(platform, probe)
+    assert (status, found[probe]) == (1, "failed"), figures
+    for word in words:
+        assert word in figures[probe]
+
+
+def test_on_a_sound_platform_nothing_is_failed_and_what_cannot_be_seen_is_not_green(platform: Platform) -> None:
+    """With the real model. Readable categories have no door for purposes, so they are `unproved`, and it says so."""
+    status, found, figures = verdicts(platform)
+    assert "failed" not in found.values(), figures
+    unproved = {probe for probe, verdict in found.items() if verdict == "unproved"}
+    assert unproved == {"purposes.usage", "purposes.payment", "purposes.consent"}
+    assert status == 2
+    whole = {probe.partition(".")[0] for probe in found}
+    assert whole >= {"declared", "plaintext", "oldest_fact", "slots", "row_security", "sums", "policy_hash", "erased"}
+    assert all(figures.values())
+    assert platform.cli("verify", "sums", "declared").returncode == 0
+
+
+def test_what_was_found_is_public_with_its_time(platform: Platform) -> None:
+    verdicts(platform, "sums")
+    with platform.http() as http:
+        page = http.get("/proof").text
+    [row] = [each for each in page.split("<li")[1:] if "sums ·" in each]
+    assert "proved" in row
+    assert datetime.now(UTC).strftime("%Y-%m-%d") in row
+
+
+def test_a_fact_past_its_end_is_found(target: Platform) -> None:
+    target.sql(
+        "INSERT INTO standing (id, tenant_id, subject_id, since, ends_at, policy_version, kind, purpose, value) VALUES "
+        "(gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), now(), now() - interval '1 hour', 1, 'consent', '', true)"
+    )
+    is_caught(target, "oldest_fact", "standing")
+    target.cli("sweep")
+
+
+@contextmanager
+def leaking(platform: Platform, upstream: Upstream) -> Iterator[None]:
+    """Somebody writes each prompt into a log of the platform, as a careless debugging line would."""
+    leak, over = platform.home / "log" / "debug.log", threading.Event()
+    seen = len(upstream.scripted.requests)
+
+    def write() -> None:
+        written = seen
+        while not over.wait(0.01):
+            fresh = upstream.scripted.requests[written:]
+            written += len(fresh)
+            with leak.open("a") as file:
+                file.writelines(str(request) for request in fresh)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        writer.join()
+        leak.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("probe", ["plaintext", "not_kept"])
+def test_a_prompt_in_a_log_is_found(both: tuple[Platform, Upstream], probe: str) -> None:
+    platform, upstream = both
+    with leaking(platform, upstream):
+        is_caught(platform, probe, "1 ")
+
+
+def test_another_policy_than_the_one_that_is_served_is_found(target: Platform) -> None:
+    target.write_policy(policy_text(("at most 30 days", "at most 20 days")))
+    is_caught(target, "policy_hash", "served")
+    target.write_policy(policy_text())
+
+
+def test_a_lost_row_policy_is_found(target: Platform) -> None:
+    target.sql("ALTER TABLE trace DISABLE ROW LEVEL SECURITY")
+    is_caught(target, "row_security", "rows of others")
+    target.sql("ALTER TABLE trace ENABLE ROW LEVEL SECURITY")
+
+
+def test_a_changed_balance_is_found(target: Platform) -> None:
+    target.sql("UPDATE wallet SET posted = posted + 1 WHERE id = (SELECT min(id::text)::uuid FROM wallet)")
+    is_caught(target, "sums", "I1")
+    target.sql("UPDATE wallet SET posted = posted - 1 WHERE id = (SELECT min(id::text)::uuid FROM wallet)")
+
+
+def test_a_probe_that_cannot_look_is_not_green(target: Platform) -> None:
+    """Nobody listens where the platform should be."""
+    known, target.port = target.port, 9
+    try:
+        status, found, _ = verdicts(target, "policy_hash", "sign_up")
+    finally:
+        target.port = known
+    assert status == 2
+    assert set(found.values()) == {"unproved"}
+
+
+def test_a_scan_that_misses_its_control_has_failed(target: Platform) -> None:
+    """The control is planted in a table whose rows are thrown away: silence then proves nothing."""
+    target.sql("CREATE RULE throw_away AS ON INSERT TO scan_control DO INSTEAD NOTHING")
+    try:
+        is_caught(target, "plaintext", "control")
+    finally:
+        target.sql("DROP RULE throw_away ON scan_control")
+
+
+def test_a_key_past_its_hour_is_found(target: Platform) -> None:
+    """Last in this file: a day and more goes by, in which nobody swept."""
+    target.move_clock(27 * 3600)
+    is_caught(target, "slots", "past its hour")
+    target.cli("sweep", "--confirm-clock")
