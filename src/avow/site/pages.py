@@ -14,7 +14,7 @@ from litestar import MediaType, Response, get
 from litestar.datastructures import State
 from litestar.params import HeaderParameter, QueryParameter
 
-from avow.policy import Policy, published, to_json
+from avow.policy import Policy, placeholders, published, to_json
 from avow.proof import receipts
 from avow.proof.evidence import Evidence
 from avow.site.words import LOCALES, translate
@@ -84,6 +84,7 @@ def _page(site: Site, template: str, asked: str | None, accepted: str, **values:
             locale=locale,
             other="en" if locale == "zh" else "zh",
             query=f"?locale={asked}" if asked in LOCALES else "",
+            examples=bool(placeholders(site.policy)),
             css=_text("page.css"),
             t=partial(translate, locale),
             **values,
