@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -296,3 +297,23 @@ def test_a_changed_policy_under_the_same_version_is_refused(second: Platform) ->
     second.settings = known
     assert refused.returncode == 1
     assert "without counting its version up" in refused.stderr
+
+
+def test_production_refuses_a_policy_with_examples_and_a_demo_says_what_they_are() -> None:
+    with new_platform(engine="0") as one:
+        one.settings["policy"] = "infiner"
+        refused = one.cli("serve", check=False)
+        assert refused.returncode == 1 and "operator is an example" in refused.stderr
+        one.start()
+        with one.http() as http:
+            assert "are examples and not connected" in http.get("/privacy?locale=en").text
+            assert "均为示例" in http.get("/?locale=zh").text
+
+
+def test_a_policy_is_exported_in_the_words_of_others(platform: Platform) -> None:
+    dpv = json.loads(platform.cli("policy", "export", "infiner", "--format", "dpv").stdout)
+    assert "w3id.org/dpv" in json.dumps(dpv["@context"])
+    fides = json.loads(platform.cli("policy", "export", "infiner", "--format", "fides").stdout)
+    assert fides["system"]
+    rendered = platform.cli("policy", "render", "infiner", "--locale", "zh").stdout
+    assert "30 天" in rendered

@@ -38,6 +38,9 @@ from avow.vault import Ring, Vault
 
 NAME = "Avow"
 MODEL = llm.MODEL
+CONNECTIONS_PER_WORKER = 20
+CONNECTIONS_BESIDE = 40
+"""What a worker opens at most (two pools, the ledger, two listeners), and the keeper, commands and PostgreSQL beside."""
 DEMO_CREDIT = money.NANO
 """What a new tenant starts with under `avow up`: one unit of its currency; nothing under `avow serve`."""
 
@@ -110,7 +113,7 @@ def build(settings: Settings, *, demo: bool = False, clock: Clock | None = None,
     source = policy_text(settings.policy)
     policy = parse(source, settings.policy)
     ring = Ring(home / "keyring" / "ring.db")
-    cluster = None if settings.database_url else Cluster(home, _password(ring, "avow_super"))
+    cluster = None if settings.database_url else _cluster(settings, ring)
     return Parts(
         settings=settings,
         clock=clock or SystemClock(),
@@ -228,6 +231,11 @@ def external_dsn(url: str) -> Dsn:
         parsed.password or "",
         str(sslmode),
     )
+
+
+def _cluster(settings: Settings, ring: Ring) -> Cluster:
+    connections = CONNECTIONS_BESIDE + CONNECTIONS_PER_WORKER * settings.worker_count
+    return Cluster(settings.home_path, _password(ring, "avow_super"), connections)
 
 
 def _password(ring: Ring, role: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -27,7 +27,8 @@ from avow.base.errors import AvowError, NotFound
 from avow.desk import Desk
 from avow.gateway import offers
 from avow.gateway.offers import Offer
-from avow.policy import PolicyError, parse, published, words
+from avow.policy import PolicyError, parse, render, words
+from avow.policy.export import export as export_policy
 from avow.privacy import backup as backups
 from avow.privacy import erase, export, requests, retention
 from avow.proof import receipts
@@ -138,10 +139,20 @@ def policy_check(name: str) -> None:
 @click.argument("name")
 @click.option("--locale", type=click.Choice(["en", "zh"]), default="en")
 def policy_render(name: str, locale: str) -> None:
-    """Print the sentences that a policy publishes."""
+    """Print the page of a policy as it reads where every part that it names exists."""
     checked = parse(app.policy_text(name), name)
-    for clause in published(checked, checked.features):
-        click.echo(clause.zh if locale == "zh" else clause.en)
+    page = render(checked, locale, checked.features)
+    for line in (page.note, *(sentence.text for sentence in page.sentences)):
+        if line:
+            click.echo(line)
+
+
+@policy.command("export")
+@click.argument("name")
+@click.option("--format", "form", type=click.Choice(["dpv", "fides"]), required=True)
+def policy_export(name: str, form: Literal["dpv", "fides"]) -> None:
+    """Print a policy in the words of others: W3C DPV (JSON-LD) or fideslang."""
+    show(export_policy(parse(app.policy_text(name), name), form))
 
 
 # --- proof

@@ -26,6 +26,7 @@ from avow.engines import llm
 from avow.gateway import offers
 from avow.gateway.offers import Offer
 from avow.gateway.tables import model
+from avow.policy import placeholders
 from avow.supervisor import Child, Ready, Reaped
 
 ENGINE = "engine"
@@ -54,6 +55,7 @@ def run(parts: Parts) -> int:
     supervisor.claim(parts.home)
     listening = server.listen(parts.settings.host, parts.settings.port)
     worker.handlers()
+    _refuse_examples(parts)
     for note in app.check(parts):
         log.say(f"avow: not published: {note}")
     reaped = Reaped()
@@ -66,6 +68,14 @@ def run(parts: Parts) -> int:
     finally:
         if parts.cluster:
             parts.cluster.stop()
+
+
+def _refuse_examples(parts: Parts) -> None:
+    """A demo may show an example's name and address; in production they would be published as the operator's."""
+    found = [] if parts.demo else placeholders(parts.policy)
+    if found:
+        lines = "\n".join(f"{parts.policy.source}:{each.line}: {each.path} is an example." for each in found)
+        raise app.PolicyUnfit(lines, hint="Write your own in their place, and remove placeholder = true.")
 
 
 async def prepare(parts: Parts) -> None:

@@ -5,11 +5,13 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from tests.accounts.conftest import House, Start
+from sqlalchemy import update
+from tests.accounts.conftest import PASSWORD, House, Start
 
 from avow.accounts import key_text, keys
 from avow.accounts.directory import Directory, KeyExpired, KeyRefused, KeyRevoked, NotConfirmed
 from avow.accounts.needs import pepper
+from avow.accounts.tables import person
 
 ADA, BOB = "ada@example.org", "bob@example.org"
 
@@ -143,14 +145,27 @@ async def test_an_expired_key_is_refused_though_it_is_remembered(house: House) -
         await house.needs.directory.find(secret)
 
 
-async def test_a_key_works_after_confirmation_where_that_is_asked(start: Start) -> None:
+async def test_nobody_signs_in_and_no_key_works_before_confirmation_where_that_is_asked(start: Start) -> None:
     house: House = await start(must_confirm=True)
-    browser = await house.signed_in(ADA)
-    secret = (await browser.post("/api/keys", json={})).json()["secret"]
-    with pytest.raises(NotConfirmed):
-        await house.needs.directory.find(secret)
+    browser, entry = house.browser(), {"email": ADA, "password": PASSWORD}
+    assert (await browser.post("/api/auth/signup", json=entry)).status_code == 202
+    mine = await browser.post("/api/auth/login", json=entry)
+    nobodys = await browser.post("/api/auth/login", json={**entry, "email": BOB})
+    assert mine.status_code == nobodys.status_code == 401 and mine.content == nobodys.content
     await browser.post("/api/auth/confirm", json={"token": await house.token(ADA)})
+    assert (await browser.post("/api/auth/login", json=entry)).status_code == 200
+    secret = (await browser.post("/api/keys", json={})).json()["secret"]
     assert await house.needs.directory.find(secret)
+    async with house.databases.keeper.begin() as connection:
+        await connection.execute(update(person).values(confirmed_at=None))
+    with pytest.raises(NotConfirmed):
+        await house.needs.directory.find(secret, fresh=True)
+
+
+async def test_an_end_beyond_all_calendars_is_refused(house: House) -> None:
+    browser = await house.signed_in(ADA)
+    refused = await browser.post("/api/keys", json={"expires_at": "9999-12-31T23:59:59-23:59"})
+    assert (refused.status_code, refused.json()["param"]) == (400, "expires_at")
 
 
 async def test_somebody_elses_key_is_not_there(house: House) -> None:

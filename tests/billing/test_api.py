@@ -151,7 +151,17 @@ async def test_what_has_ended_is_hidden_before_the_sweep(bank: Bank, client: htt
     assert wallet["balance"] == "0.000009910"
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=101", "after=x", "since=yesterday", "since=2026-11-22T12:00:00"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=101",
+        "after=x",
+        "since=yesterday",
+        "since=2026-11-22T12:00:00",
+        "since=9999-12-31T23:59:59-23:59",
+    ],
+)
 async def test_a_bad_question_is_refused(bank: Bank, client: httpx.AsyncClient, query: str) -> None:
     payer = await bank.payer(1)
     answer = await client.get(f"/api/usage?{query}", headers=person(payer))

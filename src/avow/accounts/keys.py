@@ -27,6 +27,7 @@ from avow.base.errors import AvowError, BadInput, NotFound
 from avow.vault import GoneType, Opened, Ref, fact
 
 ACTIVE_MAX = 100
+YEAR_MAX = 2999
 ANY = Setting()
 HELD = ("api_content", "usage")
 """Categories whose half of the key is made with the API key, so that a call never has to make one."""
@@ -170,6 +171,11 @@ async def active_row(connection: AsyncConnection, subject_id: UUID, key_id: UUID
 def _check(needs: Needs, setting: Setting, now: datetime | None) -> None:
     """`now`: the end is new and must lie ahead."""
     tenants.check_keep(needs, setting.keep_h)
+    if setting.expires_at is not None and setting.expires_at.year > YEAR_MAX:
+        raise BadInput(
+            f"The end of a key lies after the year {YEAR_MAX}; leave it out for a key without an end.",
+            param="expires_at",
+        )
     if now is not None and setting.expires_at is not None and setting.expires_at <= now:
         raise BadInput("The end of a key lies in the future.", param="expires_at")
 

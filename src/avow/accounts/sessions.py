@@ -35,7 +35,7 @@ class SignInRefused(AvowError):
 
     status = 401
     code = "sign_in_refused"
-    hint = "Check both and try again."
+    hint = "Check both and try again; a new account works once its address is confirmed."
 
 
 class SignInSlowed(AvowError):
@@ -145,6 +145,9 @@ async def sign_in(
             tenant_id, subject_id = (found.tenant_id, found.subject_id) if found else (NOBODY, NOBODY)
             try:
                 verdict = await _check(needs, tenant_id, subject_id, password, code)
+                # Else whoever signs up with somebody's address learns here whether it had an account.
+                if needs.directory.must_confirm and (found is None or found.confirmed_at is None):
+                    raise SignInRefused
             except (SignInRefused, SecondFactorRefused):
                 needs.networks.fail(address, needs.clock.now())
                 await _fail(needs, name, tenant_id, subject_id)

@@ -29,7 +29,6 @@ _CONFIG = """\
 listen_addresses = ''
 unix_socket_permissions = 0700
 password_encryption = scram-sha-256
-max_connections = 80
 shared_buffers = 256MB
 wal_compression = pglz
 max_wal_size = 1GB
@@ -62,8 +61,9 @@ class PostgresFailed(AvowError):
 class Cluster:
     """A data folder `home/pg` and the server over it. Usable from any process; only one server ever runs."""
 
-    def __init__(self, home: Path, superuser_password: str) -> None:
+    def __init__(self, home: Path, superuser_password: str, connections: int = 80) -> None:
         self.home = home
+        self._connections = connections
         self.data = home / "pg"
         self.log = home / "log" / "postgres-start.log"
         self._password = superuser_password
@@ -87,6 +87,7 @@ class Cluster:
         (self.data / "postgresql.auto.conf").write_text(
             _CONFIG
             + f"unix_socket_directories = '{self.socket_folder}'\nport = {PORT}\nlog_directory = '{self.log.parent}'\n"
+            + f"max_connections = {self._connections}\n"
         )
         if self.pid() is None:
             self._clear_dead_pidfile()

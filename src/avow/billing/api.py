@@ -23,6 +23,7 @@ from avow.billing.tables import charge, key_use, ledger_entry, usage, wallet
 
 PAGE_MAX = 100
 DAYS_DEFAULT = 31
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Who = NamedDependency[Actor]
 Accounts = NamedDependency[Needs]
@@ -140,6 +141,8 @@ async def read_usage(
     since = since or now - timedelta(days=DAYS_DEFAULT)
     if since.tzinfo is None:
         raise BadInput("A time needs its zone, for example 2026-11-22T12:00:00Z.", param="since")
+    if not EPOCH <= since.replace(tzinfo=UTC) <= now + timedelta(days=2):
+        raise BadInput("The time lies before 1970 or in the future.", param="since")
     async with accounts.database.tenant(tenant_id) as c:
         requests = [_used(r) for r in await c.execute(_requests(subject_id, now, after, limit))]
         days = [_sum(r) for r in await c.execute(_days(subject_id, now, since))]

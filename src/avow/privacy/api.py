@@ -10,7 +10,8 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, get, post
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import FromPath, HeaderParameter, JSONBody
 from sqlalchemy.engine import Row
 
 from avow.base.actor import Actor
@@ -34,6 +35,10 @@ class Desk:
     clock: Clock
     identity: Identity
     leaving: Leaving
+
+
+Privacy = NamedDependency[Desk]
+Person = NamedDependency[Actor]
 
 
 class NewRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -69,7 +74,7 @@ class Taken(msgspec.Struct):
 
 
 @post("/api/privacy/requests", status_code=202)
-async def ask(data: NewRequest, person: Actor, privacy: Desk) -> Taken:
+async def ask(data: JSONBody[NewRequest], person: Person, privacy: Privacy) -> Taken:
     """Ask for erasure, access, a copy to take along, rectification, or complain."""
     tenant_id, subject_id = _own(person)
     if not await privacy.identity(tenant_id, subject_id, data.password):
@@ -83,13 +88,13 @@ async def ask(data: NewRequest, person: Actor, privacy: Desk) -> Taken:
 
 
 @get("/api/privacy/requests")
-async def list_requests(person: Actor, privacy: Desk) -> list[Request]:
+async def list_requests(person: Person, privacy: Privacy) -> list[Request]:
     """One's own requests, newest first."""
     return [_shown(row) for row in await _rows(person, privacy)]
 
 
 @get("/api/privacy/requests/{id:uuid}")
-async def read_request(id: UUID, person: Actor, privacy: Desk) -> Request:
+async def read_request(id: FromPath[UUID], person: Person, privacy: Privacy) -> Request:
     """One of one's own requests."""
     for row in await _rows(person, privacy, id):
         return _shown(row)
@@ -98,7 +103,7 @@ async def read_request(id: UUID, person: Actor, privacy: Desk) -> Request:
 
 @get("/api/privacy/receipts/{id:uuid}")
 async def read_receipt(
-    id: UUID, privacy: Desk, token: Annotated[str, Parameter(header=TOKEN_HEADER, max_length=200)]
+    id: FromPath[UUID], privacy: Privacy, token: Annotated[str, HeaderParameter(name=TOKEN_HEADER, max_length=200)]
 ) -> Response[bytes]:
     """The signed receipt, byte for byte, for whoever has its token; nobody is signed in."""
     async with privacy.database.begin() as c:

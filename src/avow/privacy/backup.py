@@ -153,7 +153,7 @@ async def restore(
     await asyncio.to_thread(needs.tombstones.take_from, folder)
     work = replace(target, database=f"{target.database}_restoring")
     await _administer(target, f'DROP DATABASE IF EXISTS "{work.database}" WITH (FORCE)')
-    await migrate(work, passwords)
+    await migrate(work, passwords, only_tables=True)
     await _make_room(work)
     await _run(program("pg_restore"), work, "--single-transaction", str(folder / DUMP))
     await migrate(work, passwords)

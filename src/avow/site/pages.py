@@ -7,14 +7,14 @@ import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import Annotated, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import MediaType, Response, get
 from litestar.datastructures import State
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, QueryParameter
 
-from avow.policy import Policy, published, to_json
+from avow.policy import Policy, placeholders, published, to_json
 from avow.proof import receipts
 from avow.proof.evidence import Evidence
 from avow.site.words import LOCALES, translate
@@ -84,6 +84,7 @@ def _page(site: Site, template: str, asked: str | None, accepted: str, **values:
             locale=locale,
             other="en" if locale == "zh" else "zh",
             query=f"?locale={asked}" if asked in LOCALES else "",
+            examples=bool(placeholders(site.policy)),
             css=_text("page.css"),
             t=partial(translate, locale),
             **values,
@@ -100,17 +101,17 @@ def worst(verdicts: Sequence[str]) -> str:
     return "proved" if verdicts else "unproved"
 
 
-Locale = Parameter(query="locale", default=None, max_length=8)
-Accepted = Parameter(header="accept-language", default="", max_length=1000)
+Locale = Annotated[str | None, QueryParameter(name="locale", max_length=8)]
+Accepted = Annotated[str, HeaderParameter(name="accept-language", max_length=1000)]
 
 
 @get("/", include_in_schema=False)
-async def home(state: State, locale: str | None = Locale, accepted: str = Accepted) -> Response[str]:
+async def home(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
     return _page(state.site, "home.html", locale, accepted)
 
 
 @get("/privacy", include_in_schema=False)
-async def privacy(state: State, locale: str | None = Locale, accepted: str = Accepted) -> Response[str]:
+async def privacy(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
     site: Site = state.site
     seen = {row.probe: row for row in await site.evidence()}
     chosen = _locale(locale, accepted)
@@ -132,7 +133,7 @@ async def privacy(state: State, locale: str | None = Locale, accepted: str = Acc
 
 
 @get("/proof", include_in_schema=False)
-async def proof(state: State, locale: str | None = Locale, accepted: str = Accepted) -> Response[str]:
+async def proof(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
     site: Site = state.site
     chosen = _locale(locale, accepted)
     rows = [
@@ -149,13 +150,13 @@ async def proof(state: State, locale: str | None = Locale, accepted: str = Accep
 
 
 @get("/confirm", include_in_schema=False)
-async def confirm(state: State, locale: str | None = Locale, accepted: str = Accepted) -> Response[str]:
+async def confirm(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
     """Where the message of a sign-up leads: the token stands after the #, which browsers do not send."""
     return _with_script(state.site, "confirm", locale, accepted)
 
 
 @get("/reset", include_in_schema=False)
-async def reset(state: State, locale: str | None = Locale, accepted: str = Accepted) -> Response[str]:
+async def reset(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
     """Where a forgotten password is asked for, and where the message about it leads."""
     return _with_script(state.site, "reset", locale, accepted)
 
@@ -170,7 +171,7 @@ def _with_script(site: Site, name: str, locale: str | None, accepted: str) -> Re
 
 
 @get("/status", include_in_schema=False)
-async def status(state: State, locale: str | None = Locale, accepted: str = Accepted) -> Response[str]:
+async def status(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
     parts = await state.site.parts()
     return _page(state.site, "status.html", locale, accepted, parts=list(parts.items()))
 

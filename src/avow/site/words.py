@@ -3,6 +3,10 @@
 LOCALES = ("en", "zh")
 
 WORDS: dict[str, tuple[str, str]] = {
+    "examples": (
+        "A demonstration: the operator's name, addresses and processors in this policy are examples and not connected.",
+        "演示：本政策中的运营者名称、地址和处理者均为示例，并未接入。",
+    ),
     "pages": ("Pages", "页面"),
     "home_title": ("An AI API that proves its privacy policy", "一个能证明其隐私政策的 AI API"),
     "home_lead": (
