@@ -42,6 +42,8 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "GET /.well-known/avow-receipt-key": PUBLIC,
     "GET /api": PUBLIC,
     "GET /api/openapi.json": PUBLIC,
+    # Where there is nothing; Litestar serves it beside its OpenAPI document.
+    "GET /api/{path}": PUBLIC,
     # Who is not signed in yet, or carries a token instead.
     "POST /api/auth/signup": PUBLIC,
     "POST /api/auth/confirm": PUBLIC,

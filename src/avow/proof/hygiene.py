@@ -108,10 +108,11 @@ def _look_at_listeners(home: Path, host: str, port: int) -> Finding:
     chosen = {address[4][0] for address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     sockets = dict(_listeners())
     front = {inode for inode, (_, at) in sockets.items() if at == port}
-    workers = [pid for pid in _pids() if _inodes(pid) & front]
-    if not workers:
+    # The parent holds the front's socket too, so all that it started is found from here, and what started it is not.
+    holders = [pid for pid in _pids() if _inodes(pid) & front]
+    if not holders:
         return Finding("unproved", f"no process of ours was found at port {port}")
-    ours = _family({_parent(workers[0]), _postgres(home), *workers})
+    ours = _family({_postgres(home), *holders})
     found = {sockets[inode] for pid in ours for inode in _inodes(pid) & sockets.keys()}
     elsewhere = sorted(f"{address} port {at}" for address, at in found if at != port or address not in chosen)
     if elsewhere:
