@@ -11,7 +11,7 @@ from avow.accounts.permissions import ROUTES, RouteUndeclared
 
 PUBLIC_ROUTES = """
 GET / · GET /privacy · GET /proof · GET /status · GET /confirm · GET /reset ·
-GET /healthz · GET /readyz · GET /api · GET /api/openapi.json
+GET /healthz · GET /readyz · GET /api · GET /api/openapi.json · GET /api/{path}
 GET /.well-known/avow-policy.json · GET /.well-known/avow-receipt-key · GET /api/privacy/receipts/{id}
 POST /api/auth/reset · POST /api/auth/reset/finish · POST /api/auth/passkey/begin · POST /api/auth/passkey
 GET /api/auth/provider/start · GET /api/auth/provider/callback · POST /api/keys/leaked
@@ -25,7 +25,7 @@ def test_these_routes_and_no_others_are_public() -> None:
 
 
 def test_every_line_is_a_route_of_the_product_and_every_route_has_a_line() -> None:
-    made_by_litestar = {"GET /api", "GET /api/openapi.json"}
+    made_by_litestar = {"GET /api", "GET /api/openapi.json", "GET /api/{path}"}
     assert set(admission.routes(worker.handlers())) | made_by_litestar == set(ROUTES)
 
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from avow import catalog
-from avow.catalog import declared
+from avow.catalog import facts
 from tests.platform import MODEL, Platform, complete, policy_text, wait_until
 from tests.promises.history import FACT_TABLES, dumped
 from tests.upstream import DEAD_MODEL, PRICES
@@ -136,13 +136,12 @@ def test_the_sweep_reaches_every_table_with_facts_about_people(platform: Platfor
 @pytest.mark.promise("MESH-0.4")
 def test_every_stored_field_is_published_with_a_purpose_and_nothing_else_is_taken(platform: Platform) -> None:
     clauses = clauses_of(platform)
-    for store in declared.inventory():
-        if category := store["category"]:
-            fields = {*store["sealed"], *store["readable"]}  # type: ignore[misc]
-            if category == "account":
-                fields &= {*clauses["sign_up"]["says"]["required"], *clauses["sign_up"]["says"]["optional"]}
-            assert fields <= {*clauses[f"keep.{category}"]["says"]["fields"]}
-            assert clauses[f"use.{category}"]["says"]["purposes"]
+    for _, held in facts():
+        fields = {*held.fields}
+        if held.category == "account":
+            fields &= {*clauses["sign_up"]["says"]["required"], *clauses["sign_up"]["says"]["optional"]}
+        assert fields <= {*clauses[f"keep.{held.category}"]["says"]["fields"]}
+        assert clauses[f"use.{held.category}"]["says"]["purposes"]
     assert platform.cli("verify", "declared", "sign_up").returncode == 0
     platform.sql("ALTER TABLE trace ADD COLUMN mood text")
     found = platform.cli("verify", "declared", check=False)
