@@ -68,6 +68,13 @@ def test_the_access_log_rolls_by_itself(history: History) -> None:
     assert seen["oldest usage"] is None or seen["oldest usage"] > newest
 
 
+@pytest.mark.promise("MESH-5.6")
+def test_a_person_sees_when_a_key_was_last_used(history: History) -> None:
+    [key] = history.seen["keys"]
+    assert key["last_used_at"]
+    assert history.stays.key not in str(key)
+
+
 @pytest.mark.promise("INF-6.5")
 @pytest.mark.promise("INF-7.3")
 def test_an_erasure_leaves_only_what_the_law_holds_and_lists_it_with_its_reason(history: History) -> None:
