@@ -35,7 +35,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if not _claimed or config.getoption("collectonly"):
+    asked = any("promises" in str(argument) for argument in config.args)
+    if not _claimed or not asked or config.getoption("collectonly"):
         return
     for line in _summary():
         print(line)
