@@ -188,6 +188,7 @@ def test_the_provider_key_is_nowhere_in_the_clear(platform: Platform, second: Pl
     secret = "sk-provider-0123456789abcdef0123456789abcdef"
     second.cli("upstream", "add", "elsewhere", "https://example.invalid/v1", "--key", stdin=secret + "\n")
     assert second.scan([secret]) == {}
+    second.sql("DELETE FROM upstream WHERE name = 'elsewhere'")
 
 
 def test_an_undeclared_file_and_an_undeclared_column_are_found(second: Platform) -> None:
@@ -230,6 +231,25 @@ def test_after_kill_9_the_next_start_takes_up_what_was_left(second: Platform) ->
     with second.http() as http:
         assert http.get("/readyz").status_code == 200
         assert http.get("/v1/models", headers={"authorization": f"Bearer {before['api_key']}"}).is_success
+
+
+def test_what_nobody_declared_keeps_it_from_starting(second: Platform) -> None:
+    second.stop()
+    stray = second.home / "notes.txt"
+    stray.write_text("somebody's notes")
+    refused = second.cli("up", check=False)
+    stray.unlink()
+    second.start()
+    assert refused.returncode == 1
+    assert "notes.txt" in refused.stderr and "AVOW_HOME" in refused.stderr
+
+
+def test_an_upstream_that_the_policy_does_not_name_is_found(second: Platform) -> None:
+    assert second.cli("verify", "declared").returncode == 0
+    second.cli("upstream", "add", "stranger", "https://192.0.2.1/v1")
+    found = second.cli("verify", "declared", check=False)
+    second.sql("DELETE FROM upstream WHERE name = 'stranger'")
+    assert found.returncode == 1 and "upstream stranger" in found.stdout
 
 
 def test_a_second_avow_is_kept_out_of_the_home(second: Platform) -> None:

@@ -194,6 +194,7 @@ def receipt_verify(context: click.Context, file: Path, key: str | None) -> None:
     """Check a receipt's signature; needs no network and, with --key, no installation."""
     public = receipts.parse_key(key) if key else receipts.Receipts(parts_of(context).ring).public_key
     show(receipts.verify(file.read_bytes().rstrip(b"\n"), public))
+    click.echo("The receipt is genuine.", err=True)
 
 
 # --- people's rights

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import select
@@ -18,6 +20,7 @@ from avow.app import Parts
 from avow.base import access
 from avow.base.db import Database
 from avow.billing import invariants
+from avow.gateway.tables import upstream
 from avow.policy import published
 from avow.privacy import stores
 from avow.privacy.caches import NotifyAndWait
@@ -56,6 +59,7 @@ class Desk:
             tls=self.parts.settings.tls,
             canaries=people_of,
             sums_wrong=self._sums_wrong,
+            strangers=self._strangers,
             listens=(self.parts.settings.host, self.parts.settings.port),
         )
         try:
@@ -70,6 +74,13 @@ class Desk:
     def _published(self) -> list[str]:
         named = {probe for clause in published(self.parts.policy, self.parts.installed) for probe in clause.probes}
         return [name for name in probes.ALL if name in named]
+
+    async def _strangers(self) -> list[str]:
+        """Upstreams beyond this machine whose party the policy does not name."""
+        named = {name.removeprefix("processor.") for name in self.parts.policy.parts}
+        async with self.keeper.begin() as c:
+            rows = (await c.execute(select(upstream).where(upstream.c.kind == "openai"))).all()
+        return [row.name for row in rows if row.processor not in named and not _is_here(row.base_url)]
 
     async def _sums_wrong(self, c: AsyncConnection) -> list[str]:
         found = await invariants.violations(c, self.parts.clock.now())
@@ -113,3 +124,12 @@ def privacy_needs(parts: Parts, keeper: Database, vault: Vault) -> Privacy:
         signer=Receipts(parts.ring),
         forget=NotifyAndWait(keeper),
     )
+
+
+def _is_here(url: str) -> bool:
+    """Whether a URL names this machine, by its address or as localhost."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -27,6 +27,7 @@ from avow.gateway import offers
 from avow.gateway.offers import Offer
 from avow.gateway.tables import model
 from avow.policy import placeholders
+from avow.proof import probes
 from avow.supervisor import Child, Ready, Reaped
 
 ENGINE = "engine"
@@ -42,11 +43,24 @@ ENGINE_OFFER = Offer(
 """What the embedded model costs until the operator says otherwise: 0.05 per million tokens in, 0.10 out."""
 
 
+class Undeclared(AvowError):
+    """Something in the database or in the home is declared nowhere."""
+
+    code = "undeclared"
+    hint = (
+        "Move files that are not Avow's out of AVOW_HOME (a backup belongs elsewhere), drop columns that no version of Avow "
+        "made; in a slice of your own, say what a table or path holds with catalog.table or catalog.store."
+    )
+
+
 class PolicyChanged(AvowError):
     """The policy was changed without counting its version up."""
 
     code = "policy_changed"
-    hint = "Raise `version` in the policy file: facts remember under which version they were collected."
+    hint = (
+        "Raise `version` in the policy file: facts remember under which version they were collected. To try another "
+        "policy, give it a home of its own with AVOW_HOME."
+    )
 
 
 def run(parts: Parts) -> int:
@@ -84,6 +98,9 @@ async def prepare(parts: Parts) -> None:
     keeper = parts.database(access.KEEPER)
     try:
         await _record_policy(parts, keeper)
+        silent, _ = await probes.undeclared(keeper, parts.home)
+        if silent:
+            raise Undeclared(f"Nobody declared what these hold about people: {', '.join(silent[:10])}.")
         if parts.settings.engine:
             await _offer_engine(parts, keeper)
     finally:

@@ -86,6 +86,8 @@ class Ground:
     tls: bool
     canaries: Canaries
     sums_wrong: Callable[[AsyncConnection], Awaitable[Sequence[str]]]
+    strangers: Callable[[], Awaitable[Sequence[str]]]
+    """Outside parties that may be sent content and that the policy names nowhere."""
     listens: tuple[str, int]
     """Host and port that the operator chose."""
 
@@ -103,17 +105,23 @@ Probe = Callable[[Ground], Awaitable[Finding | dict[str, Finding]]]
 
 
 async def declared(on: Ground) -> Finding:
-    """Every column in the database and every file under the home belongs to a declared store."""
-    async with on.keeper.begin() as c:
+    """Every column, every file under the home and every outside party that sees content is declared."""
+    silent, count = await undeclared(on.keeper, on.home)
+    silent += [f"upstream {name}" for name in await on.strangers()]
+    if silent:
+        return Finding("failed", f"undeclared: {', '.join(silent[:5])}{' …' if len(silent) > 5 else ''}")
+    return Finding("proved", count)
+
+
+async def undeclared(keeper: Database, home: Path) -> tuple[list[str], str]:
+    """The columns of the database and the files of the home that nobody declared, and how many were looked at."""
+    async with keeper.begin() as c:
         rows = (await c.execute(text(_COLUMNS))).all()
     found: dict[str, list[str]] = {}
     for table, column in rows:
         found.setdefault(table, []).append(column)
-    paths = [str(p.relative_to(on.home)) for p in scan.files([on.home])]
-    silent = undeclared_columns(found) + undeclared_paths(paths)
-    if silent:
-        return Finding("failed", f"undeclared: {', '.join(silent[:5])}{' …' if len(silent) > 5 else ''}")
-    return Finding("proved", f"{len(rows)} columns, {len(paths)} files")
+    paths = [str(p.relative_to(home)) for p in scan.files([home])]
+    return undeclared_columns(found) + undeclared_paths(paths), f"{len(rows)} columns, {len(paths)} files"
 
 
 async def oldest_fact(on: Ground) -> Finding:
