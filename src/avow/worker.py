@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from functools import partial
 from pathlib import Path
@@ -102,6 +103,8 @@ class Front:
         for task in self.following:
             task.cancel()
         await asyncio.gather(*self.following, return_exceptions=True)
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            await self.accounts.directory.write_used()
         self.vault.close()
         if self.accounts.provider is not None:
             await self.accounts.provider.close()

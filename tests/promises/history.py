@@ -182,6 +182,9 @@ def thirtieth_day(history: History) -> None:
     # The keeper sweeps when it starts and every ten minutes; nobody has to ask it.
     platform.stop()
     platform.start()
+    with platform.http() as http:
+        platform.sign_in(http, history.stays.me["email"], history.stays.me["password"])
+        seen["keys"] = http.get("/api/keys").json()["keys"]
     wait_until(lambda: not {"trace", "usage"} & history.rows(history.stays).keys())
     seen["day 30 rows"] = history.rows(history.stays)
     seen["oldest usage"] = platform.sql("SELECT min(since) FROM usage")[0][0]

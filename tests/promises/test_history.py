@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from avow.vault import Gone
+from tests.platform import complete
 from tests.promises.history import HELD, History, lived
 from tests.promises.test_accounts import check_fields
 
@@ -66,6 +68,13 @@ def test_the_access_log_rolls_by_itself(history: History) -> None:
     assert "usage" not in seen["day 30 rows"]
     newest = history.stays.expires_at - timedelta(days=30)
     assert seen["oldest usage"] is None or seen["oldest usage"] > newest
+
+
+@pytest.mark.promise("MESH-5.6")
+def test_a_person_sees_when_a_key_was_last_used(history: History) -> None:
+    [key] = history.seen["keys"]
+    assert key["last_used_at"]
+    assert history.stays.key not in str(key)
 
 
 @pytest.mark.promise("INF-6.5")
@@ -141,3 +150,43 @@ def test_when_bookkeeping_ends_no_person_is_in_it_and_the_sums_stay(history: His
     assert seen["sums"].returncode == 0, seen["sums"].stdout
     left = history.rows(history.leaves)
     assert left == {}, "somebody's id is still there seven years later"
+
+
+@pytest.mark.promise("INF-3.5")
+def test_who_wants_nothing_kept_has_nothing_kept_and_what_was_kept_goes_when_asked(history: History) -> None:
+    """By request, by key and for the whole account; one, a span of time, and all at once."""
+    platform, word = history.platform, "kept on purpose"
+    with platform.http() as http:
+        platform.sign_up(http, name="Somebody", company="Some company")
+        key, quiet = platform.key(http)["secret"], platform.key(http, keep_h=0)["secret"]
+        assert complete(http, key, word, headers={"avow-retention": "0"}).headers["avow-stored"] == "none"
+        assert complete(http, quiet, word).headers["avow-stored"] == "none"
+        kept = [complete(http, key, word) for _ in range(4)]
+        assert {each.headers["avow-stored"] for each in kept} == {"trace"}
+        where = [f"/api/requests/{each.headers['avow-request-id']}" for each in kept]
+        times = [http.get(each).json()["at"] for each in where]
+        assert http.delete(where[0]).status_code == 204
+        assert [http.get(each).status_code for each in where] == [404, 200, 200, 200]
+        assert http.delete("/api/requests", params={"since": times[1], "until": times[2]}).json() == {"ended": 1}
+        assert [http.get(each).status_code for each in where] == [404, 404, 200, 200]
+        assert http.delete("/api/requests").json() == {"ended": 2}
+        assert [http.get(each).status_code for each in where] == [404] * 4
+        assert http.patch("/api/tenant", json={"keep_h": 0}).is_success
+        assert complete(http, key, word).headers["avow-stored"] == "none"
+        ids = [UUID(each.headers["avow-request-id"]) for each in kept]
+    assert platform.sql("SELECT FROM trace WHERE id = ANY($1)", ids) == []
+    assert history.seen["day 0 opted out"] is None
+    assert platform.scan([word]) == {}
+
+
+@pytest.mark.promise("INF-3.5")
+def test_nobody_deletes_what_is_somebody_elses(history: History) -> None:
+    platform = history.platform
+    with platform.http() as http, platform.http() as stranger:
+        platform.sign_up(http, name="Somebody", company="Some company")
+        platform.sign_up(stranger, name="Stranger", company="Another")
+        answer = complete(http, platform.key(http)["secret"], "mine")
+        where = f"/api/requests/{answer.headers['avow-request-id']}"
+        assert stranger.delete(where).status_code == 404
+        assert stranger.delete("/api/requests").json() == {"ended": 0}
+        assert http.get(where).status_code == 200

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import httpx
-import pytest
 
 from avow.proof import hygiene
 from avow.proof.probes import Ground
-from tests.platform import ROOT, Platform
+from tests.platform import Platform
 
 NAMES = ("headers", "cookies", "modes", "listening", "cards")
 STRICT = {
@@ -27,19 +23,9 @@ STRICT = {
 COOKIE = "__Host-avow=x; HttpOnly; Path=/; SameSite=lax; Secure"
 
 
-@pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    if os.geteuid() == 0:
-        pytest.skip("PostgreSQL does not run as root: use `make test`")
-    made = Platform(tmp_path_factory.mktemp("h")).start()
-    yield made
-    made.close()
-
-
 def verdicts(platform: Platform, *names: str) -> dict[str, tuple[str, str]]:
     """What `avow verify` says of these probes."""
-    command = [sys.executable, "-m", "tests.started", "verify", "--json", *names]
-    done = subprocess.run(command, cwd=ROOT, env=platform.environment(), capture_output=True, text=True, check=False)
+    done = platform.cli("verify", "--json", *names, check=False)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     return {row["probe"]: (row["verdict"], row["figure"]) for row in rows}
 

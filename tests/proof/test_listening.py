@@ -1,5 +1,6 @@
-"""The probe of listeners, tried on the sockets of the test's own process, beside which no platform runs."""
+"""The probe of listeners, tried on the sockets of a process of its own, beside which no platform runs."""
 
+import multiprocessing
 import socket
 from pathlib import Path
 
@@ -7,6 +8,13 @@ from avow.proof import hygiene
 
 
 def test_a_listener_elsewhere_is_seen(tmp_path: Path) -> None:
+    alone = multiprocessing.get_context("spawn").Process(target=look, args=(tmp_path,))
+    alone.start()
+    alone.join()
+    assert alone.exitcode == 0
+
+
+def look(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as front:
         port = front.getsockname()[1]
         assert hygiene._look_at_listeners(tmp_path, "127.0.0.1", port).verdict == "proved"

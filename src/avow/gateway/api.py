@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from litestar.params import FromPath, QueryParameter
 from avow.accounts import surface
 from avow.accounts.callers import Accounts, Caller, dependencies
 from avow.accounts.needs import Needs
+from avow.base.errors import BadInput
 from avow.gateway import requests
 
 PAGE_MAX = 100
@@ -48,7 +50,21 @@ async def end_request(request_id: FromPath[UUID], who: Caller, accounts: Account
     await requests.end(accounts, who, request_id)
 
 
-ROUTES = (list_requests, read_request, end_request)
+@delete("/api/requests", status_code=200)
+async def end_requests(
+    who: Caller,
+    accounts: Accounts,
+    since: Annotated[datetime | None, QueryParameter()] = None,
+    until: Annotated[datetime | None, QueryParameter()] = None,
+) -> dict[str, int]:
+    """Delete what was kept of all one's own requests, or of those of a span of time (with its zone)."""
+    for name, time in (("since", since), ("until", until)):
+        if time is not None and time.tzinfo is None:
+            raise BadInput("A time needs its zone, for example 2026-11-22T12:00:00Z.", param=name)
+    return {"ended": await requests.end_many(accounts, who, since, until)}
+
+
+ROUTES = (list_requests, read_request, end_request, end_requests)
 
 
 def router(accounts: Needs) -> Router:

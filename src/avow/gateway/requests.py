@@ -19,6 +19,8 @@ from avow.gateway.rules import CONTENT
 from avow.gateway.tables import trace
 from avow.vault import Gone, Ref
 
+CHUNK_ROWS = 100
+
 
 class Listed(NamedTuple):
     """One request. `cost` is a decimal in the wallet's currency; `stored`: what was said can be read until `expires_at`
@@ -73,6 +75,29 @@ async def end(needs: Needs, who: Actor, request_id: UUID) -> None:
         if not (await connection.execute(mine)).rowcount:
             raise NotFound
         await asyncio.to_thread(needs.tombstones.bury_item, trace.name, request_id, needs.clock.now())
+
+
+async def end_many(needs: Needs, who: Actor, since: datetime | None, until: datetime | None) -> int:
+    """Delete what was kept of all one's own requests (of those made from `since` until before `until`), as `end` does;
+    returns of how many. Chunk by chunk: what was deleted stays so when this is broken off."""
+    tenant_id, subject_id = own(who)
+    chosen = select(trace.c.id).where(trace.c.subject_id == subject_id).order_by(trace.c.id).limit(CHUNK_ROWS)
+    chosen = chosen if since is None else chosen.where(trace.c.since >= since)
+    chosen = chosen if until is None else chosen.where(trace.c.since < until)
+    total = 0
+    while True:
+        async with needs.database.tenant(tenant_id) as connection:
+            found = list((await connection.execute(chosen)).scalars())
+            await connection.execute(delete(trace).where(trace.c.id.in_(found)))
+            await asyncio.to_thread(_bury, needs, found)
+        total += len(found)
+        if len(found) < CHUNK_ROWS:
+            return total
+
+
+def _bury(needs: Needs, ids: list[UUID]) -> None:
+    for each in ids:
+        needs.tombstones.bury_item(trace.name, each, needs.clock.now())
 
 
 def _listing(now: datetime) -> Select[Any]:
