@@ -54,17 +54,7 @@ async def vault(on: Needs) -> AsyncIterator[Vault]:
 
 @pytest.fixture
 async def client(on: Needs, database: Databases, vault: Vault, ada: Person) -> AsyncIterator[AsyncTestClient[Litestar]]:
-    desk = api.Desk(database.app, vault, on.clock, identity, anybody_may_leave)
-    who = Actor("subject", str(ada.id), "subject", ada.tenant_id, ada.id)
-    app = Litestar(
-        api.ROUTES,
-        dependencies={
-            "person": Provide(lambda: who, sync_to_thread=False),
-            "privacy": Provide(lambda: desk, sync_to_thread=False),
-        },
-        exception_handlers=surface.handlers(),
-    )
-    async with AsyncTestClient(app) as made:
+    async with AsyncTestClient(served(api.Desk(database.app, vault, on.clock, **DOUBLES), ada)) as made:
         yield made
 
 
