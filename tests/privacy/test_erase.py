@@ -282,7 +282,7 @@ async def test_killed_anywhere_it_ends_the_same(database: Databases, on: Needs, 
     whole = await bob.counts(on)
     id = await ada.ask(on)
     chance, kills = random.Random(20261122), 0
-    while not await killed(database, tmp_path, id, chance.randrange(1, 30)):
+    while not await killed(database, tmp_path, id, chance.randrange(1, 2 * len(on.stores))):
         kills += 1
         assert kills < 200
     assert kills >= 3
