@@ -27,6 +27,7 @@ from avow.base.errors import AvowError, NotFound
 from avow.desk import Desk
 from avow.gateway import offers
 from avow.gateway.offers import Offer
+from avow.gateway.upstreams import KINDS
 from avow.policy import PolicyError, parse, render, words
 from avow.policy.export import export as export_policy
 from avow.privacy import backup as backups
@@ -402,15 +403,18 @@ def upstream() -> None:
 @click.argument("name")
 @click.argument("base_url")
 @click.option("--processor", help="The party's name in the policy; by default NAME.")
+@click.option("--kind", type=click.Choice(list(KINDS)), default="openai", show_default=True, help="What it speaks.")
 @click.option("--key", "has_key", is_flag=True, help="Read the provider's API key from standard input.")
 @click.pass_context
-def upstream_add(context: click.Context, name: str, base_url: str, processor: str | None, has_key: bool) -> None:
-    """Add an OpenAI-compatible provider, or change it. BASE_URL ends before /chat/completions, usually in /v1."""
+def upstream_add(
+    context: click.Context, name: str, base_url: str, processor: str | None, kind: str, has_key: bool
+) -> None:
+    """Add a provider, or change it. BASE_URL ends before /chat/completions or /messages, usually in /v1."""
     credential = sys.stdin.readline().strip() if has_key else None
 
     async def work() -> None:
         async with at_desk(context) as at, at.keeper.begin() as c:
-            await offers.put_upstream(c, at.vault, name, base_url, credential, processor)
+            await offers.put_upstream(c, at.vault, name, base_url, credential, processor, kind)
 
     run(work())
     click.echo(f"upstream {name}: {base_url}")

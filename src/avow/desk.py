@@ -79,7 +79,7 @@ class Desk:
         """Upstreams beyond this machine whose party the policy does not name."""
         named = {name.removeprefix("processor.") for name in self.parts.policy.parts}
         async with self.keeper.begin() as c:
-            rows = (await c.execute(select(upstream).where(upstream.c.kind == "openai"))).all()
+            rows = (await c.execute(select(upstream).where(upstream.c.kind != "engine"))).all()
         return [row.name for row in rows if row.processor not in named and not _is_here(row.base_url)]
 
     async def _sums_wrong(self, c: AsyncConnection) -> list[str]:

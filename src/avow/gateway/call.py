@@ -14,12 +14,11 @@ import structlog
 
 from avow.base.errors import AvowError
 from avow.gateway import meter, refusals, upstreams
-from avow.gateway.assembly import Assembly
 from avow.gateway.client import Client
 from avow.gateway.connection import Exchange, UpstreamGarbage, UpstreamLost
+from avow.gateway.dialects import Joined, Retold
 from avow.gateway.meter import Outcome
 from avow.gateway.orders import Order
-from avow.gateway.sse import ChatStream, Usage
 
 log = structlog.get_logger()
 
@@ -29,20 +28,8 @@ Progress = Callable[[UUID, int, int, int], None]
 Pass = Callable[[bytes], Awaitable[None]]
 
 
-class _Message(msgspec.Struct):
-    content: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    message: _Message
-
-
-class _Answer(msgspec.Struct):
-    choices: list[_Choice]
-    usage: Usage | None = None
-
-
-_decode_answer = msgspec.json.Decoder(_Answer).decode
+# What a reader or a translation raises for an answer that is not what it should be.
+_UNFIT = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, TypeError, AttributeError, IndexError)
 
 
 class Call:
@@ -75,9 +62,9 @@ class Call:
 
     async def _run(self) -> None:
         order = self._order
-        upstream = order.model.upstream
-        body = upstreams.message(upstream, order.request, order.model.their_name, order.tokens_max)
-        exchange = self._exchange = await self._client.send(upstream.target, body, resend=True)
+        upstream, way = order.model.upstream, order.way
+        body = upstream.message(way, order.request, order.model.their_name, order.tokens_max)
+        exchange = self._exchange = await self._client.send(order.target, body, resend=True)
         if exchange.status != 200:
             log.info(
                 "upstream_refused", request_id=str(order.request_id), upstream=upstream.name, status=exchange.status
@@ -85,7 +72,7 @@ class Call:
             raise upstreams.refusal(exchange.status, exchange.header(b"retry-after"))
         if order.request.stream:
             await self._pass_on(exchange)
-        elif upstream.only_streams:
+        elif way.only_streams:
             await self._collect(exchange)
         else:
             await self._fetch(exchange)
@@ -94,33 +81,50 @@ class Call:
         """A JSON answer, passed on as it came once it is seen to be one."""
         body = await exchange.rest(ANSWER_BYTES_MAX)
         try:
-            answer = _decode_answer(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise UpstreamGarbage("The upstream's answer is not a chat completion.") from None
-        self.outcome.answer, self.outcome.usage = body, answer.usage
+            answer = self._order.way.dialect.read(body)
+        except _UNFIT:
+            raise UpstreamGarbage("The upstream's answer is not what was asked for.") from None
+        self.outcome.answer, self.outcome.usage = self._ours(body), answer.usage
         if answer.usage is None:
-            self.outcome.tokens = meter.estimate_tokens([choice.message.content for choice in answer.choices])
+            self.outcome.tokens = meter.estimate_tokens(answer.said)
 
     async def _collect(self, exchange: Exchange) -> None:
         """A JSON answer from an upstream that only streams."""
-        assembly = Assembly()
+        assembly = self._assembly()
         await self._read(exchange, assembly, passes=False)
-        self.outcome.answer = assembly.body(self.outcome.usage)
+        self.outcome.answer = self._ours(assembly.body(self.outcome.usage))
 
     async def _pass_on(self, exchange: Exchange) -> None:
         """A stream, event by event."""
-        assembly = Assembly() if self._order.keeps else None
+        assembly = self._assembly() if self._order.keeps else None
         try:
             await self._read(exchange, assembly, passes=True)
         finally:
             if assembly is not None and self.outcome.tokens:
-                self.outcome.answer = assembly.body(self.outcome.usage)
+                self.outcome.answer = self._ours(self.outcome.answer or assembly.body(self.outcome.usage))
 
-    async def _read(self, exchange: Exchange, assembly: Assembly | None, *, passes: bool) -> None:
+    def _assembly(self) -> Joined:
+        assembly = self._order.way.dialect.assembly
+        assert assembly is not None, "this surface has no streams"
+        return assembly()
+
+    def _ours(self, answer: bytes) -> bytes:
+        """An answer of theirs in the client's dialect."""
+        back = self._order.way.back
+        if back is None:
+            return answer
+        try:
+            return back.whole(answer)
+        except _UNFIT:
+            raise UpstreamGarbage("The upstream's answer is not what was asked for.") from None
+
+    async def _read(self, exchange: Exchange, assembly: Joined | None, *, passes: bool) -> None:
         """Read events until the end; raises an `UpstreamError` when the stream does not end as it should."""
-        order, outcome = self._order, self.outcome
-        shows_progress = order.model.upstream.shows_progress
-        reader = ChatStream(wants_usage=order.request.wants_usage, takes_progress=shows_progress)
+        order, outcome, way = self._order, self.outcome, self._order.way
+        assert way.dialect.stream is not None, "this surface has no streams"
+        retold = way.back.stream(order.request) if way.back is not None and passes else None
+        wants_usage = retold is not None or order.request.wants_usage
+        reader = way.dialect.stream(wants_usage=wants_usage, takes_progress=way.shows_progress)
         while not (reader.done or reader.fault) and (piece := await exchange.read()):
             passed, data = reader.feed(piece)
             if assembly is not None:
@@ -129,6 +133,8 @@ class Call:
             if reader.tokens > outcome.tokens:
                 self._progress(order.request_id, reader.prompt_tokens or 0, 0, reader.tokens)
             outcome.tokens, outcome.usage, outcome.input_tokens = reader.tokens, reader.usage, reader.prompt_tokens
+            if retold is not None:
+                passed = _retell(retold, data)
             if passed and passes:
                 outcome.begun = True
                 await self._write(passed)
@@ -138,3 +144,16 @@ class Call:
             raise UpstreamGarbage("The upstream broke off its answer with an error or something unreadable.")
         if not (reader.done or reader.finished):
             raise UpstreamLost()
+        outcome.tail, outcome.answer = reader.tail, reader.whole
+        if retold is not None:
+            last, outcome.tail = retold.close(outcome.usage)
+            if last:
+                outcome.begun = True
+                await self._write(last)
+
+
+def _retell(retold: Retold, data: list[bytes]) -> bytes:
+    try:
+        return b"".join(map(retold.feed, data))
+    except _UNFIT:
+        raise UpstreamGarbage("The upstream's answer is not what was asked for.") from None

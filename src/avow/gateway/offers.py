@@ -20,6 +20,7 @@ from avow.billing import prices
 from avow.billing.prices import Price
 from avow.gateway import tables
 from avow.gateway.client import Target
+from avow.gateway.upstreams import KINDS
 from avow.vault import Vault
 
 
@@ -44,9 +45,17 @@ async def put_engine(connection: AsyncConnection, name: str) -> None:
 
 
 async def put_upstream(
-    connection: AsyncConnection, vault: Vault, name: str, base_url: str, credential: str | None, processor: str | None
+    connection: AsyncConnection,
+    vault: Vault,
+    name: str,
+    base_url: str,
+    credential: str | None,
+    processor: str | None,
+    kind: str = "openai",
 ) -> None:
-    """Add an OpenAI-compatible provider, or change the one of this name. Raises BadInput for a URL that is none."""
+    """Add a provider, or change the one of this name. Raises BadInput for a URL that is none and a kind not known."""
+    if kind not in KINDS:
+        raise BadInput(f"There is no kind {kind!r}.", hint=f"Kinds are {', '.join(KINDS)}.", param="kind")
     try:
         Target(base_url, {})
     except ValueError as wrong:
@@ -56,8 +65,8 @@ async def put_upstream(
     sealed = None
     if credential:
         sealed = await asyncio.to_thread(vault.seal_credential, tables.upstream.name, row_id, credential)
-    row = {"base_url": base_url, "processor": processor or name, "credential": sealed}
-    made = insert(tables.upstream).values(id=row_id, name=name, kind="openai", **row)
+    row = {"kind": kind, "base_url": base_url, "processor": processor or name, "credential": sealed}
+    made = insert(tables.upstream).values(id=row_id, name=name, **row)
     await connection.execute(made.on_conflict_do_update(index_elements=["name"], set_=row))
     await _count(connection)
 

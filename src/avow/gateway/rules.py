@@ -28,6 +28,7 @@ from avow.vault import Vault
 
 CONTENT, USAGE, MONEY = "api_content", "usage", "payment"
 PLANS_MAX = 10_000
+OPAQUE_SECRET = "opaque ids at upstreams"  # noqa: S105 (the name of a secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,11 @@ async def _models(connection: AsyncConnection, vault: Vault, engine: llm.Engine 
     for row in await connection.execute(select(tables.upstream)):
         if row.kind == "engine" and engine is not None:
             found[row.id] = upstreams.engine(row.name, engine)
-        elif row.kind == "openai":
-            found[row.id] = upstreams.openai(row.name, row.base_url, _credential(row, vault), processor=row.processor)
+        elif row.kind in upstreams.KINDS:
+            credential, opaque_key = _credential(row, vault), vault.ring.secret(OPAQUE_SECRET, create=True) or b""
+            found[row.id] = upstreams.provider(
+                row.kind, row.name, row.base_url, credential, processor=row.processor, opaque_key=opaque_key
+            )
     rows = await connection.execute(select(tables.model).order_by(tables.model.c.id))
     return {
         row.id: Model(row.id, found[row.upstream_id], row.their_name, row.context_tokens, row.output_tokens_max)

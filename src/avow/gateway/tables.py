@@ -12,7 +12,7 @@ upstream = table(
     Column("base_url", Text, nullable=False),
     Column("processor", Text),
     Column("credential", LargeBinary),
-    CheckConstraint("kind IN ('openai', 'engine')", name="kind"),
+    CheckConstraint("kind IN ('openai', 'compatible', 'azure', 'anthropic', 'engine')", name="kind"),
     holds=[not_personal("an account of the operator with a provider; its credential is sealed for the platform")],
     app="read",
 )
