@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import anthropic
 import httpx
 import openai
 import uvicorn
@@ -38,6 +39,7 @@ from tests.conftest import Databases
 POLICY = parse((Path(__file__).parents[2] / "profiles" / "default.toml").read_text())
 CREDENTIAL = "sk-upstream-credential-4711"
 MODEL, COSTLY, FREE_MODEL, UNPRICED, OUTSIDE = "test/plain", "test/costly", "test/free", "test/unpriced", "test/outside"
+CLAUDE = "test/claude"
 DOLLAR = 1_000_000_000
 # nano-dollars per million tokens: 1 000 per input token, 500 cached, 3 000 per output token
 INPUT, CACHED, OUTPUT = 1_000_000_000, 500_000_000, 3_000_000_000
@@ -106,14 +108,19 @@ class House:
         secret = who if isinstance(who, str) else who.secret
         return openai.AsyncOpenAI(api_key=secret, base_url=f"{self.url}/v1", max_retries=0, **options)
 
-    async def post(self, who: Customer | None, body: Any = None, *, url: str = "", **headers: str) -> httpx.Response:
+    def anthropic(self, who: Customer) -> anthropic.AsyncAnthropic:
+        return anthropic.AsyncAnthropic(api_key=who.secret, base_url=self.url, max_retries=0)
+
+    async def post(
+        self, who: Customer | None, body: Any = None, *, url: str = "", path: str = "", **headers: str
+    ) -> httpx.Response:
         """A raw request; `body` is bytes or becomes JSON."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         given = {"content-type": "application/json"} | (
             {"authorization": f"Bearer {who.secret}"} if who is not None else {}
         )
         async with httpx.AsyncClient(timeout=30) as client:
-            target = url or f"{self.url}/v1/chat/completions"
+            target = url or self.url + (path or "/v1/chat/completions")
             return await client.post(target, content=content, headers={**given, **headers})
 
     async def wallet(self, of: Customer) -> tuple[int, int]:
@@ -177,20 +184,24 @@ async def furnish(databases: Databases, vault: Vault, upstream: ScriptedUpstream
     """An upstream in the house, one outside, models with and without prices, an epoch."""
     now = vault.clock.now()
     rows = [
-        {"name": "inside", "processor": None, "base_url": f"{upstream.url}/v1"},
-        {"name": "outside", "processor": "acme", "base_url": f"{upstream.url}/v1"},
+        {"name": "inside", "kind": "openai", "processor": None},
+        {"name": "outside", "kind": "openai", "processor": "acme"},
+        {"name": "messages", "kind": "anthropic", "processor": "acme"},
     ]
     async with databases.keeper.begin() as c:
         ids = []
         for row in rows:
             ids.append(uuid7())
             sealed = vault.seal_credential("upstream", ids[-1], CREDENTIAL)
-            await c.execute(insert(tables.upstream).values(id=ids[-1], kind="openai", credential=sealed, **row))
-        for name in (MODEL, COSTLY, FREE_MODEL, UNPRICED, OUTSIDE):
+            await c.execute(
+                insert(tables.upstream).values(id=ids[-1], base_url=f"{upstream.url}/v1", credential=sealed, **row)
+            )
+        at = {OUTSIDE: ids[1], CLAUDE: ids[2]}
+        for name in (MODEL, COSTLY, FREE_MODEL, UNPRICED, OUTSIDE, CLAUDE):
             await c.execute(
                 insert(tables.model).values(
                     id=name,
-                    upstream_id=ids[1] if name == OUTSIDE else ids[0],
+                    upstream_id=at.get(name, ids[0]),
                     their_name=f"their-{name.rpartition('/')[2]}",
                     context_tokens=8192,
                     output_tokens_max=1000,

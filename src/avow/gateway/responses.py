@@ -25,8 +25,8 @@ class Failure(msgspec.Struct):
 
 class Event(msgspec.Struct):
     type: str
-    delta: msgspec.Raw | None = None
-    response: msgspec.Raw | None = None
+    delta: msgspec.Raw = msgspec.Raw()
+    response: msgspec.Raw = msgspec.Raw()
 
 
 class Ended(msgspec.Struct):
@@ -47,19 +47,18 @@ class ResponsesStream(EventStream):
     def _admit(self, data: bytes) -> bool:
         try:
             event = _decode(data)
-            ended = _decode_end(event.response) if event.type in ENDS and event.response is not None else None
+            ended = _decode_end(event.response) if event.type in ENDS else None
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             self.fault = "garbage"
             return False
         if event.type in ("error", "response.failed"):
             self.fault = "error"
             return False
-        if event.type in ENDS:
-            self.usage = ended.usage if ended is not None else None
-            self.whole = bytes(event.response) if event.response is not None else b""
+        if ended is not None:
+            self.usage, self.whole = ended.usage, bytes(event.response)
             self.done = True
             return False
-        self.tokens += event.delta is not None and event.type.endswith(".delta")
+        self.tokens += event.type.endswith(".delta") and bytes(event.delta) not in (b"", b'""')
         return True
 
 
