@@ -149,10 +149,12 @@ def response_events(script: Script, asked: Asked) -> list[bytes]:
     tokens, _ = _limited(script, asked)
     frame = {**_response_frame(asked, "in_progress"), "output": [], "usage": None}
     (item,) = whole["output"]
+    part = {"type": "output_text", "text": "", "annotations": []}
     place = {"item_id": item["id"], "output_index": 0, "content_index": 0}
     told: list[Asked] = [
         {"type": "response.created", "response": frame},
         {"type": "response.output_item.added", "output_index": 0, "item": {**item, "content": []}},
+        {"type": "response.content_part.added", **place, "part": part},
         *({"type": "response.output_text.delta", **place, "delta": token, "logprobs": []} for token in tokens),
         {"type": "response.output_text.done", **place, "text": "".join(tokens), "logprobs": []},
         {"type": "response.output_item.done", "output_index": 0, "item": item},
