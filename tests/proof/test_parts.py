@@ -5,20 +5,18 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from avow import app, catalog
+from avow.gateway.scripted import Script
 from avow.policy import parse, published
 from avow.policy.words import AWAITED
-from avow.gateway.scripted import Script
 from avow.proof import probes
 from avow.site.words import WORDS
 from tests.platform import Platform
 from tests.upstream import Upstream, scripted_platform
 
-SRC = Path(app.__file__).parent
 PROFILES = sorted(app.profiles())
 NAMES = ("part_api", "part_opt_out", "part_self_service", "part_staff", "part_backups")
 
