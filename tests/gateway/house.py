@@ -31,12 +31,27 @@ from avow.billing.ledger import Batcher
 from avow.billing.prices import Price
 from avow.billing.tables import charge, usage, wallet, wallet_hold
 from avow.gateway import FUNCTIONS, V1, Client, Gateway, RuleBook, Timeouts, load, tables
+from avow.gateway.fleet import Fleet
 from avow.gateway.scripted import ScriptedUpstream
 from avow.policy import Policy, parse
 from avow.vault import Ring, Vault
 from tests.conftest import Databases
 
-POLICY = parse((Path(__file__).parents[2] / "profiles" / "default.toml").read_text())
+ACME = """
+[share.provider]
+
+[processor.acme]
+title = "Acme"
+roles = ["infrastructure"]
+categories = ["api_content"]
+region = "DE"
+contract = "dpa-acme"
+keep = "0"
+trains = false
+"""
+TEXT = (Path(__file__).parents[2] / "profiles" / "default.toml").read_text() + ACME
+POLICY = parse(TEXT.replace('features = ["tls"]', 'features = ["tls", "processors"]'))
+DECLARED = {"processor": "acme", "region": "DE", "trains": False, "retention_h": 0, "contract": "dpa-acme"}
 CREDENTIAL = "sk-upstream-credential-4711"
 MODEL, COSTLY, FREE_MODEL, UNPRICED, OUTSIDE = "test/plain", "test/costly", "test/free", "test/unpriced", "test/outside"
 CLAUDE = "test/claude"
@@ -185,8 +200,8 @@ async def furnish(databases: Databases, vault: Vault, upstream: ScriptedUpstream
     now = vault.clock.now()
     rows = [
         {"name": "inside", "kind": "openai", "processor": None},
-        {"name": "outside", "kind": "openai", "processor": "acme"},
-        {"name": "messages", "kind": "anthropic", "processor": "acme"},
+        {"name": "outside", "kind": "openai", **DECLARED, "evidence_until": now + timedelta(days=30)},
+        {"name": "messages", "kind": "anthropic", **DECLARED, "evidence_until": now + timedelta(days=30)},
     ]
     async with databases.keeper.begin() as c:
         ids = []
@@ -201,12 +216,13 @@ async def furnish(databases: Databases, vault: Vault, upstream: ScriptedUpstream
             await c.execute(
                 insert(tables.model).values(
                     id=name,
-                    upstream_id=at.get(name, ids[0]),
-                    their_name=f"their-{name.rpartition('/')[2]}",
                     context_tokens=8192,
                     output_tokens_max=1000,
                 )
             )
+            theirs = f"their-{name.rpartition('/')[2]}"
+            there = {"model_id": name, "upstream_id": at.get(name, ids[0]), "their_name": theirs}
+            await c.execute(insert(tables.route).values(there))
             if name != UNPRICED:
                 factor = 0 if name == FREE_MODEL else 100 if name == COSTLY else 1
                 price = [factor * each for each in (INPUT, CACHED, OUTPUT)]
@@ -221,7 +237,8 @@ async def chained(house: House, reseller: Customer, name: str, theirs: str) -> N
     row = {"name": "second", "kind": "openai", "base_url": f"{house.url}/v1", "credential": sealed}
     await house.execute(insert(tables.upstream).values(id=upstream_id, **row))
     sizes = {"context_tokens": 8192, "output_tokens_max": 100}
-    await house.execute(insert(tables.model).values(id=name, upstream_id=upstream_id, their_name=theirs, **sizes))
+    await house.execute(insert(tables.model).values(id=name, **sizes))
+    await house.execute(insert(tables.route).values(model_id=name, upstream_id=upstream_id, their_name=theirs))
     await house.raise_price(name, factor=10)
     await house.bump_epoch()
     await house.gateway.rules.renew(2)
@@ -274,6 +291,7 @@ async def open_house(
         await rules.start()
         patient = Timeouts(connect_s=5, first_byte_s=20, between_bytes_s=20, total_s=60)
         client = Client(timeouts=timeouts or patient)
+        options.setdefault("fleet", Fleet(client, tries_max=1))
         gateway = Gateway(rules, directory, batcher, vault, client, clock, **options)
         async with serving(V1(gateway, body_s_max=0.5)) as url:
             yield House(url, databases, gateway, vault, clock, upstream, directory, batcher)

@@ -18,6 +18,7 @@ from avow.billing.prices import Price, Prices
 from avow.billing.refusals import BalanceShort
 from avow.gateway import meter, orders, refusals, upstreams, wire
 from avow.gateway.assembly import Assembly
+from avow.gateway.fleet import Route
 from avow.gateway.meter import Outcome
 from avow.gateway.orders import Wish
 from avow.gateway.rules import Model, RuleBook, Rules
@@ -116,7 +117,7 @@ def test_whatever_passes_the_reader_can_be_assembled(chunks):
 
 def rules_for(processor: str | None, plan=None, output_tokens_max: int = 1000) -> Rules:
     upstream = upstreams.provider("openai", "u", "http://127.0.0.1:1/v1", "secret-credential", processor=processor)
-    model = Model("m", upstream, "theirs", 8192, output_tokens_max)
+    model = Model("m", (Route(upstream, "theirs"),), 8192, output_tokens_max)
     made = Rules(1, POLICY, MappingProxyType({"m": model}), Prices([PRICE]))
     if plan is not None:
         made._plans[(KEY.key_id.int, None, None)] = plan
@@ -183,7 +184,7 @@ async def test_a_length_left_to_us_never_costs_more_than_there_is(balance):
 
 def test_credentials_are_in_no_representation():
     rules = rules_for("acme")
-    assert "secret-credential" not in repr(rules) + str(rules.models["m"].upstream)
+    assert "secret-credential" not in repr(rules) + str(rules.models["m"].routes)
 
 
 @pytest.mark.parametrize(

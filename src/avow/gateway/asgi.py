@@ -165,9 +165,11 @@ class V1:
             raise refusals.MethodWrong("GET")
         key = await self._admit(_secret(scope["headers"]), scope)
         rules = self._gateway.rules.current
-        plan = rules.plan(key)
+        plan, now = rules.plan(key), self._gateway.clock.now()
         shown = {
-            name: _show(model) for name, model in rules.models.items() if model.seen_by(plan) and model.open_to(key)
+            name: _show(model)
+            for name, model in rules.models.items()
+            if model.seen_by(plan, now) and model.open_to(key)
         }
         if path == MODELS:
             await reply.whole(200, [], _encode({"object": "list", "data": list(shown.values())}))
@@ -247,4 +249,4 @@ def _hours(value: bytes) -> int:
 
 
 def _show(model: Model) -> dict[str, Any]:
-    return {"id": model.id, "object": "model", "created": 0, "owned_by": model.upstream.processor or "avow"}
+    return {"id": model.id, "object": "model", "created": 0, "owned_by": model.routes[0].upstream.processor or "avow"}

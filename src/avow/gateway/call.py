@@ -13,10 +13,12 @@ import msgspec
 import structlog
 
 from avow.base.errors import AvowError
+from avow.gateway import fleet as fleets
 from avow.gateway import meter, refusals, upstreams
 from avow.gateway.client import Client
 from avow.gateway.connection import Exchange, UpstreamGarbage, UpstreamLost
 from avow.gateway.dialects import Joined, Retold
+from avow.gateway.fleet import Fleet, Route
 from avow.gateway.meter import Outcome
 from avow.gateway.orders import Order
 
@@ -35,36 +37,76 @@ _UNFIT = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, Ty
 class Call:
     """One call. `outcome` is complete once `run` has returned; cancelling the task of `run` stops the upstream."""
 
-    def __init__(self, order: Order, client: Client, progress: Progress, write: Pass) -> None:
+    def __init__(self, order: Order, client: Client, fleet: Fleet, progress: Progress, write: Pass) -> None:
         self.outcome = Outcome()
-        self._order, self._client = order, client
+        self._order, self._client, self._fleet = order, client, fleet
+        self._way = order.routes[0].upstream.ways[order.surface.name][0]
         self._progress, self._write = progress, write
         self._exchange: Exchange | None = None
+        self._loop = asyncio.get_running_loop()
 
     async def run(self) -> Outcome:
         """Call the upstream; `write` gets what a streaming client is to see. A cancellation ends as `client_left`."""
-        outcome = self.outcome
         try:
             await self._run()
         except AvowError as error:
-            outcome.error, outcome.why = error, "upstream_failed"
+            self.outcome.error, self.outcome.why = error, "upstream_failed"
         except asyncio.CancelledError:
-            outcome.why = "client_left"
+            self.outcome.why = "client_left"
         except Exception as error:
             log.error("upstream_call_failed", request_id=str(self._order.request_id), error=type(error).__name__)
-            outcome.error, outcome.why = AvowError(), "upstream_failed"
+            self.outcome.error, self.outcome.why = AvowError(), "upstream_failed"
+        self._let_go(self.outcome.why == "done")
+        return self.outcome
+
+    def _let_go(self, whole: bool) -> None:
         if self._exchange is not None:
-            if outcome.why == "done":
+            if whole:
                 self._exchange.discard()
             else:
                 self._exchange.cancel()
-        return outcome
 
     async def _run(self) -> None:
-        order = self._order
-        upstream, way = order.model.upstream, order.way
-        body = upstream.message(way, order.request, order.model.their_name, order.tokens_max)
-        exchange = self._exchange = await self._client.send(order.target, body, resend=True)
+        """Try the routes in their order until one answers; what has begun to pass on is never tried again."""
+        failure: AvowError | None = None
+        tried: list[Route] = []
+        for route in self._fleet.tries(self._order.routes, self._order.model.routing):
+            if failure is not None:
+                if not fleets.may_retry(failure, elsewhere=route not in tried):
+                    break
+                if route in tried:
+                    await asyncio.sleep(fleets.backoff_s(len(tried)))
+            tried.append(route)
+            try:
+                return await self._try(route)
+            except AvowError as error:
+                if self.outcome.begun:
+                    raise
+                failure = error
+                self._let_go(False)
+                self.outcome = Outcome()
+        assert failure is not None
+        raise failure
+
+    async def _try(self, route: Route) -> None:
+        health, began_s = self._fleet.of(route.upstream), self._loop.time()
+        health.begin()
+        well: bool | None = None
+        try:
+            await self._ask(route)
+            well = True
+        except AvowError as error:
+            well = fleets.verdict(error)
+            raise
+        finally:
+            self._fleet.end(route.upstream, well, self._loop.time() - began_s)
+
+    async def _ask(self, route: Route) -> None:
+        order, upstream = self._order, route.upstream
+        way, target = upstream.ways[order.surface.name]
+        self._way = way
+        body = upstream.message(way, order.request, route.their_name, order.tokens_max)
+        exchange = self._exchange = await self._client.send(target, body, resend=True)
         if exchange.status != 200:
             log.info(
                 "upstream_refused", request_id=str(order.request_id), upstream=upstream.name, status=exchange.status
@@ -81,7 +123,7 @@ class Call:
         """A JSON answer, passed on as it came once it is seen to be one."""
         body = await exchange.rest(ANSWER_BYTES_MAX)
         try:
-            answer = self._order.way.dialect.read(body)
+            answer = self._way.dialect.read(body)
         except _UNFIT:
             raise UpstreamGarbage("The upstream's answer is not what was asked for.") from None
         self.outcome.answer, self.outcome.usage = self._ours(body), answer.usage
@@ -104,13 +146,13 @@ class Call:
                 self.outcome.answer = self._ours(self.outcome.answer or assembly.body(self.outcome.usage))
 
     def _assembly(self) -> Joined:
-        assembly = self._order.way.dialect.assembly
+        assembly = self._way.dialect.assembly
         assert assembly is not None, "this surface has no streams"
         return assembly()
 
     def _ours(self, answer: bytes) -> bytes:
         """An answer of theirs in the client's dialect."""
-        back = self._order.way.back
+        back = self._way.back
         if back is None:
             return answer
         try:
@@ -120,7 +162,7 @@ class Call:
 
     async def _read(self, exchange: Exchange, assembly: Joined | None, *, passes: bool) -> None:
         """Read events until the end; raises an `UpstreamError` when the stream does not end as it should."""
-        order, outcome, way = self._order, self.outcome, self._order.way
+        order, outcome, way = self._order, self.outcome, self._way
         assert way.dialect.stream is not None, "this surface has no streams"
         retold = way.back.stream(order.request) if way.back is not None and passes else None
         wants_usage = retold is not None or order.request.wants_usage

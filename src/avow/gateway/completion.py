@@ -31,6 +31,7 @@ from avow.gateway import meter, orders, refusals
 from avow.gateway.call import Call
 from avow.gateway.client import Client
 from avow.gateway.connection import UpstreamTimeout
+from avow.gateway.fleet import Fleet
 from avow.gateway.meter import Measured, Outcome
 from avow.gateway.orders import Ledger, Order, Wish
 from avow.gateway.rules import CONTENT, RuleBook
@@ -96,9 +97,10 @@ class Gateway:
         *,
         calls_per_key_max: int = CALLS_PER_KEY_MAX,
         stream_s_max: float = STREAM_S_MAX,
+        fleet: Fleet | None = None,
     ) -> None:
         self.rules, self.keys, self.ledger, self.vault = rules, keys, ledger, vault
-        self.client, self.clock = client, clock
+        self.client, self.clock, self.fleet = client, clock, fleet or Fleet(client)
         self._stream_s_max = stream_s_max
         self._calls_per_key_max = calls_per_key_max
         self._calls: Counter[int] = Counter()
@@ -122,6 +124,7 @@ class Gateway:
                 await asyncio.wait(list(self._running.values()), timeout=grace_s)
             for completion in list(self._running):
                 completion.give_up(refusals.Stopping())
+        self.fleet.close()
         self.client.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -214,7 +217,7 @@ class Completion:
         """Only here may the task be cancelled, and only by `leave` and `give_up`."""
         outcome = Outcome(why="client_left")
         if not self._left and self._given_up is None:
-            call = Call(order, self._gateway.client, self._gateway.ledger.progress, self._write)
+            call = Call(order, self._gateway.client, self._gateway.fleet, self._gateway.ledger.progress, self._write)
             self._at_upstream = True
             outcome = await call.run()
             self._at_upstream = False

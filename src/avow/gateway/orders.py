@@ -6,6 +6,7 @@ than the rules it was judged by is given back, the rules are loaded anew, and th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -20,10 +21,9 @@ from avow.billing.events import TOKENS_MAX, Open, Opened, Settle, Settled
 from avow.billing.prices import Price
 from avow.billing.refusals import MoneyShort
 from avow.gateway import meter, refusals
-from avow.gateway.client import Target
+from avow.gateway.fleet import Route
 from avow.gateway.rules import CONTENT, MONEY, USAGE, Model, RuleBook
 from avow.gateway.surfaces import CHAT, Surface
-from avow.gateway.upstreams import Way
 from avow.gateway.wire import Request
 from avow.policy import Never, Plan
 
@@ -59,7 +59,9 @@ class Wish(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """On whose account, to which model, for how much at most, and until when it is kept (None: life of the account)."""
+    """On whose account, to which model, for how much at most, and until when it is kept (None: life of the account).
+
+    `routes` are those that may see it and offer its surface."""
 
     request_id: UUID
     surface: Surface
@@ -67,8 +69,7 @@ class Order(msgspec.Struct, frozen=True):
     key: KeyRecord
     plan: Plan
     model: Model
-    way: Way
-    target: Target
+    routes: Sequence[Route]
     price: Price
     at: datetime
     input_tokens_max: int
@@ -108,10 +109,11 @@ def _judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> 
     model = rules.models.get(request.model)
     if model is None or not model.open_to(wish.key):
         raise refusals.ModelUnknown(param="model")
-    if not model.seen_by(plan):
-        raise refusals.PolicyForbids(param="model")
-    served = model.upstream.ways.get(wish.surface.name)
-    if served is None:
+    seen_by = model.seen_by(plan, at)
+    if not seen_by:
+        raise refusals.PolicyForbids(model.reason(plan))
+    routes = [route for route in seen_by if wish.surface.name in route.upstream.ways]
+    if not routes:
         raise refusals.NotOffered(param="model")
     price = rules.prices.of(model.id, at)
     kept_until = plan.end(CONTENT, at, wish.retention_h)
@@ -123,7 +125,7 @@ def _judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> 
         tokens = _tokens_max(wish, input_tokens, tokens_max or model.output_tokens_max, model.output_tokens_max)
         amount = prices.upper(price, input_tokens, tokens * request.choices)
     return Order(
-        *(uuid7(), wish.surface, request, wish.key, plan, model, *served),
+        *(uuid7(), wish.surface, request, wish.key, plan, model, routes),
         *(price, at, input_tokens, tokens, amount, kept_until),
     )
 

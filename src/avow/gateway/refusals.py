@@ -116,6 +116,9 @@ class PolicyForbids(AvowError):
     code = "policy_forbids"
     hint = "Nothing was charged. Choose a model whose upstream handles data as the policy asks."
 
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The policy forbids every upstream that could answer this request: {reason}.", param="model")
+
 
 class NotOffered(AvowError):
     """The upstreams of this model do not offer this."""

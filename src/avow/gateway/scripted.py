@@ -15,6 +15,8 @@ from typing import Any
 
 from avow.gateway.scripted_answers import PATHS, event
 
+MODELS = "/v1/models"
+
 
 @dataclass(frozen=True, slots=True)
 class Script:
@@ -50,7 +52,10 @@ class Script:
 
 
 class ScriptedUpstream:
-    """`async with ScriptedUpstream("credential") as upstream:` listens on `upstream.url` (or on a unix socket)."""
+    """`async with ScriptedUpstream("credential") as upstream:` listens on `upstream.url` (or on a unix socket).
+
+    `lives`: whether it answers probes, which are in no list of requests.
+    """
 
     def __init__(self, credential: str = "", script: Script | None = None, *, unix: str | None = None) -> None:
         self.script = script or Script()
@@ -58,6 +63,7 @@ class ScriptedUpstream:
         self.heads: list[dict[str, str]] = []
         self.paths: list[str] = []
         self.refused: list[str] = []
+        self.lives = True
         self.arrived = asyncio.Event()
         self.left = asyncio.Event()
         self.url = "http://engine" if unix else ""
@@ -93,6 +99,9 @@ class ScriptedUpstream:
         lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         head = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:] if line)}
         body = await reader.readexactly(int(head.get("content-length", "0")))
+        if lines[0] == f"GET {MODELS} HTTP/1.1":
+            await self._error(writer, 200 if self.lives else 503, "nobody reads this", None)
+            return True
         refusal = self._judge(lines[0], head, body)
         if refusal:
             self.refused.append(refusal)

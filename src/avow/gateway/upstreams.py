@@ -23,12 +23,14 @@ from avow.gateway import as_chat, as_messages, dialects, wire
 from avow.gateway.client import Target
 from avow.gateway.connection import UpstreamError, UpstreamTimeout
 from avow.gateway.dialects import Dialect, Translation
+from avow.gateway.handling import Admission
 from avow.gateway.refusals import InvalidRequest, UpstreamBusy, UpstreamRejected
 from avow.gateway.wire import Request
 
 RETRY_AFTER_S_MAX = 3600
 ANTHROPIC_VERSION = "2023-06-01"
 OPAQUE_CHARS = 32
+HERE = Admission(None)
 
 Translate = Callable[[Request, str, int], dict[str, Any]]
 """`(request, their_name, tokens_max)` to the fields to send. `request.end_user` is an opaque id by then."""
@@ -55,13 +57,15 @@ class Upstream:
     """`processor` names the outside party that sees the content; None when it stays in this house.
 
     `ways` are by the surface's name, each with the target that its requests go to. `opaque_key` makes the ids that stand
-    for a client's users there.
+    for a client's users there. `admission` says whether it may see content at all, `probe` is asked whether it lives.
     """
 
     name: str
     processor: str | None
     ways: Mapping[str, tuple[Way, Target]]
     opaque_key: bytes = field(default=b"", repr=False)
+    admission: Admission = HERE
+    probe: Target | None = None
 
     def message(self, way: Way, request: Request, their_name: str, tokens_max: int) -> bytes:
         """The body that is sent. Raises `InvalidRequest` for what this upstream cannot do."""
@@ -91,6 +95,7 @@ def provider(
     credential: str,
     *,
     processor: str | None,
+    admission: Admission = HERE,
     context: ssl.SSLContext | None = None,
     opaque_key: bytes = b"",
 ) -> Upstream:
@@ -103,7 +108,8 @@ def provider(
         if way.path not in made:
             made[way.path] = Target(base + way.path, headers, context=context)
     ways = {surface: (way, made[way.path]) for surface, way in known.ways.items()}
-    return Upstream(name, processor, ways, opaque_key)
+    probe = Target(base + "/models", headers, method="GET", context=context)
+    return Upstream(name, processor, ways, opaque_key, admission, probe)
 
 
 def engine(name: str, running: llm.Engine) -> Upstream:
