@@ -135,21 +135,13 @@ def build(settings: Settings, *, demo: bool = False, clock: Clock | None = None,
 
 def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
     """What the slice of accounts needs, over `database` as role `avow_app`."""
-    policy, at_first = parts.policy, DEMO_CREDIT if parts.demo else 0
+    policy = parts.policy
 
     async def first_credit(
         connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, wallet_id: UUID, at: datetime
     ) -> None:
-        await credit.begin(
-            connection,
-            tenant_id,
-            subject_id,
-            wallet_id,
-            at,
-            amount=at_first,
-            policy_version=policy.version,
-            ends_at=policy.categories["payment"].keep.end(at),
-        )
+        ends_at = policy.categories["payment"].keep.end(at)
+        await credit.begin_own(connection, subject_id, wallet_id, at, policy_version=policy.version, ends_at=ends_at)
 
     directory = Directory(database, pepper(parts.ring), parts.clock, must_confirm=not parts.demo)
     return Needs(
