@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -30,14 +31,23 @@ from avow.gateway.fleet import ROUTINGS, Routing
 from avow.gateway.handling import Handling, is_here, judge
 from avow.gateway.offers import Offer
 from avow.gateway.upstreams import KINDS
-from avow.policy import PolicyError, parse, render, words
+from avow.policy import Overrides, PolicyError, explain, parse, render, words
 from avow.policy.export import export as export_policy
+from avow.privacy import answers, erase, export, requests, retention, standings
 from avow.privacy import backup as backups
-from avow.privacy import erase, export, requests, retention
+from avow.privacy.standings import Whose
 from avow.proof import receipts
+from avow.vault import Act
 
 T = TypeVar("T")
 EXIT_FAILED, EXIT_UNPROVED = 1, 2
+
+
+class CallersPath(click.Path):
+    """A path as the caller means it: `tools/avow` goes into the home before it runs this, and says where it was called."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(Path(os.environ.get("CALLED_FROM", "")) / value, param, ctx)
 
 
 class Commands(click.Group):
@@ -150,6 +160,42 @@ def policy_render(name: str, locale: str) -> None:
             click.echo(line)
 
 
+@policy.command("explain")
+@click.argument("name")
+@click.option("--tenant", multiple=True, help="CATEGORY=HOURS: what the organisation asks for; may be repeated.")
+@click.option("--project", multiple=True, help="CATEGORY=HOURS: what the project asks for.")
+@click.option("--key", multiple=True, help="CATEGORY=HOURS: what the API key asks for.")
+@click.option("--request", "header_h", type=click.IntRange(min=0), help="HOURS: the request's header avow-retention.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON array of the lines.")
+def policy_explain(
+    name: str,
+    tenant: tuple[str, ...],
+    project: tuple[str, ...],
+    key: tuple[str, ...],
+    header_h: int | None,
+    as_json: bool,
+) -> None:
+    """Print what holds for one request: each value, the level that it comes from, its clause, and what was cut."""
+    checked = parse(app.policy_text(name), name)
+    lines = explain(checked, *(_wishes(level) for level in (tenant, project, key)), header_h=header_h)
+    if as_json:
+        show([asdict(line) for line in lines])
+        return
+    for line in lines:
+        cut = f"  (cut: {line.clipped})" if line.clipped else ""
+        click.echo(f"{line.name:20} {line.value:22} {line.level:9} {line.clause or '-'}{cut}")
+
+
+def _wishes(level: tuple[str, ...]) -> Overrides | None:
+    hours: dict[str, int] = {}
+    for wish in level:
+        category, _, amount = wish.partition("=")
+        if category not in words.CATEGORIES or not amount.isascii() or not amount.isdigit():
+            raise click.BadParameter(f"{wish!r} is not CATEGORY=HOURS, for example api_content=24.")
+        hours[category] = int(amount)
+    return Overrides(hours) if hours else None
+
+
 @policy.command("export")
 @click.argument("name")
 @click.option("--format", "form", type=click.Choice(["dpv", "fides"]), required=True)
@@ -190,7 +236,7 @@ def receipt() -> None:
 
 
 @receipt.command("verify")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("file", type=CallersPath(path_type=Path, exists=True, dir_okay=False))
 @click.option("--key", help="The service's public key, hexadecimal; by default that of this installation.")
 @click.pass_context
 def receipt_verify(context: click.Context, file: Path, key: str | None) -> None:
@@ -256,6 +302,69 @@ def subject_erase(context: click.Context, id: UUID) -> None:
     sys.stdout.buffer.write(run(carry_out()) + b"\n")
 
 
+@subject.command("restrict")
+@click.argument("id", type=click.UUID)
+@click.pass_context
+def subject_restrict(context: click.Context, id: UUID) -> None:
+    """From now on a person's data is stored and not used, as if they had asked."""
+
+    async def carry_out() -> None:
+        async with at_desk(context) as at:
+            whose = Whose(await _tenant_of(at, id), id)
+            async with at.keeper.begin() as c:
+                await standings.restrict(c, at.vault, whose, at.parts.clock.now())
+                await at.vault.record_act(c, Act(staff.COMMAND, "restrict", *whose, "consent", "legal"))
+
+    run(carry_out())
+    click.echo(f"{id}: restricted")
+
+
+@subject.command("release")
+@click.argument("id", type=click.UUID)
+@click.option("--reason", required=True, help="Why the restriction ends; the person is told.")
+@click.pass_context
+def subject_release(context: click.Context, id: UUID, reason: str) -> None:
+    """Lift a person's restriction; they are told why by mail."""
+
+    async def carry_out() -> None:
+        async with at_desk(context) as at:
+            whose, now = Whose(await _tenant_of(at, id), id), at.parts.clock.now()
+            async with at.keeper.begin() as c:
+                await answers.release(c, at.vault, app.tell(at.accounts), staff.COMMAND, whose, reason, now)
+
+    run(carry_out())
+    click.echo(f"{id}: released")
+
+
+@subject.command("show")
+@click.argument("id", type=click.UUID)
+@click.pass_context
+def subject_show(context: click.Context, id: UUID) -> None:
+    """Show what is stored about a person in numbers, what they said about its use, and their requests; nothing is opened."""
+
+    async def collect() -> dict[str, Any]:
+        async with at_desk(context) as at:
+            whose = Whose(await _tenant_of(at, id), id)
+            async with at.keeper.begin() as c:
+                counts = {store.name: (await store.find(c, id)).facts for store in at.privacy.stores}
+                held = await standings.held(c, whose, at.parts.clock.now())
+                asked = await requests.of(c, id)
+            return {
+                "id": id,
+                "tenant_id": whose.tenant_id,
+                "facts": {name: count for name, count in counts.items() if count},
+                "restricted": held.restricted,
+                "objected": sorted(held.objected),
+                "consented": sorted(held.consented),
+                "requests": [
+                    {"id": row.id, "kind": row.kind, "state": row.state, "due_at": row.due_at, "reason": row.reason}
+                    for row in asked
+                ],
+            }
+
+    show(run(collect()))
+
+
 async def _tenant_of(at: Desk, subject_id: UUID) -> UUID:
     async with at.keeper.begin() as c:
         found: UUID | None = await c.scalar(select(person.c.tenant_id).where(person.c.id == subject_id))
@@ -289,13 +398,15 @@ def sweep(context: click.Context, confirm_clock: bool) -> None:
 
 
 @main.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=CallersPath(path_type=Path))
 @click.pass_context
 def backup(context: click.Context, folder: Path) -> None:
-    """Write a backup into a new folder. It holds no keys, is told of every erasure, and ends after 30 days."""
+    """Write a backup into a new folder outside the home. It holds no keys, is told of every erasure, and ends as the policy
+    says."""
 
     async def work() -> backups.Manifest:
         async with at_desk(context) as at:
+            backups.check_folder(folder, at.parts.home)
             reader = at.parts.dsn(access.BACKUP)
             return await backups.make(at.privacy, folder, reader, at.parts.program)
 
@@ -304,7 +415,7 @@ def backup(context: click.Context, folder: Path) -> None:
 
 
 @main.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=CallersPath(path_type=Path))
 @click.option("--replace", is_flag=True, help="Drop the database that is there now.")
 @click.pass_context
 def restore(context: click.Context, folder: Path, replace: bool) -> None:

@@ -231,7 +231,7 @@ async def test_a_backup_whose_end_has_come_is_not_brought_back(
     on: Needs, database: Databases, cluster: Cluster, folder: Path, target: Dsn, clock: FileClock
 ) -> None:
     await made(on, database, cluster, folder)
-    clock.move(backup.KEEP)
+    clock.move(backup.KEEP_MAX)
     with pytest.raises(backup.BackupExpired):
         await restored(on, folder, target, cluster)
 
