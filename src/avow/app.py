@@ -60,7 +60,11 @@ class PolicyMissing(AvowError):
 
 @dataclass(frozen=True)
 class Parts:
-    """What all processes are made from. Made before the fork; opens no connection."""
+    """What all processes are made from. Made before the fork; opens no connection.
+
+    `policy` is what the settings name; what is in force says the database (`privacy.versions`), which every process
+    follows in its vault.
+    """
 
     settings: Settings
     clock: Clock
@@ -129,7 +133,7 @@ def build(settings: Settings, *, demo: bool = False, clock: Clock | None = None,
 
 def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
     """What the slice of accounts needs, over `database` as role `avow_app`."""
-    policy, at_first = parts.policy, DEMO_CREDIT if parts.demo else 0
+    at_first = DEMO_CREDIT if parts.demo else 0
 
     async def first_credit(
         connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, wallet_id: UUID, at: datetime
@@ -141,13 +145,12 @@ def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
             wallet_id,
             at,
             amount=at_first,
-            policy_version=policy.version,
-            ends_at=policy.categories["payment"].keep.end(at),
+            policy_version=vault.policy.version,
+            ends_at=vault.policy.categories["payment"].keep.end(at),
         )
 
     directory = Directory(database, pepper(parts.ring), parts.clock, must_confirm=not parts.demo)
     return Needs(
-        policy=policy,
         clock=parts.clock,
         database=database,
         ring=parts.ring,
@@ -206,12 +209,12 @@ def profiles() -> dict[str, Path]:
     return {path.stem: path for folder in folders for path in folder.glob("*.toml")}
 
 
-def check(parts: Parts) -> list[str]:
-    """What the policy speaks of and this installation lacks, in words. Raises when they disagree."""
-    problems = catalog.check(parts.policy, parts.installed)
+def check(policy: Policy, installed: frozenset[str], hint: str | None = None) -> list[str]:
+    """What a policy speaks of and this installation lacks, in words. Raises when they disagree."""
+    problems = catalog.check(policy, installed)
     errors = tuple(p for p in problems if p.kind == "error")
     if errors:
-        raise PolicyUnfit("\n".join(str(p) for p in errors))
+        raise PolicyUnfit("\n".join(str(p) for p in errors), hint=hint)
     return [p.sentence for p in problems]
 
 
