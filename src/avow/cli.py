@@ -440,7 +440,7 @@ def upstream_add(
         async with at_desk(context) as at, at.keeper.begin() as c:
             await offers.put_upstream(c, at.vault, name, base_url, credential, declared, kind)
             now = at.parts.clock.now()
-            admission = judge(at.parts.policy, declared)
+            admission = judge(at.vault.policy, declared)
             return "" if admission.holds(now) else admission.reason
 
     forbidden = run(work())
