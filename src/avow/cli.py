@@ -2,69 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import sys
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 from uuid import UUID
 
-import asyncpg
 import click
-from sqlalchemy import delete, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import delete
 
-from avow import app, catalog, desk, settings, start, supervisor
-from avow.accounts import keys, members, people, staff
+from avow import app, catalog, start, supervisor
+from avow.accounts import keys, people, staff
 from avow.accounts.key_terms import Setting
-from avow.accounts.tables import person, session
-from avow.base import access, log, money
-from avow.base.errors import AvowError, NotFound
-from avow.desk import Desk
+from avow.accounts.tables import session
+from avow.base import access, money
+from avow.base.errors import AvowError
 from avow.gateway import offers
 from avow.gateway.fleet import ROUTINGS, Routing
 from avow.gateway.handling import Handling, is_here, judge
 from avow.gateway.offers import Offer
 from avow.gateway.upstreams import KINDS
-from avow.policy import Overrides, PolicyError, explain, parse, render, words
+from avow.policy import Overrides, explain, parse, render, words
 from avow.policy.export import export as export_policy
-from avow.privacy import answers, erase, export, requests, retention, standings
 from avow.privacy import backup as backups
-from avow.privacy.standings import Whose
+from avow.privacy import retention
 from avow.proof import receipts
-from avow.vault import Act
+from avow.subjects import subject
+from avow.terminal import CallersPath, Commands, at_desk, parts_of, run, show, tenant_of
 
-T = TypeVar("T")
 EXIT_FAILED, EXIT_UNPROVED = 1, 2
-
-
-class CallersPath(click.Path):
-    """A path as the caller means it: `tools/avow` goes into the home before it runs this, and says where it was called."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return super().convert(Path(os.environ.get("CALLED_FROM", "")) / value, param, ctx)
-
-
-class Commands(click.Group):
-    """Shows an error of ours as its sentence and what to do next, and ends with 1."""
-
-    def invoke(self, context: click.Context) -> Any:
-        try:
-            return super().invoke(context)
-        except (AvowError, PolicyError) as error:
-            click.echo(f"avow: {error}", err=True)
-            if error.hint:
-                click.echo(f"  {error.hint}", err=True)
-            sys.exit(1)
-        except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            click.echo(f"avow: {type(error).__name__}", err=True)
-            click.echo("  Does the database of this home answer? log/postgres-*.log in AVOW_HOME says more.", err=True)
-            sys.exit(1)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -73,38 +41,6 @@ class Commands(click.Group):
 def main(context: click.Context) -> None:
     """Avow: an AI inference platform whose privacy policy is its configuration."""
     context.obj = context.obj or {}
-
-
-def parts_of(context: click.Context, *, demo: bool = False, **given: Any) -> app.Parts:
-    if os.geteuid() == 0:
-        raise AvowError("Avow does not run as root.", hint="Run it as the system user: tools/avow, or runuser -u avow.")
-    os.umask(0o077)
-    return app.build(settings.read(os.environ, **given), demo=demo, **context.obj)
-
-
-@asynccontextmanager
-async def at_desk(context: click.Context, *, follow: bool = True) -> AsyncIterator[Desk]:
-    """A desk over the database of this home; an embedded one that does not run is started for the time being."""
-    parts = parts_of(context)
-    log.set_up(parts.home / "log", "command")
-    cluster = parts.cluster
-    asleep = cluster is not None and cluster.pid() is None
-    if cluster and asleep:
-        await asyncio.to_thread(cluster.start)
-    try:
-        async with desk.opened(parts, follow=follow) as made:
-            yield made
-    finally:
-        if cluster and asleep:
-            await asyncio.to_thread(cluster.stop)
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(work)
-
-
-def show(value: Any) -> None:
-    click.echo(json.dumps(value, indent=1, ensure_ascii=False, default=str))
 
 
 # --- running
@@ -246,133 +182,6 @@ def receipt_verify(context: click.Context, file: Path, key: str | None) -> None:
     click.echo("The receipt is genuine.", err=True)
 
 
-# --- people's rights
-
-
-@main.group()
-def subject() -> None:
-    """One person's data, by the id that their account shows."""
-
-
-@subject.command("plan-erase")
-@click.argument("id", type=click.UUID)
-@click.pass_context
-def subject_plan(context: click.Context, id: UUID) -> None:
-    """Show what an erasure would end, and what stays by law and until when."""
-
-    async def plan() -> list[erase.Step]:
-        async with at_desk(context) as at:
-            return await erase.plan(at.privacy, id)
-
-    for step in run(plan()):
-        until = f" until {step.until:%Y-%m-%d}" if step.until else ""
-        click.echo(f"{step.ending:7} {step.facts:7} {step.store}{until}  {step.why}")
-
-
-@subject.command("export")
-@click.argument("id", type=click.UUID)
-@click.pass_context
-def subject_export(context: click.Context, id: UUID) -> None:
-    """Print everything that is stored about a person, opened for them; the opening is on their own record."""
-
-    async def collect() -> dict[str, Any]:
-        async with at_desk(context) as at:
-            return await export.collect(at.privacy, at.vault, await _tenant_of(at, id), id)
-
-    show(run(collect()))
-
-
-@subject.command("erase")
-@click.argument("id", type=click.UUID)
-@click.pass_context
-def subject_erase(context: click.Context, id: UUID) -> None:
-    """Erase a person now, as if they had asked, and print the signed receipt."""
-
-    async def carry_out() -> bytes:
-        async with at_desk(context) as at:
-            now = at.parts.clock.now()
-            tenant_id = await _tenant_of(at, id)
-            async with at.keeper.begin() as c:
-                await members.check_erasure(c, tenant_id, id)
-                taken = await requests.take(c, at.vault, tenant_id, id, "erase", now)
-            await erase.run(at.privacy, taken.id)
-            async with at.app.begin() as c:
-                return await requests.receipt(c, taken.id, taken.token)
-
-    sys.stdout.buffer.write(run(carry_out()) + b"\n")
-
-
-@subject.command("restrict")
-@click.argument("id", type=click.UUID)
-@click.pass_context
-def subject_restrict(context: click.Context, id: UUID) -> None:
-    """From now on a person's data is stored and not used, as if they had asked."""
-
-    async def carry_out() -> None:
-        async with at_desk(context) as at:
-            whose = Whose(await _tenant_of(at, id), id)
-            async with at.keeper.begin() as c:
-                await standings.restrict(c, at.vault, whose, at.parts.clock.now())
-                await at.vault.record_act(c, Act(staff.COMMAND, "restrict", *whose, "consent", "legal"))
-
-    run(carry_out())
-    click.echo(f"{id}: restricted")
-
-
-@subject.command("release")
-@click.argument("id", type=click.UUID)
-@click.option("--reason", required=True, help="Why the restriction ends; the person is told.")
-@click.pass_context
-def subject_release(context: click.Context, id: UUID, reason: str) -> None:
-    """Lift a person's restriction; they are told why by mail."""
-
-    async def carry_out() -> None:
-        async with at_desk(context) as at:
-            whose, now = Whose(await _tenant_of(at, id), id), at.parts.clock.now()
-            async with at.keeper.begin() as c:
-                await answers.release(c, at.vault, app.tell(at.accounts), staff.COMMAND, whose, reason, now)
-
-    run(carry_out())
-    click.echo(f"{id}: released")
-
-
-@subject.command("show")
-@click.argument("id", type=click.UUID)
-@click.pass_context
-def subject_show(context: click.Context, id: UUID) -> None:
-    """Show what is stored about a person in numbers, what they said about its use, and their requests; nothing is opened."""
-
-    async def collect() -> dict[str, Any]:
-        async with at_desk(context) as at:
-            whose = Whose(await _tenant_of(at, id), id)
-            async with at.keeper.begin() as c:
-                counts = {store.name: (await store.find(c, id)).facts for store in at.privacy.stores}
-                held = await standings.held(c, whose, at.parts.clock.now())
-                asked = await requests.of(c, id)
-            return {
-                "id": id,
-                "tenant_id": whose.tenant_id,
-                "facts": {name: count for name, count in counts.items() if count},
-                "restricted": held.restricted,
-                "objected": sorted(held.objected),
-                "consented": sorted(held.consented),
-                "requests": [
-                    {"id": row.id, "kind": row.kind, "state": row.state, "due_at": row.due_at, "reason": row.reason}
-                    for row in asked
-                ],
-            }
-
-    show(run(collect()))
-
-
-async def _tenant_of(at: Desk, subject_id: UUID) -> UUID:
-    async with at.keeper.begin() as c:
-        found: UUID | None = await c.scalar(select(person.c.tenant_id).where(person.c.id == subject_id))
-    if found is None:
-        raise NotFound("There is no such person.")
-    return found
-
-
 @main.command()
 @click.option("--confirm-clock", is_flag=True, help="The machine's clock is right, although it jumped.")
 @click.pass_context
@@ -454,7 +263,7 @@ def key_create(context: click.Context, id: UUID, name: str) -> None:
 
     async def work() -> keys.MadeKey:
         async with at_desk(context) as at:
-            return await keys.create(at.accounts, people.actor(await _tenant_of(at, id), id), Setting(name=name))
+            return await keys.create(at.accounts, people.actor(await tenant_of(at, id), id), Setting(name=name))
 
     show(run(work())._asdict())
 
@@ -656,6 +465,8 @@ def _price(amount: str) -> int:
     except ValueError as wrong:
         raise click.BadParameter(str(wrong)) from None
 
+
+main.add_command(subject)
 
 if __name__ == "__main__":
     main()
