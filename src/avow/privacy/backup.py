@@ -113,12 +113,10 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def end(policy: Policy, made_at: datetime) -> datetime:
-    """When a backup ends: as `[backup]` of the policy says, and not later than what is deleted may stay in one."""
+    """When a backup ends: as `[backup]` of the policy says; the language refuses a longer time than deleted data may stay."""
     part = policy.parts.get("backup")
-    if part is None:
-        return made_at + KEEP_MAX
-    ends: list[datetime | None] = [part.values[name].end(made_at) for name in ("keep", "after_deletion")]
-    return min(each for each in ends if each is not None)
+    ends_at: datetime | None = None if part is None else part.values["keep"].end(made_at)
+    return ends_at or made_at + KEEP_MAX
 
 
 def check_folder(folder: Path, home: Path) -> Path:
