@@ -1,4 +1,4 @@
-"""The short way to a completion: a request that came whole in one read is answered without ASGI between.
+"""The short way to an answer: a request that came whole in one read is answered without ASGI between.
 
 ASGI costs such a request a task, an event, two dictionaries and eight messages, about a third of all that it costs. Taken are
 only requests that are plain in every respect; what is odd, large or slow, and every head that must be refused, goes the long
@@ -13,10 +13,12 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from avow.base.errors import AvowError
-from avow.gateway import asgi
+from avow.gateway import asgi, surfaces
 from avow.gateway.completion import Ask, Completion, Gateway, Headers
+from avow.gateway.surfaces import Surface
 
 _STATUS = {each: b"HTTP/1.1 %d %s\r\n" % (each, each.phrase.encode()) for each in HTTPStatus}
+_BY_URL = {path.encode(): surface for path, surface in surfaces.BY_PATH.items()}
 _JSON = b"content-type: application/json\r\ncache-control: no-store\r\n"
 _STREAM = (
     b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-store\r\nx-accel-buffering: no\r\n"
@@ -57,8 +59,9 @@ class Direct:
     def take(self, connection: Connection) -> Turn | None:
         """The turn of a request whose head has come; None: it takes the long way."""
         parser, under_way = connection.parser, connection.cycle
+        surface = _BY_URL.get(connection.url)
         if (
-            connection.url != asgi.COMPLETIONS_URL
+            surface is None
             or (under_way is not None and not under_way.response_complete)
             or connection.expect_100_continue
             or parser.get_method() != b"POST"
@@ -73,20 +76,22 @@ class Direct:
                 return None
         except AvowError:
             return None
-        return Turn(self._gateway, connection, secret, retention_h)
+        return Turn(self._gateway, connection, surface, secret, retention_h)
 
 
 class Turn:
     """One request and its response: to the server the request under way, to the gateway the way back to the client."""
 
     __slots__ = (
-        *("_completion", "_connection", "_gateway", "_head", "_retention_h", "_secret"),
+        *("_completion", "_connection", "_gateway", "_head", "_retention_h", "_secret", "_surface"),
         *("body", "disconnected", "keep_alive", "more_body", "response_complete"),
     )
 
-    def __init__(self, gateway: Gateway, connection: Connection, secret: str, retention_h: int | None) -> None:
+    def __init__(
+        self, gateway: Gateway, connection: Connection, surface: Surface, secret: str, retention_h: int | None
+    ) -> None:
         self._gateway, self._connection = gateway, connection
-        self._secret, self._retention_h = secret, retention_h
+        self._surface, self._secret, self._retention_h = surface, secret, retention_h
         self._completion: Completion | None = None
         self._head = b""
         self.body = b""
@@ -106,7 +111,7 @@ class Turn:
                 self._completion.leave()
         elif not self.more_body and self._completion is None and not self.response_complete:
             client = self._connection.client
-            ask = Ask(self._secret, self.body, self._retention_h, client[0] if client else None)
+            ask = Ask(self._secret, self.body, self._retention_h, client[0] if client else None, self._surface)
             self._completion = completion = self._gateway.start(ask, self)
             assert completion.task is not None
             completion.task.add_done_callback(self._over)
