@@ -112,7 +112,7 @@ class Bank:
             WHERE datname = current_database() AND usename = 'avow_writer' AND wait_event_type = 'Lock'
         """
         async with asyncio.timeout(20):
-            while not await self.admin.fetchval(waits):  # noqa: ASYNC110  a lock has no event
+            while not await self.admin.fetchval(waits):
                 await self.admin.execute("SELECT pg_stat_clear_snapshot()")
                 await asyncio.sleep(0.01)
 
