@@ -137,7 +137,7 @@ def test_a_tool_call_costs_no_look_at_those_before_it():
         sys.settrace(before)
         return count
 
-    assert lines(400) <= 2 * lines(200)
+    assert lines(400) < 3 * lines(200)  # looking at each would make it four times as many
 
 
 ODD = st.recursive(
