@@ -53,15 +53,15 @@ class _Stream:
 
 
 class _Lane:
-    """A connection and the batch on it. `enough`: how many events must wait for the next lane to take them; 0: it is free."""
+    """A connection and the batch on it."""
 
-    __slots__ = ("calls", "connection", "enough", "number", "wake")
+    __slots__ = ("busy", "calls", "connection", "number", "wake")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.connection: asyncpg.Connection | None = None
         self.calls: Calls | None = None
-        self.enough = 0
+        self.busy = False
         self.wake = asyncio.Event()
 
 
@@ -182,31 +182,36 @@ class Batcher:
 
     def _nudge(self) -> None:
         """Wake the first lane that is free, if enough waits for it."""
-        waiting = len(self._opens) + len(self._settles)
-        for lane in self._lanes:
-            if not lane.enough:
-                lane.wake.set()
-                return
-            if waiting < lane.enough:
-                return
+        first, second = self._lanes
+        if not first.busy:
+            first.wake.set()
+        elif not second.busy and len(self._opens) + len(self._settles) >= SHARED_EVENTS_MIN:
+            second.wake.set()
 
     async def _run(self, lane: _Lane) -> None:
-        while not (self._closing and (lane.number or not (self._opens or self._settles))):
+        while not (self._closing and self._is_over(lane)):
             await lane.wake.wait()
             lane.wake.clear()
             while (batch := self._take(lane)) is not None:
-                lane.enough = min(max(1, len(batch)), SHARED_EVENTS_MIN)
+                lane.busy = True
                 self._nudge()  # what this lane left may be enough for the next
                 await self._deliver(lane, batch)
-            lane.enough = 0
+            lane.busy = False
+            if self._closing:
+                self._lanes[0].wake.set()
+
+    def _is_over(self, lane: _Lane) -> bool:
+        """The first lane goes last: an answer to another's batch may leave a hold to void."""
+        left = self._opens or self._settles or any(other.busy for other in self._lanes[1:])
+        return lane.number > 0 or not left
 
     def _share(self, lane: _Lane) -> int:
         """How many of the waiting events a lane takes: all, or half of many when the other is free."""
+        first, second = self._lanes
         waiting = len(self._opens) + len(self._settles)
-        if any(not before.enough or waiting < before.enough for before in self._lanes[: lane.number]):
-            return 0
-        others = any(not other.enough for other in self._lanes[lane.number + 1 :])
-        return min(EVENTS_MAX, max(SHARED_EVENTS_MIN, (waiting + 1) // 2) if others else EVENTS_MAX)
+        if lane is second:
+            return EVENTS_MAX if first.busy and waiting >= SHARED_EVENTS_MIN else 0
+        return EVENTS_MAX if second.busy else min(EVENTS_MAX, max(SHARED_EVENTS_MIN, (waiting + 1) // 2))
 
     def _take(self, lane: _Lane) -> Batch | None:
         """What waits; checkpoints go by the first lane only, so that none overtakes a later one."""
