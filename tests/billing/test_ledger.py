@@ -166,6 +166,8 @@ async def test_a_settle_again_answers_the_same_and_charges_once(bank: Bank) -> N
 async def test_an_open_that_is_not_durable_in_time_fails_and_its_late_success_is_voided(bank: Bank) -> None:
     payer = await bank.payer(1_000)
     async with bank.batcher(wait_s_max=0.1) as ledger, bank.admin.transaction():
+        while not ledger.ready:  # noqa: ASYNC110  what waits for the first connection is never sent
+            await asyncio.sleep(0.01)
         await bank.admin.execute("SELECT 1 FROM wallet FOR UPDATE")
         opened = payer.open(100)
         failed = (await gathered(ledger.open(opened)))[0]
