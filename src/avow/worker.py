@@ -30,7 +30,7 @@ from avow.base.db import Database
 from avow.base.tables import policy_epoch
 from avow.billing import api as billing_api
 from avow.billing.ledger import Batcher
-from avow.gateway import FUNCTIONS, rules
+from avow.gateway import FUNCTIONS, offers, rules
 from avow.gateway import api as gateway_api
 from avow.gateway.asgi import V1, Receive, Scope, Send
 from avow.gateway.client import Client
@@ -129,6 +129,11 @@ class Front:
         async with self.database.begin() as c:
             return await evidence.latest(c, self.vault.policy.hash, self.parts.clock.now())
 
+    async def connected(self) -> frozenset[str]:
+        """The outside parties that may be sent content now, by their name in the policy."""
+        async with self.database.begin() as c:
+            return await offers.processors(c)
+
 
 async def _follow_rules(database: Database, book: RuleBook) -> None:
     """Load new rules within a second or so: the ledger tells of them only to requests that the old ones let through."""
@@ -175,9 +180,13 @@ def platform(front: Front) -> Litestar:
         model=app.MODEL,
         in_force=lambda: front.vault.policy,
         installed=parts.installed,
-        receipt_key=Receipts(parts.ring).public_key,
+        signer=Receipts(parts.ring),
+        clock=parts.clock,
+        started_at=parts.clock.now(),
+        database=front.database,
         evidence=front.evidence,
         parts=front.answering,
+        connected=front.connected,
     )
     desk = privacy_api.Desk(front.database, front.vault, parts.clock, app.identity(needs), members.check_erasure)
     api = [handler for handler in handlers() if handler not in _PUBLIC]
