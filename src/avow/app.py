@@ -137,21 +137,13 @@ def build(settings: Settings, *, demo: bool = False, clock: Clock | None = None,
 
 def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
     """What the slice of accounts needs, over `database` as role `avow_app`."""
-    at_first = DEMO_CREDIT if parts.demo else 0
 
     async def first_credit(
         connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, wallet_id: UUID, at: datetime
     ) -> None:
-        await credit.begin(
-            connection,
-            tenant_id,
-            subject_id,
-            wallet_id,
-            at,
-            amount=at_first,
-            policy_version=vault.policy.version,
-            ends_at=vault.policy.categories["payment"].keep.end(at),
-        )
+        policy = vault.policy
+        ends_at = policy.categories["payment"].keep.end(at)
+        await credit.begin_own(connection, subject_id, wallet_id, at, policy_version=policy.version, ends_at=ends_at)
 
     directory = Directory(database, pepper(parts.ring), parts.clock, must_confirm=not parts.demo)
     return Needs(
