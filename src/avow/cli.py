@@ -13,7 +13,7 @@ from uuid import UUID
 import click
 from sqlalchemy import delete
 
-from avow import app, catalog, checking, start, supervisor
+from avow import app, catalog, checking, desk, start, supervisor
 from avow.accounts import keys, people, staff
 from avow.accounts.key_terms import Setting
 from avow.accounts.tables import session
