@@ -156,6 +156,12 @@ def _to_compatible(request: Request, their_name: str, tokens_max: int) -> dict[s
     return fields
 
 
+def _to_openrouter(request: Request, their_name: str, tokens_max: int) -> dict[str, Any]:
+    """A broker passes requests on: only to those who keep nothing and train on nothing."""
+    fields = _to_compatible(request, their_name, tokens_max)
+    return {**fields, "provider": {"data_collection": "deny", "zdr": True}, "usage": {"include": True}}
+
+
 def _to_responses(request: Request, their_name: str, tokens_max: int) -> dict[str, Any]:
     fields = {**request.fields, "model": their_name, "max_output_tokens": tokens_max, "store": False}
     if request.end_user is not None:
@@ -233,6 +239,7 @@ _ANTHROPIC = {
 KINDS: Mapping[str, Kind] = {
     "openai": Kind(_OPENAI, _bearer),
     "compatible": Kind(_openai_ways(_to_compatible), _bearer),
+    "openrouter": Kind(_openai_ways(_to_openrouter), _bearer),
     "azure": Kind(_OPENAI, lambda credential: {"api-key": credential}),
     "anthropic": Kind(_ANTHROPIC, lambda credential: {"x-api-key": credential, "anthropic-version": ANTHROPIC_VERSION}),
 }
