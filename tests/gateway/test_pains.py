@@ -6,11 +6,11 @@ import asyncio
 from contextlib import suppress
 
 import httpx
+import msgspec
 import pytest
 
 from avow.gateway import surfaces, upstreams
 from avow.gateway.scripted import Script
-from avow.gateway.wire import Request
 
 from .house import CLAUDE, DOLLAR, HELLO, MODEL, UNPRICED, until
 
@@ -102,12 +102,18 @@ async def test_p14_a_model_without_a_price_is_refused_and_never_free(house, path
 
 @pytest.mark.parametrize("kind", upstreams.KINDS)
 def test_p23_providers_are_told_to_keep_nothing_whatever_the_client_says(kind):
-    said = {"messages": HELLO, "input": "x", "prompt": "x", "store": True, "provider": {"zdr": False}}
-    request = Request("m", False, False, 5, 1, said, end_user="opaque")
     made = upstreams.provider(kind, "u", "https://example.org/v1", "secret", processor="p", opaque_key=b"k")
     for name, (way, _) in made.ways.items():
-        sent = upstreams.wire.encode(way.to_theirs(request, "theirs", 5))
-        assert b'"store":true' not in sent and b"trains" not in sent
+        surface = next(each for each in surfaces.ALL if each.name == name)
+        said = {
+            "model": "m",
+            "store": True,
+            "provider": {"zdr": False},
+            **BODIES.get(surface.path, {"messages": HELLO}),
+        }
+        request = surface.parse(msgspec.json.encode(said))
+        sent = made.message(way, request, "theirs", 5)
+        assert request.stores and b'"store":true' not in sent and b'"zdr":false' not in sent
         if name in ("chat", "responses") and kind in ("openai", "azure"):
             assert b'"store":false' in sent
         if name == "chat" and kind == "openrouter":

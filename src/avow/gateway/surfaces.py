@@ -209,7 +209,7 @@ def _request(
         max_tokens=max_tokens,
         choices=choices,
         input_extra=input_extra + (TOOLS_TOKENS if "tools" in fields else 0),
-        stores=fields.get("store") is True,
+        stores=fields.pop("store", None) is True,
         end_user=wire.take_personal(fields),
         fields=fields,
     )

@@ -149,7 +149,6 @@ def _to_compatible(request: Request, their_name: str, tokens_max: int) -> dict[s
     fields = {**request.fields, "model": their_name, limit: tokens_max}
     if limit == "max_completion_tokens":
         fields.pop("max_tokens", None)
-    fields.pop("store", None)
     fields.pop("stream_options", None)
     if request.stream:
         fields["stream_options"] = {**(request.fields.get("stream_options") or {}), "include_usage": True}
@@ -188,7 +187,6 @@ def _named(fields: dict[str, Any], request: Request) -> dict[str, Any]:
 def _to_plain(request: Request, their_name: str, _: int) -> dict[str, Any]:
     """Input only: nothing is generated that would need a limit."""
     fields = {**request.fields, "model": their_name}
-    fields.pop("store", None)
     fields.pop("stream", None)
     return fields
 
