@@ -99,16 +99,17 @@ def provider(
     context: ssl.SSLContext | None = None,
     opaque_key: bytes = b"",
 ) -> Upstream:
-    """A provider of a kind. `base_url` ends before the path of a surface, usually in `/v1`."""
+    """A provider of a kind. `base_url` ends before the path of a surface, usually in `/v1`; its query is sent with each."""
     known = KINDS[kind]
     headers = {**(known.headers(credential) if credential else {}), **_JSON}
-    base = base_url.rstrip("/")
+    base, _, query = base_url.partition("?")
+    base, query = base.rstrip("/"), query and f"?{query}"
     made: dict[str, Target] = {}
     for way in known.ways.values():
         if way.path not in made:
-            made[way.path] = Target(base + way.path, headers, context=context)
+            made[way.path] = Target(base + way.path + query, headers, context=context)
     ways = {surface: (way, made[way.path]) for surface, way in known.ways.items()}
-    probe = Target(base + "/models", headers, method="GET", context=context)
+    probe = Target(base + "/models" + query, headers, method="GET", context=context)
     return Upstream(name, processor, ways, opaque_key, admission, probe)
 
 
@@ -132,6 +133,7 @@ def refusal(status: int, retry_after: bytes | None) -> AvowError:
 
 _JSON = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
 _CHAT = "/chat/completions"
+_COUNTED = frozenset(("messages", "system", "tools", "tool_choice", "thinking"))
 
 
 def _to_openai(request: Request, their_name: str, tokens_max: int) -> dict[str, Any]:
@@ -177,7 +179,8 @@ def _chat_to_messages(request: Request, their_name: str, tokens_max: int) -> dic
 
 
 def _to_count(request: Request, their_name: str, _: int) -> dict[str, Any]:
-    return {**request.fields, "model": their_name}
+    """Only what has tokens: what says how to answer is refused there."""
+    return {**{name: request.fields[name] for name in _COUNTED & request.fields.keys()}, "model": their_name}
 
 
 def _named(fields: dict[str, Any], request: Request) -> dict[str, Any]:
