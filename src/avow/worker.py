@@ -35,6 +35,7 @@ from avow.gateway import api as gateway_api
 from avow.gateway.asgi import V1, Receive, Scope, Send
 from avow.gateway.client import Client
 from avow.gateway.completion import Gateway
+from avow.gateway.direct import Connection, Direct, Turn
 from avow.gateway.rules import RuleBook
 from avow.privacy import api as privacy_api
 from avow.privacy import desk_api as privacy_desk_api
@@ -56,7 +57,8 @@ _PUBLIC: Final = (*pages.ROUTES, errors.errors)
 def run(parts: Parts, listening: socket.socket, ready: Ready) -> None:
     """Serve on the inherited socket until SIGTERM."""
     tls = server.tls(Path(parts.settings.tls_cert), Path(parts.settings.tls_key)) if parts.settings.tls else None
-    server.serve(cast(Any, Front(parts)), listening, ready, tls=tls)
+    front = Front(parts)
+    server.serve(cast(Any, front), listening, ready, tls=tls, short=front.take)
 
 
 class Front:
@@ -72,6 +74,10 @@ class Front:
             await self.v1(scope, receive, send)
         else:
             await self.platform(scope, receive, send)
+
+    def take(self, connection: Connection) -> Turn | None:
+        """Requests that need no ASGI."""
+        return self.direct.take(connection)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -95,6 +101,7 @@ class Front:
         await book.start()
         self.gateway = Gateway(book, self.accounts.directory, self.ledger, self.vault, Client(), parts.clock)
         self.v1: Any = V1(self.gateway)
+        self.direct = Direct(self.gateway)
         self.platform: Any = platform(self)
         self.following = [
             asyncio.create_task(self.accounts.directory.watch()),
