@@ -14,7 +14,6 @@ from sqlalchemy import func, select, update
 
 from avow import app
 from avow.accounts import keys, people, sign_up
-from avow.accounts.fields import SignUp
 from avow.accounts.key_terms import Setting
 from avow.accounts.needs import Needs as Accounts
 from avow.accounts.tables import tenant
@@ -88,8 +87,9 @@ class People:
     async def _ask(self, keep_h: int | None) -> tuple[UUID, UUID, str]:
         """A new canary sends one request with a marker; returns who, and the marker."""
         email = f"canary-{secrets.token_hex(8)}@canary.invalid"
-        password_hash = await self.accounts.passwords.hash(secrets.token_urlsafe(24))
-        asked = SignUp("", {"email": email})
+        password, policy = secrets.token_urlsafe(24), self.accounts.policy
+        password_hash = await self.accounts.passwords.hash(password)
+        asked = sign_up.read(policy, sign_up.example(policy, email, password))
         await sign_up.open_account(self.accounts, asked, password_hash, "internal", confirmed=True)
         found = await people.find(self.accounts, email)
         if found is None:

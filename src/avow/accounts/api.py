@@ -10,6 +10,7 @@ from litestar import Response, Router, get, patch, post
 from litestar.params import JSONBody
 
 from avow.accounts import (
+    affirmations,
     callers,
     keys_api,
     passkey_api,
@@ -58,6 +59,13 @@ class Me(msgspec.Struct):
     keep_h: int | None
     role: str
     facts: dict[str, str]
+    country: str | None
+
+
+@get("/api/auth/signup")
+async def read_sign_up(accounts: Accounts) -> dict[str, Any]:
+    """What a sign-up has to give: fields, the ages to affirm by country, the versions to agree to; null: not asked."""
+    return affirmations.asked(accounts.policy)
 
 
 @post("/api/auth/signup", status_code=202)
@@ -111,6 +119,7 @@ async def amend_tenant(data: JSONBody[Wishes], person: Person, accounts: Account
 
 
 ROUTES = (
+    read_sign_up,
     register,
     confirm,
     login,
@@ -139,4 +148,12 @@ def router(accounts: Needs) -> Router:
 
 
 def _me(profile: Profile) -> Me:
-    return Me(profile.subject_id, profile.tenant_id, profile.confirmed, profile.keep_h, profile.role, profile.facts)
+    return Me(
+        id=profile.subject_id,
+        tenant_id=profile.tenant_id,
+        confirmed=profile.confirmed,
+        keep_h=profile.keep_h,
+        role=profile.role,
+        facts=profile.facts,
+        country=profile.country,
+    )

@@ -65,7 +65,7 @@ async def listed(needs: Needs, who: Actor, after: UUID | None, limit: int) -> li
         shown = [row for row in rows if not said[row.id].restricted]
         boxes = [(people.reference(row.tenant_id, row.id), row.box) for row in shown]
         opened = await needs.vault.open_many(c, boxes, "service", await manager(c, who))
-    facts = {row.id: found for row, found in zip(shown, opened, strict=True) if found is not Gone}
+    facts = {row.id: people.told(found) for row, found in zip(shown, opened, strict=True) if found is not Gone}
     return [Member(row.id, row.role, row.confirmed_at is not None, facts.get(row.id)) for row in rows]
 
 

@@ -45,6 +45,7 @@ ROUTES: Final[Mapping[str, Roles]] = {
     # Where there is nothing; Litestar serves it beside its OpenAPI document.
     "GET /api/{path}": PUBLIC,
     # Who is not signed in yet, or carries a token instead.
+    "GET /api/auth/signup": PUBLIC,
     "POST /api/auth/signup": PUBLIC,
     "POST /api/auth/confirm": PUBLIC,
     "POST /api/auth/login": PUBLIC,

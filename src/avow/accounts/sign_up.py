@@ -6,7 +6,7 @@ gets the same answer after the same work and at the same step of time; only the 
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import delete, func, text, update
@@ -14,19 +14,29 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import directory, fields, letters, pace, people, resets, tokens
-from avow.accounts.fields import SignUp
+from avow.accounts import affirmations, directory, fields, letters, pace, people, resets, tokens
+from avow.accounts.affirmations import Affirmed
 from avow.accounts.needs import Needs
 from avow.accounts.tables import confirmation, person, tenant, tenant_kind
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
+from avow.policy import Policy
 from avow.vault import blind_index, fact
 from avow.vault.blind import normalise
 
 CONFIRM_WITHIN = timedelta(hours=24)
+EXAMPLE_COUNTRY = "DE"
 
 Also = Callable[[AsyncConnection, UUID, UUID], Awaitable[None]]
 """Writes more rows of a new account, of this tenant and person, in the same transaction."""
+
+
+class SignUp(NamedTuple):
+    """What a new person gave: the password apart, what they told by field name, and what they affirmed."""
+
+    password: str
+    facts: dict[str, str]
+    affirmed: Affirmed = Affirmed()
 
 
 class ConfirmationRefused(AvowError):
@@ -41,12 +51,34 @@ class Taken(Exception):
     """Somebody else took the address while this sign-up was under way; rolls the transaction back."""
 
 
+def read(policy: Policy, given: Mapping[str, object]) -> SignUp:
+    """Check a sign-up against the policy. Raises FieldRefused, which names the field and never its value; TooYoung,
+    NotAgreed or AgreedToAnother."""
+    apart = ("password", *affirmations.names(policy))
+    facts = fields.read(policy.account, {name: value for name, value in given.items() if name not in apart})
+    fields.require(policy.account, facts)
+    password = fields.read_text("password", given.get("password"))
+    return SignUp(password, facts, affirmations.read(policy, given))
+
+
+def example(policy: Policy, email: str, password: str) -> dict[str, object]:
+    """All that a sign-up under a policy must give, made up but for address and password: for people of the platform's own."""
+    affirmed = {"country": EXAMPLE_COUNTRY, "of_age": True, "agreed": list(affirmations.versions(policy))}
+    return {
+        **dict.fromkeys(policy.account.required, email.partition("@")[0]),
+        **{name: affirmed[name] for name in affirmations.names(policy)},
+        "email": email,
+        "password": password,
+    }
+
+
 async def sign_up(needs: Needs, given: Mapping[str, object]) -> None:
     """Make an account from `given` fields and ask the address's owner to confirm; tells nothing about the address.
 
-    Raises FieldRefused, WeakPassword or Busy, each before anything is looked up or stored.
+    Raises FieldRefused, TooYoung, NotAgreed, AgreedToAnother, WeakPassword or Busy, each before anything is looked up or
+    stored.
     """
-    asked = fields.read_sign_up(needs.policy.account, given)
+    asked = read(needs.policy, given)
     async with pace.even(needs.step_s):
         password_hash = await needs.passwords.hash(asked.password, context=(needs.host, *asked.facts.values()))
         found = await people.find(needs, asked.facts["email"])
@@ -80,7 +112,7 @@ async def open_account(
             tenant.insert().values(tenant_id=tenant_id, created_at=now, wallet_id=wallet_id, keep_h=None)
         )
         await connection.execute(tenant_kind.insert().values(tenant_id=tenant_id, kind=kind))
-        await write_person(needs, connection, tenant_id, subject_id, asked.facts, now)
+        await write_person(needs, connection, tenant_id, subject_id, asked, now)
         if password_hash is not None:
             await people.add_hash(needs, connection, tenant_id, subject_id, password_hash)
         if also is not None:
@@ -149,19 +181,21 @@ async def write_person(
     connection: AsyncConnection,
     tenant_id: UUID,
     subject_id: UUID,
-    facts: dict[str, str],
+    asked: SignUp,
     now: datetime,
     role: str = "owner",
     confirmed_at: datetime | None = None,
 ) -> None:
-    """Write a person's row. Raises Taken, of which nobody may be told who has not shown that the address is theirs."""
+    """Write a person's row. Raises Taken, of which nobody may be told who has not shown that the
+    address is theirs."""
     begun = {**fact.begin(needs.policy, "account", tenant_id, subject_id, now), "id": subject_id}
+    held = {**asked.facts, **asked.affirmed.kept}
     row = {
         **begun,
-        "email_index": blind_index(needs.ring, "email", facts["email"]),
+        "email_index": blind_index(needs.ring, "email", asked.facts["email"]),
         "confirmed_at": confirmed_at,
         "role": role,
-        "box": needs.vault.seal(people.reference(tenant_id, subject_id), facts, begun["ends_at"]),
+        "box": needs.vault.seal(people.reference(tenant_id, subject_id), held, begun["ends_at"]),
     }
     made = insert(person).values(row).on_conflict_do_nothing(index_elements=[person.c.email_index])
     if not (await connection.execute(made)).rowcount:

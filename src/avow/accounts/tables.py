@@ -45,7 +45,7 @@ person = table(
     CheckConstraint("role IN ('owner', 'admin', 'member', 'viewer', 'former')", name="role"),
     Index("person_of_tenant", "tenant_id"),
     holds=[
-        personal("account", box=["email", "username", "name", "company", "address", "phone"]),
+        personal("account", box=["email", "username", "name", "company", "address", "phone", "country", "of_age"]),
         personal(
             "account",
             clear=["email_index", "confirmed_at", "role"],
