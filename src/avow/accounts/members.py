@@ -160,6 +160,6 @@ async def _count(c: AsyncConnection, tenant_id: UUID, but: UUID, which: ColumnEl
 
 
 async def _revoke_keys(needs: Needs, c: AsyncConnection, tenant_id: UUID, subject_id: UUID) -> None:
-    live = select(api_key.c.id).where(api_key.c.subject_id == subject_id, api_key.c.state == "active")
+    live = select(api_key.c.id).where(api_key.c.subject_id == subject_id, api_key.c.state != "revoked")
     for key_id in (await c.execute(live)).scalars().all():
         await keys.end(needs, c, tenant_id, key_id)

@@ -98,6 +98,9 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "DELETE /api/requests": BELONGING | KEY,
     "DELETE /api/requests/{request_id}": BELONGING | KEY,
     # The organisation.
+    "POST /api/projects": MANAGING,
+    "GET /api/projects": BELONGING,
+    "PATCH /api/projects/{project_id}": MANAGING,
     "PATCH /api/tenant": MANAGING,
     "GET /api/tenant/members": MANAGING,
     "PATCH /api/tenant/members/{member_id}": MANAGING,

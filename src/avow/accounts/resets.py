@@ -129,7 +129,7 @@ async def _take_over(needs: Needs, connection: AsyncConnection, tenant_id: UUID,
     await connection.execute(delete(confirmation).where(confirmation.c.subject_id == subject_id))
     for way in (second_factor, recovery_code, passkey, identity):
         await endings.drop(needs, connection, way, way.c.subject_id == subject_id)
-    theirs = select(api_key.c.id).where(api_key.c.subject_id == subject_id, api_key.c.state == "active")
+    theirs = select(api_key.c.id).where(api_key.c.subject_id == subject_id, api_key.c.state != "revoked")
     for key_id in (await connection.execute(theirs)).scalars().all():
         await keys.end(needs, connection, tenant_id, key_id)
     return True
