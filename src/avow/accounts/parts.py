@@ -1,0 +1,6 @@
+"""The parts of this slice that a policy can speak of."""
+
+from avow import catalog
+
+catalog.part("age_gate", controls=["accounts.affirmations", "accounts.sign_up"])
+catalog.part("staff", controls=["accounts.staff", "accounts.looking", "vault.door"])
