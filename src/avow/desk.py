@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import select
@@ -76,11 +74,11 @@ class Desk:
         return [name for name in probes.ALL if name in named]
 
     async def _strangers(self) -> list[str]:
-        """Upstreams beyond this machine whose party the policy does not name."""
+        """Upstreams of outside parties that the policy does not name."""
         named = {name.removeprefix("processor.") for name in self.parts.policy.parts}
         async with self.keeper.begin() as c:
-            rows = (await c.execute(select(upstream).where(upstream.c.kind == "openai"))).all()
-        return [row.name for row in rows if row.processor not in named and not _is_here(row.base_url)]
+            rows = (await c.execute(select(upstream).where(upstream.c.kind != "engine"))).all()
+        return [row.name for row in rows if row.processor is not None and row.processor not in named]
 
     async def _sums_wrong(self, c: AsyncConnection) -> list[str]:
         found = await invariants.violations(c, self.parts.clock.now())
@@ -124,12 +122,3 @@ def privacy_needs(parts: Parts, keeper: Database, vault: Vault) -> Privacy:
         signer=Receipts(parts.ring),
         forget=NotifyAndWait(keeper),
     )
-
-
-def _is_here(url: str) -> bool:
-    """Whether a URL names this machine, by its address or as localhost."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
