@@ -71,8 +71,8 @@ class People:
 
     async def _request(self, who: Customer, marker: str) -> Canary:
         async with self.keeper.begin() as c:
-            row = (await c.execute(select(trace).where(trace.c.subject_id == who.subject_id))).one()
-        ref = Ref(who.tenant_id, trace.name, "api_content", row.id, who.subject_id)
+            row = (await c.execute(select(trace).where(trace.c.tenant_id == who.tenant_id))).one()
+        ref = Ref(who.tenant_id, trace.name, "api_content", row.id, row.subject_id)
         return Canary(who.tenant_id, who.subject_id, marker, ref, row.box, row.ends_at)
 
     async def _account(self, who: Customer) -> Canary:
@@ -86,15 +86,16 @@ class People:
         who = await self.newcomer(0 if self._keeps_unasked else None)
         marker = await self._ask(who)
         async with self.keeper.begin() as c:
-            mine = trace.c.subject_id == who.subject_id
+            mine = trace.c.tenant_id == who.tenant_id
             count = await c.scalar(select(func.count()).select_from(trace).where(mine)) or 0
         ref = Ref(who.tenant_id, trace.name, "api_content", uuid7(), who.subject_id)
         return Canary(who.tenant_id, who.subject_id, marker, ref, b""), count
 
     async def erase(self, canary: Canary) -> None:
         """See proof.probes.Canaries."""
-        request_id = await self._request_erasure(canary.tenant_id, canary.subject_id)
-        await erase.run(self.privacy, request_id)
+        # What belongs to the organisation of one ends with it, in a request of its own.
+        for subject_id in dict.fromkeys((canary.subject_id, canary.ref.subject_id)):
+            await erase.run(self.privacy, await self._request_erasure(canary.tenant_id, subject_id))
         if self._kept == canary:
             self._kept = None
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.accounts.conftest import House
+from tests.accounts.conftest import PASSWORD, House
 
 from avow.accounts import key_terms
 from avow.accounts.key_terms import NetworkRefused, ScopeMissing
@@ -180,6 +180,7 @@ async def test_an_end_that_lies_behind_and_hours_that_the_policy_clips_are_refus
     assert (await browser.patch(f"/api/keys/{key}", json={"expires_at": end.isoformat()})).status_code == 200
     house.clock.move(timedelta(hours=2))
     # The end has passed; a change of something else is no new end.
+    assert (await browser.post("/api/auth/step-up", json={"password": PASSWORD})).status_code == 200
     assert (await browser.patch(f"/api/keys/{key}", json={"name": "late"})).status_code == 200
 
 

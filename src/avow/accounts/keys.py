@@ -80,7 +80,7 @@ async def create(needs: Needs, who: Actor, setting: Setting = ANY) -> MadeKey:
     _check(needs, setting, now)
     made = key_text.make()
     begun = fact.begin(needs.policy, "credential", tenant_id, subject_id, now)
-    await _prepare(needs, subject_id, begun["ends_at"])
+    await _prepare(needs, tenant_id, subject_id, begun["ends_at"])
     row = {
         **begun,
         "public_id": made.public_id,
@@ -219,11 +219,12 @@ def _setting(row: Row[Any], box: Opened) -> Setting:
     )
 
 
-async def _prepare(needs: Needs, subject_id: UUID, ends_at: datetime | None) -> None:
-    """Make the person's halves that this key's row and its later calls need, off the loop."""
+async def _prepare(needs: Needs, tenant_id: UUID, subject_id: UUID, ends_at: datetime | None) -> None:
+    """Make the owners' halves that this key's row and its later calls need, off the loop."""
     await needs.vault.prepare(subject_id, "credential", ends_at)
     for category in HELD:
-        await asyncio.to_thread(needs.ring.holder, subject_id, category, True)
+        owner = tenant_id if needs.policy.categories[category].owner == "tenant" else subject_id
+        await asyncio.to_thread(needs.ring.holder, owner, category, True)
 
 
 def _listed(row: Row[Any], setting: Setting) -> ListedKey:

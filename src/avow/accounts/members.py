@@ -109,6 +109,12 @@ async def check_erasure(c: AsyncConnection, tenant_id: UUID, subject_id: UUID) -
         raise LastOwner
 
 
+async def is_left(c: AsyncConnection, tenant_id: UUID) -> bool:
+    """Whether an organisation has people in it still."""
+    query = select(person.c.id).where(person.c.tenant_id == tenant_id, person.c.role != FORMER).limit(1)
+    return await c.scalar(query) is not None
+
+
 async def manager(c: AsyncConnection, who: Actor) -> Actor:
     """Somebody as the owner or admin that they are at this moment. Raises NotPermitted."""
     role = await c.scalar(select(person.c.role).where(person.c.id == who.subject_id))

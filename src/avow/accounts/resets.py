@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import codes, directory, endings, keys, letters, pace, passwords, people, sessions, tokens
+from avow.accounts import codes, directory, endings, keys, letters, pace, passwords, people, sessions, throttle, tokens
 from avow.accounts.needs import Needs
 from avow.accounts.sessions import Session
 from avow.accounts.tables import api_key, confirmation, identity, passkey, person, recovery_code, reset, second_factor
@@ -38,11 +38,12 @@ async def ask(needs: Needs, email: str, caller: str | None = None) -> None:
     needs.networks.check(caller, needs.clock.now())
     needs.networks.fail(caller, needs.clock.now())
     async with pace.even(needs.step_s):
-        name, now = normalise(email), needs.clock.now()
+        name, mailbox, now = normalise(email), throttle.mailbox(email), needs.clock.now()
         found = await people.find(needs, email)
-        if found is None or needs.resets.wait_s(name, now):
+        if found is None or needs.resets.wait_s(name, now) or needs.mailboxes.wait_s(mailbox, now):
             return
         needs.resets.fail(name, now)
+        needs.mailboxes.fail(mailbox, now)
         async with needs.database.tenant(found.tenant_id) as connection:
             # To the address that the owner gave, not to the one typed now, which may only look like it.
             address = await people.open_address(needs, connection, found.tenant_id, found.subject_id)

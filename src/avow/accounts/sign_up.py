@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import affirmations, directory, fields, letters, pace, people, resets, tokens
+from avow.accounts import affirmations, directory, fields, letters, pace, people, resets, throttle, tokens
 from avow.accounts.affirmations import Affirmed
 from avow.accounts.needs import Needs
 from avow.accounts.tables import confirmation, person, tenant, tenant_kind
@@ -47,6 +47,22 @@ class ConfirmationRefused(AvowError):
     hint = "Sign up again with the same address: a new message will be sent."
 
 
+class MailboxSlowed(AvowError):
+    """Many messages were asked for to this mailbox, perhaps under several ways to write its address."""
+
+    status = 429
+    code = "mailbox_slowed"
+    hint = "Wait as long as Retry-After says; messages that were sent already still work."
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__(param="email")
+        self.wait_s = wait_s
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": str(self.wait_s)}
+
+
 class Taken(Exception):
     """Somebody else took the address while this sign-up was under way; rolls the transaction back."""
 
@@ -75,10 +91,11 @@ def example(policy: Policy, email: str, password: str) -> dict[str, object]:
 async def sign_up(needs: Needs, given: Mapping[str, object]) -> None:
     """Make an account from `given` fields and ask the address's owner to confirm; tells nothing about the address.
 
-    Raises FieldRefused, TooYoung, NotAgreed, AgreedToAnother, WeakPassword or Busy, each before anything is looked up or
-    stored.
+    Raises FieldRefused, TooYoung, NotAgreed, AgreedToAnother, MailboxSlowed (with Retry-After), WeakPassword or Busy, each
+    before anything is looked up or stored.
     """
     asked = read(needs.policy, given)
+    _count(needs, asked.facts["email"])
     async with pace.even(needs.step_s):
         password_hash = await needs.passwords.hash(asked.password, context=(needs.host, *asked.facts.values()))
         found = await people.find(needs, asked.facts["email"])
@@ -89,6 +106,14 @@ async def sign_up(needs: Needs, given: Mapping[str, object]) -> None:
                 found = await people.find(needs, asked.facts["email"])
         if found is not None:
             await tell_owner(needs, found, normalise(asked.facts["email"]))
+
+
+def _count(needs: Needs, email: str) -> None:
+    """Count a message to a mailbox, whoever has an account there. Raises MailboxSlowed."""
+    name, now = throttle.mailbox(email), needs.clock.now()
+    if wait_s := needs.mailboxes.wait_s(name, now):
+        raise MailboxSlowed(wait_s)
+    needs.mailboxes.fail(name, now)
 
 
 async def open_account(

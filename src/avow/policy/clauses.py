@@ -102,6 +102,10 @@ def _sign_up(account: Account, of_age: bool) -> Clause:
     if of_age:
         en += " You name your country and affirm that you are old enough there."
         zh += "您需注明所在国家并确认已达该国规定的年龄。"
+    if account.unconfirmed is not None:
+        within = periods.en(account.unconfirmed)
+        en += f" Where an address must be confirmed, an account is deleted whose address nobody confirmed within {within}."
+        zh += f"须确认邮箱时，{periods.zh(account.unconfirmed)}内未确认的账户将被删除。"
     return Clause(
         id="sign_up",
         kind="sign_up",
