@@ -4,36 +4,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 from tests.accounts.conftest import PASSWORD, House, Start
+from tests.accounts.keeping import desk
 from tests.platform import policy_text
 
 from avow import keeper
 from avow.policy import Policy, parse
 from avow.privacy import stores
-from avow.privacy.needs import Needs as Privacy
 
 ADA, BOB = "ada@example.org", "bob@example.org"
 WITHIN = 'unconfirmed = "7 days"'
-
-
-def desk(house: House) -> Any:
-    """What the keeper works with."""
-    needs = house.needs
-    privacy = Privacy(
-        policy=needs.policy,
-        clock=house.clock,
-        database=house.databases.keeper,
-        ring=needs.ring,
-        stores=stores.tables(),
-        tombstones=needs.tombstones,
-        signer=cast(Any, None),
-        forget=cast(Any, None),
-    )
-    parts = SimpleNamespace(clock=house.clock)
-    return SimpleNamespace(keeper=house.databases.keeper, accounts=needs, privacy=privacy, parts=parts)
 
 
 async def sign_up(house: House, email: str) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import affirmations, fields
+from avow.accounts import affirmations, endings, fields
 from avow.accounts.affirmations import Affirmed
 from avow.accounts.fields import FieldRefused
 from avow.accounts.needs import Needs
@@ -110,6 +110,19 @@ async def put_hash(
     ref = Ref(tenant_id, "credential", "credential", row.id, subject_id)
     box = needs.vault.seal(ref, {"password_hash": password_hash}, row.ends_at)
     await connection.execute(update(credential).where(credential.c.id == row.id).values(box=box))
+
+
+async def replace_hash(
+    needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, password_hash: str
+) -> None:
+    """Give a person another password in the place of one that is to be void, in the caller's transaction.
+
+    The row before is buried, so that a restored backup does not bring the old password back: who had it then has none and
+    sets a new one by mail. Raises NotFound when they were erased.
+    """
+    await _row(connection, subject_id)
+    await endings.drop(needs, connection, credential, credential.c.subject_id == subject_id)
+    await add_hash(needs, connection, tenant_id, subject_id, password_hash)
 
 
 async def add_hash(

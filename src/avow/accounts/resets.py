@@ -115,7 +115,7 @@ async def _replace(
     password_hash: str,
     but: UUID = sessions.NOBODY,
 ) -> None:
-    await people.put_hash(needs, connection, tenant_id, subject_id, password_hash)
+    await people.replace_hash(needs, connection, tenant_id, subject_id, password_hash)
     await sessions.end_all(connection, subject_id, but)
     await connection.execute(delete(reset).where(reset.c.subject_id == subject_id))
     await letters.changed(needs, connection, tenant_id, subject_id, letters.PASSWORD_CHANGED)
