@@ -71,7 +71,7 @@ def policy(**changes: str) -> Policy:
 def needs(
     database: Database, ring: Ring, clock: Clock, home: Path, rules: Policy | None = None, first: Sequence[Store] = ()
 ) -> Needs:
-    """Everything real, except that nobody waits 30 seconds for caches that no process here has."""
+    """Everything real, except that nobody waits for caches that no process here has."""
     stones = Tombstones(home / "keyring" / "tombstones", ring)
     return Needs(
         *(rules or policy(), clock, database, ring, (*first, *tables()), stones, Receipts(ring)),
@@ -111,7 +111,7 @@ class Person:
         row = self.begin(on, "rights", on.clock.now())
         row |= {"kind": "erase", "state": "verified", "due_at": row["since"], "changed_at": row["since"]}
         async with on.database.begin() as c:
-            await c.execute(insert(rights_request).values(**row, token_hash=b""))
+            await c.execute(insert(rights_request).values(**row, times={}, token_hash=b""))
         return row["id"]  # type: ignore[no-any-return]
 
     async def counts(self, on: Needs) -> dict[str, int]:

@@ -45,6 +45,7 @@ audit = table(
             "audit",
             clear=["actor", "role", "act", "category", "purpose", "outcome", "count"],
             why="counted and sorted to find unusual access; ids and words of the policy only",
+            secret=["actor"],
         ),
     ],
     app="append",
@@ -82,4 +83,4 @@ store(
     "keyring/*",
     why="the random halves of the keys, sealed, under ids; in no backup, for what is destroyed here is to stay destroyed",
 )
-store("key cache", "memory", "vault.ring", why="keys in use, at most 10,000 for at most 30 seconds in each process")
+store("key cache", "memory", "vault.ring", why="keys in use, at most 10,000 for at most 5 seconds in each process")
