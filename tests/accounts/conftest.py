@@ -144,7 +144,6 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
         listener.bind(("127.0.0.1", 0))
         url = f"http://localhost:{listener.getsockname()[1]}"
         needs = Needs(
-            policy=policy,
             clock=clock,
             database=database.app,
             ring=ring,
