@@ -53,6 +53,10 @@ async def test_a_form_learns_what_to_ask_and_what_was_affirmed_is_kept_apart(hou
         assert set(me["facts"]) == {*policy.account.required}
         assert me["country"] == "DE"
         assert (await browser.get("/api/tenant/members")).json()["members"][0]["facts"] == me["facts"]
+    (row,) = await house.query("SELECT accepted_how, accepted_version, accepted_terms FROM acceptance")
+    terms = policy.version if policy.parts["acceptance"].values.get("terms") else None
+    assert tuple(row) == (policy.parts["acceptance"].values["how"], policy.version, terms)
+    assert await house.rows("standing") == 0, "no consent came with it"
 
 
 async def test_who_is_too_young_or_does_not_agree_leaves_no_row_anywhere(house: House, policy: Policy) -> None:

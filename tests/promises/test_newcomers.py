@@ -84,17 +84,36 @@ def test_adults_only() -> None:
         assert check_taken(platform)["country"] == "US"
 
 
+ACCEPTED = "SELECT accepted_how, accepted_version, accepted_terms FROM acceptance WHERE subject_id = $1"
+
+
+def accepted(platform: Platform, me: dict[str, Any]) -> list[tuple[str, int, int | None]]:
+    """What is on record of a person's acceptance; no consent came with it."""
+    assert platform.sql("SELECT FROM standing WHERE subject_id = $1", UUID(me["id"])) == []
+    return [tuple(row) for row in platform.sql(ACCEPTED, UUID(me["id"]))]
+
+
 @pytest.mark.promise("LAB-10.1")
-def test_nobody_under_sixteen() -> None:
+@pytest.mark.promise("LAB-0.3")
+def test_nobody_under_sixteen_and_use_is_acceptance_and_no_consent() -> None:
     with running("deepailab") as platform:
         check_refused(platform, "too_young", "16 years", of_age=False)
-        assert check_taken(platform)["country"] == "US"
+        me = check_taken(platform)
+        assert me["country"] == "US"
+        assert accepted(platform, me) == [("use", 1, None)]
 
 
 @pytest.fixture(scope="module")
 def trooper() -> Iterator[Platform]:
     with running("imagine-trooper", operator_mail=OPERATOR) as made:
         yield made
+
+
+@pytest.mark.promise("TRO-1.4")
+def test_nobody_comes_in_without_the_click_and_the_click_is_on_record(trooper: Platform) -> None:
+    check_refused(trooper, "not_agreed", "agreeing", agreed=None)
+    check_refused(trooper, "agreed_to_another", "[1, 1]", agreed=[1, 2])
+    assert accepted(trooper, check_taken(trooper)) == [("explicit", 1, 1)]
 
 
 def letters(platform: Platform, address: str) -> str:

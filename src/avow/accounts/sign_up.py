@@ -21,6 +21,7 @@ from avow.accounts.tables import confirmation, person, tenant, tenant_kind
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.policy import Policy
+from avow.privacy import acceptances
 from avow.vault import blind_index, fact
 from avow.vault.blind import normalise
 
@@ -211,7 +212,7 @@ async def write_person(
     role: str = "owner",
     confirmed_at: datetime | None = None,
 ) -> None:
-    """Write a person's row. Raises Taken, of which nobody may be told who has not shown that the
+    """Write a person's row and what they accepted. Raises Taken, of which nobody may be told who has not shown that the
     address is theirs."""
     begun = {**fact.begin(needs.policy, "account", tenant_id, subject_id, now), "id": subject_id}
     held = {**asked.facts, **asked.affirmed.kept}
@@ -225,3 +226,16 @@ async def write_person(
     made = insert(person).values(row).on_conflict_do_nothing(index_elements=[person.c.email_index])
     if not (await connection.execute(made)).rowcount:
         raise Taken
+    await _accept(needs, connection, tenant_id, subject_id, asked.affirmed.agreed, now)
+
+
+async def _accept(
+    needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, agreed: tuple[int, ...], now: datetime
+) -> None:
+    """Write down that a newcomer accepted the policy in force, by name or by coming in, where it says how."""
+    if "acceptance" not in needs.policy.parts:
+        return
+    version, terms = (*agreed, None, None)[:2]
+    how: acceptances.How = "explicit" if agreed else "use"
+    version = version or needs.policy.version
+    await acceptances.record(connection, needs.policy, tenant_id, subject_id, version, how, now, terms=terms)
