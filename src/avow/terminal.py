@@ -18,7 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from avow import app, desk, settings
-from avow.accounts.tables import person
+from avow.accounts.tables import person, tenant
 from avow.base import log
 from avow.base.errors import AvowError, NotFound
 from avow.desk import Desk
@@ -86,6 +86,8 @@ def show(value: Any) -> None:
 async def tenant_of(at: Desk, subject_id: UUID) -> UUID:
     async with at.keeper.begin() as c:
         found: UUID | None = await c.scalar(select(person.c.tenant_id).where(person.c.id == subject_id))
+        # What belongs to an organisation itself has the tenant's own id as its subject.
+        found = found or await c.scalar(select(tenant.c.tenant_id).where(tenant.c.tenant_id == subject_id))
     if found is None:
         raise NotFound("There is no such person.")
     return found
