@@ -97,23 +97,24 @@ class ProfileChecks:
     prefix: ClassVar[str]
     stored: ClassVar[str] = "none"
     """What the header of an answer says of a call without wishes."""
-    parts: ClassVar[tuple[str, ...]] = ()
-    """The parts that this profile speaks of and that are there."""
 
-    def newcomer(self, policy: Policy) -> dict[str, Any]:
-        """Everything that this profile asks at sign-up."""
+    def newcomer(self, http: httpx.Client, policy: Policy, published: Mapping[str, object]) -> dict[str, Any]:
+        """Everything that this profile asks at sign-up; the platform itself says what is to be affirmed."""
         given: dict[str, Any] = {name: VALUES[name] for name in policy.account.fields}
         given |= {"email": f"p-{secrets.token_hex(6)}@example.org", "password": secrets.token_hex(12)}
-        if "age" in policy.parts:
-            given |= {"country": "DE", "of_age": True}
-        if "acceptance" in policy.parts and policy.parts["acceptance"].values["how"] == "explicit":
-            given["agreed"] = [policy.version] * (2 if policy.parts["acceptance"].values.get("terms") else 1)
-        return given
+        form = http.get("/api/auth/signup")
+        asked = form.json() if form.is_success else {}
+        assert bool(asked.get("age")) == ("age" in published)
+        given |= {"country": "DE", "of_age": True} if asked.get("age") else {}
+        return given | ({"agreed": asked["agree_to"]} if asked.get("agree_to") else {})
 
-    def test_sign_up_takes_exactly_its_fields(self, running: Platform, policy: Policy) -> None:
-        given, other = self.newcomer(policy), sorted(set(ACCOUNT_FIELDS) - set(policy.account.fields))
+    def test_sign_up_takes_exactly_its_fields(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        other = sorted(set(ACCOUNT_FIELDS) - set(policy.account.fields))
         with running.http() as http:
-            for name in (*policy.account.required, *(("country", "of_age") if "age" in policy.parts else ())):
+            given = self.newcomer(http, policy, published)
+            for name in (*policy.account.required, *({"country", "of_age"} & given.keys())):
                 without = {key: value for key, value in given.items() if key != name}
                 assert http.post("/api/auth/signup", json=without).status_code == 400, name
             for name in (*other, "birth_date"):
@@ -128,7 +129,7 @@ class ProfileChecks:
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
     ) -> None:
         with running.http() as http:
-            given = self.newcomer(policy)
+            given = self.newcomer(http, policy, published)
             assert http.post("/api/auth/signup", json=given).status_code == 202
             running.sign_in(http, given["email"], given["password"])
             answer = complete(http, running.key(http)["secret"], "Say something.")

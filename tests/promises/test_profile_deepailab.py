@@ -8,7 +8,6 @@ from tests.promises.profile import ProfileChecks, text_of
 
 class TestDeepailab(ProfileChecks):
     profile, prefix = "deepailab", "LAB"
-    parts = ("api", "staff", "backups", "processors", "age_gate", "rights", "consents")
 
     @pytest.mark.promise("LAB-0.2")
     def test_everybody_reads_what_is_collected_and_why(self, running: Platform) -> None:

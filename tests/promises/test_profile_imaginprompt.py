@@ -11,7 +11,6 @@ from tests.promises.profile import ProfileChecks, text_of
 
 class TestImaginprompt(ProfileChecks):
     profile, prefix = "imaginprompt", "IMG"
-    parts = ("self_service", "backups", "processors", "age_gate", "rights", "consents")
 
     @pytest.mark.promise("IMG-0.2")
     def test_the_english_text_counts_and_nothing_is_said_in_chinese_only(

@@ -8,7 +8,6 @@ from tests.promises.profile import ProfileChecks, text_of
 
 class TestInfiner(ProfileChecks):
     profile, prefix, stored = "infiner", "INF", "trace"
-    parts = ("api", "opt_out", "self_service", "staff", "backups", "processors", "age_gate", "rights", "consents")
 
     @pytest.mark.promise("INF-0.2")
     def test_everybody_reads_the_policy_with_its_version(self, running: Platform) -> None:

@@ -8,7 +8,6 @@ from tests.promises.profile import ProfileChecks, text_of
 
 class TestInferMesh(ProfileChecks):
     profile, prefix = "infer-mesh", "MESH"
-    parts = ("api", "staff", "backups", "processors", "age_gate", "rights", "consents")
 
     @pytest.mark.promise("MESH-0.1")
     def test_each_text_has_its_own_date_and_the_older_is_reported(self, running: Platform) -> None:

@@ -10,17 +10,6 @@ from tests.promises.profile import ProfileChecks, text_of
 
 class TestTrooper(ProfileChecks):
     profile, prefix, stored = "imagine-trooper", "TRO", "trace"
-    parts = (
-        "opt_out",
-        "field_choice",
-        "self_service",
-        "staff",
-        "backups",
-        "processors",
-        "age_gate",
-        "rights",
-        "consents",
-    )
 
     @pytest.mark.promise("TRO-1.3")
     @pytest.mark.promise("TRO-5.9")
