@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 
-from avow import app
+from avow import app, catalog
 from avow.accounts.fields import FieldRefused
 from avow.policy import Policy, parse
 from avow.policy.words import ACCOUNT_FIELDS
