@@ -81,6 +81,11 @@ class Order(msgspec.Struct, frozen=True):
     def keeps(self) -> bool:
         return not isinstance(self.kept_until, Never)
 
+    @property
+    def content_owner(self) -> UUID:
+        """Whom the kept content is about: the person whose key it is, or the organisation, whose own id is its tenant's."""
+        return self.key.tenant_id if CONTENT in self.plan.of_tenant else self.key.subject_id
+
 
 async def place(wish: Wish, rules: RuleBook, ledger: Ledger, clock: Clock) -> Order:
     """Judge a wish and hold its highest price. Raises the refusals of the local checks and those of the ledger."""
@@ -124,9 +129,9 @@ def _judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> 
         input_tokens = meter.upper_input_tokens(wish.body_bytes) + request.input_extra
         tokens = _tokens_max(wish, input_tokens, tokens_max or model.output_tokens_max, model.output_tokens_max)
         amount = prices.upper(price, input_tokens, tokens * request.choices)
+    surface = wish.surface
     return Order(
-        *(uuid7(), wish.surface, request, wish.key, plan, model, routes),
-        *(price, at, input_tokens, tokens, amount, kept_until),
+        uuid7(), surface, request, wish.key, plan, model, routes, price, at, input_tokens, tokens, amount, kept_until
     )
 
 

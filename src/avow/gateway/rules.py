@@ -7,7 +7,7 @@ judges the request again; until then a request costs a dictionary look-up.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -45,13 +45,21 @@ class Model:
     context_tokens: int
     output_tokens_max: int
     routing: Routing = "finish"
+    stays_here: bool = field(init=False)
+    """Whether nobody outside sees what is sent to any of its routes."""
+
+    def __post_init__(self) -> None:
+        here = all(route.upstream.processor is None for route in self.routes)
+        object.__setattr__(self, "stays_here", here)
 
     def open_to(self, key: KeyRecord) -> bool:
         """Whether the key may use this model."""
         return key.models is None or self.id in key.models
 
-    def seen_by(self, plan: Plan, at: datetime) -> list[Route]:
+    def seen_by(self, plan: Plan, at: datetime) -> Sequence[Route]:
         """The routes whose upstreams may see content, by the plan and by what is declared of them."""
+        if self.stays_here:
+            return self.routes
         return [
             route
             for route in self.routes
@@ -77,17 +85,17 @@ class Rules:
     policy: Policy
     models: Mapping[str, Model]
     prices: Prices
-    _plans: dict[tuple[int, int | None, int | None], Plan] = field(default_factory=dict, repr=False)
+    _plans: dict[tuple[int, int | None, int | None, int | None], Plan] = field(default_factory=dict, repr=False)
 
     def plan(self, key: KeyRecord) -> Plan:
         """What may be stored of this key's requests, and who may see them."""
-        name = (key.key_id.int, key.keep_h, key.tenant_keep_h)
+        name = (key.key_id.int, key.keep_h, key.project_keep_h, key.tenant_keep_h)
         plan = self._plans.get(name)
         if plan is None:
             if len(self._plans) >= PLANS_MAX:
                 self._plans.clear()
-            wishes = _overrides(key.tenant_keep_h), _overrides(key.keep_h)
-            plan = self._plans[name] = compile(self.policy, wishes[0], None, wishes[1], epoch=self.epoch)
+            wishes = (_overrides(each) for each in (key.tenant_keep_h, key.project_keep_h, key.keep_h))
+            plan = self._plans[name] = compile(self.policy, *wishes, epoch=self.epoch)
         return plan
 
 
