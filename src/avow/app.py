@@ -34,7 +34,7 @@ from avow.policy import Policy, parse
 from avow.privacy.needs import Identity
 from avow.privacy.tombstones import Tombstones
 from avow.settings import Settings, SettingsWrong, smtp_parts
-from avow.vault import Ring, Vault
+from avow.vault import Chain, Ring, Vault, chain
 
 NAME = "Avow"
 MODEL = llm.MODEL
@@ -84,6 +84,11 @@ class Parts:
     def tombstones(self) -> Tombstones:
         """The list of what was erased, beside the ring."""
         return Tombstones(self.home / "keyring" / "tombstones", self.ring)
+
+    @property
+    def chain(self) -> Chain:
+        """The chain over the record of openings and acts; its head lies beside the ring."""
+        return Chain(self.ring, self.home / "keyring" / chain.FILE_NAME)
 
     def password(self, role: str) -> str:
         """The password of a database role; a named secret of the ring."""

@@ -317,10 +317,31 @@ def restore(context: click.Context, folder: Path, replace: bool) -> None:
             async with at.keeper.begin() as c:
                 # Somebody may have signed out since the backup was made.
                 await c.execute(delete(session))
+            # The backup's record is shorter than the one that the chain's head remembers.
+            await at.anchor("restore a backup", after={"backup": made.id, "made_at": made.made_at})
             return made
 
     made = run(work())
     click.echo(f"restored backup {made.id} of {made.made_at:%Y-%m-%d %H:%M} UTC")
+
+
+@main.group()
+def record() -> None:
+    """The record of who opened data and who did what, and the chain over it. `avow verify record` checks it."""
+
+
+@record.command("anchor")
+@click.option("--reason", required=True, help="What happened, and what was found; it goes on the record.")
+@click.pass_context
+def record_anchor(context: click.Context, reason: str) -> None:
+    """Begin the chain anew from the lines that are there, after a break was looked into."""
+
+    async def work() -> None:
+        async with at_desk(context) as at:
+            await at.anchor("begin the chain anew", reason)
+
+    run(work())
+    click.echo("The chain begins anew; what was wrong before is not looked at any more.")
 
 
 # --- operator's conveniences

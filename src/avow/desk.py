@@ -6,6 +6,8 @@ import ipaddress
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -18,6 +20,7 @@ from avow.accounts.needs import Needs as Accounts
 from avow.accounts.tables import person
 from avow.app import Parts
 from avow.base import access
+from avow.base.actor import COMMAND
 from avow.base.db import Database
 from avow.billing import invariants
 from avow.gateway.tables import upstream
@@ -29,7 +32,8 @@ from avow.privacy.outside import OutsideFiles
 from avow.proof import evidence, probes
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
-from avow.vault import Gone, Vault
+from avow.vault import Act, Gone, Vault
+from avow.vault.tables import audit
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class Desk:
             sums_wrong=self._sums_wrong,
             strangers=self._strangers,
             listens=(self.parts.settings.host, self.parts.settings.port),
+            record=partial(self.parts.chain.verify, self.keeper),
         )
         try:
             for name in names or self._published():
@@ -70,6 +75,12 @@ class Desk:
                     yield found
         finally:
             await people_of.close()
+
+    async def anchor(self, word: str, reason: str | None = None, **states: Any) -> None:
+        """Begin the chain of the record anew, and put on the record that this was done."""
+        async with self.keeper.begin() as c:
+            await self.vault.record_act(c, Act.of_platform(COMMAND, word, reason=reason, **states))
+        await self.parts.chain.anchor(self.keeper)
 
     def _published(self) -> list[str]:
         named = {probe for clause in published(self.parts.policy, self.parts.installed) for probe in clause.probes}
@@ -119,7 +130,7 @@ def privacy_needs(parts: Parts, keeper: Database, vault: Vault) -> Privacy:
         clock=parts.clock,
         database=keeper,
         ring=parts.ring,
-        stores=[OutsideFiles(parts.home, addresses), *stores.tables()],
+        stores=[OutsideFiles(parts.home, addresses), *stores.tables({audit.name: parts.chain.release})],
         tombstones=parts.tombstones,
         signer=Receipts(parts.ring),
         forget=NotifyAndWait(keeper),

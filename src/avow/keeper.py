@@ -24,6 +24,7 @@ from avow.gateway import FUNCTIONS
 from avow.privacy import erase, requests, retention
 from avow.supervisor import Ready, Reaped
 from avow.vault import outbox
+from avow.vault.chain import CHUNK_LINKS, CHUNK_ROWS
 
 LOCK = 726175
 RETRY_S = 1.0
@@ -32,6 +33,7 @@ SWEEP_S = 600
 RECOVER_S = 30
 FIRST_LOOK_S = 60
 LOOK_S = 6 * 3600
+LINK_S = 2.0
 STOP_S = 3.0
 
 
@@ -51,6 +53,7 @@ class Keeper:
     def __init__(self, parts: Parts, reaped: Reaped, at: Desk) -> None:
         self.parts, self.reaped, self.at = parts, reaped, at
         self.recovery = Recovery(at.keeper.raw, parts.clock, parts.home / "run" / "spool", functions=FUNCTIONS)
+        self.chain = parts.chain
         self.jobs = jobs.Worker(
             at.keeper,
             {
@@ -97,6 +100,7 @@ class Keeper:
             _every(1, "jobs", self.jobs.run),
             _every(RETRY_S, "holds", self._recover),
             _every(SWEEP_S, "sweep", self._sweep),
+            _every(LINK_S, "record", self._link_record),
             _every(3600, "logs", self._end_logs),
             _every(LOOK_S, "probes", self._look, after=FIRST_LOOK_S),
         ]
@@ -106,6 +110,8 @@ class Keeper:
 
     async def _sweep(self) -> None:
         swept = await retention.sweep(self.at.privacy, self.parts.clock.now())
+        while await self.chain.trim(self.at.keeper) == CHUNK_LINKS:
+            pass
         if swept.clock_jump:
             structlog.get_logger().error("clock_jump", kind="no key is destroyed until: avow sweep --confirm-clock")
 
@@ -113,6 +119,10 @@ class Keeper:
         async for found in self.at.look():
             if found.verdict == "failed":
                 structlog.get_logger().error("probe_failed", probe=found.probe, verdict=found.verdict)
+
+    async def _link_record(self) -> None:
+        while await self.chain.extend(self.at.keeper) == CHUNK_ROWS:
+            pass
 
     async def _recover(self) -> None:
         """Look for holds that a dead worker left: at once when one was reaped, and every 30 s."""

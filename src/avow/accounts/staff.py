@@ -6,7 +6,7 @@ else: a session of staff is always their own, and what it opens is opened as sta
 """
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, select, text, update
@@ -17,14 +17,11 @@ from avow.accounts import fields, people, sign_up
 from avow.accounts.fields import SignUp
 from avow.accounts.needs import Needs
 from avow.accounts.tables import person, session, staff, tenant_kind
-from avow.base.actor import Actor
+from avow.base.actor import COMMAND
 from avow.base.db import Database
 from avow.base.errors import AvowError, BadInput, NotFound
 from avow.policy import words
 from avow.vault import Act, Ref, fact
-
-COMMAND: Final = Actor("staff", "command", "operator")
-"""Who runs `avow` on the machine itself."""
 
 
 class StaffRefused(AvowError):
