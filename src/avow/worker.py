@@ -7,7 +7,7 @@ import contextlib
 import socket
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import asyncpg
 import structlog
@@ -40,13 +40,14 @@ from avow.privacy import api as privacy_api
 from avow.proof import evidence
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
-from avow.site import pages
+from avow.site import errors, pages
 from avow.supervisor import Ready
 from avow.vault import Vault, keys
 
 ANSWER_S_MAX = 2.0
 RECONNECT_S = 1.0
 RULES_S = 1.0
+_PUBLIC: Final = (*pages.ROUTES, errors.errors)
 
 
 def run(parts: Parts, listening: socket.socket, ready: Ready) -> None:
@@ -157,7 +158,7 @@ async def _hear_of_destroyed_keys(database: Database, vault: Vault) -> None:
 def handlers() -> list[HTTPRouteHandler]:
     """The routes of every slice. Raises RouteUndeclared when the table of permissions does not know one."""
     found: list[HTTPRouteHandler] = [
-        *(*pages.ROUTES, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES),
+        *(*_PUBLIC, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES),
         *(*gateway_api.ROUTES, *privacy_api.ROUTES, *members_api.ROUTES, *desk_api.ROUTES),
     ]
     permissions.check(admission.routes(found))
@@ -178,9 +179,9 @@ def platform(front: Front) -> Litestar:
         parts=front.answering,
     )
     desk = privacy_api.Desk(front.database, front.vault, parts.clock, app.identity(needs), members.check_erasure)
-    api = [handler for handler in handlers() if handler not in pages.ROUTES]
+    api = [handler for handler in handlers() if handler not in _PUBLIC]
     return Litestar(
-        route_handlers=[*pages.ROUTES, Router("/", route_handlers=api, response_headers=surface.NO_STORE)],
+        route_handlers=[*_PUBLIC, Router("/", route_handlers=api, response_headers=surface.NO_STORE)],
         guards=[admission.admit],
         dependencies={
             **callers.dependencies(needs),

@@ -138,10 +138,12 @@ def ids_of(platform: Platform, tenant_id: str) -> dict[str, list[str]]:
 
 
 def state_of(platform: Platform, tenant_id: str, but: str = "") -> dict[str, str]:
-    """A digest of an organisation's rows by table, without those of one person; what looking changes is left out."""
+    """A digest of an organisation's rows by table, without those of one person; what looking changes is left out, and
+    when a key was last used, which is written some time after its use."""
     state = {}
     for table in ("tenant", "person", "credential", "api_key", "invitation", "wallet", "trace", "rights_request"):
-        query = f"""SELECT md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) AS digest FROM {table} t
+        query = f"""SELECT md5(coalesce(string_agg(t.kept, '|' ORDER BY t.kept), '')) AS digest
+                    FROM (SELECT *, (to_jsonb(each) - 'last_used_at')::text AS kept FROM {table} each) t
                     WHERE tenant_id = $1 AND to_jsonb(t) ->> 'subject_id' IS DISTINCT FROM $2"""
         state[table] = platform.sql(query, tenant_id, but)[0]["digest"]
     return state

@@ -10,7 +10,7 @@ from avow.accounts import admission, permissions
 from avow.accounts.permissions import ROUTES, RouteUndeclared
 
 PUBLIC_ROUTES = """
-GET / · GET /privacy · GET /proof · GET /status · GET /confirm · GET /reset ·
+GET / · GET /privacy · GET /proof · GET /status · GET /docs/errors · GET /confirm · GET /reset ·
 GET /healthz · GET /readyz · GET /api · GET /api/openapi.json · GET /api/{path}
 GET /.well-known/avow-policy.json · GET /.well-known/avow-receipt-key · GET /api/privacy/receipts/{id}
 POST /api/auth/reset · POST /api/auth/reset/finish · POST /api/auth/passkey/begin · POST /api/auth/passkey
@@ -35,6 +35,6 @@ def test_a_route_without_a_line_stops_the_start(monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(RouteUndeclared, match=re.escape("GET /api/forgotten/{id}")):
         permissions.check(admission.routes([forgotten]))
-    monkeypatch.setattr(worker.pages, "ROUTES", (forgotten,))
+    monkeypatch.setattr(worker, "_PUBLIC", (forgotten,))
     with pytest.raises(RouteUndeclared):
         worker.handlers()

@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from avow.base.postgres import Cluster
+from avow.base.postgres import Cluster, PostgresFailed
 
 
 @pytest.fixture
@@ -87,3 +87,19 @@ async def test_no_value_of_a_statement_reaches_the_log(own: Cluster) -> None:
 def test_a_long_home_gets_a_short_socket_folder(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 60) / ("e" * 60)
     assert len(os.fsencode(Cluster(deep, "x").socket_folder / ".s.PGSQL.5432")) <= 90
+
+
+def test_a_socket_folder_that_others_could_use_is_refused(own: Cluster, tmp_path: Path) -> None:
+    """The short folder's parent is open to everybody: somebody may have been there before us."""
+    prepared = tmp_path / "prepared"
+    prepared.mkdir(mode=0o700)
+    folder = own.socket_folder
+    folder.symlink_to(prepared)
+    with pytest.raises(PostgresFailed, match="ours alone"):
+        own.start()
+    folder.unlink()
+    folder.mkdir()
+    folder.chmod(0o770)
+    with pytest.raises(PostgresFailed, match="ours alone"):
+        own.start()
+    assert own.pid() is None

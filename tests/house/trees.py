@@ -135,6 +135,9 @@ async def app(
         return
     if scope["path"] == "/fault":
         int("what somebody wrote")
+    if scope["method"] == "POST":
+        while (await receive()).get("more_body"):
+            pass
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
     await send({"type": "http.response.body", "body": b"begun ", "more_body": True})
     if scope["path"] == "/slow":

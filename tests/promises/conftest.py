@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ _rows = {
     for row in csv.DictReader((Path(__file__).parent / "rows.tsv").open(), delimiter="\t", quoting=csv.QUOTE_NONE)
 }
 _COUNTED = ("capability", "promise")
-_claimed: dict[str, set[str]] = {}
+_claims: dict[str, set[str]] = {}
 _passed: set[str] = set()
 _not_passed: set[str] = set()
 
@@ -23,7 +24,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mark in item.iter_markers("promise"):
             if mark.args[0] not in _rows:
                 raise pytest.UsageError(f"{item.nodeid} claims {mark.args[0]}, which is no row of rows.tsv")
-            _claimed.setdefault(mark.args[0], set()).add(item.nodeid)
+            _claims.setdefault(mark.args[0], set()).add(item.nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Tests run side by side are collected in other processes, which leave what they found to the one that counts."""
+    for row, tests in getattr(node, "workeroutput", {}).get("claims", {}).items():
+        _claims.setdefault(row, set()).update(tests)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["claims"] = {row: sorted(tests) for row, tests in _claims.items()}
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -36,14 +49,15 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     asked = any("promises" in str(argument) for argument in config.args)
-    if not _claimed or not asked or config.getoption("collectonly"):
+    other = hasattr(config, "workeroutput")
+    if not _claims or not asked or other or config.getoption("collectonly"):
         return
     for line in _summary():
         print(line)
 
 
 def _summary() -> Iterator[str]:
-    proved = {row for row, tests in _claimed.items() if tests <= _passed - _not_passed}
+    proved = {row for row, tests in _claims.items() if tests <= _passed - _not_passed}
     counted = [r for r in _rows.values() if r["kind"] in _COUNTED]
     organisational = [r for r in _rows.values() if r["kind"] == "organisational"]
     yield "\nNot proved yet:"

@@ -34,6 +34,7 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "GET /privacy": PUBLIC,
     "GET /proof": PUBLIC,
     "GET /status": PUBLIC,
+    "GET /docs/errors": PUBLIC,
     "GET /confirm": PUBLIC,
     "GET /reset": PUBLIC,
     "GET /healthz": PUBLIC,

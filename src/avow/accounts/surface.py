@@ -87,7 +87,7 @@ def _render_refusal(request: AnyRequest, error: HTTPException) -> Response[dict[
         return _render(request, _misshapen(error))
     title = HTTPStatus(error.status_code).phrase
     code = title.lower().replace(" ", "_")
-    body = {"type": f"/docs/errors#{code}", "title": title, "status": error.status_code, "detail": title, "code": code}
+    body = {"type": "about:blank", "title": title, "status": error.status_code, "detail": title, "code": code}
     return problem(body, error.headers or {})
 
 

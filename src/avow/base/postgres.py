@@ -8,6 +8,7 @@ import os
 import secrets
 import select
 import shutil
+import stat
 import subprocess
 import tempfile
 import time
@@ -80,8 +81,7 @@ class Cluster:
         """Make the cluster if there is none, then start it, or adopt the server that already runs."""
         for folder in (self.log.parent, self.socket_folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self.socket_folder.stat().st_uid != os.getuid():
-            raise PostgresFailed(f"{self.socket_folder} belongs to somebody else", hint="Remove it or move AVOW_HOME.")
+        _only_ours(self.socket_folder)
         if not (self.data / "PG_VERSION").exists():
             self._init()
         (self.data / "postgresql.auto.conf").write_text(
@@ -186,6 +186,14 @@ def short_folder(home: Path) -> Path:
         return plain
     digest = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"avow-{os.getuid()}-{digest}"
+
+
+def _only_ours(folder: Path) -> None:
+    """Whoever else can write where the sockets lie could answer in the database's name; the short folder's parent is
+    open to everybody, so a link or a folder made there before us is not taken."""
+    seen = folder.lstat()
+    if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.getuid() or seen.st_mode & 0o077:
+        raise PostgresFailed(f"{folder} is not a folder of ours alone", hint="Remove it, or move AVOW_HOME.")
 
 
 def _environment() -> Mapping[str, str]:

@@ -71,7 +71,8 @@ def _locale(asked: str | None, accepted: str) -> str:
     return "zh" if first.startswith("zh") else "en"
 
 
-def _page(site: Site, template: str, asked: str | None, accepted: str, **values: Any) -> Response[str]:
+def show(site: Site, template: str, asked: str | None, accepted: str, **values: Any) -> Response[str]:
+    """A page of this site in the locale that was asked for, or that the browser prefers."""
     locale = _locale(asked, accepted)
     html = (
         _templates()
@@ -107,7 +108,7 @@ Accepted = Annotated[str, HeaderParameter(name="accept-language", max_length=100
 
 @get("/", include_in_schema=False)
 async def home(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
-    return _page(state.site, "home.html", locale, accepted)
+    return show(state.site, "home.html", locale, accepted)
 
 
 @get("/privacy", include_in_schema=False)
@@ -129,7 +130,7 @@ async def privacy(state: State, locale: Locale = None, accepted: Accepted = "") 
                 "at": min(row.at for row in looked).strftime("%Y-%m-%d %H:%M UTC") if looked else "",
             }
         )
-    return _page(site, "privacy.html", locale, accepted, clauses=clauses)
+    return show(site, "privacy.html", locale, accepted, clauses=clauses)
 
 
 @get("/proof", include_in_schema=False)
@@ -146,7 +147,7 @@ async def proof(state: State, locale: Locale = None, accepted: Accepted = "") ->
         }
         for row in await site.evidence()
     ]
-    return _page(site, "proof.html", locale, accepted, evidence=rows)
+    return show(site, "proof.html", locale, accepted, evidence=rows)
 
 
 @get("/confirm", include_in_schema=False)
@@ -164,7 +165,7 @@ async def reset(state: State, locale: Locale = None, accepted: Accepted = "") ->
 def _with_script(site: Site, name: str, locale: str | None, accepted: str) -> Response[str]:
     """A page whose one script is named to the browser by its hash; it may call this site and nothing else."""
     script = _text(f"{name}.js")
-    page = _page(site, f"{name}.html", locale, accepted, script=script)
+    page = show(site, f"{name}.html", locale, accepted, script=script)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page.headers["content-security-policy"] = f"{_CSP}; script-src 'sha256-{digest}'; connect-src 'self'"
     return page
@@ -173,7 +174,7 @@ def _with_script(site: Site, name: str, locale: str | None, accepted: str) -> Re
 @get("/status", include_in_schema=False)
 async def status(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
     parts = await state.site.parts()
-    return _page(state.site, "status.html", locale, accepted, parts=list(parts.items()))
+    return show(state.site, "status.html", locale, accepted, parts=list(parts.items()))
 
 
 @get("/healthz", include_in_schema=False, media_type=MediaType.TEXT)

@@ -58,6 +58,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "此页面需要运行几行脚本：# 之后的密钥不会自行离开您的浏览器。邮件中也给出了等效的命令。",
     ),
     "status": ("Status", "状态"),
+    "errors": ("Errors", "错误"),
+    "errors_lead": (
+        "Each refusal names one of these codes. Beside it stands the status, below it what to do next.",
+        "每次拒绝都会给出下列代码之一。右侧为状态码，下方为后续应采取的操作（英文）。",
+    ),
     "status_note": ("whether each part answers", "各部分是否正常"),
     "machine_note": ("the policy for programs", "供程序读取的政策"),
     "api_note": ("accounts, keys, requests, rights", "账户、密钥、请求与权利"),

@@ -1,0 +1,40 @@
+"""Where the `type` of a problem leads."""
+
+import html
+import re
+
+from avow.base.errors import AvowError
+from avow.site import errors
+from tests.platform import Platform
+
+
+def kinds(kind: type[AvowError] = AvowError) -> list[type[AvowError]]:
+    return [kind, *(each for narrower in kind.__subclasses__() for each in kinds(narrower))]
+
+
+def test_every_error_says_what_happened_and_what_to_do_next() -> None:
+    silent = [k.__qualname__ for k in kinds() if not k.__doc__ or not k.hint or not k.code]
+    assert not silent
+
+
+def test_an_error_leads_to_its_entry(platform: Platform) -> None:
+    with platform.http() as client:
+        refused = client.post("/api/auth/login", json={"email": "nobody@example.org", "password": "no such password"})
+        problem = refused.json()
+        page, _, anchor = problem["type"].partition("#")
+        assert anchor == problem["code"]
+        text = html.unescape(client.get(page).text)
+    assert f'<li id="{anchor}">' in text
+    assert problem["hint"] in text
+
+
+def test_what_the_router_refuses_needs_no_entry(platform: Platform) -> None:
+    """RFC 9457 §4.2.1: `about:blank` where the status says all."""
+    with platform.http() as client:
+        refused = client.delete("/api/openapi.json")
+    assert refused.status_code == 405
+    assert refused.json()["type"] == "about:blank"
+
+
+def test_codes_are_anchors() -> None:
+    assert all(re.fullmatch("[a-z][a-z0-9_]*", entry.code) for entry in errors.entries())
