@@ -6,8 +6,9 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -23,6 +24,7 @@ from avow.accounts import keys, members, people, staff
 from avow.accounts.key_terms import Setting
 from avow.accounts.tables import person, session
 from avow.base import access, log, money
+from avow.base.actor import COMMAND
 from avow.base.errors import AvowError, NotFound
 from avow.desk import Desk
 from avow.gateway import offers
@@ -34,6 +36,7 @@ from avow.privacy import erase, export, requests, retention
 from avow.proof import receipts
 
 T = TypeVar("T")
+Command = Callable[..., Any]
 EXIT_FAILED, EXIT_UNPROVED = 1, 2
 
 
@@ -88,6 +91,13 @@ async def at_desk(context: click.Context) -> AsyncIterator[Desk]:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
+
+
+def reason_option(required: bool = False) -> Callable[[Command], Command]:
+    """Why the operator does it, for the record."""
+    return click.option(
+        "--reason", required=required, default=None if required else "", help="Why; it goes on the record."
+    )
 
 
 def show(value: Any) -> None:
@@ -222,21 +232,24 @@ def subject_plan(context: click.Context, id: UUID) -> None:
 
 @subject.command("export")
 @click.argument("id", type=click.UUID)
+@reason_option(required=True)
 @click.pass_context
-def subject_export(context: click.Context, id: UUID) -> None:
-    """Print everything that is stored about a person, opened for them; the opening is on their own record."""
+def subject_export(context: click.Context, id: UUID, reason: str) -> None:
+    """Print everything that is stored about a person, opened for them; who did it and why is on their own record."""
 
     async def collect() -> dict[str, Any]:
         async with at_desk(context) as at:
-            return await export.collect(at.privacy, at.vault, await _tenant_of(at, id), id)
+            tenant_id = await at.record_about(id, "export", reason, purpose="access")
+            return await export.collect(at.privacy, at.vault, tenant_id, id)
 
     show(run(collect()))
 
 
 @subject.command("erase")
 @click.argument("id", type=click.UUID)
+@reason_option()
 @click.pass_context
-def subject_erase(context: click.Context, id: UUID) -> None:
+def subject_erase(context: click.Context, id: UUID, reason: str) -> None:
     """Erase a person now, as if they had asked, and print the signed receipt."""
 
     async def carry_out() -> bytes:
@@ -246,6 +259,8 @@ def subject_erase(context: click.Context, id: UUID) -> None:
             async with at.keeper.begin() as c:
                 await members.check_erasure(c, tenant_id, id)
                 taken = await requests.take(c, at.vault, tenant_id, id, "erase", now)
+                # On the platform's record: the person's own ends with them.
+                await at.record(c, "erase", reason, after={"request": taken.id})
             await erase.run(at.privacy, taken.id)
             async with at.app.begin() as c:
                 return await requests.receipt(c, taken.id, taken.token)
@@ -269,6 +284,8 @@ def sweep(context: click.Context, confirm_clock: bool) -> None:
 
     async def work() -> retention.Swept:
         async with at_desk(context) as at:
+            async with at.keeper.begin() as c:
+                await at.record(c, "sweep", after={"clock_confirmed": confirm_clock})
             return await retention.sweep(at.privacy, at.parts.clock.now(), confirm_clock)
 
     swept = run(work())
@@ -287,12 +304,15 @@ def sweep(context: click.Context, confirm_clock: bool) -> None:
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
+@reason_option()
 @click.pass_context
-def backup(context: click.Context, folder: Path) -> None:
+def backup(context: click.Context, folder: Path, reason: str) -> None:
     """Write a backup into a new folder. It holds no keys, is told of every erasure, and ends after 30 days."""
 
     async def work() -> backups.Manifest:
         async with at_desk(context) as at:
+            async with at.keeper.begin() as c:
+                await at.record(c, "make a backup", reason, after={"folder": str(folder)})
             reader = at.parts.dsn(access.BACKUP)
             return await backups.make(at.privacy, folder, reader, at.parts.program)
 
@@ -303,8 +323,9 @@ def backup(context: click.Context, folder: Path) -> None:
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--replace", is_flag=True, help="Drop the database that is there now.")
+@reason_option()
 @click.pass_context
-def restore(context: click.Context, folder: Path, replace: bool) -> None:
+def restore(context: click.Context, folder: Path, replace: bool, reason: str) -> None:
     """Bring a backup back, with the newest keyring, and replay every erasure. Avow must not be running."""
 
     async def work() -> backups.Manifest:
@@ -318,7 +339,7 @@ def restore(context: click.Context, folder: Path, replace: bool) -> None:
                 # Somebody may have signed out since the backup was made.
                 await c.execute(delete(session))
             # The backup's record is shorter than the one that the chain's head remembers.
-            await at.anchor("restore a backup", after={"backup": made.id, "made_at": made.made_at})
+            await at.anchor("restore a backup", reason, after={"backup": made.id, "made_at": made.made_at})
             return made
 
     made = run(work())
@@ -331,7 +352,7 @@ def record() -> None:
 
 
 @record.command("anchor")
-@click.option("--reason", required=True, help="What happened, and what was found; it goes on the record.")
+@reason_option(required=True)
 @click.pass_context
 def record_anchor(context: click.Context, reason: str) -> None:
     """Begin the chain anew from the lines that are there, after a break was looked into."""
@@ -355,13 +376,15 @@ def key() -> None:
 @key.command("create")
 @click.argument("id", type=click.UUID)
 @click.option("--name", default="")
+@reason_option()
 @click.pass_context
-def key_create(context: click.Context, id: UUID, name: str) -> None:
+def key_create(context: click.Context, id: UUID, name: str, reason: str) -> None:
     """Make an API key for a person; its secret is shown once."""
 
     async def work() -> keys.MadeKey:
         async with at_desk(context) as at:
-            return await keys.create(at.accounts, people.actor(await _tenant_of(at, id), id), Setting(name=name))
+            who = people.actor(await _tenant_of(at, id), id)
+            return await keys.create(at.accounts, who, Setting(name=name), by=COMMAND, reason=reason)
 
     show(run(work())._asdict())
 
@@ -424,14 +447,19 @@ def upstream() -> None:
 @click.argument("base_url")
 @click.option("--processor", help="The party's name in the policy; by default NAME.")
 @click.option("--key", "has_key", is_flag=True, help="Read the provider's API key from standard input.")
+@reason_option()
 @click.pass_context
-def upstream_add(context: click.Context, name: str, base_url: str, processor: str | None, has_key: bool) -> None:
+def upstream_add(
+    context: click.Context, name: str, base_url: str, processor: str | None, has_key: bool, reason: str
+) -> None:
     """Add an OpenAI-compatible provider, or change it. BASE_URL ends before /chat/completions, usually in /v1."""
     credential = sys.stdin.readline().strip() if has_key else None
 
     async def work() -> None:
         async with at_desk(context) as at, at.keeper.begin() as c:
             await offers.put_upstream(c, at.vault, name, base_url, credential, processor)
+            after = {"name": name, "base_url": base_url, "processor": processor, "credential": has_key}
+            await at.record(c, "set upstream", reason, after=after)
 
     run(work())
     click.echo(f"upstream {name}: {base_url}")
@@ -451,6 +479,7 @@ def model() -> None:
 @click.option("--input", "input_price", required=True, help="Price of a million input tokens, for example 0.15.")
 @click.option("--output", "output_price", required=True, help="Price of a million output tokens.")
 @click.option("--cached", "cached_price", help="Price of a million cached input tokens; by default that of input.")
+@reason_option()
 @click.pass_context
 def model_add(
     context: click.Context,
@@ -462,6 +491,7 @@ def model_add(
     input_price: str,
     output_price: str,
     cached_price: str | None,
+    reason: str,
 ) -> None:
     """Offer a model, or change it; a changed price holds from now on."""
     offer = Offer(
@@ -478,6 +508,7 @@ def model_add(
     async def work() -> None:
         async with at_desk(context) as at, at.keeper.begin() as c:
             await offers.put_model(c, offer, at.parts.clock.now())
+            await at.record(c, "set model", reason, after=asdict(offer))
 
     run(work())
     click.echo(f"model {id} at {upstream}")

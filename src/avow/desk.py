@@ -22,6 +22,7 @@ from avow.app import Parts
 from avow.base import access
 from avow.base.actor import COMMAND
 from avow.base.db import Database
+from avow.base.errors import NotFound
 from avow.billing import invariants
 from avow.gateway.tables import upstream
 from avow.policy import published
@@ -76,10 +77,26 @@ class Desk:
         finally:
             await people_of.close()
 
+    async def record(self, c: AsyncConnection, word: str, reason: str | None = None, **states: Any) -> None:
+        """Put on the platform's own record what the operator does, in the transaction that does it."""
+        await self.vault.record_act(c, Act.of_platform(COMMAND, word, reason=reason, **states))
+
+    async def record_about(self, subject_id: UUID, word: str, reason: str | None, **more: Any) -> UUID:
+        """Put on a person's record what the operator is about to do; it is durable when this returns. Gives their tenant.
+
+        Raises NotFound."""
+        async with self.keeper.begin() as c:
+            tenant_id: UUID | None = await c.scalar(select(person.c.tenant_id).where(person.c.id == subject_id))
+            if tenant_id is None:
+                raise NotFound("There is no such person.")
+            act = Act(COMMAND, word, tenant_id, subject_id, reason=reason, **more)
+            await self.vault.record_act(c, act)
+        return tenant_id
+
     async def anchor(self, word: str, reason: str | None = None, **states: Any) -> None:
         """Begin the chain of the record anew, and put on the record that this was done."""
         async with self.keeper.begin() as c:
-            await self.vault.record_act(c, Act.of_platform(COMMAND, word, reason=reason, **states))
+            await self.record(c, word, reason, **states)
         await self.parts.chain.anchor(self.keeper)
 
     def _published(self) -> list[str]:

@@ -22,7 +22,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from avow import app, server
-from avow.accounts import admission, callers, desk_api, members, members_api, openings_api, permissions, surface
+from avow.accounts import acts, admission, callers, desk_api, members, members_api, openings_api, permissions, surface
 from avow.accounts import api as accounts_api
 from avow.app import Parts
 from avow.base import access, log
@@ -162,6 +162,7 @@ def handlers() -> list[HTTPRouteHandler]:
         *(*gateway_api.ROUTES, *privacy_api.ROUTES, *members_api.ROUTES, *desk_api.ROUTES),
     ]
     permissions.check(admission.routes(found))
+    acts.check(admission.routes(found))
     return found
 
 

@@ -30,6 +30,7 @@ from avow.accounts.needs import Needs, pepper
 from avow.accounts.passwords import Passwords
 from avow.app import identity
 from avow.base.clock import FileClock
+from avow.gateway import api as gateway_api
 from avow.policy import Policy, parse
 from avow.privacy import api as privacy_api
 from avow.privacy.tombstones import Tombstones
@@ -161,7 +162,10 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
         rights = privacy_api.Desk(database.app, needs.vault, clock, identity(needs), members.check_erasure)
         others = Router(
             "/",
-            route_handlers=[*openings_api.ROUTES, *desk_api.ROUTES, *members_api.ROUTES, *privacy_api.ROUTES],
+            route_handlers=[
+                *(*openings_api.ROUTES, *desk_api.ROUTES, *members_api.ROUTES),
+                *(*privacy_api.ROUTES, *gateway_api.ROUTES),
+            ],
             dependencies={
                 **api.dependencies(needs),
                 "staff": Provide(admission.find_staff),

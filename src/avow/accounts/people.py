@@ -11,7 +11,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import fields
+from avow.accounts import acts, fields
 from avow.accounts.fields import FieldRefused
 from avow.accounts.needs import Needs
 from avow.accounts.tables import credential, person, tenant
@@ -148,6 +148,7 @@ async def amend(needs: Needs, who: Actor, given: Mapping[str, object]) -> Profil
         fields.require(needs.policy.account, facts)
         box = needs.vault.seal(reference(tenant_id, subject_id), facts, row.ends_at)
         await connection.execute(update(person).where(person.c.id == subject_id).values(box=box))
+        await acts.note(needs, connection, who, "rectify", before=profile.facts, after=facts)
     return profile._replace(facts=facts)
 
 
