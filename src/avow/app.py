@@ -13,8 +13,11 @@ from uuid import UUID
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+import avow.accounts.parts
 import avow.base.tables
+import avow.gateway.parts
 import avow.gateway.tables
+import avow.privacy.parts
 import avow.privacy.tables
 import avow.proof.tables  # noqa: F401  every table is declared before the catalog is read
 from avow import catalog
@@ -78,7 +81,8 @@ class Parts:
 
     @property
     def installed(self) -> frozenset[str]:
-        return frozenset({"tls"}) if self.settings.tls else frozenset()
+        """The parts that sentences may be published of; TLS is there once it has a certificate."""
+        return frozenset(catalog.parts()) | ({"tls"} if self.settings.tls else set())
 
     @property
     def tombstones(self) -> Tombstones:

@@ -17,17 +17,17 @@ from avow.accounts import keys, people, sign_up
 from avow.accounts.fields import SignUp
 from avow.accounts.key_terms import Setting
 from avow.accounts.needs import Needs as Accounts
-from avow.accounts.tables import tenant
+from avow.accounts.tables import person, tenant
 from avow.base import money
 from avow.base.db import Database
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.billing import credit
-from avow.gateway.tables import trace
+from avow.gateway.tables import model, trace
 from avow.privacy import erase, requests
 from avow.privacy.needs import Needs as Privacy
 from avow.privacy.tables import rights_request
-from avow.proof.probes import Canary
+from avow.proof.probes import Canary, Customer
 from avow.vault import Ref
 
 KEPT_H = 1
@@ -43,69 +43,106 @@ class CanaryFailed(AvowError):
 
 @dataclass
 class People:
-    """The canaries of one round of probes; the one whose content is kept serves several probes until it is erased."""
+    """The canaries of one round of probes; the one whose data is kept serves several probes until it is erased."""
 
     accounts: Accounts
     privacy: Privacy
     keeper: Database
     base_url: str
     _kept: Canary | None = field(default=None, init=False)
+    _customer: Customer | None = field(default=None, init=False)
+    _made: list[tuple[UUID, UUID]] = field(default_factory=list, init=False)
+
+    @property
+    def _keeps_unasked(self) -> bool:
+        return self._stores_content and not self.accounts.policy.categories["api_content"].ask
+
+    @property
+    def _stores_content(self) -> bool:
+        category = self.accounts.policy.categories.get("api_content")
+        return category is not None and category.keep.kind != "never"
 
     async def kept(self) -> Canary:
-        """See proof.probes.Canaries."""
+        """See proof.probes.Canaries: a request where the policy lets one be kept, else the account itself."""
         if self._kept is None:
-            tenant_id, subject_id, marker = await self._ask(KEPT_H)
-            async with self.keeper.begin() as c:
-                row = (await c.execute(select(trace).where(trace.c.subject_id == subject_id))).one()
-            ref = Ref(tenant_id, trace.name, "api_content", row.id, subject_id)
-            self._kept = Canary(tenant_id, subject_id, marker, ref, row.box, row.ends_at)
+            who = await self.newcomer(KEPT_H if self._stores_content else None)
+            marker = await self._ask(who)
+            self._kept = await (self._request(who, marker) if self._stores_content else self._account(who))
         return self._kept
 
-    async def not_kept(self) -> tuple[Canary, int]:
-        """See proof.probes.Canaries. The canary is erased afterwards."""
-        tenant_id, subject_id, marker = await self._ask(None)
+    async def _request(self, who: Customer, marker: str) -> Canary:
         async with self.keeper.begin() as c:
-            count = await c.scalar(select(func.count()).select_from(trace).where(trace.c.subject_id == subject_id)) or 0
-        canary = Canary(
-            tenant_id, subject_id, marker, Ref(tenant_id, trace.name, "api_content", uuid7(), subject_id), b""
-        )
-        await self._request_erasure(canary)
-        return canary, count
+            row = (await c.execute(select(trace).where(trace.c.subject_id == who.subject_id))).one()
+        ref = Ref(who.tenant_id, trace.name, "api_content", row.id, who.subject_id)
+        return Canary(who.tenant_id, who.subject_id, marker, ref, row.box, row.ends_at)
+
+    async def _account(self, who: Customer) -> Canary:
+        async with self.keeper.begin() as c:
+            row = (await c.execute(select(person).where(person.c.id == who.subject_id))).one()
+        ref = people.reference(who.tenant_id, who.subject_id)
+        return Canary(who.tenant_id, who.subject_id, who.email.partition("@")[0], ref, row.box, row.ends_at)
+
+    async def not_kept(self) -> tuple[Canary, int]:
+        """See proof.probes.Canaries: somebody who refuses to have content kept where the policy keeps it unasked."""
+        who = await self.newcomer(0 if self._keeps_unasked else None)
+        marker = await self._ask(who)
+        async with self.keeper.begin() as c:
+            mine = trace.c.subject_id == who.subject_id
+            count = await c.scalar(select(func.count()).select_from(trace).where(mine)) or 0
+        ref = Ref(who.tenant_id, trace.name, "api_content", uuid7(), who.subject_id)
+        return Canary(who.tenant_id, who.subject_id, marker, ref, b""), count
 
     async def erase(self, canary: Canary) -> None:
         """See proof.probes.Canaries."""
-        request_id = await self._request_erasure(canary)
+        request_id = await self._request_erasure(canary.tenant_id, canary.subject_id)
         await erase.run(self.privacy, request_id)
         if self._kept == canary:
             self._kept = None
 
+    async def customer(self) -> Customer:
+        """See proof.probes.Canaries."""
+        if self._customer is None:
+            self._customer = await self.newcomer(KEPT_H if self._stores_content else None)
+        return self._customer
+
     async def close(self) -> None:
         """End what is left of this round."""
-        if self._kept is not None:
-            await self._request_erasure(self._kept)
-            self._kept = None
+        for tenant_id, subject_id in self._made:
+            await self._request_erasure(tenant_id, subject_id)
+        self._made.clear()
+        self._kept = self._customer = None
 
-    async def _ask(self, keep_h: int | None) -> tuple[UUID, UUID, str]:
-        """A new canary sends one request with a marker; returns who, and the marker."""
-        email = f"canary-{secrets.token_hex(8)}@canary.invalid"
-        password_hash = await self.accounts.passwords.hash(secrets.token_urlsafe(24))
-        asked = SignUp("", {"email": email})
-        await sign_up.open_account(self.accounts, asked, password_hash, "internal", confirmed=True)
-        found = await people.find(self.accounts, email)
-        if found is None:
-            raise CanaryFailed
-        who = people.actor(found.tenant_id, found.subject_id)
-        await self._grant(found.tenant_id, found.subject_id, keep_h)
-        key = await keys.create(self.accounts, who, Setting(name="canary"))
+    async def newcomer(self, keep_h: int | None = None) -> Customer:
+        """See proof.probes.Canaries; `keep_h` is what their tenant wishes."""
+        email, password = f"canary-{secrets.token_hex(8)}@canary.invalid", secrets.token_urlsafe(24)
+        password_hash = await self.accounts.passwords.hash(password)
+        made = await sign_up.open_account(
+            self.accounts, SignUp("", {"email": email}), password_hash, "internal", confirmed=True
+        )
+        self._made.append(made)
+        await self._grant(*made, keep_h)
+        key = await keys.create(self.accounts, people.actor(*made), Setting(name="canary"))
+        return Customer(*made, email, password, key.secret, await self._model())
+
+    async def _model(self) -> str:
+        """The embedded model where it is offered, else the first of the list."""
+        async with self.keeper.begin() as c:
+            offered = list((await c.execute(select(model.c.id).order_by(model.c.id))).scalars())
+        if not offered:
+            raise CanaryFailed("No model is offered, so no canary can ask one.")
+        return app.MODEL if app.MODEL in offered else str(offered[0])
+
+    async def _ask(self, who: Customer) -> str:
+        """Send one request with a marker, which is returned."""
         marker = f"canary {secrets.token_hex(16)}"
-        body = {"model": app.MODEL, "messages": [{"role": "user", "content": marker}], "max_tokens": 1}
-        headers = {"authorization": f"Bearer {key.secret}"}
+        body = {"model": who.model, "messages": [{"role": "user", "content": marker}], "max_tokens": 1}
+        headers = {"authorization": f"Bearer {who.key}"}
         # Our own listener, whatever name its certificate carries.
         async with httpx.AsyncClient(base_url=self.base_url, timeout=ANSWER_S_MAX, verify=False) as http:  # noqa: S501
             answer = await http.post("/v1/chat/completions", json=body, headers=headers)
         if answer.status_code != 200:
             raise CanaryFailed(f"A canary's request was answered with {answer.status_code}.")
-        return found.tenant_id, found.subject_id, marker
+        return marker
 
     async def _grant(self, tenant_id: UUID, subject_id: UUID, keep_h: int | None) -> None:
         now, version = self.accounts.clock.now(), self.accounts.policy.version
@@ -125,15 +162,15 @@ class People:
                 ends_at=self.accounts.policy.categories["payment"].keep.end(now),
             )
 
-    async def _request_erasure(self, canary: Canary) -> UUID:
+    async def _request_erasure(self, tenant_id: UUID, subject_id: UUID) -> UUID:
         now = self.accounts.clock.now()
         async with self.keeper.begin() as c:
             known: UUID | None = await c.scalar(
                 select(rights_request.c.id).where(
-                    rights_request.c.subject_id == canary.subject_id, rights_request.c.kind == "erase"
+                    rights_request.c.subject_id == subject_id, rights_request.c.kind == "erase"
                 )
             )
             if known is not None:
                 return known
-            taken = await requests.take(c, self.accounts.vault, canary.tenant_id, canary.subject_id, "erase", now)
+            taken = await requests.take(c, self.accounts.vault, tenant_id, subject_id, "erase", now)
         return taken.id

@@ -4,10 +4,11 @@ A table says, where it is defined, what it holds about a person, in one of three
 readable (`personal(…, clear=…, why=…)`) or nothing (`not_personal(why)`). Retention, erasure, export, the registers, row
 security and the published list of data are loops over these declarations; none of them names a product table. Places that
 are not tables (folders, memory, processors, the outside world) are declared with `store`. What is declared nowhere keeps
-the program from starting.
+the program from starting. `part` says that a part of which a policy can speak is installed.
 """
 
 from avow.catalog.declared import Place, check, holdings, places, store, undeclared_columns, undeclared_paths
+from avow.catalog.parts import Part, controls, part, parts
 from avow.catalog.words import (
     FACT_COLUMNS,
     NotPersonal,
@@ -24,15 +25,19 @@ from avow.catalog.words import (
 __all__ = [
     "FACT_COLUMNS",
     "NotPersonal",
+    "Part",
     "Personal",
     "Place",
     "Undeclared",
     "check",
+    "controls",
     "fact_columns",
     "facts",
     "holdings",
     "metadata",
     "not_personal",
+    "part",
+    "parts",
     "personal",
     "places",
     "store",

@@ -219,7 +219,7 @@ def _use(category: Category) -> Clause:
         ),
         en=_first_upper(en),
         zh=zh,
-        controls=("policy.decide", "vault.open"),
+        controls=("policy.decide", "vault.door"),
         probes=("purposes",),
         feature=_feature(category),
         answers=category.answers,

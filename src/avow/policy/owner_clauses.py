@@ -90,6 +90,12 @@ def _delete(category: Category) -> Iterator[Clause]:
             "Of {what}, you can delete each item yourself at any time, and at once.",
             "{what}中的每一项，您均可随时自行删除，立即生效。",
         )
+        if category.name == "account":
+            # Nobody can be without an address and still have an account: its own deletion is that of the whole.
+            sentences = (
+                "You can delete your account yourself at any time, in your account; {what} goes with it.",
+                "您可以随时在账户中自行删除账户，{what}将一并删除。",
+            )
         yield _clause(category, "delete", {"self_service": True}, sentences, "self_service")
 
 

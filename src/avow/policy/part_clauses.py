@@ -104,6 +104,11 @@ def _locale(part: Part, parts: Parts) -> Pair:
     )
 
 
+def _terms(part: Part, parts: Parts) -> Pair:
+    word = terms.LOCALES[part.name]
+    return f"The terms of use stand in {word.en} at /terms.", f"使用条款的{word.zh}文本载于 /terms。"
+
+
 def _age(part: Part, parts: Parts) -> Pair:
     values = part.values
     minor = terms.MINORS[values["on_minor"]]
@@ -296,6 +301,7 @@ _MADE: Mapping[str, Callable[[Part, Parts], Pair]] = {
     "operator": _operator,
     "contact": _contact,
     "locale": _locale,
+    "terms": _terms,
     "age": _age,
     "consent": _consent,
     "cookies": _cookies,

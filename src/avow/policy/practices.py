@@ -141,18 +141,18 @@ SECURITY: Mapping[str, Levels] = {
                 "Every transmission of data is encrypted with TLS, also between our own machines.",
                 "所有数据传输均使用 TLS 加密，包括我们自己的机器之间。",
                 "tls",
-                ("app.tls",),
+                ("server",),
                 ("tls",),
             ),
             "TLS 1.3": Term(
                 "Data on its way is encrypted with TLS 1.3.",
                 "传输中的数据使用 TLS 1.3 加密。",
                 "tls",
-                ("app.tls",),
+                ("server",),
                 ("tls",),
             ),
             "TLS": Term(
-                "Data on its way is encrypted with TLS.", "传输中的数据使用 TLS 加密。", "tls", ("app.tls",), ("tls",)
+                "Data on its way is encrypted with TLS.", "传输中的数据使用 TLS 加密。", "tls", ("server",), ("tls",)
             ),
         }
     ),

@@ -110,11 +110,24 @@ def unpublishable(policy: Policy) -> list[Problem]:
                 policy.source, line, path, "The text is older than the one in another language.", hint, "not_configured"
             )
         )
+    found += _without_terms(policy)
     found += [
         _problem(policy, 0, id, "The clause lacks a sentence in one language.", "Write it in both.")
         for id in gaps(policy)
     ]
     return found
+
+
+def _without_terms(policy: Policy) -> list[Problem]:
+    """Languages in which terms would be accepted that nobody can read."""
+    part = policy.parts.get("acceptance")
+    if (part is None or not part.values.get("terms")) and not policy.named("terms"):
+        return []
+    return [
+        _problem(policy, 0, f"terms.{locale}", "There are terms to accept, and no text of them.", "Add their text.")
+        for locale in LOCALES
+        if f"terms.{locale}" not in policy.parts
+    ]
 
 
 def _problem(policy: Policy, line: int, path: str, sentence: str, hint: str) -> Problem:

@@ -100,6 +100,20 @@ SECTIONS: Mapping[str, Section] = {
         (Key("date", "date", "When this text was last changed: a day or a month.", '"2026-03-17"'),),
         terms.LOCALES,
     ),
+    "terms": Section(
+        "The terms of use in one language: the operator's own text, of the same version as this policy. Stands at /terms.",
+        (
+            Key(
+                "text",
+                "text",
+                "The text. An empty line begins a paragraph, and a line that begins with # is a heading.",
+                '"The law applies."',
+                shape=language.PROSE,
+                shape_in_words="Write at most 100,000 characters, without < > { }",
+            ),
+        ),
+        terms.LOCALES,
+    ),
     "offer": Section("What the service offers.", (), statements.OFFERS),
     "statement": Section("A sentence that binds the service to nothing but saying it.", (), statements.STATEMENTS),
     "age": Section(

@@ -228,7 +228,7 @@ FEATURES: Mapping[str, Claim | None] = {
     "tls": Claim(
         "Every connection to this service is encrypted with TLS 1.3 or newer.",
         "与本服务的所有连接均使用 TLS 1.3 或更高版本加密。",
-        controls=("app.tls",),
+        controls=("server",),
         probes=("tls",),
     ),
     "chat": None,

@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -32,7 +32,7 @@ from avow.base.tables import policy_version
 from avow.catalog import facts, undeclared_columns, undeclared_paths
 from avow.policy import Policy
 from avow.policy.words import PROBES
-from avow.proof import hygiene, scan
+from avow.proof import hygiene, parts, scan
 from avow.proof.evidence import Evidence, Finding
 from avow.proof.tables import scan_control
 from avow.vault import OpenRefused, Ref, Ring, Vault, box, hour_of
@@ -57,15 +57,39 @@ class Canary:
     ends_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """A canary that uses the platform from outside: what they sign in with, a key, and a model that they may ask."""
+
+    tenant_id: UUID
+    subject_id: UUID
+    email: str
+    password: str = field(repr=False)
+    key: str = field(repr=False)
+    model: str
+
+
 class Canaries(Protocol):
     """Steps that need the product: people of an internal tenant who use it as customers do."""
 
     async def kept(self) -> Canary:
-        """Send a marker with a key of a tenant that asked to keep content; return the kept fact. Raises on failure."""
+        """Send a marker with a key of a tenant that asked to keep content; return the kept fact. Raises on failure.
+
+        Where the policy keeps no content of anybody, the fact is the account, and the marker a part of its address.
+        """
+        ...
+
+    async def customer(self) -> Customer:
+        """One canary for a whole round; what they send is kept for an hour where the policy keeps any of it."""
+        ...
+
+    async def newcomer(self, keep_h: int | None = None) -> Customer:
+        """A new canary whose tenant wishes content to be kept for `keep_h` hours; None: it wishes nothing."""
         ...
 
     async def not_kept(self) -> tuple[Canary, int]:
-        """Send a marker for a tenant that did not ask; return who, and how many facts of `api_content` they have."""
+        """Send a marker for a tenant of which the policy keeps nothing: it did not ask, or it opted out; return who, and
+        how many facts of `api_content` they have."""
         ...
 
     async def erase(self, canary: Canary) -> None:
@@ -233,7 +257,8 @@ async def _purpose(on: Ground, canary: Canary, category: str, table: str | None)
 
 
 async def not_kept(on: Ground) -> Finding:
-    """The request of a tenant that did not ask leaves no fact of `api_content`, and its words are in no file."""
+    """The request of a tenant that did not ask, or opted out where the policy keeps content unasked, leaves no fact of
+    `api_content`, and its words are in no file."""
     canary, rows = await on.canaries.not_kept()
     if rows:
         return Finding("failed", f"{rows} rows are kept")
@@ -279,7 +304,7 @@ async def tls(on: Ground) -> Finding:
     return Finding("proved" if spoken == "TLSv1.3" and old is None else "failed", f"1.3: {spoken}, 1.2: {old}")
 
 
-ALL: dict[str, Probe] = {
+_BUILT_IN: dict[str, Probe] = {
     probe.__name__: probe
     for probe in (
         *(declared, oldest_fact, plaintext, slots, row_security, sums, record),
@@ -287,8 +312,15 @@ ALL: dict[str, Probe] = {
         *(hygiene.headers, hygiene.cookies, hygiene.modes, hygiene.listening, hygiene.cards),
     )
 }
-if set(ALL) != set(PROBES):
-    raise RuntimeError(f"probes and policy.words.PROBES differ: {sorted(set(ALL) ^ set(PROBES))}")
+if set(_BUILT_IN) != set(PROBES):
+    raise RuntimeError(f"probes and policy.words.PROBES differ: {sorted(set(_BUILT_IN) ^ set(PROBES))}")
+ALL: dict[str, Probe] = _BUILT_IN | {
+    probe.__name__: probe
+    for probe in (
+        *(parts.part_api, parts.part_opt_out, parts.part_field_choice, parts.part_self_service, parts.part_staff),
+        *(parts.part_processors, parts.part_backups, parts.part_erasure),
+    )
+}
 
 
 async def look(on: Ground, name: str) -> list[Evidence]:

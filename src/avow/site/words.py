@@ -1,5 +1,7 @@
 """What the public pages say around the policy's own sentences, in English and Chinese."""
 
+from avow.site import policy_words
+
 LOCALES = ("en", "zh")
 
 WORDS: dict[str, tuple[str, str]] = {
@@ -140,6 +142,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "part_ledger": ("Ledger", "账本"),
     "up": ("answers", "正常"),
     "down": ("does not answer", "无响应"),
+    **policy_words.ALL,
 }
 
 

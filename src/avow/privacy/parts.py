@@ -1,0 +1,6 @@
+"""The parts of this slice that a policy can speak of."""
+
+from avow import catalog
+
+catalog.part("erasure", controls=["privacy.erase", "privacy.tombstones", "vault.ring"])
+catalog.part("backups", controls=["privacy.backup", "privacy.folders", "vault.ring"])

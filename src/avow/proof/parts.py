@@ -1,0 +1,242 @@
+"""Probes of the parts that a policy can speak of. Each uses its part on the running system as a customer does, over HTTP,
+and is named `part_NAME` after the declaration `catalog.part(NAME, …)`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from sqlalchemy import select
+
+from avow.base.actor import Actor
+from avow.base.ids import uuid7
+from avow.catalog import facts
+from avow.policy import words
+from avow.privacy.folders import MANIFEST
+from avow.privacy.tables import backup_folder
+from avow.privacy.tombstones import FILE_NAME
+from avow.proof import receipts
+from avow.proof.evidence import Finding
+from avow.vault import OpenRefused, Ref
+
+if TYPE_CHECKING:
+    from avow.proof.probes import Customer, Ground
+
+CONTENT = "api_content"
+SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
+RECEIPT_S_MAX = 150.0
+REMOVED_WITHIN = timedelta(minutes=20)
+"""Sweeps come every 10 minutes."""
+
+
+async def part_api(on: Ground) -> Finding:
+    """Who has a key gets an answer of the model that they chose, and nobody else gets one."""
+    who = await on.canaries.customer()
+    async with on.http() as http:
+        listed = await http.get("/v1/models", headers=_bearer(who.key))
+        answer = await _complete(http, who)
+        stranger = await _complete(http, who, key="sk-avow-nobody")
+    if who.model not in [each["id"] for each in listed.json()["data"]] or answer.json().get("model") != who.model:
+        return Finding("failed", f"the model was not there: {listed.status_code}, {answer.status_code}")
+    if stranger.status_code != 401:
+        return Finding("failed", f"a stranger was answered with {stranger.status_code}")
+    return Finding("proved", "answered with a key, refused without")
+
+
+async def part_opt_out(on: Ground) -> Finding:
+    """Nothing is stored of a request that says so, and of an account that says so; something is of others."""
+    who, silent = await on.canaries.customer(), await on.canaries.newcomer(0)
+    async with on.http() as http:
+        control = await _complete(http, who)
+        single = await _complete(http, who, headers={"avow-retention": "0"})
+        account = await _complete(http, silent)
+        stored = {each["id"]: each["stored"] for each in await _requests(http, who)}
+        stored |= {each["id"]: each["stored"] for each in await _requests(http, silent)}
+    if not stored.get(_id(control)):
+        return Finding("failed", "the control was not stored")
+    kept = [name for name, each in (("a request", single), ("an account", account)) if stored.get(_id(each), True)]
+    if kept:
+        return Finding("failed", f"stored although {' and '.join(kept)} opted out")
+    return Finding("proved", "nothing of a request and of an account that opted out; the control was stored")
+
+
+async def part_field_choice(on: Ground) -> Finding:
+    """The fields that the policy leaves out are not in what is stored of a request; the others are."""
+    who, rule = await on.canaries.customer(), on.policy.categories[CONTENT]
+    async with on.http() as http:
+        answer = await _complete(http, who)
+        kept = await http.get(f"/api/requests/{_id(answer)}", headers=_bearer(who.key))
+    found = set(kept.json()) & set(rule.fields)
+    if found & set(rule.without) or not found:
+        return Finding("failed", f"stored: {', '.join(sorted(found)) or 'nothing'}")
+    return Finding("proved", f"stored: {', '.join(sorted(found))}; not stored: {', '.join(rule.without)}")
+
+
+async def part_self_service(on: Ground) -> Finding:
+    """People end what is theirs by themselves: a kept request, and the account with all that belongs to it."""
+    who, done = await on.canaries.customer(), []
+    if _is_mine_to_delete(on, CONTENT):
+        async with on.http() as http:
+            where = f"/api/requests/{_id(await _complete(http, who))}"
+            before, gone, after = [
+                (await http.request(method, where, headers=_bearer(who.key))).status_code
+                for method in ("GET", "DELETE", "GET")
+            ]
+        if (before, gone, after) != (200, 204, 404):
+            return Finding("failed", f"read, deleted, read again: {before}, {gone}, {after}")
+        done.append("a request deleted")
+    if _is_mine_to_delete(on, "account"):
+        async with signed_in(on, await on.canaries.newcomer()) as (http, leaving):
+            asked = await _ask_for_erasure(http, leaving)
+        if asked.status_code != 202:
+            return Finding("failed", f"the end of an account was answered with {asked.status_code}")
+        done.append("an account ended")
+    return Finding("proved", ", ".join(done)) if done else Finding("unproved", "nothing can be deleted item by item")
+
+
+async def part_erasure(on: Ground) -> Finding:
+    """Who asks for erasure gets a genuine receipt, and can sign in no more."""
+    who = await on.canaries.newcomer()
+    async with signed_in(on, who) as (http, _):
+        taken = (await _ask_for_erasure(http, who)).json()
+        receipt = await _receipt(http, taken["id"], taken["receipt_token"])
+        key = (await http.get("/.well-known/avow-receipt-key")).json()["key"]
+        signed = receipts.verify(receipt, receipts.parse_key(key))
+        again = await http.post("/api/auth/login", json={"email": who.email, "password": who.password})
+    if again.status_code != 401:
+        return Finding("failed", f"signing in again was answered with {again.status_code}")
+    return Finding("proved", f"a genuine receipt over {len(signed['stores'])} stores; no way in again")
+
+
+async def part_backups(on: Ground) -> Finding:
+    """Each backup on the list ends in time, none has outlived its end, each knows what was erased, none has a key."""
+    now, rule = on.clock.now(), on.policy.parts.get("backup")
+    async with on.keeper.begin() as c:
+        rows = (await c.execute(select(backup_folder))).all()
+    wrong = [f"{row.id} outlived its end" for row in rows if row.ends_at + REMOVED_WITHIN < now]
+    for row in rows:
+        end = None if rule is None else rule.values["keep"].end(row.made_at)
+        if end is not None and row.ends_at > end:
+            wrong.append(f"{row.id} is kept longer than the policy says")
+        wrong += await asyncio.to_thread(_wrong_in_folder, Path(row.path), str(row.id))
+    if wrong:
+        return Finding("failed", "; ".join(wrong[:3]))
+    return Finding("proved", f"{len(rows)} backups on the list")
+
+
+async def part_staff(on: Ground) -> Finding:
+    """A look of staff stands on the person's record, with who, what and why; without a reason nothing is opened."""
+    who, why = await on.canaries.customer(), f"probe {secrets.token_hex(8)}"
+    role, purpose = _staff_of(on, "account")
+    staff = Actor("staff", str(uuid7()), role)
+    opened = [await _is_opened(on, who, staff, purpose, reason) for reason in (None, why)]
+    if opened[0]:
+        return Finding("failed", "opened without a reason")
+    async with signed_in(on, who) as (http, _):
+        lines = (await http.get("/api/me/openings")).json()["openings"]
+    mine = [line for line in lines if line["reason"] == why]
+    if len(mine) != 1 or (mine[0]["who"], mine[0]["role"]) != ("staff", role):
+        return Finding("failed", f"{len(mine)} lines of the look are on the person's record")
+    return Finding("proved", f"{role} staff: {mine[0]['outcome']}, on the person's record with its reason")
+
+
+async def part_processors(on: Ground) -> Finding:
+    """No outside party gets content that the register does not name, and everybody can read the register."""
+    strangers = await on.strangers()
+    if strangers:
+        return Finding("failed", f"not in the register: {', '.join(strangers[:5])}")
+    async with on.http() as http:
+        page = await http.get("/privacy/processors", params={"locale": "en"})
+    named = on.policy.named("processor")
+    missing = [party.name for party in named if f'id="processor.{party.name}"' not in page.text]
+    if page.status_code != 200 or missing:
+        return Finding("failed", f"not on the page: {', '.join(missing[:5])}")
+    return Finding("proved", f"{len(named)} in the register, none beside them")
+
+
+@asynccontextmanager
+async def signed_in(on: Ground, who: Customer) -> AsyncIterator[tuple[httpx.AsyncClient, Customer]]:
+    """A client with the session of a canary."""
+    async with on.http() as http:
+        http.headers.update(SAME_ORIGIN)
+        entered = await http.post("/api/auth/login", json={"email": who.email, "password": who.password})
+        entered.raise_for_status()
+        yield http, who
+
+
+async def _complete(
+    http: httpx.AsyncClient, who: Customer, *, key: str | None = None, headers: dict[str, str] | None = None
+) -> httpx.Response:
+    body = {"model": who.model, "messages": [{"role": "user", "content": "A probe asks."}], "max_tokens": 1}
+    return await http.post("/v1/chat/completions", json=body, headers=_bearer(key or who.key) | (headers or {}))
+
+
+async def _requests(http: httpx.AsyncClient, who: Customer) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await http.get("/api/requests", headers=_bearer(who.key))).json()["requests"]
+    return found
+
+
+async def _ask_for_erasure(http: httpx.AsyncClient, who: Customer) -> httpx.Response:
+    return await http.post("/api/privacy/requests", json={"kind": "erase", "password": who.password})
+
+
+async def _receipt(http: httpx.AsyncClient, id: str, token: str) -> bytes:
+    """The receipt once there is one; processes may hold keys for half a minute, so it takes as long."""
+    async with asyncio.timeout(RECEIPT_S_MAX):
+        while True:
+            answer = await http.get(f"/api/privacy/receipts/{id}", headers={"avow-receipt-token": token})
+            if answer.is_success:
+                return answer.content
+            await asyncio.sleep(1)
+
+
+async def _is_opened(on: Ground, who: Customer, staff: Actor, purpose: str, reason: str | None) -> bool:
+    """Whether a member of staff gets to see the account of a canary."""
+    table = next(table.name for table, held in facts() if held.category == "account" and held.box)
+    ref = Ref(who.tenant_id, table, "account", uuid7(), who.subject_id)
+    async with on.app.tenant(who.tenant_id) as c:
+        sealed = on.vault.seal(ref, {"email": who.email}, None)
+        try:
+            await on.vault.open(c, ref, sealed, purpose, staff, reason)
+        except OpenRefused:
+            return False
+    return True
+
+
+def _staff_of(on: Ground, category: str) -> tuple[str, str]:
+    """A staff role and a purpose for which it may open a category; where none may, one that is refused."""
+    rule = on.policy.categories[category]
+    for role in rule.staff:
+        for purpose in sorted(words.STAFF_PURPOSES[role] & set(rule.purposes)):
+            return role, purpose
+    return "support", "support"
+
+
+def _is_mine_to_delete(on: Ground, name: str) -> bool:
+    rule = on.policy.categories.get(name)
+    return rule is not None and rule.self_service and rule.keep.kind != "never"
+
+
+def _wrong_in_folder(folder: Path, id: str) -> list[str]:
+    """What is wrong with a backup's folder; one that is out of reach cannot be looked at, which is wrong too."""
+    if not (folder / MANIFEST).is_file():
+        return [f"{id} is out of reach"]
+    found = [f"{id} holds a keyring" for path in folder.rglob("*") if path.name in ("ring.db", "master.key")]
+    if not (folder / FILE_NAME).is_file():
+        found.append(f"{id} knows of no erasure")
+    return found
+
+
+def _bearer(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
+
+
+def _id(answer: httpx.Response) -> str:
+    return str(answer.headers.get("avow-request-id", ""))
