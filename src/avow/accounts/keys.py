@@ -119,8 +119,8 @@ async def amend(needs: Needs, who: Actor, key_id: UUID, change: Change) -> Liste
         columns = _columns(needs, reference(tenant_id, subject_id, key_id), setting, row.ends_at)
         query = update(api_key).where(api_key.c.id == key_id).values(columns).returning(api_key)
         row = (await connection.execute(query)).one()
-        states = {"before": _state(key_id, before), "after": _state(key_id, setting)}
-        await acts.note(needs, connection, who, "change key", category="credential", **states)
+        was, now_is = _state(key_id, before), _state(key_id, setting)
+        await acts.note(needs, connection, who, "change key", category="credential", before=was, after=now_is)
         await directory.announce(connection, tenant_id)
     needs.directory.forget(tenant_id)
     return _listed(row, setting)

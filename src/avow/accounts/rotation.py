@@ -45,8 +45,8 @@ async def rotate(needs: Needs, who: Actor, key_id: UUID, overlap_h: int = OVERLA
             "old_until": until,
         }
         await connection.execute(update(api_key).where(api_key.c.id == key_id).values(changed))
-        states = {"before": {"key": row.public_id}, "after": {"key": made.public_id, "old_until": until}}
-        await acts.note(needs, connection, who, "rotate key", category="credential", **states)
+        before, after = {"key": row.public_id}, {"key": made.public_id, "old_until": until}
+        await acts.note(needs, connection, who, "rotate key", category="credential", before=before, after=after)
         await directory.announce(connection, tenant_id)
     needs.directory.forget(tenant_id)
     return Rotated(key_id, made.prefix, made.text, until)
