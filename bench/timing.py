@@ -32,7 +32,7 @@ RESULTS = Path(__file__).parent / "results" / "timing.json"
 P_MIN = 0.01
 TRIES_PER_ADDRESS = 3
 """An account is slowed down after more, known or not."""
-PASSWORD = "a wrong password, and long enough"  # noqa: S105
+PASSWORD = "a wrong password, and long enough"
 
 
 def mann_whitney(one: Sequence[float], other: Sequence[float]) -> float:

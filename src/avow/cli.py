@@ -6,9 +6,8 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -19,7 +18,7 @@ import click
 from sqlalchemy import delete, select
 from sqlalchemy.exc import DBAPIError
 
-from avow import app, catalog, desk, settings, start, supervisor
+from avow import app, catalog, commands, desk, settings, start, supervisor
 from avow.accounts import keys, members, people, staff
 from avow.accounts.key_terms import Setting
 from avow.accounts.tables import person, session
@@ -28,7 +27,10 @@ from avow.base.actor import COMMAND
 from avow.base.errors import AvowError, NotFound
 from avow.desk import Desk
 from avow.gateway import offers
+from avow.gateway.fleet import ROUTINGS, Routing
+from avow.gateway.handling import Handling, is_here, judge
 from avow.gateway.offers import Offer
+from avow.gateway.upstreams import KINDS
 from avow.policy import PolicyError, parse, render, words
 from avow.policy.export import export as export_policy
 from avow.privacy import backup as backups
@@ -36,7 +38,6 @@ from avow.privacy import erase, export, requests, retention
 from avow.proof import receipts
 
 T = TypeVar("T")
-Command = Callable[..., Any]
 EXIT_FAILED, EXIT_UNPROVED = 1, 2
 
 
@@ -83,6 +84,7 @@ async def at_desk(context: click.Context) -> AsyncIterator[Desk]:
         await asyncio.to_thread(cluster.start)
     try:
         async with desk.opened(parts) as made:
+            await commands.record(made, context)
             yield made
     finally:
         if cluster and asleep:
@@ -91,13 +93,6 @@ async def at_desk(context: click.Context) -> AsyncIterator[Desk]:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
-
-
-def reason_option(required: bool = False) -> Callable[[Command], Command]:
-    """Why the operator does it, for the record."""
-    return click.option(
-        "--reason", required=required, default=None if required else "", help="Why; it goes on the record."
-    )
 
 
 def show(value: Any) -> None:
@@ -232,24 +227,21 @@ def subject_plan(context: click.Context, id: UUID) -> None:
 
 @subject.command("export")
 @click.argument("id", type=click.UUID)
-@reason_option(required=True)
 @click.pass_context
-def subject_export(context: click.Context, id: UUID, reason: str) -> None:
-    """Print everything that is stored about a person, opened for them; who did it and why is on their own record."""
+def subject_export(context: click.Context, id: UUID) -> None:
+    """Print everything that is stored about a person, opened for them; the opening is on their own record."""
 
     async def collect() -> dict[str, Any]:
         async with at_desk(context) as at:
-            tenant_id = await at.record_about(id, "export", reason, purpose="access")
-            return await export.collect(at.privacy, at.vault, tenant_id, id)
+            return await export.collect(at.privacy, at.vault, await _tenant_of(at, id), id)
 
     show(run(collect()))
 
 
 @subject.command("erase")
 @click.argument("id", type=click.UUID)
-@reason_option()
 @click.pass_context
-def subject_erase(context: click.Context, id: UUID, reason: str) -> None:
+def subject_erase(context: click.Context, id: UUID) -> None:
     """Erase a person now, as if they had asked, and print the signed receipt."""
 
     async def carry_out() -> bytes:
@@ -259,8 +251,6 @@ def subject_erase(context: click.Context, id: UUID, reason: str) -> None:
             async with at.keeper.begin() as c:
                 await members.check_erasure(c, tenant_id, id)
                 taken = await requests.take(c, at.vault, tenant_id, id, "erase", now)
-                # On the platform's record: the person's own ends with them.
-                await at.record(c, "erase", reason, after={"request": taken.id})
             await erase.run(at.privacy, taken.id)
             async with at.app.begin() as c:
                 return await requests.receipt(c, taken.id, taken.token)
@@ -284,8 +274,6 @@ def sweep(context: click.Context, confirm_clock: bool) -> None:
 
     async def work() -> retention.Swept:
         async with at_desk(context) as at:
-            async with at.keeper.begin() as c:
-                await at.record(c, "sweep", after={"clock_confirmed": confirm_clock})
             return await retention.sweep(at.privacy, at.parts.clock.now(), confirm_clock)
 
     swept = run(work())
@@ -304,15 +292,12 @@ def sweep(context: click.Context, confirm_clock: bool) -> None:
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@reason_option()
 @click.pass_context
-def backup(context: click.Context, folder: Path, reason: str) -> None:
+def backup(context: click.Context, folder: Path) -> None:
     """Write a backup into a new folder. It holds no keys, is told of every erasure, and ends after 30 days."""
 
     async def work() -> backups.Manifest:
         async with at_desk(context) as at:
-            async with at.keeper.begin() as c:
-                await at.record(c, "make a backup", reason, after={"folder": str(folder)})
             reader = at.parts.dsn(access.BACKUP)
             return await backups.make(at.privacy, folder, reader, at.parts.program)
 
@@ -323,9 +308,8 @@ def backup(context: click.Context, folder: Path, reason: str) -> None:
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--replace", is_flag=True, help="Drop the database that is there now.")
-@reason_option()
 @click.pass_context
-def restore(context: click.Context, folder: Path, replace: bool, reason: str) -> None:
+def restore(context: click.Context, folder: Path, replace: bool) -> None:
     """Bring a backup back, with the newest keyring, and replay every erasure. Avow must not be running."""
 
     async def work() -> backups.Manifest:
@@ -339,7 +323,8 @@ def restore(context: click.Context, folder: Path, replace: bool, reason: str) ->
                 # Somebody may have signed out since the backup was made.
                 await c.execute(delete(session))
             # The backup's record is shorter than the one that the chain's head remembers.
-            await at.anchor("restore a backup", reason, after={"backup": made.id, "made_at": made.made_at})
+            after = {"backup": made.id, "made_at": made.made_at}
+            await at.anchor("restore a backup", commands.why(context), after=after)
             return made
 
     made = run(work())
@@ -348,18 +333,17 @@ def restore(context: click.Context, folder: Path, replace: bool, reason: str) ->
 
 @main.group()
 def record() -> None:
-    """The record of who opened data and who did what, and the chain over it. `avow verify record` checks it."""
+    """The record of who opened data and who did what. `avow verify record` checks the chain over it."""
 
 
 @record.command("anchor")
-@reason_option(required=True)
 @click.pass_context
-def record_anchor(context: click.Context, reason: str) -> None:
+def record_anchor(context: click.Context) -> None:
     """Begin the chain anew from the lines that are there, after a break was looked into."""
 
     async def work() -> None:
         async with at_desk(context) as at:
-            await at.anchor("begin the chain anew", reason)
+            await at.anchor("begin the chain anew", commands.why(context))
 
     run(work())
     click.echo("The chain begins anew; what was wrong before is not looked at any more.")
@@ -376,15 +360,14 @@ def key() -> None:
 @key.command("create")
 @click.argument("id", type=click.UUID)
 @click.option("--name", default="")
-@reason_option()
 @click.pass_context
-def key_create(context: click.Context, id: UUID, name: str, reason: str) -> None:
+def key_create(context: click.Context, id: UUID, name: str) -> None:
     """Make an API key for a person; its secret is shown once."""
 
     async def work() -> keys.MadeKey:
         async with at_desk(context) as at:
             who = people.actor(await _tenant_of(at, id), id)
-            return await keys.create(at.accounts, who, Setting(name=name), by=COMMAND, reason=reason)
+            return await keys.create(at.accounts, who, Setting(name=name), by=COMMAND, reason=commands.why(context))
 
     show(run(work())._asdict())
 
@@ -445,24 +428,64 @@ def upstream() -> None:
 @upstream.command("add")
 @click.argument("name")
 @click.argument("base_url")
-@click.option("--processor", help="The party's name in the policy; by default NAME.")
+@click.option(
+    "--processor", help="The party's name in the policy; by default NAME, and none for a URL of this machine."
+)
+@click.option("--own", is_flag=True, help="It runs in this house: no outside party sees anything.")
+@click.option("--region", help="The country of its servers, as in the policy, for example DE.")
+@click.option("--trains/--trains-not", default=None, help="Whether it trains models on what it gets.")
+@click.option("--retention-h", type=click.IntRange(0), help="For how many hours it keeps what it gets.")
+@click.option("--contract", help="The id of the data processing agreement, as in the policy.")
+@click.option("--evidence-until", type=click.DateTime(["%Y-%m-%d"]), help="The day (UTC) on which the evidence ends.")
+@click.option("--kind", type=click.Choice(list(KINDS)), default="openai", show_default=True, help="What it speaks.")
 @click.option("--key", "has_key", is_flag=True, help="Read the provider's API key from standard input.")
-@reason_option()
 @click.pass_context
 def upstream_add(
-    context: click.Context, name: str, base_url: str, processor: str | None, has_key: bool, reason: str
+    context: click.Context,
+    name: str,
+    base_url: str,
+    processor: str | None,
+    own: bool,
+    region: str | None,
+    trains: bool | None,
+    retention_h: int | None,
+    contract: str | None,
+    evidence_until: datetime | None,
+    kind: str,
+    has_key: bool,
 ) -> None:
-    """Add an OpenAI-compatible provider, or change it. BASE_URL ends before /chat/completions, usually in /v1."""
+    """Add a provider, or change it. BASE_URL ends before /chat/completions or /messages, usually in /v1."""
     credential = sys.stdin.readline().strip() if has_key else None
+    party = None if own else processor or (None if is_here(base_url) else name)
+    until = None if evidence_until is None else evidence_until.replace(tzinfo=UTC)
+    declared = Handling(party, region, trains, retention_h, contract, until)
+
+    async def work() -> str:
+        async with at_desk(context) as at, at.keeper.begin() as c:
+            await offers.put_upstream(c, at.vault, name, base_url, credential, declared, kind)
+            now = at.parts.clock.now()
+            admission = judge(at.parts.policy, declared)
+            return "" if admission.holds(now) else admission.reason
+
+    forbidden = run(work())
+    click.echo(f"upstream {name}: {base_url}")
+    if forbidden:
+        click.echo(f"  It gets nothing yet: {forbidden}. docs/reference/gateway.md says what to declare.", err=True)
+
+
+@upstream.command("drain")
+@click.argument("name")
+@click.option("--end", "ends", is_flag=True, help="Send it requests again.")
+@click.pass_context
+def upstream_drain(context: click.Context, name: str, ends: bool) -> None:
+    """Send an upstream nothing new; what runs there comes to its end."""
 
     async def work() -> None:
         async with at_desk(context) as at, at.keeper.begin() as c:
-            await offers.put_upstream(c, at.vault, name, base_url, credential, processor)
-            after = {"name": name, "base_url": base_url, "processor": processor, "credential": has_key}
-            await at.record(c, "set upstream", reason, after=after)
+            await offers.drain(c, name, ends=ends)
 
     run(work())
-    click.echo(f"upstream {name}: {base_url}")
+    click.echo(f"upstream {name}: {'active' if ends else 'draining'}")
 
 
 @main.group()
@@ -479,7 +502,12 @@ def model() -> None:
 @click.option("--input", "input_price", required=True, help="Price of a million input tokens, for example 0.15.")
 @click.option("--output", "output_price", required=True, help="Price of a million output tokens.")
 @click.option("--cached", "cached_price", help="Price of a million cached input tokens; by default that of input.")
-@reason_option()
+@click.option(
+    "--routing", type=click.Choice(ROUTINGS), default="finish", show_default=True, help="How routes are chosen."
+)
+@click.option("--rank", type=click.IntRange(0), default=0, show_default=True, help="Lower ranks are tried first.")
+@click.option("--weight", type=click.IntRange(1), default=1, show_default=True, help="Its share, or its speed.")
+@click.option("--cost", default="0", show_default=True, help="What a million tokens cost the operator there.")
 @click.pass_context
 def model_add(
     context: click.Context,
@@ -491,9 +519,12 @@ def model_add(
     input_price: str,
     output_price: str,
     cached_price: str | None,
-    reason: str,
+    routing: Routing,
+    rank: int,
+    weight: int,
+    cost: str,
 ) -> None:
-    """Offer a model, or change it; a changed price holds from now on."""
+    """Offer a model, or change it; a changed price holds from now on. With another upstream it gets one more route."""
     offer = Offer(
         id=id,
         upstream=upstream,
@@ -503,15 +534,33 @@ def model_add(
         input_nano=_price(input_price),
         output_nano=_price(output_price),
         cached_nano=_price(cached_price) if cached_price else None,
+        routing=routing,
+        rank=rank,
+        weight=weight,
+        cost_nano=_price(cost),
     )
 
     async def work() -> None:
         async with at_desk(context) as at, at.keeper.begin() as c:
             await offers.put_model(c, offer, at.parts.clock.now())
-            await at.record(c, "set model", reason, after=asdict(offer))
 
     run(work())
     click.echo(f"model {id} at {upstream}")
+
+
+@model.command("leave")
+@click.argument("id")
+@click.option("--upstream", required=True, help="The name of the upstream where it ran.")
+@click.pass_context
+def model_leave(context: click.Context, id: str, upstream: str) -> None:
+    """Take a model's route to an upstream away; a model without routes is not offered."""
+
+    async def work() -> None:
+        async with at_desk(context) as at, at.keeper.begin() as c:
+            await offers.leave(c, id, upstream)
+
+    run(work())
+    click.echo(f"model {id} not at {upstream}")
 
 
 def _price(amount: str) -> int:
@@ -520,6 +569,8 @@ def _price(amount: str) -> int:
     except ValueError as wrong:
         raise click.BadParameter(str(wrong)) from None
 
+
+commands.ask_why(main)
 
 if __name__ == "__main__":
     main()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import select
@@ -16,11 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow import app, canary
 from avow.accounts import people
+from avow.accounts.acts import Command
 from avow.accounts.needs import Needs as Accounts
-from avow.accounts.tables import person
+from avow.accounts.tables import person, tenant
 from avow.app import Parts
 from avow.base import access
-from avow.base.actor import COMMAND
+from avow.base.actor import COMMAND, PLATFORM
 from avow.base.db import Database
 from avow.base.errors import NotFound
 from avow.billing import invariants
@@ -77,26 +76,27 @@ class Desk:
         finally:
             await people_of.close()
 
-    async def record(self, c: AsyncConnection, word: str, reason: str | None = None, **states: Any) -> None:
-        """Put on the platform's own record what the operator does, in the transaction that does it."""
-        await self.vault.record_act(c, Act.of_platform(COMMAND, word, reason=reason, **states))
+    async def record_command(self, act: Command, given: Mapping[str, Any], reason: str | None) -> None:
+        """Put a command on the record before it runs: on that of the person whose `id` it was given, or the platform's.
 
-    async def record_about(self, subject_id: UUID, word: str, reason: str | None, **more: Any) -> UUID:
-        """Put on a person's record what the operator is about to do; it is durable when this returns. Gives their tenant.
-
-        Raises NotFound."""
+        Raises NotFound for a person who is not there.
+        """
         async with self.keeper.begin() as c:
-            tenant_id: UUID | None = await c.scalar(select(person.c.tenant_id).where(person.c.id == subject_id))
+            tenant_id: UUID | None = PLATFORM
+            subject_id = given["id"] if act.record == "person" else PLATFORM
+            if subject_id != PLATFORM:
+                tenant_id = await c.scalar(select(person.c.tenant_id).where(person.c.id == subject_id))
+            if tenant_id is None:
+                # Content can belong to an organisation: then its id is the one that was given.
+                tenant_id = await c.scalar(select(tenant.c.tenant_id).where(tenant.c.tenant_id == subject_id))
             if tenant_id is None:
                 raise NotFound("There is no such person.")
-            act = Act(COMMAND, word, tenant_id, subject_id, reason=reason, **more)
-            await self.vault.record_act(c, act)
-        return tenant_id
+            await self.vault.record_act(c, Act(COMMAND, act.word, tenant_id, subject_id, reason=reason, after=given))
 
     async def anchor(self, word: str, reason: str | None = None, **states: Any) -> None:
         """Begin the chain of the record anew, and put on the record that this was done."""
         async with self.keeper.begin() as c:
-            await self.record(c, word, reason, **states)
+            await self.vault.record_act(c, Act.of_platform(COMMAND, word, reason=reason, **states))
         await self.parts.chain.anchor(self.keeper)
 
     def _published(self) -> list[str]:
@@ -104,11 +104,11 @@ class Desk:
         return [name for name in probes.ALL if name in named]
 
     async def _strangers(self) -> list[str]:
-        """Upstreams beyond this machine whose party the policy does not name."""
+        """Upstreams of outside parties that the policy does not name."""
         named = {name.removeprefix("processor.") for name in self.parts.policy.parts}
         async with self.keeper.begin() as c:
-            rows = (await c.execute(select(upstream).where(upstream.c.kind == "openai"))).all()
-        return [row.name for row in rows if row.processor not in named and not _is_here(row.base_url)]
+            rows = (await c.execute(select(upstream).where(upstream.c.kind != "engine"))).all()
+        return [row.name for row in rows if row.processor is not None and row.processor not in named]
 
     async def _sums_wrong(self, c: AsyncConnection) -> list[str]:
         found = await invariants.violations(c, self.parts.clock.now())
@@ -152,12 +152,3 @@ def privacy_needs(parts: Parts, keeper: Database, vault: Vault) -> Privacy:
         signer=Receipts(parts.ring),
         forget=NotifyAndWait(keeper),
     )
-
-
-def _is_here(url: str) -> bool:
-    """Whether a URL names this machine, by its address or as localhost."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import anthropic
 import httpx
 import openai
 import uvicorn
@@ -30,14 +31,30 @@ from avow.billing.ledger import Batcher
 from avow.billing.prices import Price
 from avow.billing.tables import charge, usage, wallet, wallet_hold
 from avow.gateway import FUNCTIONS, V1, Client, Gateway, RuleBook, Timeouts, load, tables
+from avow.gateway.fleet import Fleet
 from avow.gateway.scripted import ScriptedUpstream
 from avow.policy import Policy, parse
 from avow.vault import Ring, Vault
 from tests.conftest import Databases
 
-POLICY = parse((Path(__file__).parents[2] / "profiles" / "default.toml").read_text())
+ACME = """
+[share.provider]
+
+[processor.acme]
+title = "Acme"
+roles = ["infrastructure"]
+categories = ["api_content"]
+region = "DE"
+contract = "dpa-acme"
+keep = "0"
+trains = false
+"""
+TEXT = (Path(__file__).parents[2] / "profiles" / "default.toml").read_text() + ACME
+POLICY = parse(TEXT.replace('features = ["tls"]', 'features = ["tls", "processors"]'))
+DECLARED = {"processor": "acme", "region": "DE", "trains": False, "retention_h": 0, "contract": "dpa-acme"}
 CREDENTIAL = "sk-upstream-credential-4711"
 MODEL, COSTLY, FREE_MODEL, UNPRICED, OUTSIDE = "test/plain", "test/costly", "test/free", "test/unpriced", "test/outside"
+CLAUDE = "test/claude"
 DOLLAR = 1_000_000_000
 # nano-dollars per million tokens: 1 000 per input token, 500 cached, 3 000 per output token
 INPUT, CACHED, OUTPUT = 1_000_000_000, 500_000_000, 3_000_000_000
@@ -106,14 +123,19 @@ class House:
         secret = who if isinstance(who, str) else who.secret
         return openai.AsyncOpenAI(api_key=secret, base_url=f"{self.url}/v1", max_retries=0, **options)
 
-    async def post(self, who: Customer | None, body: Any = None, *, url: str = "", **headers: str) -> httpx.Response:
+    def anthropic(self, who: Customer) -> anthropic.AsyncAnthropic:
+        return anthropic.AsyncAnthropic(api_key=who.secret, base_url=self.url, max_retries=0)
+
+    async def post(
+        self, who: Customer | None, body: Any = None, *, url: str = "", path: str = "", **headers: str
+    ) -> httpx.Response:
         """A raw request; `body` is bytes or becomes JSON."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         given = {"content-type": "application/json"} | (
             {"authorization": f"Bearer {who.secret}"} if who is not None else {}
         )
         async with httpx.AsyncClient(timeout=30) as client:
-            target = url or f"{self.url}/v1/chat/completions"
+            target = url or self.url + (path or "/v1/chat/completions")
             return await client.post(target, content=content, headers={**given, **headers})
 
     async def wallet(self, of: Customer) -> tuple[int, int]:
@@ -177,25 +199,30 @@ async def furnish(databases: Databases, vault: Vault, upstream: ScriptedUpstream
     """An upstream in the house, one outside, models with and without prices, an epoch."""
     now = vault.clock.now()
     rows = [
-        {"name": "inside", "processor": None, "base_url": f"{upstream.url}/v1"},
-        {"name": "outside", "processor": "acme", "base_url": f"{upstream.url}/v1"},
+        {"name": "inside", "kind": "openai", "processor": None},
+        {"name": "outside", "kind": "openai", **DECLARED, "evidence_until": now + timedelta(days=30)},
+        {"name": "messages", "kind": "anthropic", **DECLARED, "evidence_until": now + timedelta(days=30)},
     ]
     async with databases.keeper.begin() as c:
         ids = []
         for row in rows:
             ids.append(uuid7())
             sealed = vault.seal_credential("upstream", ids[-1], CREDENTIAL)
-            await c.execute(insert(tables.upstream).values(id=ids[-1], kind="openai", credential=sealed, **row))
-        for name in (MODEL, COSTLY, FREE_MODEL, UNPRICED, OUTSIDE):
+            await c.execute(
+                insert(tables.upstream).values(id=ids[-1], base_url=f"{upstream.url}/v1", credential=sealed, **row)
+            )
+        at = {OUTSIDE: ids[1], CLAUDE: ids[2]}
+        for name in (MODEL, COSTLY, FREE_MODEL, UNPRICED, OUTSIDE, CLAUDE):
             await c.execute(
                 insert(tables.model).values(
                     id=name,
-                    upstream_id=ids[1] if name == OUTSIDE else ids[0],
-                    their_name=f"their-{name.rpartition('/')[2]}",
                     context_tokens=8192,
                     output_tokens_max=1000,
                 )
             )
+            theirs = f"their-{name.rpartition('/')[2]}"
+            there = {"model_id": name, "upstream_id": at.get(name, ids[0]), "their_name": theirs}
+            await c.execute(insert(tables.route).values(there))
             if name != UNPRICED:
                 factor = 0 if name == FREE_MODEL else 100 if name == COSTLY else 1
                 price = [factor * each for each in (INPUT, CACHED, OUTPUT)]
@@ -210,7 +237,8 @@ async def chained(house: House, reseller: Customer, name: str, theirs: str) -> N
     row = {"name": "second", "kind": "openai", "base_url": f"{house.url}/v1", "credential": sealed}
     await house.execute(insert(tables.upstream).values(id=upstream_id, **row))
     sizes = {"context_tokens": 8192, "output_tokens_max": 100}
-    await house.execute(insert(tables.model).values(id=name, upstream_id=upstream_id, their_name=theirs, **sizes))
+    await house.execute(insert(tables.model).values(id=name, **sizes))
+    await house.execute(insert(tables.route).values(model_id=name, upstream_id=upstream_id, their_name=theirs))
     await house.raise_price(name, factor=10)
     await house.bump_epoch()
     await house.gateway.rules.renew(2)
@@ -263,6 +291,7 @@ async def open_house(
         await rules.start()
         patient = Timeouts(connect_s=5, first_byte_s=20, between_bytes_s=20, total_s=60)
         client = Client(timeouts=timeouts or patient)
+        options.setdefault("fleet", Fleet(client, tries_max=1))
         gateway = Gateway(rules, directory, batcher, vault, client, clock, **options)
         async with serving(V1(gateway, body_s_max=0.5)) as url:
             yield House(url, databases, gateway, vault, clock, upstream, directory, batcher)

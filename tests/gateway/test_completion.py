@@ -56,7 +56,7 @@ async def test_the_usage_chunk_passes_when_the_client_asked_for_it(house):
 
 async def test_what_is_sent_on_is_encoded_anew_without_names_of_people(house):
     ann = await house.customer()
-    asked = {**STREAM, "user": "anna@example.com", "metadata": {"a": "b"}, "safety_identifier": "x", "store": True}
+    asked = {**STREAM, "user": "anna@example.com", "metadata": {"a": "b"}, "safety_identifier": "x", "store": False}
     await house.post(ann, {**asked, "temperature": 0.5, "made_up": {"a": 1}, "stream_options": {"x": 1}})
     (sent,) = house.upstream.requests
     assert sent == {

@@ -30,8 +30,10 @@ async def engine(house, short_folder):
         upstream_id = uuid7()
         row = {"id": upstream_id, "name": "engine", "kind": "engine", "base_url": ""}
         await house.execute(insert(tables.upstream).values(row))
-        sizes = {"context_tokens": 4096, "output_tokens_max": 2048, "their_name": llm.MODEL}
-        await house.execute(insert(tables.model).values(id=llm.MODEL, upstream_id=upstream_id, **sizes))
+        sizes = {"context_tokens": 4096, "output_tokens_max": 2048}
+        await house.execute(insert(tables.model).values(id=llm.MODEL, **sizes))
+        there = {"model_id": llm.MODEL, "upstream_id": upstream_id, "their_name": llm.MODEL}
+        await house.execute(insert(tables.route).values(there))
         await house.raise_price(llm.MODEL, factor=1)
         await house.bump_epoch()
 

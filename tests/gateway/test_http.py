@@ -30,7 +30,7 @@ def refused(answer: httpx.Response, status: int, code: str | None = None, param:
     [
         ("GET", "/v1/chat/completions", 405, "method_not_allowed"),
         ("POST", "/v1/models", 405, "method_not_allowed"),
-        ("POST", "/v1/embeddings", 404, "unknown_url"),
+        ("POST", "/v1/assistants", 404, "unknown_url"),
         ("GET", "/v1", 404, "unknown_url"),
         ("GET", "/v1/modelsx", 404, "unknown_url"),
         ("POST", "/v1/chat/completions/", 404, "unknown_url"),

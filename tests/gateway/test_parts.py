@@ -18,10 +18,12 @@ from avow.billing.prices import Price, Prices
 from avow.billing.refusals import BalanceShort
 from avow.gateway import meter, orders, refusals, upstreams, wire
 from avow.gateway.assembly import Assembly
+from avow.gateway.fleet import Route
 from avow.gateway.meter import Outcome
 from avow.gateway.orders import Wish
 from avow.gateway.rules import Model, RuleBook, Rules
-from avow.gateway.sse import CachedTokens, ChatStream, Usage
+from avow.gateway.sse import ChatStream
+from avow.gateway.usage import ChatUsage, InputDetails
 from avow.policy import Overrides, compile
 
 from .house import POLICY
@@ -34,7 +36,7 @@ COUNTS = st.integers(0, 2**31 - 1)
 
 @given(prompt=COUNTS, cached=COUNTS | st.none(), output=COUNTS)
 def test_usage_is_charged_as_reported_rounded_up_once(prompt, cached, output):
-    usage = Usage(prompt, output, CachedTokens(cached) if cached is not None else None)
+    usage = ChatUsage(prompt, output, prompt_tokens_details=InputDetails(cached))
     paid = meter.measure(Outcome(usage=usage, tokens=1), PRICE, FIELDS)
     used = min(cached or 0, prompt)
     exact = (prompt - used) * PRICE.input_nano + used * PRICE.cached_nano + output * PRICE.output_nano
@@ -53,7 +55,7 @@ def test_no_estimate_and_no_honest_usage_exceeds_the_hold(words, output, choices
 
 @pytest.mark.parametrize("why", ["client_left", "upstream_failed"])
 def test_nothing_is_charged_before_the_first_token(why):
-    assert meter.measure(Outcome(why=why, usage=Usage(5, 5)), PRICE, FIELDS) == meter.FREE
+    assert meter.measure(Outcome(why=why, usage=ChatUsage(5, 5)), PRICE, FIELDS) == meter.FREE
 
 
 def test_what_was_generated_and_not_delivered_is_charged_only_to_who_left():
@@ -81,7 +83,7 @@ def test_an_assembled_answer_is_what_the_stream_said():
         _, data = reader.feed(b"data: " + json.dumps({**frame, "choices": choices}).encode() + b"\n\n")
         for each in data:
             assembly.add(each)
-    whole = json.loads(assembly.body(Usage(3, 4)))
+    whole = json.loads(assembly.body(ChatUsage(3, 4)))
     assert whole["object"] == "chat.completion" and whole["id"] == "1" and whole["usage"]["total_tokens"] == 7
     first, second = whole["choices"]
     assert first["message"]["tool_calls"][0]["function"] == {"name": "f", "arguments": '{"a":1}'}
@@ -114,8 +116,8 @@ def test_whatever_passes_the_reader_can_be_assembled(chunks):
 
 
 def rules_for(processor: str | None, plan=None, output_tokens_max: int = 1000) -> Rules:
-    upstream = upstreams.openai("u", "http://127.0.0.1:1/v1", "secret-credential", processor=processor)
-    model = Model("m", upstream, "theirs", 8192, output_tokens_max)
+    upstream = upstreams.provider("openai", "u", "http://127.0.0.1:1/v1", "secret-credential", processor=processor)
+    model = Model("m", (Route(upstream, "theirs"),), 8192, output_tokens_max)
     made = Rules(1, POLICY, MappingProxyType({"m": model}), Prices([PRICE]))
     if plan is not None:
         made._plans[(KEY.key_id.int, None, None)] = plan
@@ -182,7 +184,7 @@ async def test_a_length_left_to_us_never_costs_more_than_there_is(balance):
 
 def test_credentials_are_in_no_representation():
     rules = rules_for("acme")
-    assert "secret-credential" not in repr(rules) + str(rules.models["m"].upstream)
+    assert "secret-credential" not in repr(rules) + str(rules.models["m"].routes)
 
 
 @pytest.mark.parametrize(

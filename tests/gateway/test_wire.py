@@ -118,7 +118,7 @@ def test_wrong_types_name_the_parameter_and_never_the_value(changed, param):
     with pytest.raises(refusals.InvalidRequest) as caught:
         wire.parse(body(**{"tools": marker, **changed}))
     assert caught.value.param == param
-    assert marker not in refusals.render(caught.value).decode()
+    assert marker not in refusals.OPENAI.render(caught.value).decode()
 
 
 def test_too_large_is_413_before_anything_is_parsed():
@@ -189,11 +189,11 @@ def test_arbitrary_bytes_are_read_or_refused(sent):
 
 
 def test_refusals_have_the_shape_that_openai_clients_read():
-    shown = json.loads(refusals.render(refusals.InvalidRequest("No.", param="model")))
+    shown = json.loads(refusals.OPENAI.render(refusals.InvalidRequest("No.", param="model")))
     assert set(shown) == {"error"} and set(shown["error"]) == {"message", "type", "param", "code"}
-    short = json.loads(refusals.render(BalanceShort(5)))["error"]
+    short = json.loads(refusals.OPENAI.render(BalanceShort(5)))["error"]
     assert (BalanceShort.status, short["type"], short["code"]) == (402, "insufficient_quota", "insufficient_quota")
-    over = json.loads(refusals.render(BudgetExceeded("day", 5)))["error"]
+    over = json.loads(refusals.OPENAI.render(BudgetExceeded("day", 5)))["error"]
     assert (over["type"], over["code"]) == ("insufficient_quota", "budget_exceeded")
     assert RateExceeded().headers["retry-after"]
 

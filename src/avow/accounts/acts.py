@@ -7,7 +7,7 @@ it out, so there is never the one without the other. Openings are recorded by th
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,6 +22,16 @@ class Silent:
     """Nothing is put on the record, because of `why`."""
 
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """The act of a command, and where it stands: on the platform's record, on that of the person whose id was given, or
+    wherever the command itself puts it, together with what it does. `asks_why`: not without a reason."""
+
+    word: str
+    record: Literal["platform", "person", "itself"] = "platform"
+    asks_why: bool = False
 
 
 NOBODY: Final = Silent("nobody is known yet, and nothing of anybody is changed")
@@ -75,7 +85,7 @@ ROUTES: Final[Mapping[str, str | Silent]] = {
 """Every route that is no GET, and the GET that changes something. A search of the record without a person in mind, and an
 opening that found boxes, stand there as openings do."""
 
-COMMANDS: Final[Mapping[str, str | Silent]] = {
+COMMANDS: Final[Mapping[str, Command | Silent]] = {
     "up": Silent("the policy that a start brings into force stands in policy_version, with its text and time"),
     "serve": Silent("the policy that a start brings into force stands in policy_version, with its text and time"),
     "policy check": READS,
@@ -84,18 +94,22 @@ COMMANDS: Final[Mapping[str, str | Silent]] = {
     "verify": Silent("what the probes found is evidence; canaries are erased as people are"),
     "receipt verify": READS,
     "subject plan-erase": Silent("it shows counts and periods, and no content"),
-    "subject export": "export",
-    "subject erase": "erase",
-    "sweep": "sweep",
-    "backup": "make a backup",
-    "restore": "restore a backup",
-    "record anchor": "begin the chain anew",
-    "key create": "create key",
-    "user create": "appoint staff",
-    "user remove": "dismiss staff",
-    "upstream add": "set upstream",
-    "model add": "set model",
+    "subject export": Command("export", "person"),
+    # Not on the person's record, which ends with them.
+    "subject erase": Command("erase"),
+    "sweep": Command("sweep"),
+    "backup": Command("make a backup"),
+    "restore": Command("restore a backup", "itself"),
+    "record anchor": Command("begin the chain anew", "itself", asks_why=True),
+    "key create": Command("create key", "itself"),
+    "user create": Command("appoint staff", "itself"),
+    "user remove": Command("dismiss staff", "itself"),
+    "upstream add": Command("set upstream"),
+    "upstream drain": Command("drain upstream"),
+    "model add": Command("set model"),
+    "model leave": Command("take a route from a model"),
 }
+"""Every command of `avow`; its act is on the record before it does anything, with a digest of what it was given."""
 
 
 class ActUndeclared(AvowError):

@@ -1,7 +1,7 @@
 """`/v1/*` as a plain ASGI application: what is HTTP about it, and nothing else.
 
 Heads are judged before bodies are read, bodies are bounded in size and time, and every answer, also the refusal of a route
-that does not exist, has OpenAI's shape.
+that does not exist, has OpenAI's shape, or Anthropic's below its route.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from avow.accounts import key_text
 from avow.accounts.directory import KeyRecord
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
-from avow.gateway import refusals, wire
+from avow.gateway import refusals, surfaces, wire
 from avow.gateway.completion import Ask, Completion, Gateway, Headers
 from avow.gateway.rules import Model
+from avow.gateway.surfaces import Surface
 
 BODY_S_MAX = 30.0
 BODY_BYTES_UNKNOWN = 64 * 1024  # more is read only for a key that works
 SWEEP_S = 1.0
 RETENTION_H_MAX = 10_000_000
-COMPLETIONS, MODELS = "/v1/chat/completions", "/v1/models"
+MODELS, MESSAGES = "/v1/models", surfaces.MESSAGES.path
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -84,23 +85,25 @@ class V1:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         reply = AsgiReply(send)
         try:
-            if scope["path"] == COMPLETIONS:
-                await self._complete(scope, receive, reply)
+            surface = surfaces.BY_PATH.get(scope["path"])
+            if surface is not None:
+                await self._complete(surface, scope, receive, reply)
             else:
                 await self._other(scope, reply)
         except AvowError as error:
-            await reply.whole(error.status, refusals.headers(error, uuid7()), refusals.render(error))
+            shape = refusals.ANTHROPIC if scope["path"].startswith(MESSAGES) else refusals.OPENAI
+            await reply.whole(error.status, refusals.headers(error, uuid7()), shape.render(error))
         except ClientLeft:
             return
 
-    async def _complete(self, scope: Scope, receive: Receive, reply: AsgiReply) -> None:
+    async def _complete(self, surface: Surface, scope: Scope, receive: Receive, reply: AsgiReply) -> None:
         if scope["method"] != "POST":
             raise refusals.MethodWrong("POST")
         secret, retention_h = _judge(scope["headers"])
         if _is_large(scope["headers"]):
             await self._admit(secret, scope)
         body = await self._read(receive)
-        completion = self._gateway.start(Ask(secret, body, retention_h, _address(scope)), reply)
+        completion = self._gateway.start(Ask(secret, body, retention_h, _address(scope), surface), reply)
         await self._stay(completion, receive, reply)
 
     async def _stay(self, completion: Completion, receive: Receive, reply: AsgiReply) -> None:
@@ -162,9 +165,11 @@ class V1:
             raise refusals.MethodWrong("GET")
         key = await self._admit(_secret(scope["headers"]), scope)
         rules = self._gateway.rules.current
-        plan = rules.plan(key)
+        plan, now = rules.plan(key), self._gateway.clock.now()
         shown = {
-            name: _show(model) for name, model in rules.models.items() if model.seen_by(plan) and model.open_to(key)
+            name: _show(model)
+            for name, model in rules.models.items()
+            if model.seen_by(plan, now) and model.open_to(key)
         }
         if path == MODELS:
             await reply.whole(200, [], _encode({"object": "list", "data": list(shown.values())}))
@@ -222,8 +227,12 @@ def _secret(headers: list[tuple[bytes, bytes]]) -> str:
     for name, value in headers:
         if name == b"authorization" and value[:7].lower() == b"bearer ":
             secret = value[7:].strip().decode("latin-1")
-            if key_text.PATTERN.fullmatch(secret):
-                return secret
+        elif name == b"x-api-key":
+            secret = value.decode("latin-1")
+        else:
+            continue
+        if key_text.PATTERN.fullmatch(secret):
+            return secret
     raise refusals.KeyRefused()
 
 
@@ -240,4 +249,4 @@ def _hours(value: bytes) -> int:
 
 
 def _show(model: Model) -> dict[str, Any]:
-    return {"id": model.id, "object": "model", "created": 0, "owned_by": model.upstream.processor or "avow"}
+    return {"id": model.id, "object": "model", "created": 0, "owned_by": model.routes[0].upstream.processor or "avow"}

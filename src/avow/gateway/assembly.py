@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from avow.gateway.sse import Usage
+from avow.gateway.usage import Usage, chat_fields
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
@@ -34,7 +34,7 @@ class Assembly:
         """The answer as a `chat.completion` object in JSON, with the usage that the stream reported."""
         choices = [self._choices[index] for index in sorted(self._choices)]
         answer = {**self._frame, "object": "chat.completion", "choices": choices}
-        return _encode({**answer, "usage": _usage_fields(usage)} if usage else answer)
+        return _encode({**answer, "usage": chat_fields(usage.buckets())} if usage else answer)
 
     def _join(self, choice: dict[str, Any]) -> None:
         index = choice.get("index")
@@ -56,14 +56,6 @@ class Assembly:
     def _join_logprobs(self, whole: dict[str, Any], logprobs: Any) -> None:
         if isinstance(logprobs, dict) and isinstance(logprobs.get("content"), list):
             whole.setdefault("logprobs", {"content": []})["content"] += logprobs["content"]
-
-
-def _usage_fields(usage: Usage) -> dict[str, Any]:
-    prompt, completion = usage.prompt_tokens, usage.completion_tokens
-    fields: dict[str, Any] = {"prompt_tokens": prompt, "completion_tokens": completion}
-    cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
-    details = {} if cached is None else {"prompt_tokens_details": {"cached_tokens": cached}}
-    return {**fields, "total_tokens": prompt + completion, **details}
 
 
 def _join_call(calls: list[dict[str, Any]], part: dict[str, Any]) -> None:

@@ -13,13 +13,14 @@ import msgspec
 import structlog
 
 from avow.base.errors import AvowError
+from avow.gateway import fleet as fleets
 from avow.gateway import meter, refusals, upstreams
-from avow.gateway.assembly import Assembly
 from avow.gateway.client import Client
 from avow.gateway.connection import Exchange, UpstreamGarbage, UpstreamLost
+from avow.gateway.dialects import Joined, Retold
+from avow.gateway.fleet import Fleet, Route
 from avow.gateway.meter import Outcome
 from avow.gateway.orders import Order
-from avow.gateway.sse import ChatStream, Usage
 
 log = structlog.get_logger()
 
@@ -29,55 +30,83 @@ Progress = Callable[[UUID, int, int, int], None]
 Pass = Callable[[bytes], Awaitable[None]]
 
 
-class _Message(msgspec.Struct):
-    content: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    message: _Message
-
-
-class _Answer(msgspec.Struct):
-    choices: list[_Choice]
-    usage: Usage | None = None
-
-
-_decode_answer = msgspec.json.Decoder(_Answer).decode
+# What a reader or a translation raises for an answer that is not what it should be.
+_UNFIT = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, TypeError, AttributeError, IndexError)
 
 
 class Call:
     """One call. `outcome` is complete once `run` has returned; cancelling the task of `run` stops the upstream."""
 
-    def __init__(self, order: Order, client: Client, progress: Progress, write: Pass) -> None:
+    def __init__(self, order: Order, client: Client, fleet: Fleet, progress: Progress, write: Pass) -> None:
         self.outcome = Outcome()
-        self._order, self._client = order, client
+        self._order, self._client, self._fleet = order, client, fleet
+        self._way = order.routes[0].upstream.ways[order.surface.name][0]
         self._progress, self._write = progress, write
         self._exchange: Exchange | None = None
+        self._loop = asyncio.get_running_loop()
 
     async def run(self) -> Outcome:
         """Call the upstream; `write` gets what a streaming client is to see. A cancellation ends as `client_left`."""
-        outcome = self.outcome
         try:
             await self._run()
         except AvowError as error:
-            outcome.error, outcome.why = error, "upstream_failed"
+            self.outcome.error, self.outcome.why = error, "upstream_failed"
         except asyncio.CancelledError:
-            outcome.why = "client_left"
+            self.outcome.why = "client_left"
         except Exception as error:
             log.error("upstream_call_failed", request_id=str(self._order.request_id), error=type(error).__name__)
-            outcome.error, outcome.why = AvowError(), "upstream_failed"
+            self.outcome.error, self.outcome.why = AvowError(), "upstream_failed"
+        self._let_go(self.outcome.why == "done")
+        return self.outcome
+
+    def _let_go(self, whole: bool) -> None:
         if self._exchange is not None:
-            if outcome.why == "done":
+            if whole:
                 self._exchange.discard()
             else:
                 self._exchange.cancel()
-        return outcome
 
     async def _run(self) -> None:
-        order = self._order
-        upstream = order.model.upstream
-        body = upstreams.message(upstream, order.request, order.model.their_name, order.tokens_max)
-        exchange = self._exchange = await self._client.send(upstream.target, body, resend=True)
+        """Try the routes in their order until one answers; what has begun to pass on is never tried again."""
+        failure: AvowError | None = None
+        tried: list[Route] = []
+        for route in self._fleet.tries(self._order.routes, self._order.model.routing):
+            if failure is not None:
+                if not fleets.may_retry(failure, elsewhere=route not in tried):
+                    break
+                if route in tried:
+                    await asyncio.sleep(fleets.backoff_s(len(tried)))
+            tried.append(route)
+            try:
+                return await self._try(route)
+            except AvowError as error:
+                if self.outcome.begun:
+                    raise
+                failure = error
+                self._let_go(False)
+                self.outcome = Outcome()
+        assert failure is not None
+        raise failure
+
+    async def _try(self, route: Route) -> None:
+        health, began_s = self._fleet.of(route.upstream), self._loop.time()
+        health.begin()
+        well: bool | None = None
+        try:
+            await self._ask(route)
+            well = True
+        except AvowError as error:
+            well = fleets.verdict(error)
+            raise
+        finally:
+            self._fleet.end(route.upstream, well, self._loop.time() - began_s)
+
+    async def _ask(self, route: Route) -> None:
+        order, upstream = self._order, route.upstream
+        way, target = upstream.ways[order.surface.name]
+        self._way = way
+        body = upstream.message(way, order.request, route.their_name, order.tokens_max)
+        exchange = self._exchange = await self._client.send(target, body, resend=True)
         if exchange.status != 200:
             log.info(
                 "upstream_refused", request_id=str(order.request_id), upstream=upstream.name, status=exchange.status
@@ -85,7 +114,7 @@ class Call:
             raise upstreams.refusal(exchange.status, exchange.header(b"retry-after"))
         if order.request.stream:
             await self._pass_on(exchange)
-        elif upstream.only_streams:
+        elif way.only_streams:
             await self._collect(exchange)
         else:
             await self._fetch(exchange)
@@ -94,33 +123,50 @@ class Call:
         """A JSON answer, passed on as it came once it is seen to be one."""
         body = await exchange.rest(ANSWER_BYTES_MAX)
         try:
-            answer = _decode_answer(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise UpstreamGarbage("The upstream's answer is not a chat completion.") from None
-        self.outcome.answer, self.outcome.usage = body, answer.usage
+            answer = self._way.dialect.read(body)
+        except _UNFIT:
+            raise UpstreamGarbage("The upstream's answer is not what was asked for.") from None
+        self.outcome.answer, self.outcome.usage = self._ours(body), answer.usage
         if answer.usage is None:
-            self.outcome.tokens = meter.estimate_tokens([choice.message.content for choice in answer.choices])
+            self.outcome.tokens = meter.estimate_tokens(answer.said)
 
     async def _collect(self, exchange: Exchange) -> None:
         """A JSON answer from an upstream that only streams."""
-        assembly = Assembly()
+        assembly = self._assembly()
         await self._read(exchange, assembly, passes=False)
-        self.outcome.answer = assembly.body(self.outcome.usage)
+        self.outcome.answer = self._ours(assembly.body(self.outcome.usage))
 
     async def _pass_on(self, exchange: Exchange) -> None:
         """A stream, event by event."""
-        assembly = Assembly() if self._order.keeps else None
+        assembly = self._assembly() if self._order.keeps else None
         try:
             await self._read(exchange, assembly, passes=True)
         finally:
             if assembly is not None and self.outcome.tokens:
-                self.outcome.answer = assembly.body(self.outcome.usage)
+                self.outcome.answer = self._ours(self.outcome.answer or assembly.body(self.outcome.usage))
 
-    async def _read(self, exchange: Exchange, assembly: Assembly | None, *, passes: bool) -> None:
+    def _assembly(self) -> Joined:
+        assembly = self._way.dialect.assembly
+        assert assembly is not None, "this surface has no streams"
+        return assembly()
+
+    def _ours(self, answer: bytes) -> bytes:
+        """An answer of theirs in the client's dialect."""
+        back = self._way.back
+        if back is None:
+            return answer
+        try:
+            return back.whole(answer)
+        except _UNFIT:
+            raise UpstreamGarbage("The upstream's answer is not what was asked for.") from None
+
+    async def _read(self, exchange: Exchange, assembly: Joined | None, *, passes: bool) -> None:
         """Read events until the end; raises an `UpstreamError` when the stream does not end as it should."""
-        order, outcome = self._order, self.outcome
-        shows_progress = order.model.upstream.shows_progress
-        reader = ChatStream(wants_usage=order.request.wants_usage, takes_progress=shows_progress)
+        order, outcome, way = self._order, self.outcome, self._way
+        assert way.dialect.stream is not None, "this surface has no streams"
+        retold = way.back.stream(order.request) if way.back is not None and passes else None
+        wants_usage = retold is not None or order.request.wants_usage
+        reader = way.dialect.stream(wants_usage=wants_usage, takes_progress=way.shows_progress)
         while not (reader.done or reader.fault) and (piece := await exchange.read()):
             passed, data = reader.feed(piece)
             if assembly is not None:
@@ -129,6 +175,8 @@ class Call:
             if reader.tokens > outcome.tokens:
                 self._progress(order.request_id, reader.prompt_tokens or 0, 0, reader.tokens)
             outcome.tokens, outcome.usage, outcome.input_tokens = reader.tokens, reader.usage, reader.prompt_tokens
+            if retold is not None:
+                passed = _retell(retold, data)
             if passed and passes:
                 outcome.begun = True
                 await self._write(passed)
@@ -138,3 +186,16 @@ class Call:
             raise UpstreamGarbage("The upstream broke off its answer with an error or something unreadable.")
         if not (reader.done or reader.finished):
             raise UpstreamLost()
+        outcome.tail, outcome.answer = reader.tail, reader.whole
+        if retold is not None:
+            last, outcome.tail = retold.close(outcome.usage)
+            if last:
+                outcome.begun = True
+                await self._write(last)
+
+
+def _retell(retold: Retold, data: list[bytes]) -> bytes:
+    try:
+        return b"".join(map(retold.feed, data))
+    except _UNFIT:
+        raise UpstreamGarbage("The upstream's answer is not what was asked for.") from None

@@ -1,4 +1,4 @@
-"""One completion, from the request to the answer that is paid for.
+"""One request to `/v1`, from its body to the answer that is paid for.
 
     parse → key → plan → local checks → wallet hold, durable → upstream → meter → settle with the kept trace → answer
 
@@ -27,14 +27,16 @@ from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.billing.events import Settle, Settled
 from avow.billing.refusals import RateExceeded
-from avow.gateway import meter, orders, refusals, wire
+from avow.gateway import meter, orders, refusals
 from avow.gateway.call import Call
 from avow.gateway.client import Client
 from avow.gateway.connection import UpstreamTimeout
+from avow.gateway.fleet import Fleet
 from avow.gateway.meter import Measured, Outcome
 from avow.gateway.orders import Ledger, Order, Wish
 from avow.gateway.rules import CONTENT, RuleBook
-from avow.gateway.sse import DONE, cost_comment
+from avow.gateway.sse import cost_comment
+from avow.gateway.surfaces import CHAT, Surface
 from avow.policy import Never
 from avow.vault import Ref, Vault
 
@@ -75,6 +77,7 @@ class Ask(msgspec.Struct, frozen=True):
     body: bytes
     retention_h: int | None = None
     address: str | None = None
+    surface: Surface = CHAT
 
     def __repr__(self) -> str:
         return f"Ask({len(self.body)} bytes)"
@@ -94,9 +97,10 @@ class Gateway:
         *,
         calls_per_key_max: int = CALLS_PER_KEY_MAX,
         stream_s_max: float = STREAM_S_MAX,
+        fleet: Fleet | None = None,
     ) -> None:
         self.rules, self.keys, self.ledger, self.vault = rules, keys, ledger, vault
-        self.client, self.clock = client, clock
+        self.client, self.clock, self.fleet = client, clock, fleet or Fleet(client)
         self._stream_s_max = stream_s_max
         self._calls_per_key_max = calls_per_key_max
         self._calls: Counter[int] = Counter()
@@ -120,6 +124,7 @@ class Gateway:
                 await asyncio.wait(list(self._running.values()), timeout=grace_s)
             for completion in list(self._running):
                 completion.give_up(refusals.Stopping())
+        self.fleet.close()
         self.client.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -181,7 +186,7 @@ class Completion:
         self._gateway.forget(self)
 
     async def run(self) -> None:
-        """Answer, or refuse in OpenAI's shape. Raises nothing."""
+        """Answer, or refuse in the shape of its surface. Raises nothing."""
         try:
             await self._complete()
         except AvowError as error:
@@ -193,14 +198,15 @@ class Completion:
 
     async def _complete(self) -> None:
         gateway = self._gateway
-        request = wire.parse(self._ask.body)
+        surface = self._ask.surface
+        request = surface.parse(self._ask.body)
         key = await gateway.keys.admit(self._ask.secret, "inference", self._ask.address)
         gateway.enter(key.key_id)
         try:
-            wish = Wish(request, key, len(self._ask.body), self._ask.retention_h)
+            wish = Wish(request, key, len(self._ask.body), self._ask.retention_h, surface)
             order = self._order = await orders.place(wish, gateway.rules, gateway.ledger, gateway.clock)
             outcome = await self._call(order)
-            measured = meter.measure(outcome, order.price, request.fields)
+            measured = meter.measure(outcome, order.price, request.fields, surface.said_in)
             box = await self._seal(order, outcome)
             settled = await gateway.ledger.settle(self._settle(order, outcome, measured, box))
         finally:
@@ -211,7 +217,7 @@ class Completion:
         """Only here may the task be cancelled, and only by `leave` and `give_up`."""
         outcome = Outcome(why="client_left")
         if not self._left and self._given_up is None:
-            call = Call(order, self._gateway.client, self._gateway.ledger.progress, self._write)
+            call = Call(order, self._gateway.client, self._gateway.fleet, self._gateway.ledger.progress, self._write)
             self._at_upstream = True
             outcome = await call.run()
             self._at_upstream = False
@@ -262,10 +268,10 @@ class Completion:
             raise outcome.error
         if outcome.error is not None:
             cost = cost_comment(settled.charged)
-            await self._reply.end(b"data: " + refusals.render(outcome.error) + b"\n\n" + cost)
+            await self._reply.end(order.surface.shape.event(outcome.error) + cost)
         elif order.request.stream:
             await self._write(cost_comment(settled.charged))
-            await self._reply.end(DONE)
+            await self._reply.end(outcome.tail)
         else:
             headers = [*_headers(order, kept), (b"avow-cost", money.text(settled.charged).encode())]
             await self._reply.whole(200, headers, outcome.answer)
@@ -276,7 +282,9 @@ class Completion:
         if failure:
             log.error("completion_failed", request_id=str(request_id), error=failure)
         if not self.begun:
-            await self._reply.whole(error.status, refusals.headers(error, request_id), refusals.render(error))
+            await self._reply.whole(
+                error.status, refusals.headers(error, request_id), self._ask.surface.shape.render(error)
+            )
 
 
 def _headers(order: Order, kept: bool) -> list[tuple[bytes, bytes]]:

@@ -6,6 +6,7 @@ ours or the upstream's before the first token, and nothing when the client left 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from avow.base.errors import AvowError
 from avow.billing import prices
 from avow.billing.events import TOKENS_MAX, Why
 from avow.billing.prices import Price
-from avow.gateway.sse import Usage
+from avow.gateway.usage import Usage
 
 # Rough, and on the client's side: text has more often four bytes to a token than fewer.
 BYTES_PER_TOKEN = 4
@@ -25,7 +26,8 @@ TEMPLATE_TOKENS = 64
 class Outcome(msgspec.Struct):
     """How the upstream's part ended. `usage` is the upstream's word, `tokens` what was delivered without it.
 
-    `input_tokens` is what a progress chunk said. `begun`: the client has the head of a stream. `answer` is the JSON answer.
+    `input_tokens` is what was said early of the input. `begun`: the client has the head of a stream. `answer` is the JSON
+    answer, `tail` the event that ends a stream.
     """
 
     why: Why = "done"
@@ -35,6 +37,7 @@ class Outcome(msgspec.Struct):
     input_tokens: int | None = None
     begun: bool = False
     answer: bytes = b""
+    tail: bytes = b""
 
     def __repr__(self) -> str:
         return f"Outcome({self.why}, {self.tokens} tokens)"
@@ -64,8 +67,8 @@ def upper_input_tokens(body_bytes: int) -> int:
     return body_bytes + TEMPLATE_TOKENS
 
 
-def measure(outcome: Outcome, price: Price, fields: dict[str, Any]) -> Measured:
-    """What the client pays. `fields` is the request, read only when the upstream did not say what it used."""
+def measure(outcome: Outcome, price: Price, fields: dict[str, Any], said_in: Iterable[str] = ("messages",)) -> Measured:
+    """What the client pays. `fields` is the request, read where `said_in` says when the upstream told of no use."""
     if outcome.why != "done" and not outcome.tokens:
         return FREE
     if outcome.why == "upstream_failed" and not outcome.begun:
@@ -73,10 +76,12 @@ def measure(outcome: Outcome, price: Price, fields: dict[str, Any]) -> Measured:
         return FREE
     usage = outcome.usage
     if usage is not None:
-        cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
-        return _measured(price, usage.prompt_tokens, cached or 0, usage.completion_tokens)
+        used = usage.buckets()
+        return _measured(price, used.read, used.cached, used.written)
     known = outcome.input_tokens
-    return _measured(price, estimate_tokens(fields["messages"]) if known is None else known, 0, outcome.tokens)
+    if known is None:
+        known = estimate_tokens([fields.get(name) for name in said_in])
+    return _measured(price, known, 0, outcome.tokens)
 
 
 def estimate_tokens(value: Any) -> int:

@@ -6,11 +6,11 @@ Every change counts the policy's epoch up, so that each worker loads its rules a
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,12 +20,19 @@ from avow.billing import prices
 from avow.billing.prices import Price
 from avow.gateway import tables
 from avow.gateway.client import Target
+from avow.gateway.fleet import Routing
+from avow.gateway.handling import Handling
+from avow.gateway.upstreams import KINDS
 from avow.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A model as clients ask for it: its upstream, their name for it, its size, and nano-units per million tokens."""
+    """A model as clients ask for it: its size, and nano-units per million tokens; and one upstream where it runs.
+
+    The same model at another upstream is another route: `rank`, `weight` and `cost_nano` (the operator's own cost of a
+    million tokens there) choose between them, as `routing` says (`fleet`).
+    """
 
     id: str
     upstream: str
@@ -35,6 +42,10 @@ class Offer:
     input_nano: int
     output_nano: int
     cached_nano: int | None = None
+    routing: Routing = "finish"
+    rank: int = 0
+    weight: int = 1
+    cost_nano: int = 0
 
 
 async def put_engine(connection: AsyncConnection, name: str) -> None:
@@ -44,41 +55,78 @@ async def put_engine(connection: AsyncConnection, name: str) -> None:
 
 
 async def put_upstream(
-    connection: AsyncConnection, vault: Vault, name: str, base_url: str, credential: str | None, processor: str | None
+    connection: AsyncConnection,
+    vault: Vault,
+    name: str,
+    base_url: str,
+    credential: str | None,
+    declared: Handling,
+    kind: str = "openai",
 ) -> None:
-    """Add an OpenAI-compatible provider, or change the one of this name. Raises BadInput for a URL that is none."""
+    """Add a provider, or change the one of this name. Raises BadInput for a URL that is none and a kind not known."""
+    if kind not in KINDS:
+        raise BadInput(f"There is no kind {kind!r}.", hint=f"Kinds are {', '.join(KINDS)}.", param="kind")
     try:
         Target(base_url, {})
     except ValueError as wrong:
         raise BadInput(f"{wrong}.".capitalize(), param="base_url") from None
+    if declared.retention_h is not None and declared.retention_h < 0:
+        raise BadInput("Hours are zero or more.", param="retention_h")
     known = await connection.scalar(select(tables.upstream.c.id).where(tables.upstream.c.name == name))
     row_id: UUID = known or uuid7()
     sealed = None
     if credential:
         sealed = await asyncio.to_thread(vault.seal_credential, tables.upstream.name, row_id, credential)
-    row = {"base_url": base_url, "processor": processor or name, "credential": sealed}
-    made = insert(tables.upstream).values(id=row_id, name=name, kind="openai", **row)
+    row = {"kind": kind, "base_url": base_url, "credential": sealed, **asdict(declared)}
+    made = insert(tables.upstream).values(id=row_id, name=name, **row)
     await connection.execute(made.on_conflict_do_update(index_elements=["name"], set_=row))
     await _count(connection)
 
 
+async def drain(connection: AsyncConnection, name: str, *, ends: bool = False) -> None:
+    """Send an upstream nothing new (what runs there ends as it would), or, with `ends`, again. Raises NotFound."""
+    row = {"state": "active" if ends else "draining"}
+    await connection.execute(
+        update(tables.upstream).where(tables.upstream.c.id == await _upstream(connection, name)).values(row)
+    )
+    await _count(connection)
+
+
+async def leave(connection: AsyncConnection, model: str, upstream: str) -> None:
+    """A model does not run at an upstream any more. Raises NotFound."""
+    at = await _upstream(connection, upstream)
+    gone = delete(tables.route).where(tables.route.c.model_id == model, tables.route.c.upstream_id == at)
+    if not (await connection.execute(gone)).rowcount:
+        raise NotFound(f"The model {model!r} does not run at {upstream!r}.", hint="Look at: avow model add")
+    await _count(connection)
+
+
+async def _upstream(connection: AsyncConnection, name: str) -> UUID:
+    found: UUID | None = await connection.scalar(select(tables.upstream.c.id).where(tables.upstream.c.name == name))
+    if found is None:
+        raise NotFound(f"There is no upstream {name!r}.", hint="Add it first: avow upstream add")
+    return found
+
+
 async def put_model(connection: AsyncConnection, offer: Offer, at: datetime) -> None:
-    """Add a model, or change it; a new price holds from `at`. Raises NotFound for an unknown upstream, BadInput."""
+    """Add a model or a route of it, or change them; a new price holds from `at`. Raises NotFound, BadInput."""
     if min(offer.context_tokens, offer.output_tokens_max) <= 0:
         raise BadInput("A model's context and longest output are at least one token.")
     if min(offer.input_nano, offer.output_nano, offer.cached_nano or 0) < 0:
         raise BadInput("A price is zero or more.")
-    upstream = await connection.scalar(select(tables.upstream.c.id).where(tables.upstream.c.name == offer.upstream))
-    if upstream is None:
-        raise NotFound(f"There is no upstream {offer.upstream!r}.", hint="Add it first: avow upstream add")
+    if offer.rank < 0 or offer.weight < 1 or offer.cost_nano < 0:
+        raise BadInput("A rank and a cost are zero or more, a weight is one or more.")
+    upstream = await _upstream(connection, offer.upstream)
     row = {
-        "upstream_id": upstream,
-        "their_name": offer.their_name,
+        "routing": offer.routing,
         "context_tokens": offer.context_tokens,
         "output_tokens_max": offer.output_tokens_max,
     }
     made = insert(tables.model).values(id=offer.id, **row)
     await connection.execute(made.on_conflict_do_update(index_elements=["id"], set_=row))
+    there = {"their_name": offer.their_name, "rank": offer.rank, "weight": offer.weight, "cost_nano": offer.cost_nano}
+    way = insert(tables.route).values(model_id=offer.id, upstream_id=upstream, **there)
+    await connection.execute(way.on_conflict_do_update(index_elements=["model_id", "upstream_id"], set_=there))
     cached = offer.input_nano if offer.cached_nano is None else offer.cached_nano
     price = Price(uuid7(), offer.id, "USD", offer.input_nano, cached, offer.output_nano, at)
     if await _price_differs(connection, price):

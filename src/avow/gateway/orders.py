@@ -6,6 +6,7 @@ than the rules it was judged by is given back, the rules are loaded anew, and th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -20,8 +21,10 @@ from avow.billing.events import TOKENS_MAX, Open, Opened, Settle, Settled
 from avow.billing.prices import Price
 from avow.billing.refusals import MoneyShort
 from avow.gateway import meter, refusals
+from avow.gateway.fleet import Route
 from avow.gateway.rules import CONTENT, MONEY, USAGE, Model, RuleBook
-from avow.gateway.wire import ChatRequest
+from avow.gateway.surfaces import CHAT, Surface
+from avow.gateway.wire import Request
 from avow.policy import Never, Plan
 
 # A hold outlives the longest call, so that a live request is never looked into by the recovery.
@@ -48,20 +51,25 @@ class Ledger(Protocol):
 class Wish(msgspec.Struct, frozen=True):
     """What a client wants: the parsed request, its size as sent, and the hours that it lets us keep it (None: as planned)."""
 
-    request: ChatRequest
+    request: Request
     key: KeyRecord
     body_bytes: int
     retention_h: int | None
+    surface: Surface = CHAT
 
 
 class Order(msgspec.Struct, frozen=True):
-    """On whose account, to which model, for how much at most, and until when it is kept (None: life of the account)."""
+    """On whose account, to which model, for how much at most, and until when it is kept (None: life of the account).
+
+    `routes` are those that may see it and offer its surface."""
 
     request_id: UUID
-    request: ChatRequest
+    surface: Surface
+    request: Request
     key: KeyRecord
     plan: Plan
     model: Model
+    routes: Sequence[Route]
     price: Price
     at: datetime
     input_tokens_max: int
@@ -101,14 +109,25 @@ def _judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> 
     model = rules.models.get(request.model)
     if model is None or not model.open_to(wish.key):
         raise refusals.ModelUnknown(param="model")
-    if not model.seen_by(plan):
-        raise refusals.PolicyForbids(param="model")
+    seen_by = model.seen_by(plan, at)
+    if not seen_by:
+        raise refusals.PolicyForbids(model.reason(plan))
+    routes = [route for route in seen_by if wish.surface.name in route.upstream.ways]
+    if not routes:
+        raise refusals.NotOffered(param="model")
     price = rules.prices.of(model.id, at)
-    input_tokens = meter.upper_input_tokens(wish.body_bytes)
-    tokens = _tokens_max(wish, input_tokens, tokens_max or model.output_tokens_max, model.output_tokens_max)
-    amount = prices.upper(price, input_tokens, tokens * request.choices)
     kept_until = plan.end(CONTENT, at, wish.retention_h)
-    return Order(uuid7(), request, wish.key, plan, model, price, at, input_tokens, tokens, amount, kept_until)
+    if request.stores and isinstance(kept_until, Never):
+        raise refusals.StoringForbidden(param="store")
+    input_tokens = tokens = amount = 0
+    if wish.surface.bills:
+        input_tokens = meter.upper_input_tokens(wish.body_bytes) + request.input_extra
+        tokens = _tokens_max(wish, input_tokens, tokens_max or model.output_tokens_max, model.output_tokens_max)
+        amount = prices.upper(price, input_tokens, tokens * request.choices)
+    return Order(
+        *(uuid7(), wish.surface, request, wish.key, plan, model, routes),
+        *(price, at, input_tokens, tokens, amount, kept_until),
+    )
 
 
 def _tokens_max(wish: Wish, input_tokens: int, wanted: int, model_max: int) -> int:
@@ -116,13 +135,20 @@ def _tokens_max(wish: Wish, input_tokens: int, wanted: int, model_max: int) -> i
     tokens = min(wanted, model_max)
     if wish.key.tokens_per_min is None:
         return tokens
-    room = (wish.key.tokens_per_min - input_tokens) // wish.request.choices
+    room = wish.key.tokens_per_min - input_tokens
+    if not wish.request.choices:
+        if room < 0:
+            raise OverRate()
+        return tokens
+    room //= wish.request.choices
     if room < 1 or (room < tokens and wish.request.max_tokens is not None):
         raise OverRate()
     return min(tokens, room)
 
 
 def _affordable(order: Order, short: MoneyShort) -> int:
+    if not order.request.choices:
+        raise short
     total = prices.output_tokens_affordable(order.price, order.input_tokens_max, short.affordable)
     tokens = order.tokens_max if total is None else total // order.request.choices
     if not 1 <= tokens < order.tokens_max:

@@ -1,10 +1,12 @@
-"""How `/v1` says no: OpenAI's error shape, one class per reason, one renderer.
+"""How `/v1` says no: in OpenAI's error shape or Anthropic's, one class per reason, one renderer for each shape.
 
 402 is money and 429 is rate only: clients retry a 429, and a retry storm against an empty wallet helps nobody.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from uuid import UUID
 
 import msgspec
@@ -20,10 +22,21 @@ _TYPES = {
     429: "rate_limit_error",
     451: "policy_error",
 }
+_ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    451: "permission_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
 
 
 class InvalidRequest(BadInput):
-    """The request is not a valid chat completion request."""
+    """The request is not valid."""
 
     code = "invalid_request"
 
@@ -77,7 +90,7 @@ class RouteUnknown(AvowError):
 
     status = 404
     code = "unknown_url"
-    hint = "The routes are /v1/chat/completions and /v1/models."
+    hint = "docs/reference/gateway.md lists the routes below /v1."
 
 
 class MethodWrong(AvowError):
@@ -102,6 +115,25 @@ class PolicyForbids(AvowError):
     status = 451
     code = "policy_forbids"
     hint = "Nothing was charged. Choose a model whose upstream handles data as the policy asks."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The policy forbids every upstream that could answer this request: {reason}.", param="model")
+
+
+class NotOffered(AvowError):
+    """The upstreams of this model do not offer this."""
+
+    status = 400
+    code = "not_offered"
+    hint = "Nothing was charged. Choose a model that does, or another route."
+
+
+class StoringForbidden(AvowError):
+    """The policy keeps no content of this request, so its answer cannot be stored (clause category.api_content)."""
+
+    status = 403
+    code = "storing_forbidden"
+    hint = "Nothing was charged. Leave out `store`, or ask for a history where the policy offers one."
 
 
 class RulesChanging(Unavailable):
@@ -144,17 +176,43 @@ class UpstreamBusy(Unavailable):
         return {"retry-after": str(self.wait_s)}
 
 
-def render(error: AvowError) -> bytes:
-    """The error as a JSON body: `{"error": {"message", "type", "param", "code"}}`."""
+def _openai(error: AvowError) -> bytes:
+    """`{"error": {"message", "type", "param", "code"}}`"""
     kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "server_error")
-    message = f"{error.sentence} {error.hint}".strip()
-    return _encode({"error": {"message": message, "type": kind, "param": error.param, "code": _code(error)}})
+    return _encode({"error": {"message": _message(error), "type": kind, "param": error.param, "code": _code(error)}})
+
+
+def _anthropic(error: AvowError) -> bytes:
+    """`{"type": "error", "error": {"type", "message", "code"}}`; `code` is ours, to tell apart what is of one type."""
+    kind = _ANTHROPIC_TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "api_error")
+    return _encode({"type": "error", "error": {"type": kind, "message": _message(error), "code": _code(error)}})
+
+
+def _responses(error: AvowError) -> bytes:
+    return _encode({"type": "error", "code": _code(error), "message": _message(error), "param": error.param})
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How an error is written: as a body, and as an event of a stream that has begun."""
+
+    render: Callable[[AvowError], bytes]
+    event: Callable[[AvowError], bytes]
+
+
+OPENAI = Shape(_openai, lambda error: b"data: " + _openai(error) + b"\n\n")
+RESPONSES = Shape(_openai, lambda error: b"event: error\ndata: " + _responses(error) + b"\n\n")
+ANTHROPIC = Shape(_anthropic, lambda error: b"event: error\ndata: " + _anthropic(error) + b"\n\n")
 
 
 def headers(error: AvowError, request_id: UUID) -> list[tuple[bytes, bytes]]:
     """The headers of a refusal: its own and the id to quote."""
     own = [(name.encode(), value.encode()) for name, value in error.headers.items()]
     return [(b"avow-request-id", str(request_id).encode()), *own]
+
+
+def _message(error: AvowError) -> str:
+    return f"{error.sentence} {error.hint}".strip()
 
 
 def _code(error: AvowError) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -21,32 +22,49 @@ from avow.base.db import Database
 from avow.base.tables import policy_epoch
 from avow.billing.prices import Prices
 from avow.engines import llm
-from avow.gateway import tables, upstreams
+from avow.gateway import handling, tables, upstreams
+from avow.gateway.fleet import Route, Routing
+from avow.gateway.handling import Handling
 from avow.gateway.upstreams import Upstream
 from avow.policy import Overrides, Plan, Policy, compile
 from avow.vault import Vault
 
 CONTENT, USAGE, MONEY = "api_content", "usage", "payment"
 PLANS_MAX = 10_000
+OPAQUE_SECRET = "opaque ids at upstreams"  # noqa: S105 (the name of a secret)
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """`id` is what clients ask for, `their_name` what the upstream calls it."""
+    """`id` is what clients ask for; `routes` are the upstreams where it runs, at least one."""
 
     id: str
-    upstream: Upstream
-    their_name: str
+    routes: tuple[Route, ...]
     context_tokens: int
     output_tokens_max: int
+    routing: Routing = "finish"
 
     def open_to(self, key: KeyRecord) -> bool:
         """Whether the key may use this model."""
         return key.models is None or self.id in key.models
 
-    def seen_by(self, plan: Plan) -> bool:
-        """Whether the plan lets this model's upstream see content."""
-        return self.upstream.processor is None or plan.may_see(self.upstream.processor)
+    def seen_by(self, plan: Plan, at: datetime) -> list[Route]:
+        """The routes whose upstreams may see content, by the plan and by what is declared of them."""
+        return [
+            route
+            for route in self.routes
+            if (route.upstream.processor is None or plan.may_see(route.upstream.processor))
+            and route.upstream.admission.holds(at)
+        ]
+
+    def reason(self, plan: Plan) -> str:
+        """Why no upstream of this model may see content."""
+        said = {
+            route.upstream.admission.reason
+            or f"{route.upstream.processor} is not among the parties that this key allows"
+            for route in self.routes
+        }
+        return "; ".join(sorted(said))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,22 +124,39 @@ async def load(database: Database, vault: Vault, engine: llm.Engine | None, curr
 
 
 async def _models(connection: AsyncConnection, vault: Vault, engine: llm.Engine | None) -> dict[str, Model]:
-    """The models whose upstream can be reached, by id.
-
-    Models of the embedded engine are left out when it does not run.
-    """
+    """The models that run anywhere, by id: upstreams that are draining, and an engine that does not run, are left out."""
     found: dict[UUID, Upstream] = {}
-    for row in await connection.execute(select(tables.upstream)):
+    for row in await connection.execute(select(tables.upstream).where(tables.upstream.c.state == "active")):
         if row.kind == "engine" and engine is not None:
             found[row.id] = upstreams.engine(row.name, engine)
-        elif row.kind == "openai":
-            found[row.id] = upstreams.openai(row.name, row.base_url, _credential(row, vault), processor=row.processor)
+        elif row.kind in upstreams.KINDS:
+            found[row.id] = _provider(row, vault)
+    routes: dict[str, list[Route]] = {}
+    for row in await connection.execute(select(tables.route).order_by(tables.route.c.rank)):
+        if row.upstream_id in found:
+            made = Route(found[row.upstream_id], row.their_name, row.rank, row.weight, row.cost_nano)
+            routes.setdefault(row.model_id, []).append(made)
     rows = await connection.execute(select(tables.model).order_by(tables.model.c.id))
     return {
-        row.id: Model(row.id, found[row.upstream_id], row.their_name, row.context_tokens, row.output_tokens_max)
+        row.id: Model(row.id, tuple(routes[row.id]), row.context_tokens, row.output_tokens_max, row.routing)
         for row in rows
-        if row.upstream_id in found
+        if row.id in routes
     }
+
+
+def _provider(row: Row[Any], vault: Vault) -> Upstream:
+    declared = Handling(
+        *(row.processor, row.region, row.trains, row.retention_h, row.contract, row.evidence_until),
+    )
+    return upstreams.provider(
+        row.kind,
+        row.name,
+        row.base_url,
+        _credential(row, vault),
+        processor=row.processor,
+        admission=handling.judge(vault.policy, declared),
+        opaque_key=vault.ring.secret(OPAQUE_SECRET, create=True) or b"",
+    )
 
 
 def _credential(row: Row[Any], vault: Vault) -> str:

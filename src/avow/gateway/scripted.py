@@ -13,7 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-PATH = "/v1/chat/completions"
+from avow.gateway.scripted_answers import PATHS, event
+
+MODELS = "/v1/models"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,8 @@ class Script:
 
     `die_after`, `garbage_after`, `error_after`: chunks after which the connection is cut, nonsense follows, or an error
     chunk follows (in a stream). `gate`: wait for it before each chunk after the first `gate_after`. `progress`: tell how
-    far the prompt was read, as the embedded engine does when asked. `raw`: send these bytes and nothing else.
+    far the prompt was read, as the embedded engine does when asked. `tool`: call it, by its name and arguments in JSON.
+    `usage_fields`: report this use, in the dialect's own words. `raw`: send these bytes and nothing else.
     """
 
     tokens: tuple[str, ...] = ("Hello", " there", ".")
@@ -40,19 +43,27 @@ class Script:
     error_code: int = 500
     silent: bool = False
     progress: bool = False
+    tool: tuple[str, str] | None = None
+    thinking: str = ""
     usage: bool = True
+    usage_fields: dict[str, Any] | None = None
     done: bool = True
     raw: bytes | None = None
 
 
 class ScriptedUpstream:
-    """`async with ScriptedUpstream("credential") as upstream:` listens on `upstream.url` (or on a unix socket)."""
+    """`async with ScriptedUpstream("credential") as upstream:` listens on `upstream.url` (or on a unix socket).
+
+    `lives`: whether it answers probes, which are in no list of requests.
+    """
 
     def __init__(self, credential: str = "", script: Script | None = None, *, unix: str | None = None) -> None:
         self.script = script or Script()
         self.requests: list[dict[str, Any]] = []
         self.heads: list[dict[str, str]] = []
+        self.paths: list[str] = []
         self.refused: list[str] = []
+        self.lives = True
         self.arrived = asyncio.Event()
         self.left = asyncio.Event()
         self.url = "http://engine" if unix else ""
@@ -88,6 +99,9 @@ class ScriptedUpstream:
         lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         head = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:] if line)}
         body = await reader.readexactly(int(head.get("content-length", "0")))
+        if lines[0] == f"GET {MODELS} HTTP/1.1":
+            await self._error(writer, 200 if self.lives else 503, "nobody reads this", None)
+            return True
         refusal = self._judge(lines[0], head, body)
         if refusal:
             self.refused.append(refusal)
@@ -95,13 +109,21 @@ class ScriptedUpstream:
             return True
         self.heads.append(head)
         self.requests.append(json.loads(body))
+        self.paths.append(lines[0].split(" ")[1])
         self.arrived.set()
-        return await self._play(self._next.popleft() if self._next else self.script, self.requests[-1], reader, writer)
+        script = self._next.popleft() if self._next else self.script
+        return await self._play(script, self.requests[-1], self.paths[-1], reader, writer)
 
     def _judge(self, line: str, head: dict[str, str], body: bytes) -> str:
-        if line != f"POST {PATH} HTTP/1.1":
+        verb, _, rest = line.partition(" ")
+        path = PATHS.get(rest.removesuffix(" HTTP/1.1"))
+        if verb != "POST" or path is None:
             return "no such route"
-        if self._credential and head.get("authorization") != f"Bearer {self._credential}":
+        if self._credential and self._credential not in (
+            head.get("authorization", "").removeprefix("Bearer "),
+            head.get("api-key"),
+            head.get("x-api-key") if head.get("anthropic-version") else None,
+        ):
             return "wrong credential"
         if head.get("content-type") != "application/json":
             return "not JSON"
@@ -109,16 +131,19 @@ class ScriptedUpstream:
             asked = json.loads(body)
         except ValueError:
             return "not JSON"
-        valid = (
-            isinstance(asked, dict) and isinstance(asked.get("model"), str) and isinstance(asked.get("messages"), list)
-        )
-        return "" if valid else "model and messages are required"
+        valid = isinstance(asked, dict) and all(isinstance(asked.get(name), kind) for name, kind in path.needs.items())
+        return "" if valid else "a field is missing"
 
     async def _play(
-        self, script: Script, asked: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        script: Script,
+        asked: dict[str, Any],
+        path: str,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> bool:
         gone = asyncio.create_task(reader.read(1))
-        play = asyncio.create_task(self._write(script, asked, writer))
+        play = asyncio.create_task(self._write(script, asked, path, writer))
         try:
             await asyncio.wait((gone, play), return_when=asyncio.FIRST_COMPLETED)
             if not play.done():
@@ -130,7 +155,7 @@ class ScriptedUpstream:
             gone.cancel()
             await asyncio.gather(gone, play, return_exceptions=True)
 
-    async def _write(self, script: Script, asked: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
+    async def _write(self, script: Script, asked: dict[str, Any], path: str, writer: asyncio.StreamWriter) -> bool:
         if script.silent:
             await asyncio.Event().wait()
         if script.raw is not None:
@@ -141,12 +166,12 @@ class ScriptedUpstream:
             await self._error(writer, script.status, script.error_text, script.retry_after_s)
             return True
         if asked.get("stream"):
-            return await self._stream(script, asked, writer)
+            return await self._stream(script, asked, path, writer)
         if script.gate is not None:
             await script.gate.wait()
         if script.die_after is not None:
             return False
-        answer = completion(script, asked)
+        answer = PATHS[path].whole(script, asked)
         text = b"{not json" if script.garbage_after is not None else json.dumps(answer).encode()
         writer.write(
             b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(text) + text
@@ -154,9 +179,9 @@ class ScriptedUpstream:
         await writer.drain()
         return True
 
-    async def _stream(self, script: Script, asked: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
+    async def _stream(self, script: Script, asked: dict[str, Any], path: str, writer: asyncio.StreamWriter) -> bool:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-        for number, event in enumerate(events(script, asked)):
+        for number, data in enumerate(_events(script, asked, path)):
             if script.gate is not None and number >= script.gate_after:
                 await script.gate.wait()
             if script.delay_s:
@@ -164,10 +189,10 @@ class ScriptedUpstream:
             if number == script.die_after:
                 return False
             if number == script.garbage_after:
-                event = b"data: {not json\n\n"
+                data = b"data: {not json\n\n"
             if number == script.error_after:
-                event = _event({"error": {"message": script.error_text, "code": script.error_code}})
-            writer.write(b"%x\r\n%b\r\n" % (len(event), event))
+                data = event({"type": "error", "error": {"message": script.error_text, "code": script.error_code}})
+            writer.write(b"%x\r\n%b\r\n" % (len(data), data))
             await writer.drain()
         writer.write(b"0\r\n\r\n")
         await writer.drain()
@@ -181,49 +206,7 @@ class ScriptedUpstream:
         await writer.drain()
 
 
-def completion(script: Script, asked: dict[str, Any]) -> dict[str, Any]:
-    """The answer as one object."""
-    tokens, finish = _limited(script, asked)
-    message = {"role": "assistant", "content": "".join(tokens)}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
-    usage = {"usage": _usage(script, tokens)} if script.usage else {}
-    return {**_frame(asked, "chat.completion"), "choices": [choice], **usage}
-
-
-def events(script: Script, asked: dict[str, Any]) -> list[bytes]:
-    """The answer as server-sent events: role, tokens, end, usage if asked, `[DONE]`."""
-    tokens, finish = _limited(script, asked)
-    frame = _frame(asked, "chat.completion.chunk")
-    deltas: list[dict[str, str]] = [{"content": token} for token in tokens]
-    deltas[0:1] = [{"role": "assistant", **deltas[0]}]
-    made = [_event({**frame, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}) for delta in deltas]
-    made.append(_event({**frame, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}))
-    if script.progress and asked.get("return_progress"):
-        shown = {"total": script.prompt_tokens, "cache": 0, "processed": script.prompt_tokens, "time_ms": 1}
-        role = {"index": 0, "delta": {"role": "assistant", "content": None}, "finish_reason": None}
-        made.insert(0, _event({**frame, "choices": [role], "prompt_progress": shown}))
-    if script.usage and (asked.get("stream_options") or {}).get("include_usage"):
-        made.append(_event({**frame, "choices": [], "usage": _usage(script, tokens)}))
-    return [*made, b"data: [DONE]\n\n"] if script.done else made
-
-
-def _limited(script: Script, asked: dict[str, Any]) -> tuple[tuple[str, ...], str]:
-    limit = asked.get("max_completion_tokens") or asked.get("max_tokens") or len(script.tokens)
-    return script.tokens[:limit], "length" if limit < len(script.tokens) else "stop"
-
-
-def _frame(asked: dict[str, Any], kind: str) -> dict[str, Any]:
-    return {"id": "chatcmpl-scripted", "object": kind, "created": 1_700_000_000, "model": asked["model"]}
-
-
-def _usage(script: Script, tokens: tuple[str, ...]) -> dict[str, Any]:
-    return {
-        "prompt_tokens": script.prompt_tokens,
-        "completion_tokens": len(tokens),
-        "total_tokens": script.prompt_tokens + len(tokens),
-        "prompt_tokens_details": {"cached_tokens": script.cached_tokens},
-    }
-
-
-def _event(data: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(data).encode() + b"\n\n"
+def _events(script: Script, asked: dict[str, Any], path: str) -> list[bytes]:
+    made = PATHS[path].events
+    assert made is not None, "this path does not stream"
+    return made(script, asked)

@@ -1,19 +1,21 @@
-"""A chat completion as a stream of server-sent events (WHATWG HTML §9.2), read while it passes.
+"""An answer as a stream of server-sent events (WHATWG HTML §9.2), read while it passes.
 
 Events go on to the client byte for byte. Taken out are only: the usage chunk that the client did not ask for, the
-progress chunks of the embedded engine, an upstream's own `: avow-…` comments, and `[DONE]`, which we write ourselves after
-the cost. What is delivered is counted, so that a stream that is cut off can be charged for what arrived.
+progress chunks of the embedded engine, an upstream's own `: avow-…` comments, and the last event (`[DONE]`), which we write
+ourselves after the cost. What is delivered is counted, so that a stream that is cut off can be charged for what arrived.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from avow.base import money
+from avow.gateway.usage import ChatUsage, Count, Usage
 
 EVENT_BYTES_MAX = 1024 * 1024
 DONE = b"data: [DONE]\n\n"
@@ -21,20 +23,6 @@ DONE = b"data: [DONE]\n\n"
 _BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _OWN_COMMENT = re.compile(rb"(?<![^\r\n]):[ \t]*avow-[^\r\n]*(?:\r\n|\n|\r)")
-
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
-
-
-class CachedTokens(msgspec.Struct):
-    cached_tokens: Count | None = None
-
-
-class Usage(msgspec.Struct):
-    """What the upstream says it used, in tokens. Cached tokens are part of the prompt's."""
-
-    prompt_tokens: Count = 0
-    completion_tokens: Count = 0
-    prompt_tokens_details: CachedTokens | None = None
 
 
 class Delta(msgspec.Struct):
@@ -61,7 +49,7 @@ class Progress(msgspec.Struct):
 
 class Chunk(msgspec.Struct):
     choices: list[Choice] | None = None
-    usage: Usage | None = None
+    usage: ChatUsage | None = None
     error: Failure | str | None = None
     prompt_progress: Progress | None = None
 
@@ -117,15 +105,19 @@ def cost_comment(amount_nano: int) -> bytes:
     return f": avow-cost {money.text(amount_nano)}\n\n".encode()
 
 
-class ChatStream:
-    """Reads the events of one answer and says which bytes go to the client.
+class EventStream:
+    """Reads the events of one answer and says which bytes go to the client; each dialect says what its events mean.
 
     `usage` is what the upstream reported last; `tokens` counts what was passed on (a token is an event with content: the
-    lower bound where an upstream puts several into one). `prompt_tokens` is what a progress chunk said.
-    `fault` says why the stream may not go on; `rejected`: because the upstream found the request invalid.
+    lower bound where an upstream puts several into one). `prompt_tokens` is what it said early about the input.
+    `fault` says why the stream may not go on; `rejected`: because the upstream found the request invalid. `tail` is the
+    event that ends the answer, which the client gets after the cost; `whole` is the answer as one, where that event holds it.
     """
 
-    def __init__(self, *, wants_usage: bool, takes_progress: bool = False) -> None:
+    tail = DONE
+    whole = b""
+
+    def __init__(self, *, wants_usage: bool = True, takes_progress: bool = False) -> None:
         self.usage: Usage | None = None
         self.tokens = 0
         self.done = False
@@ -158,15 +150,27 @@ class ChatStream:
                 passed.append(event)
                 data.append(content)
             elif self.done or self.fault:
+                if self.done and content != b"[DONE]":
+                    self.tail = event
                 break
         return b"".join(passed), data
+
+    def _admit(self, data: bytes) -> bool:
+        """Whether an event passes; notes what it says, and in `done` and `fault` that it was the last."""
+        raise NotImplementedError
+
+
+class ChatStream(EventStream):
+    """A chat completion."""
+
+    _decode: Callable[[bytes], Any] = staticmethod(_decode_chunk)
 
     def _admit(self, data: bytes) -> bool:
         if data == b"[DONE]":
             self.done = True
             return False
         try:
-            chunk = _decode_chunk(data)
+            chunk = self._decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             self.fault = "garbage"
             return False
@@ -179,7 +183,7 @@ class ChatStream:
             return False
         return self._count(chunk)
 
-    def _count(self, chunk: Chunk) -> bool:
+    def _count(self, chunk: Any) -> bool:
         if chunk.usage is not None:
             self.usage = chunk.usage
             if not chunk.choices and not self._wants_usage:

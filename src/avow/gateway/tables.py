@@ -1,6 +1,17 @@
 """Upstreams and their models, and the kept traces of completions."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Integer, LargeBinary, Text, Uuid
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    Text,
+    Uuid,
+)
 
 from avow.catalog import fact_columns, not_personal, personal, store, table
 
@@ -12,26 +23,50 @@ upstream = table(
     Column("base_url", Text, nullable=False),
     Column("processor", Text),
     Column("credential", LargeBinary),
-    CheckConstraint("kind IN ('openai', 'engine')", name="kind"),
+    Column("region", Text),
+    Column("trains", Boolean),
+    Column("retention_h", Integer),
+    Column("contract", Text),
+    Column("evidence_until", DateTime(timezone=True)),
+    Column("state", Text, nullable=False, server_default="active"),
+    CheckConstraint("state IN ('active', 'draining')", name="state"),
+    CheckConstraint("retention_h >= 0", name="retention"),
+    CheckConstraint("kind IN ('openai', 'compatible', 'azure', 'anthropic', 'engine')", name="kind"),
     holds=[not_personal("an account of the operator with a provider; its credential is sealed for the platform")],
     app="read",
 )
 """`base_url` ends before `/chat/completions`; an engine's is empty, its socket is known to the process that runs it.
 `processor` is the outside party that sees the content, by its name in the policy; null when it stays in this house.
-`credential` is a system box (`vault.box.seal_system`)."""
+`credential` is a system box (`vault.box.seal_system`). From `region` to `evidence_until` stands what is declared of its handling
+of data (`handling.Handling`); null: not known. One that is draining gets no new requests."""
 
 model = table(
     "model",
     Column("id", Text, primary_key=True),
-    Column("upstream_id", Uuid, ForeignKey("upstream.id"), nullable=False),
-    Column("their_name", Text, nullable=False),
+    Column("routing", Text, nullable=False, server_default="finish"),
     Column("context_tokens", Integer, nullable=False),
     Column("output_tokens_max", Integer, nullable=False),
     CheckConstraint("context_tokens > 0 AND output_tokens_max > 0", name="size"),
+    CheckConstraint("routing IN ('finish', 'weight', 'price')", name="routing"),
     holds=[not_personal("what can be called, and by which name")],
     app="read",
 )
-"""`id` is what clients ask for and what prices are set for; a model without a price is refused."""
+"""`id` is what clients ask for and what prices are set for; a model without a price is refused. `routing` chooses among the
+routes of one rank."""
+
+route = table(
+    "route",
+    Column("model_id", Text, ForeignKey("model.id"), primary_key=True),
+    Column("upstream_id", Uuid, ForeignKey("upstream.id"), primary_key=True),
+    Column("their_name", Text, nullable=False),
+    Column("rank", Integer, nullable=False, server_default="0"),
+    Column("weight", Integer, nullable=False, server_default="1"),
+    Column("cost_nano", BigInteger, nullable=False, server_default="0"),
+    CheckConstraint("rank >= 0 AND weight >= 1 AND cost_nano >= 0", name="numbers"),
+    holds=[not_personal("where a model runs")],
+    app="read",
+)
+"""Where a model runs and what it is called there (`fleet.Route`)."""
 
 trace = table(
     "trace",

@@ -1,68 +1,129 @@
-"""An upstream: where it is, which of its habits differ, and the two translations, to theirs and from theirs.
+"""An upstream: where it is, and for each surface its path, the translation to theirs and the way back.
 
-An OpenAI-compatible provider is a URL and a key. The embedded engine is one more upstream, over a unix socket, that only
-streams. What an upstream says when it fails is never passed on: it may hold secrets, ours or somebody's.
+A provider is a row of `KINDS`; anything that speaks OpenAI is a URL and a key. The embedded engine is one more upstream, over
+a unix socket, that only streams. What an upstream says when it fails is never passed on: it may hold secrets, ours or
+somebody's. What a provider could keep is asked not to be kept, whatever the client sent.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
 import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from avow.base.errors import AvowError
 from avow.engines import llm
-from avow.gateway import wire
+from avow.gateway import as_chat, as_messages, dialects, wire
 from avow.gateway.client import Target
 from avow.gateway.connection import UpstreamError, UpstreamTimeout
+from avow.gateway.dialects import Dialect, Translation
+from avow.gateway.handling import Admission
 from avow.gateway.refusals import InvalidRequest, UpstreamBusy, UpstreamRejected
-from avow.gateway.wire import ChatRequest
+from avow.gateway.wire import Request
 
 RETRY_AFTER_S_MAX = 3600
-_PATH = "/chat/completions"
+ANTHROPIC_VERSION = "2023-06-01"
+OPAQUE_CHARS = 32
+HERE = Admission(None)
 
-Translate = Callable[[ChatRequest, str, int], dict[str, Any]]
+Translate = Callable[[Request, str, int], dict[str, Any]]
+"""`(request, their_name, tokens_max)` to the fields to send. `request.end_user` is an opaque id by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a kind of upstream serves a surface: at `path`, in `dialect`; `back` where that is not the client's.
+
+    `only_streams`: also whole answers are put together from a stream. `shows_progress`: chunks that tell how far the prompt
+    was read are taken out.
+    """
+
+    path: str
+    to_theirs: Translate
+    dialect: Dialect
+    back: Translation | None = None
+    only_streams: bool = False
+    shows_progress: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
     """`processor` names the outside party that sees the content; None when it stays in this house.
 
-    `to_theirs(request, their_name, tokens_max)` gives the fields to send. `only_streams`: also JSON answers are put
-    together from a stream. `shows_progress`: chunks that tell how far the prompt was read are taken out.
+    `ways` are by the surface's name, each with the target that its requests go to. `opaque_key` makes the ids that stand
+    for a client's users there. `admission` says whether it may see content at all, `probe` is asked whether it lives.
     """
 
     name: str
     processor: str | None
-    target: Target
-    to_theirs: Translate
-    only_streams: bool = False
-    shows_progress: bool = False
+    ways: Mapping[str, tuple[Way, Target]]
+    opaque_key: bytes = field(default=b"", repr=False)
+    admission: Admission = HERE
+    probe: Target | None = None
+
+    def message(self, way: Way, request: Request, their_name: str, tokens_max: int) -> bytes:
+        """The body that is sent. Raises `InvalidRequest` for what this upstream cannot do."""
+        if request.end_user is not None:
+            request = msgspec.structs.replace(request, end_user=self._opaque(request.end_user))
+        return wire.encode(way.to_theirs(request, their_name, tokens_max))
+
+    def _opaque(self, named: str) -> str | None:
+        """An id that is always the same for a name, here only, and tells nobody which; none for what stays in this house."""
+        if self.processor is None:
+            return None
+        return hmac.new(self.opaque_key, named.encode(), hashlib.sha256).hexdigest()[:OPAQUE_CHARS]
 
 
-def openai(
-    name: str, base_url: str, credential: str, *, processor: str | None, context: ssl.SSLContext | None = None
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A family of providers. `headers` takes the credential."""
+
+    ways: Mapping[str, Way]
+    headers: Callable[[str], dict[str, str]]
+
+
+def provider(
+    kind: str,
+    name: str,
+    base_url: str,
+    credential: str,
+    *,
+    processor: str | None,
+    admission: Admission = HERE,
+    context: ssl.SSLContext | None = None,
+    opaque_key: bytes = b"",
 ) -> Upstream:
-    """An OpenAI-compatible provider. `base_url` ends before `/chat/completions`, usually in `/v1`."""
-    headers = {"authorization": f"Bearer {credential}"} if credential else {}
-    target = Target(base_url.rstrip("/") + _PATH, {**headers, **_JSON}, context=context)
-    return Upstream(name, processor, target, _to_openai)
+    """A provider of a kind. `base_url` ends before the path of a surface, usually in `/v1`."""
+    known = KINDS[kind]
+    headers = {**(known.headers(credential) if credential else {}), **_JSON}
+    base = base_url.rstrip("/")
+    made: dict[str, Target] = {}
+    for way in known.ways.values():
+        if way.path not in made:
+            made[way.path] = Target(base + way.path, headers, context=context)
+    ways = {surface: (way, made[way.path]) for surface, way in known.ways.items()}
+    probe = Target(base + "/models", headers, method="GET", context=context)
+    return Upstream(name, processor, ways, opaque_key, admission, probe)
 
 
 def engine(name: str, running: llm.Engine) -> Upstream:
     """The language model in a process of this machine."""
     headers = {"authorization": f"Bearer {running.api_key}", **_JSON}
-    target = Target(f"http://engine/v1{_PATH}", headers, unix=str(running.socket_path), keep=False)
-    return Upstream(name, None, target, _to_engine, only_streams=True, shows_progress=True)
+    target = Target(f"http://engine/v1{_CHAT}", headers, unix=str(running.socket_path), keep=False)
+    return Upstream(name, None, {surface: (way, target) for surface, way in _ENGINE.items()})
 
 
 def refusal(status: int, retry_after: bytes | None) -> AvowError:
     """What the client is told when the upstream answered with an error status. Nothing is charged for it."""
     if status in (400, 413, 422):
         return UpstreamRejected()
-    if status == 429 or status == 503:
+    if status in (429, 503, 529):
         return UpstreamBusy(_retry_after_s(retry_after))
     if status in (408, 504):
         return UpstreamTimeout()
@@ -70,24 +131,71 @@ def refusal(status: int, retry_after: bytes | None) -> AvowError:
 
 
 _JSON = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+_CHAT = "/chat/completions"
 
 
-def _to_openai(request: ChatRequest, their_name: str, tokens_max: int) -> dict[str, Any]:
+def _to_openai(request: Request, their_name: str, tokens_max: int) -> dict[str, Any]:
     """Whatever the client sent, with our model name, our token limit, nothing stored there, and usage always told."""
+    fields = _to_compatible(request, their_name, tokens_max)
+    fields["store"] = False
+    if request.end_user is not None:
+        fields["safety_identifier"] = request.end_user
+    return fields
+
+
+def _to_compatible(request: Request, their_name: str, tokens_max: int) -> dict[str, Any]:
+    """As to OpenAI, without the fields that a strict reader of its older API refuses."""
     limit = "max_completion_tokens" if "max_completion_tokens" in request.fields else "max_tokens"
-    fields = {**request.fields, "model": their_name, "store": False, limit: tokens_max}
+    fields = {**request.fields, "model": their_name, limit: tokens_max}
     if limit == "max_completion_tokens":
         fields.pop("max_tokens", None)
+    fields.pop("store", None)
     fields.pop("stream_options", None)
     if request.stream:
         fields["stream_options"] = {**(request.fields.get("stream_options") or {}), "include_usage": True}
     return fields
 
 
-def _to_engine(request: ChatRequest, their_name: str, tokens_max: int) -> dict[str, Any]:
+def _to_responses(request: Request, their_name: str, tokens_max: int) -> dict[str, Any]:
+    fields = {**request.fields, "model": their_name, "max_output_tokens": tokens_max, "store": False}
+    if request.end_user is not None:
+        fields["safety_identifier"] = request.end_user
+    return fields
+
+
+def _to_messages(request: Request, their_name: str, tokens_max: int) -> dict[str, Any]:
+    return _named({**request.fields, "model": their_name, "max_tokens": tokens_max}, request)
+
+
+def _chat_to_messages(request: Request, their_name: str, tokens_max: int) -> dict[str, Any]:
+    return _named(as_messages.to_theirs(request, their_name, tokens_max), request)
+
+
+def _to_count(request: Request, their_name: str, _: int) -> dict[str, Any]:
+    return {**request.fields, "model": their_name}
+
+
+def _named(fields: dict[str, Any], request: Request) -> dict[str, Any]:
+    return fields if request.end_user is None else {**fields, "metadata": {"user_id": request.end_user}}
+
+
+def _to_plain(request: Request, their_name: str, _: int) -> dict[str, Any]:
+    """Input only: nothing is generated that would need a limit."""
+    fields = {**request.fields, "model": their_name}
+    fields.pop("store", None)
+    fields.pop("stream", None)
+    return fields
+
+
+def _to_engine(request: Request, their_name: str, tokens_max: int) -> dict[str, Any]:
     if request.choices > 1:
         raise InvalidRequest("This model gives one answer at a time.", param="n")
     return llm.to_theirs({**request.fields, "model": their_name, "max_tokens": tokens_max})
+
+
+def _from_messages(to_theirs: Translate) -> Translate:
+    """The same for a request in Anthropic's words."""
+    return lambda request, their_name, tokens_max: to_theirs(as_chat.to_theirs(request), their_name, tokens_max)
 
 
 def _retry_after_s(value: bytes | None) -> int:
@@ -95,6 +203,37 @@ def _retry_after_s(value: bytes | None) -> int:
     return min(seconds, RETRY_AFTER_S_MAX)
 
 
-def message(upstream: Upstream, request: ChatRequest, their_name: str, tokens_max: int) -> bytes:
-    """The body that is sent to the upstream."""
-    return wire.encode(upstream.to_theirs(request, their_name, tokens_max))
+def _bearer(credential: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {credential}"}
+
+
+def _openai_ways(to_chat: Translate) -> dict[str, Way]:
+    return {
+        "chat": Way(_CHAT, to_chat, dialects.CHAT),
+        "messages": Way(_CHAT, _from_messages(to_chat), dialects.CHAT, dialects.MESSAGES_AS_CHAT),
+        "completions": Way("/completions", _to_compatible, dialects.TEXT),
+        "responses": Way("/responses", _to_responses, dialects.RESPONSES),
+        "embeddings": Way("/embeddings", _to_plain, dialects.EMBEDDINGS),
+        "moderations": Way("/moderations", _to_plain, dialects.MODERATIONS),
+        "rerank": Way("/rerank", _to_plain, dialects.RERANK),
+    }
+
+
+_OPENAI = _openai_ways(_to_openai)
+_ENGINE = {
+    "chat": Way(_CHAT, _to_engine, dialects.CHAT, None, True, True),
+    "messages": Way(_CHAT, _from_messages(_to_engine), dialects.CHAT, dialects.MESSAGES_AS_CHAT, True, True),
+}
+_ANTHROPIC = {
+    "chat": Way("/messages", _chat_to_messages, dialects.MESSAGES, dialects.CHAT_AS_MESSAGES),
+    "messages": Way("/messages", _to_messages, dialects.MESSAGES),
+    "count_tokens": Way("/messages/count_tokens", _to_count, dialects.COUNT),
+}
+
+KINDS: Mapping[str, Kind] = {
+    "openai": Kind(_OPENAI, _bearer),
+    "compatible": Kind(_openai_ways(_to_compatible), _bearer),
+    "azure": Kind(_OPENAI, lambda credential: {"api-key": credential}),
+    "anthropic": Kind(_ANTHROPIC, lambda credential: {"x-api-key": credential, "anthropic-version": ANTHROPIC_VERSION}),
+}
+"""Providers by the word that an operator writes. `compatible`: without the fields that only OpenAI itself knows."""

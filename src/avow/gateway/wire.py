@@ -1,16 +1,17 @@
-"""The body of a chat completion request: read with suspicion, sent on re-encoded, never as it came.
+"""The body of a request: read with suspicion, sent on re-encoded, never as it came.
 
 Counted before it is parsed: its size and how deep it nests. Refused: duplicate top-level keys (two readers could take two
-different values), NUL and lone surrogates (databases and upstreams disagree on them), and what cannot be priced. Dropped:
+different values), NUL and lone surrogates (databases and upstreams disagree on them), and what cannot be priced. Taken out:
 fields that name the end user to the upstream. Unknown fields pass: they are between the client and the upstream.
+What a chat completion is stands here; the other surfaces read theirs by the same rules in `surfaces`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import accumulate
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -39,9 +40,13 @@ _QUOTED = {
     name: b'"%b"' % name.encode()
     for name in ("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature")
 }
+TOOLS_TOKENS = 1024
+"""What a provider may write around the tools of a request, beyond their bytes (Anthropic: up to 700 tokens)."""
 _AT = re.compile(r" - at `\$\.?(.*)`$")
 
 Positive = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+T = TypeVar("T")
 
 
 class Part(msgspec.Struct):
@@ -60,7 +65,7 @@ class StreamOptions(msgspec.Struct):
 class Known(msgspec.Struct):
     """The fields that we must understand; the rest passes."""
 
-    model: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    model: Name
     messages: Annotated[list[Message], msgspec.Meta(min_length=1)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -76,8 +81,13 @@ _decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class ChatRequest(msgspec.Struct, frozen=True):
-    """What the client asks for. `fields` is the body without what is never sent on; `max_tokens` is per choice."""
+class Request(msgspec.Struct, frozen=True):
+    """What the client asks for. `fields` is the body without what is never sent on; `max_tokens` is per choice.
+
+    `choices` is how many answers of that length there may be at most, 0 for what generates no text. `input_extra`: tokens
+    that an upstream may count beyond the bytes of the body. `end_user`: whom the client names behind the request; sent on
+    as an opaque id only, kept nowhere. `stores`: the client asks that the answer be stored.
+    """
 
     model: str
     stream: bool
@@ -85,19 +95,41 @@ class ChatRequest(msgspec.Struct, frozen=True):
     max_tokens: int | None
     choices: int
     fields: dict[str, Any]
+    input_extra: int = 0
+    end_user: str | None = None
+    stores: bool = False
 
     def __repr__(self) -> str:
-        return f"ChatRequest({self.model!r}, stream={self.stream})"
+        return f"Request({self.model!r}, stream={self.stream})"
 
 
-def parse(body: bytes) -> ChatRequest:
-    """Read a request body. Raises `TooLarge` or `InvalidRequest`; neither repeats what was sent."""
+def parse(body: bytes) -> Request:
+    """Read a chat completion request. Raises `TooLarge` or `InvalidRequest`; neither repeats what was sent."""
+    fields, known = read(body, _decode_known)
+    _check_priced(known, fields)
+    asked = [limit for limit in (known.max_tokens, known.max_completion_tokens) if limit is not None]
+    options = known.stream_options
+    return Request(
+        model=known.model,
+        stream=bool(known.stream),
+        wants_usage=options is not None and options.include_usage is True,
+        max_tokens=min(asked, default=None),
+        choices=known.n or 1,
+        stores=fields.get("store") is True,
+        input_extra=TOOLS_TOKENS if "tools" in fields else 0,
+        end_user=take_personal(fields),
+        fields=fields,
+    )
+
+
+def read(body: bytes, decode: Callable[[bytes], T]) -> tuple[dict[str, Any], T]:
+    """All fields of a body, and those that `decode` knows. Raises `TooLarge` or `InvalidRequest`."""
     if len(body) > BODY_BYTES_MAX:
         raise TooLarge()
     _check_depth(body)
     try:
         fields = _decode_fields(body)
-        known = _decode_known(body)
+        known = decode(body)
     except msgspec.ValidationError as error:
         raise _wrong_type(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -105,19 +137,15 @@ def parse(body: bytes) -> ChatRequest:
     _check_keys(body, fields)
     if b"\\u0000" in body and _NUL.search(body):
         raise InvalidRequest("The body holds a NUL character.")
-    _check_priced(known, fields)
+    return fields, known
+
+
+def take_personal(fields: dict[str, Any]) -> str | None:
+    """Take out what names people or changes prices; returns whom the client names as its user."""
+    named = fields.get("safety_identifier") or fields.get("user")
     for name in PERSONAL + REPRICING:
         fields.pop(name, None)
-    asked = [limit for limit in (known.max_tokens, known.max_completion_tokens) if limit is not None]
-    options = known.stream_options
-    return ChatRequest(
-        model=known.model,
-        stream=bool(known.stream),
-        wants_usage=options is not None and options.include_usage is True,
-        max_tokens=min(asked, default=None),
-        choices=known.n or 1,
-        fields=fields,
-    )
+    return named if type(named) is str else None
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:
