@@ -17,7 +17,7 @@ from avow.accounts import fields, people, sign_up
 from avow.accounts.fields import SignUp
 from avow.accounts.needs import Needs
 from avow.accounts.tables import person, session, staff, tenant_kind
-from avow.base.actor import COMMAND
+from avow.base.actor import COMMAND, PLATFORM
 from avow.base.db import Database
 from avow.base.errors import AvowError, BadInput, NotFound
 from avow.policy import words
@@ -82,7 +82,9 @@ async def dismiss(needs: Needs, keeper: Database, email: str) -> UUID:
 
 
 async def tenant_of(needs: Needs, subject_id: UUID) -> UUID:
-    """The tenant of a person, for staff who know their id. Raises NotFound."""
+    """The tenant of a person, for staff who know their id; the platform's record is its own. Raises NotFound."""
+    if subject_id == PLATFORM:
+        return PLATFORM
     async with needs.database.begin() as c:
         query = text("SELECT tenant_of_person(:wanted, :at)")
         found: UUID | None = await c.scalar(query, {"wanted": subject_id, "at": needs.clock.now()})
