@@ -174,7 +174,7 @@ async def test_no_route_takes_what_nobody_asked_for(house: House) -> None:
     refused = 0
     for route in sorted(ROUTES):
         method, _, path = route.partition(" ")
-        if method not in ("POST", "PATCH"):
+        if method not in ("POST", "PATCH") or route in ("POST /api/auth/logout", "POST /api/tenant/leave"):
             continue
         for name in set(NOT_THEIRS) - takes.get(route, set()):
             where = path.replace("{key_id}", key).replace("{member_id}", str(uuid4()))
