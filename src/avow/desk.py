@@ -27,6 +27,7 @@ from avow.gateway.tables import upstream
 from avow.policy import published
 from avow.privacy import stores
 from avow.privacy.caches import NotifyAndWait
+from avow.privacy.copies import Maker
 from avow.privacy.needs import Needs as Privacy
 from avow.privacy.outside import OutsideFiles
 from avow.proof import evidence, probes
@@ -46,6 +47,11 @@ class Desk:
     vault: Vault
     accounts: Accounts
     privacy: Privacy
+
+    @property
+    def copies(self) -> Maker:
+        """What copies of people's data are made with."""
+        return Maker(self.privacy, self.vault, app.tell(self.accounts))
 
     async def look(self, names: Sequence[str] = ()) -> AsyncIterator[Evidence]:
         """Run probes against the running platform and keep what they find: `names`, or all that a published sentence

@@ -21,7 +21,7 @@ from avow.base import jobs, log
 from avow.billing.holds import Recovery
 from avow.desk import Desk
 from avow.gateway import FUNCTIONS
-from avow.privacy import erase, requests, retention
+from avow.privacy import copies, erase, requests, retention
 from avow.supervisor import Ready, Reaped
 from avow.vault import outbox
 from avow.vault.chain import CHUNK_LINKS, CHUNK_ROWS
@@ -59,6 +59,7 @@ class Keeper:
             {
                 requests.ERASE_JOB: lambda id: erase.run(at.privacy, id),
                 erase.LOOK_JOB: lambda id: erase.look_again(at.privacy, id),
+                requests.COPY_JOB: lambda id: copies.run(at.copies, id),
             },
         )
 

@@ -22,6 +22,7 @@ from avow.base.errors import AvowError
 from avow.base.migrate import migrate
 from avow.base.postgres import Cluster
 from avow.base.tables import policy_epoch, policy_version
+from avow.billing import credit
 from avow.engines import llm
 from avow.gateway import offers
 from avow.gateway.offers import Offer
@@ -98,6 +99,8 @@ async def prepare(parts: Parts) -> None:
     keeper = parts.database(access.KEEPER)
     try:
         await _record_policy(parts, keeper)
+        async with keeper.begin() as c:
+            await credit.set_first(c, app.DEMO_CREDIT if parts.demo else 0)
         silent, _ = await probes.undeclared(keeper, parts.home)
         if silent:
             raise Undeclared(f"Nobody declared what these hold about people: {', '.join(silent[:10])}.")

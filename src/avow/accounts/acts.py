@@ -39,6 +39,8 @@ OPENS: Final = Silent("showing who one is opens what it is compared with, and th
 BEGINS: Final = Silent("it only begins; what comes of it is recorded when it is finished")
 READS: Final = Silent("it changes nothing; what it opens, the vault records")
 
+SAID: Final = Silent("what somebody says about their data stands in standing, with its time, and is only ever added to")
+
 ROUTES: Final[Mapping[str, str | Silent]] = {
     "POST /api/auth/signup": "open account",
     "POST /api/auth/confirm": "confirm address",
@@ -66,6 +68,10 @@ ROUTES: Final[Mapping[str, str | Silent]] = {
     "GET /api/auth/provider/callback": "link identity",
     "DELETE /api/me/identities/{identity_id}": "unlink identity",
     "POST /api/privacy/requests": Silent("the request is its own record, and is kept longer than this one"),
+    "PUT /api/privacy/consents/{name}": SAID,
+    "DELETE /api/privacy/consents/{name}": SAID,
+    "DELETE /api/privacy/standing/objections/{purpose}": SAID,
+    "DELETE /api/privacy/standing/restriction": SAID,
     "POST /api/keys": "create key",
     "PATCH /api/keys/{key_id}": "change key",
     "POST /api/keys/{key_id}/rotate": "rotate key",
@@ -78,6 +84,9 @@ ROUTES: Final[Mapping[str, str | Silent]] = {
     "POST /api/tenant/leave": "change role",
     "POST /api/tenant/invitations": "invite",
     "DELETE /api/tenant/invitations/{invitation_id}": "withdraw invitation",
+    "POST /api/desk/requests": Silent("it shows ids, kinds and dates, and opens nothing"),
+    "POST /api/desk/requests/open": READS,
+    "POST /api/desk/requests/answer": "answer request",
     "POST /api/desk/people": "find by address",
     "POST /api/desk/open": "look",
     "POST /api/desk/openings": "search record",
