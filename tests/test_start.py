@@ -86,11 +86,11 @@ def test_it_is_not_ready_when_the_database_does_not_answer(second: Platform) -> 
 
 
 def test_it_is_not_ready_when_another_policy_is_on_record(second: Platform) -> None:
-    known = second.sql("SELECT hash FROM policy_version")[0]["hash"]
+    known = second.sql("SELECT hash FROM policy_epoch")[0]["hash"]
     with second.http() as http:
-        second.sql("UPDATE policy_version SET hash = 'another'")
+        second.sql("UPDATE policy_epoch SET hash = 'another'")
         answer = http.get("/readyz")
-        second.sql("UPDATE policy_version SET hash = $1", known)
+        second.sql("UPDATE policy_epoch SET hash = $1", known)
         assert (answer.status_code, answer.json()["policy"]) == (503, False)
         assert http.get("/readyz").status_code == 200
 
@@ -309,14 +309,18 @@ def test_a_policy_that_is_silent_about_what_is_stored_keeps_it_from_starting() -
         assert not wrong.postgres_pid()
 
 
-def test_a_changed_policy_under_the_same_version_is_refused(second: Platform) -> None:
+def test_a_changed_file_is_not_what_is_in_force_and_the_start_says_so(second: Platform) -> None:
     second.stop()
-    known = second.settings.copy()
-    second.write_policy(policy_text(('keep = "12 months"', 'keep = "6 months"')))
-    refused = second.cli("up", check=False)
+    known, said = second.settings.copy(), len(second.output)
+    second.write_policy(policy_text(('keep = "12 months"', 'keep = "6 months"'), ("version = 1", "version = 2")))
+    second.start()
     second.settings = known
-    assert refused.returncode == 1
-    assert "without counting its version up" in refused.stderr
+    assert b"is not what is in force: version 1 is, and stays" in second.output[said:]
+    assert f"avow policy plan {second.folder / 'policy.toml'}".encode() in second.output[said:]
+    with second.http() as http:
+        served = http.get("/.well-known/avow-policy.json").json()
+    assert served["version"] == 1
+    assert "12 months" in str(served["clauses"])
 
 
 def test_production_refuses_a_policy_with_examples_and_a_demo_says_what_they_are() -> None:

@@ -65,7 +65,11 @@ class PolicyMissing(AvowError):
 
 @dataclass(frozen=True)
 class Parts:
-    """What all processes are made from. Made before the fork; opens no connection."""
+    """What all processes are made from. Made before the fork; opens no connection.
+
+    `policy` is what the settings name; what is in force says the database (`privacy.versions`), which every process
+    follows in its vault.
+    """
 
     settings: Settings
     clock: Clock
@@ -140,17 +144,16 @@ def build(settings: Settings, *, demo: bool = False, clock: Clock | None = None,
 
 def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
     """What the slice of accounts needs, over `database` as role `avow_app`."""
-    policy = parts.policy
 
     async def first_credit(
         connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, wallet_id: UUID, at: datetime
     ) -> None:
+        policy = vault.policy
         ends_at = policy.categories["payment"].keep.end(at)
         await credit.begin_own(connection, subject_id, wallet_id, at, policy_version=policy.version, ends_at=ends_at)
 
     directory = Directory(database, pepper(parts.ring), parts.clock, must_confirm=not parts.demo)
     return Needs(
-        policy=policy,
         clock=parts.clock,
         database=database,
         ring=parts.ring,
@@ -240,12 +243,12 @@ def profiles() -> dict[str, Path]:
     return {path.stem: path for folder in folders for path in folder.glob("*.toml")}
 
 
-def check(parts: Parts) -> list[str]:
-    """What the policy speaks of and this installation lacks, in words. Raises when they disagree."""
-    problems = catalog.check(parts.policy, parts.installed)
+def check(policy: Policy, installed: frozenset[str], hint: str | None = None) -> list[str]:
+    """What a policy speaks of and this installation lacks, in words. Raises when they disagree."""
+    problems = catalog.check(policy, installed)
     errors = tuple(p for p in problems if p.kind == "error")
     if errors:
-        raise PolicyUnfit("\n".join(str(p) for p in errors))
+        raise PolicyUnfit("\n".join(str(p) for p in errors), hint=hint)
     return [p.sentence for p in problems]
 
 

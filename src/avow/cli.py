@@ -74,7 +74,7 @@ def parts_of(context: click.Context, *, demo: bool = False, **given: Any) -> app
 
 
 @asynccontextmanager
-async def at_desk(context: click.Context) -> AsyncIterator[Desk]:
+async def at_desk(context: click.Context, *, follow: bool = True) -> AsyncIterator[Desk]:
     """A desk over the database of this home; an embedded one that does not run is started for the time being."""
     parts = parts_of(context)
     log.set_up(parts.home / "log", "command")
@@ -83,7 +83,7 @@ async def at_desk(context: click.Context) -> AsyncIterator[Desk]:
     if cluster and asleep:
         await asyncio.to_thread(cluster.start)
     try:
-        async with desk.opened(parts) as made:
+        async with desk.opened(parts, follow=follow) as made:
             await commands.record(made, context)
             yield made
     finally:
@@ -313,7 +313,7 @@ def restore(context: click.Context, folder: Path, replace: bool) -> None:
     """Bring a backup back, with the newest keyring, and replay every erasure. Avow must not be running."""
 
     async def work() -> backups.Manifest:
-        async with at_desk(context) as at:
+        async with at_desk(context, follow=False) as at:
             supervisor.claim(at.parts.home)
             passwords = {role: at.parts.password(role) for role in access.LOGIN_ROLES}
             made = await backups.restore(
@@ -464,7 +464,7 @@ def upstream_add(
         async with at_desk(context) as at, at.keeper.begin() as c:
             await offers.put_upstream(c, at.vault, name, base_url, credential, declared, kind)
             now = at.parts.clock.now()
-            admission = judge(at.parts.policy, declared)
+            admission = judge(at.vault.policy, declared)
             return "" if admission.holds(now) else admission.reason
 
     forbidden = run(work())

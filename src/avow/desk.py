@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -30,6 +30,7 @@ from avow.privacy.caches import NotifyAndWait
 from avow.privacy.copies import Maker
 from avow.privacy.needs import Needs as Privacy
 from avow.privacy.outside import OutsideFiles
+from avow.privacy.versions import Current
 from avow.proof import evidence, probes
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
@@ -46,7 +47,18 @@ class Desk:
     app: Database
     vault: Vault
     accounts: Accounts
-    privacy: Privacy
+    opened: Privacy
+    current: Current
+
+    @property
+    def privacy(self) -> Privacy:
+        """What the slice of privacy needs; each piece of work goes on under the policy under which it began."""
+        return replace(self.opened, policy=self.vault.policy)
+
+    async def follow(self) -> None:
+        """Take over a policy that has come into force."""
+        async with self.keeper.begin() as c:
+            await self.current.follow(c)
 
     @property
     def copies(self) -> Maker:
@@ -56,11 +68,12 @@ class Desk:
     async def look(self, names: Sequence[str] = ()) -> AsyncIterator[Evidence]:
         """Run probes against the running platform and keep what they find: `names`, or all that a published sentence
         has."""
+        policy = self.vault.policy
         people_of = canary.People(self.accounts, self.privacy, self.keeper, self.parts.settings.base_url)
         ground = probes.Ground(
             home=self.parts.home,
             base_url=self.parts.settings.base_url,
-            policy=self.parts.policy,
+            policy=policy,
             clock=self.parts.clock,
             ring=self.parts.ring,
             vault=self.vault,
@@ -77,7 +90,7 @@ class Desk:
             for name in names or self._published():
                 for found in await probes.look(ground, name):
                     async with self.keeper.begin() as c:
-                        await evidence.record(c, found, self.parts.policy.hash)
+                        await evidence.record(c, found, policy.hash)
                     yield found
         finally:
             await people_of.close()
@@ -106,12 +119,12 @@ class Desk:
         await self.parts.chain.anchor(self.keeper)
 
     def _published(self) -> list[str]:
-        named = {probe for clause in published(self.parts.policy, self.parts.installed) for probe in clause.probes}
+        named = {probe for clause in published(self.vault.policy, self.parts.installed) for probe in clause.probes}
         return [name for name in probes.ALL if name in named]
 
     async def _strangers(self) -> list[str]:
         """Upstreams of outside parties that the policy does not name."""
-        named = {name.removeprefix("processor.") for name in self.parts.policy.parts}
+        named = {name.removeprefix("processor.") for name in self.vault.policy.parts}
         async with self.keeper.begin() as c:
             rows = (await c.execute(select(upstream).where(upstream.c.kind != "engine"))).all()
         return [row.name for row in rows if row.processor is not None and row.processor not in named]
@@ -122,13 +135,17 @@ class Desk:
 
 
 @asynccontextmanager
-async def opened(parts: Parts) -> AsyncIterator[Desk]:
-    """A desk over the parts; closes what it opened."""
+async def opened(parts: Parts, *, follow: bool = True) -> AsyncIterator[Desk]:
+    """A desk over the parts, under the policy in force (`follow` false: under that of the settings, for there may be no
+    database yet); closes what it opened."""
     keeper, product = parts.database(access.KEEPER), parts.database(access.APP)
     vault = Vault(parts.ring, parts.policy, parts.clock)
     accounts = app.accounts(parts, product, vault)
+    made = Desk(parts, keeper, product, vault, accounts, privacy_needs(parts, keeper, vault), Current(vault))
     try:
-        yield Desk(parts, keeper, product, vault, accounts, privacy_needs(parts, keeper, vault))
+        if follow:
+            await made.follow()
+        yield made
     finally:
         accounts.passwords.close()
         vault.close()
@@ -149,7 +166,7 @@ def privacy_needs(parts: Parts, keeper: Database, vault: Vault) -> Privacy:
         return [] if found is Gone else [str(found["email"])]
 
     return Privacy(
-        policy=parts.policy,
+        policy=vault.policy,
         clock=parts.clock,
         database=keeper,
         ring=parts.ring,

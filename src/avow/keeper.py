@@ -97,6 +97,7 @@ class Keeper:
 
     def _loops(self) -> list[Coroutine[None, None, None]]:
         return [
+            _every(1, "policy", self.at.follow),
             _every(1, "mail", self._send_mail),
             _every(1, "jobs", self.jobs.run),
             _every(RETRY_S, "holds", self._recover),

@@ -11,8 +11,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import func, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import select
 
 from avow import app, demo, keeper, server, supervisor, worker
 from avow.app import Parts
@@ -21,13 +20,13 @@ from avow.base.db import Database
 from avow.base.errors import AvowError
 from avow.base.migrate import migrate
 from avow.base.postgres import Cluster
-from avow.base.tables import policy_epoch, policy_version
 from avow.billing import credit
 from avow.engines import llm
 from avow.gateway import offers
 from avow.gateway.offers import Offer
 from avow.gateway.tables import model
-from avow.policy import placeholders
+from avow.policy import Policy, placeholders
+from avow.privacy import versions
 from avow.proof import probes
 from avow.supervisor import Child, Ready, Reaped
 
@@ -44,6 +43,12 @@ ENGINE_OFFER = Offer(
 """What the embedded model costs until the operator says otherwise: 0.05 per million tokens in, 0.10 out."""
 
 
+OUTGROWN = (
+    "This is the policy in force, which an older Avow took on. Write what is missing into your policy file, count its "
+    "version up, then: avow policy plan FILE, and avow policy apply with the plan's id; both work while Avow is stopped."
+)
+
+
 class Undeclared(AvowError):
     """Something in the database or in the home is declared nowhere."""
 
@@ -54,30 +59,20 @@ class Undeclared(AvowError):
     )
 
 
-class PolicyChanged(AvowError):
-    """The policy was changed without counting its version up."""
-
-    code = "policy_changed"
-    hint = (
-        "Raise `version` in the policy file: facts remember under which version they were collected. To try another "
-        "policy, give it a home of its own with AVOW_HOME."
-    )
-
-
 def run(parts: Parts) -> int:
     """Start everything, keep it running until Ctrl-C, stop it; returns the exit status."""
     os.umask(0o077)
     supervisor.claim(parts.home)
     listening = server.listen(parts.settings.host, parts.settings.port)
     worker.handlers()
-    _refuse_examples(parts)
-    for note in app.check(parts):
-        log.say(f"avow: not published: {note}")
+    _refuse_unfit(parts, parts.policy)
     reaped = Reaped()
     if parts.cluster:
         parts.cluster.start()
     try:
-        asyncio.run(prepare(parts))
+        policy = asyncio.run(prepare(parts))
+        for note in _refuse_unfit(parts, policy, hint=OUTGROWN):
+            log.say(f"avow: not published: {note}")
         children = _children(parts, listening, reaped)
         return supervisor.run(children, on_ready=lambda: _greet(parts), on_reaped=reaped.tell)
     finally:
@@ -85,20 +80,22 @@ def run(parts: Parts) -> int:
             parts.cluster.stop()
 
 
-def _refuse_examples(parts: Parts) -> None:
-    """A demo may show an example's name and address; in production they would be published as the operator's."""
-    found = [] if parts.demo else placeholders(parts.policy)
+def _refuse_unfit(parts: Parts, policy: Policy, hint: str | None = None) -> list[str]:
+    """What of the policy is not published here. A demo may show an example's name and address; in production they would
+    be published as the operator's. Raises PolicyUnfit."""
+    found = [] if parts.demo else placeholders(policy)
     if found:
-        lines = "\n".join(f"{parts.policy.source}:{each.line}: {each.path} is an example." for each in found)
+        lines = "\n".join(f"{policy.source}:{each.line}: {each.path} is an example." for each in found)
         raise app.PolicyUnfit(lines, hint="Write your own in their place, and remove placeholder = true.")
+    return app.check(policy, parts.installed, hint)
 
 
-async def prepare(parts: Parts) -> None:
-    """Roles, tables, functions; then the policy in force. Before any traffic."""
+async def prepare(parts: Parts) -> Policy:
+    """Roles, tables, functions; then the policy, of which the one in force is returned. Before any traffic."""
     await migrate(parts.admin, {role: parts.password(role) for role in access.LOGIN_ROLES})
     keeper = parts.database(access.KEEPER)
     try:
-        await _record_policy(parts, keeper)
+        policy = await _begin(parts, keeper)
         async with keeper.begin() as c:
             await credit.set_first(c, app.DEMO_CREDIT if parts.demo else 0)
         silent, _ = await probes.undeclared(keeper, parts.home)
@@ -106,27 +103,22 @@ async def prepare(parts: Parts) -> None:
             raise Undeclared(f"Nobody declared what these hold about people: {', '.join(silent[:10])}.")
         if parts.settings.engine:
             await _offer_engine(parts, keeper)
+        return policy
     finally:
         await keeper.close()
 
 
-async def _record_policy(parts: Parts, keeper: Database) -> None:
-    """Write down the policy that is in force; plans of the one before are stale from now on."""
-    policy = parts.policy
+async def _begin(parts: Parts, keeper: Database) -> Policy:
+    """The policy in force; at the first start that of the settings, from then on only what was planned and applied."""
     async with keeper.begin() as c:
-        await c.execute(insert(policy_epoch).values(id=1, epoch=1).on_conflict_do_nothing())
-        known = await c.scalar(select(policy_version.c.hash).where(policy_version.c.version == policy.version))
-        if known not in (None, policy.hash):
-            raise PolicyChanged
-        newest = await c.scalar(select(func.max(policy_version.c.version)))
-        if newest is not None and newest > policy.version:
-            raise PolicyChanged(
-                f"Version {newest} of the policy was in force already, and this is version {policy.version}."
-            )
-        if known is None:
-            row = {"version": policy.version, "hash": policy.hash, "source": parts.policy_source}
-            await c.execute(policy_version.insert().values(**row, applied_at=parts.clock.now()))
-            await c.execute(text("UPDATE policy_epoch SET epoch = epoch + 1"))
+        held = await versions.begin(c, parts.policy, parts.policy_source, parts.clock.now())
+        (newest,) = await versions.listed(c, 1)
+    if parts.policy.hash != newest.hash:
+        log.say(
+            f"avow: {parts.policy.source} is not what is in force: version {newest.number} is, and stays. "
+            f"To see what a change would do: avow policy plan {parts.settings.policy}"
+        )
+    return held.policy
 
 
 async def _offer_engine(parts: Parts, keeper: Database) -> None:

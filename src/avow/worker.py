@@ -27,7 +27,7 @@ from avow.accounts import api as accounts_api
 from avow.app import Parts
 from avow.base import access, log
 from avow.base.db import Database
-from avow.base.tables import policy_epoch, policy_version
+from avow.base.tables import policy_epoch
 from avow.billing import api as billing_api
 from avow.billing.ledger import Batcher
 from avow.gateway import FUNCTIONS, rules
@@ -38,6 +38,8 @@ from avow.gateway.completion import Gateway
 from avow.gateway.rules import RuleBook
 from avow.privacy import api as privacy_api
 from avow.privacy import desk_api as privacy_desk_api
+from avow.privacy import versions
+from avow.privacy.versions import Current
 from avow.proof import evidence
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
@@ -84,11 +86,12 @@ class Front:
         self.database = parts.database(access.APP, pool_size=8)
         self.writer = parts.database(access.WRITER, pool_size=1)
         self.vault = Vault(parts.ring, parts.policy, parts.clock)
+        self.current = Current(self.vault)
         self.ledger = Batcher(self.writer.raw, parts.clock, parts.home / "run" / "spool", functions=FUNCTIONS)
         self.ledger.start()
         self.accounts = app.accounts(parts, self.database, self.vault)
         engine = app.engine(parts) if parts.settings.engine else None
-        book = RuleBook(partial(rules.load, self.database, self.vault, engine))
+        book = RuleBook(partial(rules.load, self.database, self.vault, engine, self.current.follow))
         await book.start()
         self.gateway = Gateway(book, self.accounts.directory, self.ledger, self.vault, Client(), parts.clock)
         self.v1: Any = V1(self.gateway)
@@ -118,16 +121,14 @@ class Front:
         found = {"database": False, "policy": False, "ledger": self.ledger.ready}
         try:
             async with asyncio.timeout(ANSWER_S_MAX), self.database.begin() as c:
-                newest = await c.scalar(
-                    select(policy_version.c.hash).order_by(policy_version.c.version.desc()).limit(1)
-                )
+                in_force = await versions.loaded_hash(c)
         except Exception:  # whatever the database does, readiness has an answer
             return found
-        return {**found, "database": True, "policy": newest == self.parts.policy.hash}
+        return {**found, "database": True, "policy": in_force == self.vault.policy.hash}
 
     async def evidence(self) -> list[Evidence]:
         async with self.database.begin() as c:
-            return await evidence.latest(c, self.parts.policy.hash, self.parts.clock.now())
+            return await evidence.latest(c, self.vault.policy.hash, self.parts.clock.now())
 
 
 async def _follow_rules(database: Database, book: RuleBook) -> None:
@@ -174,7 +175,7 @@ def platform(front: Front) -> Litestar:
         name=app.NAME,
         base_url=parts.settings.base_url,
         model=app.MODEL,
-        policy=parts.policy,
+        in_force=lambda: front.vault.policy,
         installed=parts.installed,
         receipt_key=Receipts(parts.ring).public_key,
         evidence=front.evidence,

@@ -33,6 +33,7 @@ from avow.base.clock import FileClock
 from avow.gateway import api as gateway_api
 from avow.policy import Policy, parse
 from avow.privacy import api as privacy_api
+from avow.privacy import desk_api as privacy_desk_api
 from avow.privacy.tombstones import Tombstones
 from avow.vault import Ring, Vault, outbox
 
@@ -145,7 +146,6 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
         listener.bind(("127.0.0.1", 0))
         url = f"http://localhost:{listener.getsockname()[1]}"
         needs = Needs(
-            policy=policy,
             clock=clock,
             database=database.app,
             ring=ring,
@@ -166,7 +166,7 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
             "/",
             route_handlers=[
                 *(*openings_api.ROUTES, *desk_api.ROUTES, *members_api.ROUTES),
-                *(*privacy_api.ROUTES, *gateway_api.ROUTES),
+                *(*privacy_api.ROUTES, *privacy_desk_api.ROUTES, *gateway_api.ROUTES),
             ],
             dependencies={
                 **api.dependencies(needs),

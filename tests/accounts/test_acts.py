@@ -179,6 +179,12 @@ async def search(w: Walk) -> None:
     await w.ask("POST", "/api/desk/openings", asked, await w.hired("auditor"))
 
 
+async def answer(w: Walk) -> None:
+    asked = await w.ask("POST", "/api/privacy/requests", {"kind": "complain", "password": NEW})
+    body = {"id": asked["id"], "state": "succeeded", "answer": "We mended it."}
+    await w.ask("POST", "/api/desk/requests/answer", body, await w.hired("privacy"))
+
+
 Step = Callable[[Walk], Awaitable[Any]]
 STEPS: dict[str, Step] = {
     "POST /api/auth/signup": sign_up,
@@ -215,6 +221,7 @@ STEPS: dict[str, Step] = {
     "DELETE /api/me/identities/{identity_id}": lambda w: w.ask(
         "DELETE", f"/api/me/identities/{w.made['identity']['id']}"
     ),
+    "POST /api/desk/requests/answer": answer,
     "POST /api/desk/people": find,
     "POST /api/desk/open": look,
     "POST /api/desk/openings": search,

@@ -46,7 +46,6 @@ async def client(bank: Bank, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]
     (tmp_path / "keyring").mkdir(mode=0o700)
     ring = Ring(tmp_path / "keyring" / "ring.db")
     needs = Needs(
-        policy=policy,
         clock=clock,
         database=bank.databases.app,
         ring=ring,

@@ -30,7 +30,6 @@ async def platform(house, tmp_path):
         raise AssertionError("nobody signs up here")
 
     needs = Needs(
-        policy=house.vault.policy,
         clock=house.clock,
         database=house.databases.app,
         ring=house.vault.ring,

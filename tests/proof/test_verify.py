@@ -114,9 +114,10 @@ def test_a_prompt_in_a_log_is_found(both: tuple[Platform, Upstream], probe: str)
 
 
 def test_another_policy_than_the_one_that_is_served_is_found(target: Platform) -> None:
-    target.write_policy(policy_text(("at most 30 days", "at most 20 days")))
+    known = target.sql("SELECT hash FROM policy_epoch")[0]["hash"]
+    target.sql("UPDATE policy_epoch SET hash = 'another'")
     is_caught(target, "policy_hash", "served")
-    target.write_policy(policy_text())
+    target.sql("UPDATE policy_epoch SET hash = $1", known)
 
 
 def test_a_lost_row_policy_is_found(target: Platform) -> None:

@@ -86,7 +86,7 @@ ROUTES: Final[Mapping[str, str | Silent]] = {
     "DELETE /api/tenant/invitations/{invitation_id}": "withdraw invitation",
     "POST /api/desk/requests": Silent("it shows ids, kinds and dates, and opens nothing"),
     "POST /api/desk/requests/open": READS,
-    "POST /api/desk/requests/answer": "answer request",
+    "POST /api/desk/requests/answer": "request succeeded",
     "POST /api/desk/people": "find by address",
     "POST /api/desk/open": "look",
     "POST /api/desk/openings": "search record",

@@ -38,7 +38,6 @@ class Needs:
     `provider`: where people may sign in instead; None: not set up.
     `operator_mail`: who hears of attacks besides the person; empty: nobody."""
 
-    policy: Policy
     clock: Clock
     database: Database
     ring: Ring
@@ -57,6 +56,11 @@ class Needs:
     provider: Provider | None = None
     operator_mail: str = ""
     step_s: float = pace.STEP_S
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self.vault.policy
 
     @property
     def host(self) -> str:

@@ -1,6 +1,7 @@
 """Tables of the platform itself."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Integer, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, DateTime, Integer, Text
+from sqlalchemy.dialects.postgresql import JSONB
 
 from avow.catalog import not_personal, store, table
 
@@ -9,20 +10,41 @@ policy_version = table(
     Column("version", Integer, primary_key=True),
     Column("hash", Text, nullable=False, unique=True),
     Column("source", Text, nullable=False),
-    Column("applied_at", DateTime(timezone=True), nullable=False),
-    holds=[not_personal("a published text")],
+    Column("clauses", JSONB, nullable=False),
+    Column("material", Boolean, nullable=False),
+    Column("published_at", DateTime(timezone=True), nullable=False),
+    Column("effective_at", DateTime(timezone=True), nullable=False),
+    Column("in_force_at", DateTime(timezone=True)),
+    Column("applied_by", Text, nullable=False),
+    Column("approved_by", Text),
+    holds=[not_personal("a published text; who applied it is named by a pseudonym of staff")],
     app="read",
 )
+"""Never changed but for `in_force_at`, which is set once, when the version takes effect. `source` is the text of the file,
+`clauses` what was published of it in each language. `material`: a rule changed, not only a name or a mailbox."""
 
 policy_epoch = table(
     "policy_epoch",
     Column("id", Integer, primary_key=True),
     Column("epoch", BigInteger, nullable=False),
+    Column("hash", Text, nullable=False, server_default=""),
     CheckConstraint("id = 1", name="single"),
     holds=[not_personal("a counter that grows when a rule or a setting that requests are compiled from changes")],
     app="read",
     writer="read",
 )
+"""`hash` is that of the policy in force: a version's, or, until a change takes effect, of what both versions allow."""
+
+policy_floor = table(
+    "policy_floor",
+    Column("category", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("keeps", JSONB, nullable=False),
+    holds=[not_personal("periods of the policy")],
+    app="none",
+)
+"""The periods that were in force since facts of a category began to be collected under a version; the earliest end of them
+counts."""
 
 schema_state = table(
     "schema_state",

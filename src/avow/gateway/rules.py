@@ -33,6 +33,8 @@ CONTENT, USAGE, MONEY = "api_content", "usage", "payment"
 PLANS_MAX = 10_000
 OPAQUE_SECRET = "opaque ids at upstreams"  # noqa: S105 (the name of a secret)
 
+Follow = Callable[[AsyncConnection], Awaitable[None]]
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -113,11 +115,15 @@ class RuleBook:
         return self.current
 
 
-async def load(database: Database, vault: Vault, engine: llm.Engine | None, currency: str = "USD") -> Rules:
-    """The rules of the epoch in force, read as role `app`, under the vault's policy."""
+async def load(
+    database: Database, vault: Vault, engine: llm.Engine | None, follow: Follow | None = None, currency: str = "USD"
+) -> Rules:
+    """The rules of the epoch in force, read as role `app`, under the vault's policy, which `follow` brings up to date."""
     async with database.begin() as connection:
         # The epoch first: what changes while the rest is read makes it stale, never the other way round.
         epoch = await connection.scalar(select(policy_epoch.c.epoch))
+        if follow is not None:
+            await follow(connection)
         prices = Prices()
         await prices.load(connection, currency)
         return Rules(epoch or 0, vault.policy, await _models(connection, vault, engine), prices)

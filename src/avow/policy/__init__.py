@@ -10,7 +10,7 @@ No other part of Avow reads a period or a purpose from anywhere else, and nothin
     compile(policy, tenant, project, key)         what may be stored of a request, and until when
     to_json(policy, installed)                    what `/.well-known/avow-policy.json` serves
     render(policy, locale, installed, evidence)   the page in one language; `unpublishable` lists what it lacks
-    diff(old, new), meet(old, new), Ratchet       what changes, what holds until it does, and that nothing is given back
+    diff(old, new), meet(old, new), interim, Ratchet       what changes, what holds until it does, and that nothing is given back
     explain(policy, tenant, project, key)         where each value comes from; `export(policy, "dpv")` in others' words
 """
 
@@ -20,7 +20,7 @@ from avow.policy.decide import ANSWER, Decision, Question, Standing, decide
 from avow.policy.diff import Change, Diff, Rewording, diff
 from avow.policy.explain import Line, explain
 from avow.policy.export import export
-from avow.policy.meet import meet
+from avow.policy.meet import interim, meet
 from avow.policy.model import Account, Category, Clause, Keep, Part, Policy, PolicyError, Problem
 from avow.policy.parse import parse
 from avow.policy.parts import age, asked, channels, deadline
@@ -66,6 +66,7 @@ __all__ = [
     "diff",
     "explain",
     "export",
+    "interim",
     "meet",
     "parse",
     "placeholders",

@@ -1,5 +1,6 @@
 """The policy that is as strict as two: what holds between the publication of a change and its date."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from types import MappingProxyType
@@ -134,4 +135,24 @@ def _part(one: Part, other: Part, newer: Newer) -> Part:
         chosen=chosen,
         line=max(one.line, other.line),
         **_marks(one, other),
+    )
+
+
+def interim(old: Policy, *coming: Policy) -> Policy:
+    """What holds from the publication of `coming` until they take effect: as strict as all of them.
+
+    It carries the number of `old`, under which facts go on to be collected; see `Ratchet.after`.
+    """
+    met = functools.reduce(meet, coming, old)
+    return build(
+        name=met.name,
+        version=old.version,
+        features=met.features,
+        claims=met.claims,
+        account=met.account,
+        categories=met.categories,
+        parts=met.parts,
+        prevailing=met.prevailing,
+        answers=met.answers,
+        source=met.source,
     )

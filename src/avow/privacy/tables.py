@@ -94,6 +94,75 @@ erasure_progress = table(
     app="none",
 )
 
+acceptance = table(
+    "acceptance",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("accepted_version", Integer, nullable=False),
+    Column("accepted_terms", Integer),
+    Column("accepted_how", Text, nullable=False),
+    CheckConstraint("accepted_how IN ('use', 'explicit')", name="how"),
+    Index("acceptance_once", "subject_id", "accepted_version", unique=True),
+    holds=[
+        personal(
+            "consent",
+            clear=["accepted_version", "accepted_terms", "accepted_how"],
+            why="asked at each use of the platform: whether the policy in force was accepted; numbers and a word",
+        )
+    ],
+    app="append",
+)
+"""That somebody accepted a version of the policy, and of the terms where the policy asks for it: at `since`, by clicking or
+by use. It is no consent: nothing that asks for consent ever reads it."""
+
+notice = table(
+    "notice",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("notice", Text, nullable=False),
+    Column("notice_version", Integer, nullable=False),
+    Column("in_banner", Boolean, nullable=False),
+    Column("dismissed_at", TIME),
+    Index("notice_of_person", "subject_id", "id"),
+    holds=[
+        personal(
+            "account",
+            clear=["notice", "notice_version", "in_banner", "dismissed_at"],
+            why="the dashboard shows it until it is dismissed; kinds of notice, numbers and times",
+        )
+    ],
+)
+"""That somebody was told of a change: one row for each person and change, written with the mail about it. `id` follows from
+both, so that telling twice tells once."""
+
+policy_plan = table(
+    "policy_plan",
+    Column("id", Uuid, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("made_at", TIME, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("base_hash", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("effective_at", TIME),
+    Column("found", JSONB, nullable=False),
+    Column("effects_hash", Text, nullable=False),
+    Column("approved_by", Text),
+    Column("applied_at", TIME),
+    Column("done", JSONB, nullable=False),
+    Column("shortened_at", TIME),
+    Column("told_after", Uuid),
+    Column("told_at", TIME),
+    CheckConstraint("state IN ('made', 'applied')", name="state"),
+    holds=[
+        not_personal("a change of the policy: texts, counts and times; who made it is named by a pseudonym of staff")
+    ],
+    app="none",
+)
+"""`found` is what the plan found, `effects_hash` the digest of the rules and kinds of effect in it; `effective_at` null:
+as soon as it is applied. `done` counts what was ended where, in the transactions that do it. `told_after` is the last person
+who was told, `told_at` when everybody was."""
+
 backup_folder = table(
     "backup_folder",
     Column("id", Uuid, primary_key=True),

@@ -28,10 +28,10 @@ from avow.base.clock import Clock
 from avow.base.db import Database
 from avow.base.ids import uuid7
 from avow.base.log import failure
-from avow.base.tables import policy_version
 from avow.catalog import facts, undeclared_columns, undeclared_paths
 from avow.policy import Policy
 from avow.policy.words import PROBES
+from avow.privacy import versions
 from avow.privacy.requests import OPEN
 from avow.privacy.tables import rights_request
 from avow.proof import hygiene, parts, scan
@@ -236,7 +236,7 @@ async def policy_hash(on: Ground) -> Finding:
     async with on.http() as http:
         served = (await http.get("/.well-known/avow-policy.json")).json()["hash"]
     async with on.keeper.begin() as c:
-        kept = await c.scalar(select(policy_version.c.hash).order_by(policy_version.c.version.desc()).limit(1))
+        kept = await versions.loaded_hash(c)
     if not served == kept == on.policy.hash:
         return Finding("failed", f"served {served[:12]}, loaded {on.policy.hash[:12]}, on record {str(kept)[:12]}")
     return Finding("proved", served[:12])

@@ -38,11 +38,16 @@ class Site:
     name: str
     base_url: str
     model: str
-    policy: Policy
+    in_force: Callable[[], Policy]
     installed: frozenset[str]
     receipt_key: bytes
     evidence: Callable[[], Awaitable[Sequence[Evidence]]]
     parts: Callable[[], Awaitable[dict[str, bool]]]
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self.in_force()
 
 
 @cache

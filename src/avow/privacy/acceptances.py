@@ -1,0 +1,46 @@
+"""Acceptances: that somebody accepted a version of the policy, by a click or by use.
+
+Accepting is no consent: it is kept apart from standing, and no decision about data reads it (GDPR Art. 7(2)).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from avow.policy import Policy
+from avow.privacy.tables import acceptance
+from avow.vault import fact
+
+How = Literal["use", "explicit"]
+
+
+async def record(
+    c: AsyncConnection,
+    policy: Policy,
+    tenant_id: UUID,
+    subject_id: UUID,
+    version: int,
+    how: How,
+    at: datetime,
+    *,
+    terms: int | None = None,
+) -> None:
+    """Write down in the caller's transaction that somebody accepted `version` (and the `terms` of that number).
+
+    The first time counts; saying it again changes nothing.
+    """
+    row = fact.begin(policy, "consent", tenant_id, subject_id, at)
+    row |= {"accepted_version": version, "accepted_terms": terms, "accepted_how": how}
+    await c.execute(insert(acceptance).on_conflict_do_nothing(), row)
+
+
+async def newest(c: AsyncConnection, subject_id: UUID) -> int:
+    """The number of the newest version that somebody accepted; 0: none."""
+    query = select(func.max(acceptance.c.accepted_version)).where(acceptance.c.subject_id == subject_id)
+    return int(await c.scalar(query) or 0)
