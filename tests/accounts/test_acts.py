@@ -180,7 +180,7 @@ async def search(w: Walk) -> None:
 
 
 async def answer(w: Walk) -> None:
-    asked = await w.ask("POST", "/api/privacy/requests", {"kind": "complain", "password": NEW})
+    asked = await w.ask("POST", "/api/privacy/requests", {"kind": "complain", "password": NEW, "text": "It is slow."})
     body = {"id": asked["id"], "state": "succeeded", "answer": "We mended it."}
     await w.ask("POST", "/api/desk/requests/answer", body, await w.hired("privacy"))
 
