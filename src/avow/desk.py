@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+import httpx
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -36,6 +37,8 @@ from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
 from avow.vault import Act, Gone, Vault
 from avow.vault.tables import audit
+
+ANSWER_S_MAX = 5.0
 
 
 @dataclass(frozen=True)
@@ -175,3 +178,13 @@ def privacy_needs(parts: Parts, keeper: Database, vault: Vault) -> Privacy:
         signer=Receipts(parts.ring),
         forget=NotifyAndWait(keeper),
     )
+
+
+async def answers(base_url: str) -> bool:
+    """Whether a platform runs at its address."""
+    # Our own listener, whatever name its certificate carries.
+    async with httpx.AsyncClient(base_url=base_url, timeout=ANSWER_S_MAX, verify=False) as http:  # noqa: S501
+        try:
+            return (await http.get("/healthz")).is_success
+        except httpx.HTTPError:
+            return False

@@ -100,6 +100,7 @@ COMMANDS: Final[Mapping[str, Command | Silent]] = {
     "policy check": READS,
     "policy render": READS,
     "policy export": READS,
+    "policy verify": READS,
     "verify": Silent("what the probes found is evidence; canaries are erased as people are"),
     "receipt verify": READS,
     "subject plan-erase": Silent("it shows counts and periods, and no content"),
