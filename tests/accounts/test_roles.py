@@ -132,7 +132,8 @@ def leaks(
         for route, url, body in chain(calls(ids, frozenset(ROUTES) - set(LAST)), v1_calls(ids)):
             answer = call(http, route, url, body)
             seen = [word for word in words if word in answer.text]
-            let_in = answer.is_success and any(url.endswith(f"/{id}") for id in secret)
+            by_id = "id}" in route or url.startswith("/v1/")
+            let_in = answer.is_success and by_id and any(url.endswith(f"/{id}") for id in secret)
             if seen or let_in or answer.status_code >= 500:
                 found.append(f"{name}: {route} {url}: {answer.status_code} shows {seen}")
     after = state_of(own, victim.owner.tenant_id, but)
