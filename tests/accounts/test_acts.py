@@ -199,6 +199,10 @@ STEPS: dict[str, Step] = {
     "POST /api/keys/leaked": leak,
     "DELETE /api/requests/{request_id}": end_one,
     "DELETE /api/requests": end_all,
+    "POST /api/projects": lambda w: w.keep("project", "POST", "/api/projects", {"name": "one"}),
+    "PATCH /api/projects/{project_id}": lambda w: w.ask(
+        "PATCH", f"/api/projects/{w.made['project']['id']}", {"name": "two"}
+    ),
     "PATCH /api/tenant": lambda w: w.ask("PATCH", "/api/tenant", {"keep_h": 5}),
     "POST /api/tenant/invitations": lambda w: invite(w, "carol@example.org"),
     "DELETE /api/tenant/invitations/{invitation_id}": lambda w: w.ask(

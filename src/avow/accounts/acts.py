@@ -78,6 +78,8 @@ ROUTES: Final[Mapping[str, str | Silent]] = {
     "DELETE /api/keys/{key_id}": "revoke key",
     "DELETE /api/requests": "delete content",
     "DELETE /api/requests/{request_id}": "delete content",
+    "POST /api/projects": "make project",
+    "PATCH /api/projects/{project_id}": "change project",
     "PATCH /api/tenant": "ask to keep",
     "PATCH /api/tenant/members/{member_id}": "change role",
     "DELETE /api/tenant/members/{member_id}": "change role",
