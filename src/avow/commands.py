@@ -34,7 +34,7 @@ def ask_why(group: click.Group, path: str = "") -> None:
         act = acts.COMMANDS.get(path + name)
         if isinstance(command, click.Group):
             ask_why(command, f"{path}{name} ")
-        elif isinstance(act, Command):
+        elif isinstance(act, Command) and not any(each.name == "reason" for each in command.params):
             said = "Why; it goes on the record."
             option = click.Option(["--reason"], help=said, required=act.asks_why, expose_value=False, callback=keep)
             command.params.append(option)

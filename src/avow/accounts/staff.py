@@ -40,6 +40,7 @@ async def appoint(
     role: str,
     trained_until: datetime,
     agreement: str,
+    reason: str | None = None,
 ) -> UUID:
     """Make somebody staff, or change what they are; gives their id. `facts` are fields of the account, e-mail too.
 
@@ -61,11 +62,11 @@ async def appoint(
     if found is None:
         raise NotFound
     async with keeper.begin() as c:
-        await _write(needs, c, found.tenant_id, found.subject_id, role, trained_until, agreed)
+        await _write(needs, c, found.tenant_id, found.subject_id, role, trained_until, agreed, reason)
     return UUID(str(found.subject_id))
 
 
-async def dismiss(needs: Needs, keeper: Database, email: str) -> UUID:
+async def dismiss(needs: Needs, keeper: Database, email: str, reason: str | None = None) -> UUID:
     """Take somebody's staff role and end their sessions at once; gives their id. Raises NotFound."""
     found = await people.find(needs, email)
     if found is None:
@@ -76,7 +77,8 @@ async def dismiss(needs: Needs, keeper: Database, email: str) -> UUID:
             raise NotFound("This person is no staff.")
         await c.execute(delete(session).where(session.c.subject_id == found.subject_id))
         before = {"role": role}
-        act = Act(COMMAND, "dismiss staff", found.tenant_id, found.subject_id, before=before, after={"role": None})
+        whose, after = (found.tenant_id, found.subject_id), {"role": None}
+        act = Act(COMMAND, "dismiss staff", *whose, "account", "service", reason, before, after)
         await needs.vault.record_act(c, act)
     return UUID(str(found.subject_id))
 
@@ -101,6 +103,7 @@ async def _write(
     role: str,
     trained_until: datetime,
     agreement: str,
+    reason: str | None,
 ) -> None:
     kind = await c.scalar(select(tenant_kind.c.kind).where(tenant_kind.c.tenant_id == tenant_id))
     if kind != "internal":
@@ -118,5 +121,6 @@ async def _write(
     # Staff own nothing here: without their role they have their own rights left, and no more.
     await c.execute(update(person).where(person.c.id == subject_id).values(role="former"))
     await c.execute(delete(session).where(session.c.subject_id == subject_id))
-    act = Act(COMMAND, "appoint staff", tenant_id, subject_id, before={"role": old}, after={"role": role})
+    states = ({"role": old}, {"role": role})
+    act = Act(COMMAND, "appoint staff", tenant_id, subject_id, "account", "service", reason, *states)
     await needs.vault.record_act(c, act)
