@@ -36,8 +36,9 @@ from avow.engines import llm
 from avow.policy import Policy, parse
 from avow.privacy.needs import Identity
 from avow.privacy.tombstones import Tombstones
+from avow.privacy.versions import Current
 from avow.settings import Settings, SettingsWrong, smtp_parts
-from avow.vault import Ring, Vault
+from avow.vault import Ring
 
 NAME = "Avow"
 MODEL = llm.MODEL
@@ -135,8 +136,9 @@ def build(settings: Settings, *, demo: bool = False, clock: Clock | None = None,
     )
 
 
-def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
-    """What the slice of accounts needs, over `database` as role `avow_app`."""
+def accounts(parts: Parts, database: Database, current: Current) -> Needs:
+    """What the slice of accounts needs, over `database` as role `avow_app`, under what is in force in this process."""
+    vault = current.vault
     at_first = DEMO_CREDIT if parts.demo else 0
 
     async def first_credit(
@@ -153,7 +155,7 @@ def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
             ends_at=vault.policy.categories["payment"].keep.end(at),
         )
 
-    directory = Directory(database, pepper(parts.ring), parts.clock, must_confirm=not parts.demo)
+    directory = Directory(database, pepper(parts.ring), parts.clock, must_confirm=not parts.demo, current=current)
     return Needs(
         clock=parts.clock,
         database=database,
@@ -166,6 +168,7 @@ def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
         tombstones=parts.tombstones,
         provider=_provider(parts),
         operator_mail=parts.settings.operator_mail,
+        current=current,
     )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow import app, canary
 from avow.accounts import people
+from avow.accounts.everybody import Everybody
 from avow.accounts.needs import Needs as Accounts
 from avow.accounts.tables import person
 from avow.app import Parts
@@ -23,6 +24,7 @@ from avow.policy import published
 from avow.privacy import stores
 from avow.privacy.caches import NotifyAndWait
 from avow.privacy.needs import Needs as Privacy
+from avow.privacy.notices import Telling
 from avow.privacy.outside import OutsideFiles
 from avow.privacy.versions import Current
 from avow.proof import evidence, probes
@@ -52,6 +54,12 @@ class Desk:
         """Take over a policy that has come into force."""
         async with self.keeper.begin() as c:
             await self.current.follow(c)
+
+    @property
+    def telling(self) -> Telling:
+        """What telling people of a change needs."""
+        where = self.parts.settings.base_url
+        return Telling(self.vault, Everybody(self.vault), where, self.parts.installed)
 
     async def look(self, names: Sequence[str] = ()) -> AsyncIterator[Evidence]:
         """Run probes against the running platform and keep what they find: `names`, or all that a published sentence
@@ -104,8 +112,9 @@ async def opened(parts: Parts, *, follow: bool = True) -> AsyncIterator[Desk]:
     database yet); closes what it opened."""
     keeper, product = parts.database(access.KEEPER), parts.database(access.APP)
     vault = Vault(parts.ring, parts.policy, parts.clock)
-    accounts = app.accounts(parts, product, vault)
-    made = Desk(parts, keeper, product, vault, accounts, privacy_needs(parts, keeper, vault), Current(vault))
+    current = Current(vault)
+    accounts = app.accounts(parts, product, current)
+    made = Desk(parts, keeper, product, vault, accounts, privacy_needs(parts, keeper, vault), current)
     try:
         if follow:
             await made.follow()

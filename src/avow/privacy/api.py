@@ -76,7 +76,7 @@ class Taken(msgspec.Struct):
 @post("/api/privacy/requests", status_code=202)
 async def ask(data: JSONBody[NewRequest], person: Person, privacy: Privacy) -> Taken:
     """Ask for erasure, access, a copy to take along, rectification, or complain."""
-    tenant_id, subject_id = _own(person)
+    tenant_id, subject_id = own(person)
     if not await privacy.identity(tenant_id, subject_id, data.password):
         raise NotConfirmed
     async with privacy.database.tenant(tenant_id) as c:
@@ -114,12 +114,13 @@ ROUTES = (ask, list_requests, read_request, read_receipt)
 
 
 async def _rows(person: Actor, privacy: Desk, id: UUID | None = None) -> Sequence[Row[Any]]:
-    tenant_id, subject_id = _own(person)
+    tenant_id, subject_id = own(person)
     async with privacy.database.tenant(tenant_id) as c:
         return await requests.of(c, subject_id, id)
 
 
-def _own(person: Actor) -> tuple[UUID, UUID]:
+def own(person: Actor) -> tuple[UUID, UUID]:
+    """Whose facts a signed-in person may ask about: their tenant and themselves. Raises NotFound."""
     if person.tenant_id is None or person.subject_id is None:
         raise NotFound
     return person.tenant_id, person.subject_id

@@ -4,3 +4,5 @@ from avow import catalog
 
 catalog.part("erasure", controls=["privacy.erase", "privacy.tombstones", "vault.ring"])
 catalog.part("backups", controls=["privacy.backup", "privacy.folders", "vault.ring"])
+catalog.part("notices", controls=["privacy.notices", "privacy.plans", "vault.outbox"])
+catalog.part("acceptance", controls=["privacy.acceptances", "accounts.agreements"])
