@@ -143,7 +143,7 @@ async def _follow_rules(database: Database, book: RuleBook) -> None:
 
 
 async def _hear_of_destroyed_keys(database: Database, vault: Vault) -> None:
-    """Forget destroyed keys as soon as it is told; without a connection, a key is forgotten after 30 s in any case."""
+    """Forget destroyed keys as soon as it is told; without a connection, a key is forgotten within seconds in any case."""
     while True:
         try:
             raw = await database.raw()

@@ -71,7 +71,7 @@ def policy(**changes: str) -> Policy:
 def needs(
     database: Database, ring: Ring, clock: Clock, home: Path, rules: Policy | None = None, first: Sequence[Store] = ()
 ) -> Needs:
-    """Everything real, except that nobody waits 30 seconds for caches that no process here has."""
+    """Everything real, except that nobody waits for caches that no process here has."""
     stones = Tombstones(home / "keyring" / "tombstones", ring)
     return Needs(
         *(rules or policy(), clock, database, ring, (*first, *tables()), stones, Receipts(ring)),

@@ -17,7 +17,7 @@ from avow.gateway import fleet as fleets
 from avow.gateway import meter, refusals, upstreams
 from avow.gateway.client import Client
 from avow.gateway.connection import Exchange, UpstreamGarbage, UpstreamLost
-from avow.gateway.dialects import Joined, Retold
+from avow.gateway.dialects import Joined, Retold, Translation
 from avow.gateway.fleet import Fleet, Route
 from avow.gateway.meter import Outcome
 from avow.gateway.orders import Order
@@ -153,12 +153,7 @@ class Call:
     def _ours(self, answer: bytes) -> bytes:
         """An answer of theirs in the client's dialect."""
         back = self._way.back
-        if back is None:
-            return answer
-        try:
-            return back.whole(answer)
-        except _UNFIT:
-            raise UpstreamGarbage("The upstream's answer is not what was asked for.") from None
+        return answer if back is None else translate(back, answer)
 
     async def _read(self, exchange: Exchange, assembly: Joined | None, *, passes: bool) -> None:
         """Read events until the end; raises an `UpstreamError` when the stream does not end as it should."""
@@ -176,7 +171,7 @@ class Call:
                 self._progress(order.request_id, reader.prompt_tokens or 0, 0, reader.tokens)
             outcome.tokens, outcome.usage, outcome.input_tokens = reader.tokens, reader.usage, reader.prompt_tokens
             if retold is not None:
-                passed = _retell(retold, data)
+                passed = retell(retold, data)
             if passed and passes:
                 outcome.begun = True
                 await self._write(passed)
@@ -194,7 +189,16 @@ class Call:
                 await self._write(last)
 
 
-def _retell(retold: Retold, data: list[bytes]) -> bytes:
+def translate(back: Translation, answer: bytes) -> bytes:
+    """A whole answer of theirs in the client's dialect. Raises `UpstreamGarbage`."""
+    try:
+        return back.whole(answer)
+    except _UNFIT:
+        raise UpstreamGarbage("The upstream's answer is not what was asked for.") from None
+
+
+def retell(retold: Retold, data: list[bytes]) -> bytes:
+    """Events of theirs in the client's dialect. Raises `UpstreamGarbage`."""
     try:
         return b"".join(map(retold.feed, data))
     except _UNFIT:

@@ -106,11 +106,11 @@ class MessagesAssembly:
             self._message |= event["delta"]
         elif kind == "content_block_start" and isinstance(event.get("content_block"), dict) and isinstance(index, int):
             self._blocks[index] = dict(event["content_block"])
-        elif kind == "content_block_delta" and isinstance(event.get("delta"), dict) and index in self._blocks:
+        elif kind == "content_block_delta" and isinstance(event.get("delta"), dict) and isinstance(index, int):
             self._fill(index, event["delta"])
 
     def _fill(self, index: int, delta: dict[str, Any]) -> None:
-        block = self._blocks[index]
+        block = self._blocks.setdefault(index, {})
         for name in ("text", "thinking", "signature"):
             if isinstance(delta.get(name), str):
                 block[name] = str(block.get(name) or "") + delta[name]

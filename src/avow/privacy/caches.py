@@ -13,7 +13,7 @@ from avow.vault.ring import CACHE_S_MAX
 class NotifyAndWait:
     """Tells every process to forget a person's keys, then waits as long as any of them could keep one unasked.
 
-    A process that missed the word forgets by itself after 30 s (`vault.ring`); only then is "key destroyed" true.
+    A process that missed the word forgets by itself after 5 s (`vault.ring`); only then is "key destroyed" true.
     """
 
     def __init__(self, database: Database, wait_s: float = CACHE_S_MAX) -> None:

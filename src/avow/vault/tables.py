@@ -82,4 +82,4 @@ store(
     "keyring/*",
     why="the random halves of the keys, sealed, under ids; in no backup, for what is destroyed here is to stay destroyed",
 )
-store("key cache", "memory", "vault.ring", why="keys in use, at most 10,000 for at most 30 seconds in each process")
+store("key cache", "memory", "vault.ring", why="keys in use, at most 10,000 for at most 5 seconds in each process")

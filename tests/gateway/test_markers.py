@@ -1,0 +1,143 @@
+"""The markers of `tests/test_markers.py` on every surface and every way in which one can fail: nothing is kept, so no word
+of anybody may be found on the disk, in the log or in a refusal."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from avow.gateway.scripted import Script
+from tests.platform import Platform, wait_until
+from tests.test_markers import Markers
+from tests.upstream import CREDENTIAL, DEAD_MODEL, MODEL, PRICES, Upstream, scripted_platform
+
+CLAUDE = "scripted/claude"
+SURFACES: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": "WORD"}]},
+    "/v1/completions": {"prompt": ["WORD"], "suffix": "WORD"},
+    "/v1/responses": {
+        "input": [{"role": "user", "content": [{"type": "input_text", "text": "WORD"}]}],
+        "instructions": "WORD",
+    },
+    "/v1/embeddings": {"input": ["WORD"]},
+    "/v1/moderations": {"input": "WORD"},
+    "/v1/rerank": {"query": "WORD", "documents": ["WORD"]},
+    "/v1/messages": {"max_tokens": 9, "system": "WORD", "messages": [{"role": "user", "content": "WORD"}]},
+    "/v1/messages/count_tokens": {"messages": [{"role": "user", "content": "WORD"}]},
+}
+STREAMS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
+PERSONAL = {"user": "WORD", "metadata": {"user_id": "WORD", "about": "WORD"}, "safety_identifier": "WORD"}
+
+
+@pytest.fixture(scope="module")
+def ground() -> Iterator[tuple[Platform, Upstream, httpx.Client, str]]:
+    with scripted_platform() as (platform, upstream), platform.http() as http:
+        platform.cli(
+            *("upstream", "add", "claude", upstream.url, "--kind", "anthropic", "--key"), stdin=CREDENTIAL + "\n"
+        )
+        platform.cli("model", "add", CLAUDE, "--upstream", "claude", *PRICES)
+        platform.sign_up(http)
+        key = platform.key(http)["secret"]
+        bearer = {"authorization": f"Bearer {key}"}
+        wait_until(lambda: CLAUDE in http.get("/v1/models", headers=bearer).text)
+        yield platform, upstream, http, key
+
+
+def body(mark: Markers, path: str, place: str, **changed: Any) -> bytes:
+    """A valid request of a surface with a marker for each word."""
+    model = CLAUDE if path.endswith("count_tokens") else MODEL
+    text = json.dumps({"model": model, **SURFACES[path], **PERSONAL, **changed})
+    number = 0
+    while "WORD" in text:
+        text = text.replace("WORD", mark(f"{place} {path} {number}"), 1)
+        number += 1
+    return text.encode()
+
+
+def test_no_word_of_any_surface_or_failure_is_kept(ground: tuple[Platform, Upstream, httpx.Client, str]) -> None:
+    platform, upstream, http, key = ground
+    mark = Markers()
+
+    def post(path: str, content: bytes, *status: int) -> httpx.Response:
+        given = {
+            "authorization": f"Bearer {key}",
+            "content-type": "application/json",
+            "anthropic-version": mark("version"),
+        }
+        answer = http.post(
+            path, content=content, headers={**given, "anthropic-beta": mark(f"beta {len(mark.planted)}")}
+        )
+        assert answer.status_code in status, (path, status, answer.text)
+        return answer
+
+    for path in SURFACES:
+        post(path, body(mark, path, "answered"), 200)
+        said = mark(f"said {path}")
+        upstream.answer(Script(tokens=(said, " and more"), thinking=mark(f"thought {path}")))
+        post(path, body(mark, path, "told"), 200)
+        for fault in (
+            Script(status=400, error_text=mark(f"no {path}")),
+            Script(status=429, error_text=mark(f"busy {path}")),
+        ):
+            upstream.answer(fault)
+            refused = post(path, body(mark, path, f"refused {fault.status}"), 400 if fault.status == 400 else 503)
+            assert fault.error_text not in refused.text
+        upstream.answer(Script(garbage_after=0))
+        post(path, body(mark, path, "garbage"), 502)
+        upstream.answer(Script())
+        post(path, body(mark, path, "answered again"), 200)
+        broken = body(mark, path, "broken JSON")[:-1]
+        post(path, broken, 400)
+        post(path, body(mark, path, "wrong type", model={mark("model"): 1}), 400)
+        post(path, body(mark, path, "no such model", model=mark(f"unknown {path}")), 404)
+        post(
+            path, body(mark, path, "down", model=DEAD_MODEL), *((400,) if path.endswith("count_tokens") else (502, 503))
+        )
+        if path in ("/v1/chat/completions", "/v1/responses"):
+            post(path, body(mark, path, "stored", store=True), 403)
+    for path in STREAMS:
+        for model in (MODEL, CLAUDE) if path in ("/v1/messages", "/v1/chat/completions") else (MODEL,):
+            words = (mark(f"streamed {path} {model}"), " and", " more")
+            for fault in (
+                Script(tokens=words),
+                Script(tokens=words, die_after=4),
+                Script(tokens=words, garbage_after=4),
+            ):
+                upstream.answer(fault)
+                asked = {"stream": True, "model": model}
+                content = body(mark, path, f"stream {model} {fault.die_after} {fault.garbage_after}", **asked)
+                post(path, content, 200)
+        upstream.answer(Script())
+    assert len(mark.planted) >= 40
+    assert mark.where(platform.scan(mark.planted.values())) == {}
+    assert not [place for place, word in mark.planted.items() if word.encode() in platform.told()]
+    sent = json.dumps(upstream.scripted.requests)
+    named = [place for place, word in mark.planted.items() if "no such" not in place and word in sent]
+    assert named, "the words never reached the upstream, so this test would prove nothing"
+
+
+def test_p12_credentials_of_upstreams_are_in_no_answer_and_open_to_no_route(
+    ground: tuple[Platform, Upstream, httpx.Client, str],
+) -> None:
+    """Every GET route of the platform API, as its owner and as nobody; and the log, the disk and the command line."""
+    platform, upstream, http, key = ground
+    routes = [path for path, verbs in http.get("/api/openapi.json").json()["paths"].items() if "get" in verbs]
+    assert len(routes) > 10
+    for path in routes:
+        for each in (http, httpx):
+            place = path.replace("{request_id}", secrets.token_hex(16))
+            answer = each.get(f"{platform.base_url}{place}")
+            assert CREDENTIAL not in answer.text
+    bearer = {"authorization": f"Bearer {key}"}
+    upstream.answer(Script(status=401, error_text=f"the key {CREDENTIAL} is wrong"))
+    failed = http.post(
+        "/v1/chat/completions", json={"model": MODEL, "messages": [{"role": "user", "content": "?"}]}, headers=bearer
+    )
+    upstream.answer(Script())
+    assert failed.status_code == 502 and CREDENTIAL not in failed.text + str(failed.headers)
+    assert platform.scan([CREDENTIAL]) == {} and CREDENTIAL.encode() not in platform.told()
