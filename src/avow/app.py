@@ -5,6 +5,7 @@ neighbours `start` and `keeper` know every slice.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ import avow.privacy.parts
 import avow.privacy.tables
 import avow.proof.tables  # noqa: F401  every table is declared before the catalog is read
 from avow import catalog
-from avow.accounts import sessions
+from avow.accounts import people, sessions
 from avow.accounts.directory import Directory
 from avow.accounts.needs import Needs, pepper
 from avow.accounts.oidc import CALLBACK, Provider
@@ -33,12 +34,13 @@ from avow.base.mail import FolderMail, Mail, SmtpMail
 from avow.base.postgres import DATABASE, Cluster, short_folder
 from avow.billing import credit
 from avow.engines import llm
-from avow.policy import Policy, parse
-from avow.privacy.needs import Identity
+from avow.policy import ANSWER, Policy, parse
+from avow.privacy.letters import Letter
+from avow.privacy.needs import Identity, Rectify, Tell
 from avow.privacy.tombstones import Tombstones
 from avow.privacy.versions import Current
 from avow.settings import Settings, SettingsWrong, smtp_parts
-from avow.vault import Ring
+from avow.vault import Ring, outbox
 
 NAME = "Avow"
 MODEL = llm.MODEL
@@ -139,21 +141,13 @@ def build(settings: Settings, *, demo: bool = False, clock: Clock | None = None,
 def accounts(parts: Parts, database: Database, current: Current) -> Needs:
     """What the slice of accounts needs, over `database` as role `avow_app`, under what is in force in this process."""
     vault = current.vault
-    at_first = DEMO_CREDIT if parts.demo else 0
 
     async def first_credit(
         connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, wallet_id: UUID, at: datetime
     ) -> None:
-        await credit.begin(
-            connection,
-            tenant_id,
-            subject_id,
-            wallet_id,
-            at,
-            amount=at_first,
-            policy_version=vault.policy.version,
-            ends_at=vault.policy.categories["payment"].keep.end(at),
-        )
+        policy = vault.policy
+        ends_at = policy.categories["payment"].keep.end(at)
+        await credit.begin_own(connection, subject_id, wallet_id, at, policy_version=policy.version, ends_at=ends_at)
 
     directory = Directory(database, pepper(parts.ring), parts.clock, must_confirm=not parts.demo, current=current)
     return Needs(
@@ -188,6 +182,37 @@ def identity(accounts: Needs) -> Identity:
         return await sessions.is_shown(accounts, tenant_id, subject_id, password)
 
     return asked
+
+
+def rectify(accounts: Needs) -> Rectify:
+    """Puts fields of somebody's account right."""
+
+    async def put_right(tenant_id: UUID, subject_id: UUID, given: Mapping[str, object]) -> None:
+        await people.amend(accounts, people.actor(tenant_id, subject_id), given)
+
+    return put_right
+
+
+def tell(accounts: Needs) -> Tell:
+    """Puts letters about privacy requests into the outbox, to the address that the person gave."""
+
+    async def put(c: AsyncConnection, tenant_id: UUID, subject_id: UUID, message_id: UUID, letter: Letter) -> None:
+        address = await people.open_address(accounts, c, tenant_id, subject_id, ANSWER)
+        if address is None:
+            return
+        await outbox.put(
+            c,
+            accounts.vault,
+            message_id=message_id,
+            tenant_id=tenant_id,
+            subject_id=subject_id,
+            recipient=address,
+            subject=letter.subject,
+            text=letter.text.format(site=accounts.base_url),
+            purpose=ANSWER,
+        )
+
+    return put
 
 
 def engine(parts: Parts) -> llm.Engine:

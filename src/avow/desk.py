@@ -23,6 +23,7 @@ from avow.gateway.tables import upstream
 from avow.policy import published
 from avow.privacy import stores
 from avow.privacy.caches import NotifyAndWait
+from avow.privacy.copies import Maker
 from avow.privacy.needs import Needs as Privacy
 from avow.privacy.notices import Telling
 from avow.privacy.outside import OutsideFiles
@@ -60,6 +61,11 @@ class Desk:
         """What telling people of a change needs."""
         where = self.parts.settings.base_url
         return Telling(self.vault, Everybody(self.vault), where, self.parts.installed)
+
+    @property
+    def copies(self) -> Maker:
+        """What copies of people's data are made with."""
+        return Maker(self.privacy, self.vault, app.tell(self.accounts))
 
     async def look(self, names: Sequence[str] = ()) -> AsyncIterator[Evidence]:
         """Run probes against the running platform and keep what they find: `names`, or all that a published sentence

@@ -21,7 +21,7 @@ from avow.base import jobs, log
 from avow.billing.holds import Recovery
 from avow.desk import Desk
 from avow.gateway import FUNCTIONS
-from avow.privacy import erase, notices, plans, requests, retention
+from avow.privacy import copies, erase, notices, plans, requests, retention
 from avow.supervisor import Ready, Reaped
 from avow.vault import outbox
 
@@ -59,6 +59,7 @@ class Keeper:
                 plans.CARRY_JOB: lambda id: _done(plans.carry_out(at.privacy, id)),
                 plans.LATE_JOB: lambda id: _done(plans.carry_out(at.privacy, id)),
                 notices.TELL_JOB: lambda id: _done(notices.tell(at.privacy, at.telling, id)),
+                requests.COPY_JOB: lambda id: copies.run(at.copies, id),
             },
         )
 

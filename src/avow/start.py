@@ -20,6 +20,7 @@ from avow.base.db import Database
 from avow.base.errors import AvowError
 from avow.base.migrate import migrate
 from avow.base.postgres import Cluster
+from avow.billing import credit
 from avow.engines import llm
 from avow.gateway import offers
 from avow.gateway.offers import Offer
@@ -95,6 +96,8 @@ async def prepare(parts: Parts) -> Policy:
     keeper = parts.database(access.KEEPER)
     try:
         policy = await _begin(parts, keeper)
+        async with keeper.begin() as c:
+            await credit.set_first(c, app.DEMO_CREDIT if parts.demo else 0)
         silent, _ = await probes.undeclared(keeper, parts.home)
         if silent:
             raise Undeclared(f"Nobody declared what these hold about people: {', '.join(silent[:10])}.")

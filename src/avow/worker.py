@@ -37,6 +37,7 @@ from avow.gateway.client import Client
 from avow.gateway.completion import Gateway
 from avow.gateway.rules import RuleBook
 from avow.privacy import api as privacy_api
+from avow.privacy import desk_api as privacy_desk_api
 from avow.privacy import notices_api, versions
 from avow.privacy.versions import Current
 from avow.proof import evidence
@@ -160,7 +161,8 @@ def handlers() -> list[HTTPRouteHandler]:
     """The routes of every slice. Raises RouteUndeclared when the table of permissions does not know one."""
     found: list[HTTPRouteHandler] = [
         *(*_PUBLIC, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES),
-        *(*gateway_api.ROUTES, *privacy_api.ROUTES, *notices_api.ROUTES, *members_api.ROUTES, *desk_api.ROUTES),
+        *(*gateway_api.ROUTES, *privacy_api.ROUTES, *privacy_desk_api.ROUTES, *members_api.ROUTES, *desk_api.ROUTES),
+        *notices_api.ROUTES,
     ]
     permissions.check(admission.routes(found))
     return found
@@ -179,7 +181,16 @@ def platform(front: Front) -> Litestar:
         evidence=front.evidence,
         parts=front.answering,
     )
-    desk = privacy_api.Desk(front.database, front.vault, parts.clock, app.identity(needs), members.check_erasure)
+    desk = privacy_api.Desk(
+        database=front.database,
+        vault=front.vault,
+        clock=parts.clock,
+        identity=app.identity(needs),
+        leaving=members.check_erasure,
+        rectify=app.rectify(needs),
+        tell=app.tell(needs),
+        installed=parts.installed,
+    )
     api = [handler for handler in handlers() if handler not in _PUBLIC]
     return Litestar(
         route_handlers=[*_PUBLIC, Router("/", route_handlers=api, response_headers=surface.NO_STORE)],

@@ -28,7 +28,7 @@ from avow.accounts import admission, api, desk_api, members, members_api, openin
 from avow.accounts.directory import Directory
 from avow.accounts.needs import Needs, pepper
 from avow.accounts.passwords import Passwords
-from avow.app import identity
+from avow.app import identity, rectify, tell
 from avow.base.clock import FileClock
 from avow.policy import Policy, parse
 from avow.privacy import api as privacy_api
@@ -157,7 +157,9 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
             step_s=0.03,
         )
         hasher.hashed = 0
-        rights = privacy_api.Desk(database.app, needs.vault, clock, identity(needs), members.check_erasure)
+        rights = privacy_api.Desk(
+            *(database.app, needs.vault, clock, identity(needs), members.check_erasure, rectify(needs), tell(needs))
+        )
         others = Router(
             "/",
             route_handlers=[*openings_api.ROUTES, *desk_api.ROUTES, *members_api.ROUTES, *privacy_api.ROUTES],

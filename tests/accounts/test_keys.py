@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy import update
 from tests.accounts.conftest import PASSWORD, House, Start
 
 from avow.accounts import key_text, keys
-from avow.accounts.directory import Directory, KeyExpired, KeyRefused, KeyRevoked, NotConfirmed
+from avow.accounts.directory import Directory, KeyExpired, KeyRecord, KeyRefused, KeyRevoked, NotConfirmed
 from avow.accounts.needs import pepper
 from avow.accounts.tables import person
 
@@ -124,6 +125,33 @@ async def test_a_process_that_misses_the_news_forgets_within_two_seconds(house: 
     ticks.now_s += 0.2
     with pytest.raises(KeyRevoked):
         await deaf.find(made["secret"])
+
+
+async def test_many_who_ask_at_once_cost_one_look_into_the_database(house: House) -> None:
+    browser = await house.signed_in(ADA)
+    made = (await browser.post("/api/keys", json={})).json()
+
+    class Counting(Directory):
+        looks = 0
+
+        async def _fetch(self, public_id: str) -> Any:
+            self.looks += 1
+            return await super()._fetch(public_id)
+
+    directory = Counting(house.databases.app, pepper(house.needs.ring), house.clock, must_confirm=False)
+    asking = [asyncio.create_task(directory.find(made["secret"])) for _ in range(20)]
+    await asyncio.sleep(0)
+    asking[0].cancel()  # who began to ask goes: the others have their answer all the same
+    found = await asyncio.gather(*asking, return_exceptions=True)
+    assert isinstance(found[0], asyncio.CancelledError)
+    assert {each.key_id for each in found[1:] if isinstance(each, KeyRecord)} == {UUID(made["id"])}
+    assert directory.looks == 1
+    directory.clear()
+    asking = [asyncio.create_task(directory.find(made["secret"])) for _ in range(2)]
+    await asyncio.sleep(0)
+    directory.forget(found[1].tenant_id)  # a change is announced: whoever asks from now on asks anew
+    await asyncio.gather(*asking, directory.find(made["secret"]))
+    assert directory.looks == 3
 
 
 async def test_the_memory_of_keys_is_bounded(house: House) -> None:

@@ -52,9 +52,35 @@ async def test_the_same_key_for_another_amount_or_wallet_is_refused(bank: Bank) 
 async def test_a_tenant_gets_one_wallet_and_one_first_credit(bank: Bank) -> None:
     payer = await bank.payer(700)
     async with bank.databases.app.tenant(payer.tenant_id) as c:
-        await credit.begin(c, payer.tenant_id, payer.subject_id, uuid7(), NOW, amount=700, policy_version=1)
+        await credit.begin_own(c, payer.subject_id, uuid7(), NOW, policy_version=1)
         assert await credit.balance(c, payer.wallet_id) == (700, 0)
     assert await bank.admin.fetchval("SELECT count(*) FROM wallet") == 1
+
+
+async def test_a_first_credit_is_what_the_operator_says_and_nobody_elses_to_choose(bank: Bank) -> None:
+    async def first(amount: int | None) -> tuple[int, int]:
+        tenant, wallet = uuid7(), uuid7()
+        if amount is not None:
+            async with bank.databases.keeper.begin() as c:
+                await credit.set_first(c, amount)
+        async with bank.databases.app.tenant(tenant) as c:
+            await credit.begin_own(c, uuid7(), wallet, NOW, policy_version=1)
+            return await credit.balance(c, wallet)
+
+    assert [await first(None), await first(900), await first(0)] == [(0, 0), (900, 0), (0, 0)]
+    async with bank.databases.keeper.begin() as c:
+        assert not await invariants.violations(c, NOW)
+    for choosing in (
+        "SELECT wallet_begin($1, $1, $1, 'USD', 5, now(), NULL, 1)",
+        "INSERT INTO first_credit SELECT 1, 5 WHERE $1::uuid IS NOT NULL",
+    ):
+        for database in (bank.databases.app, bank.databases.writer):
+            raw = await database.raw()
+            try:
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await raw.execute(choosing, uuid7())
+            finally:
+                await raw.close()
 
 
 async def test_no_role_of_the_request_path_can_mint_money_or_write_a_balance(bank: Bank) -> None:

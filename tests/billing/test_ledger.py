@@ -111,6 +111,16 @@ async def test_a_frozen_wallet_opens_nothing(bank: Bank) -> None:
         assert isinstance((await gathered(ledger.open(payer.open(1))))[0], WalletFrozen)
 
 
+async def test_a_key_never_spends_the_money_of_another_tenant(bank: Bank) -> None:
+    payer, other = await bank.payer(1_000), await bank.payer(1_000)
+    await bank.admin.execute("UPDATE api_key SET wallet_id = $1 WHERE id = $2", other.wallet_id, payer.key_id)
+    async with bank.batcher() as ledger:
+        assert isinstance((await gathered(ledger.open(payer.open(1))))[0], WalletFrozen)
+        tried = await gathered(ledger.open(payer.open(1)), ledger.open(other.open(1)))
+        assert isinstance(tried[0], WalletFrozen) and not isinstance(tried[1], Exception)
+    assert (await bank.wallet(payer), await bank.wallet(other)) == ((1_000, 0), (1_000, 1))
+
+
 async def test_an_id_that_was_charged_opens_no_second_time(bank: Bank) -> None:
     payer = await bank.payer(1_000)
     async with bank.batcher() as ledger:

@@ -111,7 +111,7 @@ class Person:
         row = self.begin(on, "rights", on.clock.now())
         row |= {"kind": "erase", "state": "verified", "due_at": row["since"], "changed_at": row["since"]}
         async with on.database.begin() as c:
-            await c.execute(insert(rights_request).values(**row, token_hash=b""))
+            await c.execute(insert(rights_request).values(**row, times={}, token_hash=b""))
         return row["id"]  # type: ignore[no-any-return]
 
     async def counts(self, on: Needs) -> dict[str, int]:

@@ -3,69 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from litestar import Litestar
-from litestar.di import Provide
 from litestar.testing import AsyncTestClient
 from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import surface
 from avow.base import jobs
 from avow.base.actor import Actor
+from avow.policy import parse
 from avow.privacy import api, erase, requests
 from avow.privacy.needs import Needs
 from avow.privacy.tables import rights_request
 from avow.proof import receipts
 from avow.vault import Ref, Vault
-from tests.conftest import Databases
+from tests.privacy import scratch
+from tests.privacy.desks import PASSWORD, Above
 from tests.privacy.scratch import Person
 
-PASSWORD = "correct horse"
 PATIENCE_S = 60
 
 ERASE = {"kind": "erase", "password": PASSWORD}
-
-
-async def identity(tenant_id: UUID, subject_id: UUID, password: str) -> bool:
-    return password == PASSWORD
-
-
-async def anybody_may_leave(c: AsyncConnection, tenant_id: UUID, subject_id: UUID) -> None:
-    """The rule about last owners is that of accounts."""
-
-
-@pytest.fixture
-def ada() -> Person:
-    return Person()
-
-
-@pytest.fixture
-async def vault(on: Needs) -> AsyncIterator[Vault]:
-    made = Vault(on.ring, on.policy, on.clock)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-async def client(on: Needs, database: Databases, vault: Vault, ada: Person) -> AsyncIterator[AsyncTestClient[Litestar]]:
-    desk = api.Desk(database.app, vault, on.clock, identity, anybody_may_leave)
-    who = Actor("subject", str(ada.id), "subject", ada.tenant_id, ada.id)
-    app = Litestar(
-        api.ROUTES,
-        dependencies={
-            "person": Provide(lambda: who, sync_to_thread=False),
-            "privacy": Provide(lambda: desk, sync_to_thread=False),
-        },
-        exception_handlers=surface.handlers(),
-    )
-    async with AsyncTestClient(app) as made:
-        yield made
 
 
 async def worked(on: Needs, done: Any) -> None:
@@ -126,23 +87,29 @@ async def test_the_same_request_is_not_taken_twice(client: AsyncTestClient[Lites
     assert sorted(answer.status_code for answer in answers) == [202, 409, 409]
 
 
-@pytest.mark.parametrize("kind", ["restrict", "object", "withdraw"])
-async def test_what_cannot_be_carried_out_is_refused_and_not_stored(
-    client: AsyncTestClient[Litestar], on: Needs, kind: str
+@pytest.mark.parametrize("kind", ["erase", "access", "port", "rectify"])
+async def test_what_destroys_or_reveals_needs_the_person(
+    client: AsyncTestClient[Litestar], above: Above, kind: str
 ) -> None:
-    answer = await client.post("/api/privacy/requests", json={**ERASE, "kind": kind})
-    assert (answer.status_code, answer.json()["code"]) == (501, "request_not_built")
-    async with on.database.begin() as c:
-        assert (await c.execute(select(rights_request))).all() == []
+    asked = {"kind": kind, "text": "please"}
+    answer = await client.post("/api/privacy/requests", json=asked)
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_confirmed")
+    above.proved = True
+    assert (await client.post("/api/privacy/requests", json=asked)).status_code == 202
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         {"kind": "destroy", "password": PASSWORD},
-        {"kind": "erase"},
         {**ERASE, "more": 1},
-        {**ERASE, "kind": "complain", "text": "x" * 4001},
+        {"kind": "complain", "text": "x" * 4001},
+        {"kind": "complain"},
+        {"kind": "object"},
+        {"kind": "restrict", "purpose": "ads"},
+        {"kind": "restrict", "fields": {"name": "Ada"}},
+        {"kind": "restrict", "place": "nowhere"},
+        {"kind": "restrict", "place": "default"},
     ],
 )
 async def test_bad_input_is_refused(client: AsyncTestClient[Litestar], wrong: dict[str, Any]) -> None:
@@ -154,7 +121,7 @@ async def test_a_text_is_sealed_and_opened_for_its_person_only(
 ) -> None:
     words = "my neighbour saw my prompts"
     taken = await client.post("/api/privacy/requests", json={**ERASE, "kind": "complain", "text": words})
-    assert taken.json()["state"] == "received"
+    assert taken.json()["state"] == "verified"
     async with on.database.begin() as c:
         row = (await c.execute(select(rights_request))).one()
         assert words.encode() not in row.box
@@ -172,9 +139,52 @@ async def test_an_open_request_of_somebody_else_is_not_shown(client: AsyncTestCl
 @pytest.mark.parametrize(
     ("received", "days"), [((2026, 3, 1), 30), ((2026, 1, 31), 28), ((2028, 1, 31), 29), ((2026, 4, 15), 30)]
 )
-def test_a_request_is_due_within_a_month_and_within_30_days(received: tuple[int, int, int], days: int) -> None:
+def test_where_a_policy_is_silent_a_request_is_due_within_a_month_and_30_days(
+    received: tuple[int, int, int], days: int
+) -> None:
     at = datetime(*received, tzinfo=UTC)
-    assert requests.due(at) - at == timedelta(days=days)
+    assert requests.due(scratch.policy(), at) - at == timedelta(days=days)
+
+
+@pytest.mark.parametrize(("place", "days"), [("DE", 31), ("US-CA", 45), ("US-NY", 31), (None, 31)])
+def test_a_request_is_due_as_the_policy_says_for_the_place(place: str | None, days: int) -> None:
+    rules = parse((scratch.PROFILE.parent / "infer-mesh.toml").read_text())
+    at = datetime(2026, 7, 1, tzinfo=UTC)
+    assert requests.due(rules, at, place) - at == timedelta(days=days)
+
+
+async def test_each_state_has_its_time(client: AsyncTestClient[Litestar], on: Needs, ada: Person) -> None:
+    await ada.write(on)
+    taken = (await client.post("/api/privacy/requests", json=ERASE)).json()
+    await erase.run(on, UUID(taken["id"]))
+    shown = (await client.get(f"/api/privacy/requests/{taken['id']}")).json()
+    times = [shown["times"][state] for state in ("received", "verified", "planned", "running", "succeeded")]
+    assert times == sorted(times)
+
+
+async def test_an_erasure_closes_what_else_was_asked(client: AsyncTestClient[Litestar], on: Needs) -> None:
+    complaint = {"kind": "complain", "text": "slow"}
+    other = (await client.post("/api/privacy/requests", json=complaint)).json()
+    taken = (await client.post("/api/privacy/requests", json=ERASE)).json()
+    await erase.run(on, UUID(taken["id"]))
+    shown = (await client.get(f"/api/privacy/requests/{other['id']}")).json()
+    assert (shown["state"], shown["reason"]) == ("refused", "erased")
+
+
+async def test_open_requests_are_bounded_and_an_erasure_is_always_taken(client: AsyncTestClient[Litestar]) -> None:
+    complaint = {"kind": "complain", "text": "slow"}
+    for _ in range(requests.OPEN_MAX):
+        assert (await client.post("/api/privacy/requests", json=complaint)).status_code == 202
+    refused = await client.post("/api/privacy/requests", json=complaint)
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_open")
+    assert (await client.post("/api/privacy/requests", json=ERASE)).status_code == 202
+
+
+async def test_fields_are_put_right_at_once(client: AsyncTestClient[Litestar], above: Above) -> None:
+    above.proved = True
+    taken = await client.post("/api/privacy/requests", json={"kind": "rectify", "fields": {"name": "Ada"}})
+    assert taken.json()["state"] == "succeeded"
+    assert above.put_right == [{"name": "Ada"}]
 
 
 async def test_the_job_row_holds_an_id_and_nothing_else(client: AsyncTestClient[Litestar], on: Needs) -> None:

@@ -95,14 +95,20 @@ def ask(platform: Platform, who: dict[str, Any]) -> httpx.Response:
 @pytest.mark.promise("INF-11.3")
 @pytest.mark.promise("INF-11.4")
 @pytest.mark.promise("MESH-10.2")
-def test_a_material_change_is_announced_three_ways_and_comes_on_its_day(changing: Platform, ada: dict[str, Any]) -> None:
+def test_a_material_change_is_announced_three_ways_and_comes_on_its_day(
+    changing: Platform, ada: dict[str, Any]
+) -> None:
     """Mail and banner come once, before the day; kill -9 between loses neither them nor the day."""
     longer = policy(2, ('keep = "at most 30 days"', 'keep = "at most 40 days"'))
     refused = changing.cli("policy", "plan", str(written(changing, longer)), check=False)
     assert refused.returncode == 1 and "--effective" in refused.stderr
     found = plan(changing, longer, "--effective", in_days(changing, NOTICE_DAYS))
     assert found["notice"]["channels"] == ["page", "email", "banner"]
-    people = int(changing.sql("SELECT count(*) AS n FROM person JOIN tenant_kind USING (tenant_id) WHERE kind = 'customer'")[0]["n"])
+    people = int(
+        changing.sql("SELECT count(*) AS n FROM person JOIN tenant_kind USING (tenant_id) WHERE kind = 'customer'")[0][
+            "n"
+        ]
+    )
     assert found["notice"]["people"] == people >= 2
     said = changing.cli("policy", "apply", found["plan"]).stdout
     assert "Version 2 is published and takes effect on" in said
@@ -177,7 +183,9 @@ def test_what_ends_data_needs_a_second_operator(changing: Platform, ada: dict[st
     """Facts older than the new period end at once, once somebody else has vouched for it."""
     assert changing.sql("SELECT count(*) AS n FROM usage WHERE subject_id::text = $1", ada["id"])[0]["n"] > 0
     changing.move_clock(2 * DAY_S)
-    shorter = policy(6, ('keep = "at most 30 days"', 'keep = "at most 1 days"'), ('how = "use"', 'how = "explicit"'), more=REST)
+    shorter = policy(
+        6, ('keep = "at most 30 days"', 'keep = "at most 1 days"'), ('how = "use"', 'how = "explicit"'), more=REST
+    )
     usage = shorter.index("[category.usage]")
     keep = shorter.index("keep = ", usage)
     shorter = shorter[:keep] + 'keep = "24 hours"' + shorter[shorter.index("\n", keep) :]
@@ -186,12 +194,18 @@ def test_what_ends_data_needs_a_second_operator(changing: Platform, ada: dict[st
     cut = {each["store"]: each for each in found["cuts"]}["usage"]
     refused = changing.cli("policy", "apply", found["plan"], check=False)
     assert refused.returncode == 1 and "--approve" in refused.stderr
-    changing.cli("user", "create", *STAFF, "--email", "second@example.org", "--name", "Second", stdin="a long word for two\n")
+    changing.cli(
+        "user", "create", *STAFF, "--email", "second@example.org", "--name", "Second", stdin="a long word for two\n"
+    )
     wrong = changing.cli("policy", "apply", found["plan"], "--approve", "second@example.org", stdin="no\n", check=False)
     assert wrong.returncode == 1 and "role operator" in wrong.stderr
-    said = changing.cli("policy", "apply", found["plan"], "--approve", "second@example.org", stdin="a long word for two\n")
+    said = changing.cli(
+        "policy", "apply", found["plan"], "--approve", "second@example.org", stdin="a long word for two\n"
+    )
     assert f"{cut['shortened']:7} facts in usage end sooner, {cut['expired']} of them now." in said.stdout
-    assert str(changing.sql("SELECT approved_by FROM policy_version WHERE version = 6")[0]["approved_by"]).startswith("staff:")
+    assert str(changing.sql("SELECT approved_by FROM policy_version WHERE version = 6")[0]["approved_by"]).startswith(
+        "staff:"
+    )
     assert changing.sql("SELECT count(*) AS n FROM usage WHERE ends_at > since + interval '24 hours'")[0]["n"] == 0
     changing.cli("sweep", "--confirm-clock")
     assert changing.sql("SELECT count(*) AS n FROM usage WHERE subject_id::text = $1", ada["id"])[0]["n"] == 0

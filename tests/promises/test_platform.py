@@ -210,7 +210,7 @@ def test_what_is_wrong_can_be_put_right_and_what_is_missing_added(platform: Plat
         assert platform.scan([wrong, right]) == {}
         asked = {"kind": "rectify", "password": me["password"], "text": "My address is another one now."}
         taken = http.post("/api/privacy/requests", json=asked)
-        assert (taken.status_code, taken.json()["state"]) == (202, "received")
+        assert (taken.status_code, taken.json()["state"]) == (202, "verified")
         [listed] = http.get("/api/privacy/requests").json()
         assert listed["due_at"] > listed["received_at"]
 

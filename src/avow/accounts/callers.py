@@ -3,6 +3,7 @@
 who       somebody signed in by cookie, or an API key with the scope `read`, and `write` where something is to change
 person    somebody signed in by cookie
 current   their session
+proved    whether somebody signed in showed who they are within the last ten minutes, where that is asked only sometimes
 fresh     somebody signed in who showed who they are within the last ten minutes, for acts that a thief of the cookie
           must not do
 """
@@ -96,6 +97,11 @@ async def find_fresh(request: AnyRequest, accounts: Accounts) -> Actor:
     return found.who
 
 
+async def find_proved(request: AnyRequest, accounts: Accounts) -> bool:
+    """Whether who is signed in showed who they are not long ago. Raises NotSignedIn."""
+    return (await find_current(request, accounts)).is_fresh(accounts.clock.now())
+
+
 async def find_caller(request: AnyRequest, accounts: Accounts) -> Actor:
     """Whose API key this request carries, or who is signed in with it. Raises NotSignedIn or what the directory says."""
     authorization = request.headers.get("authorization", "")
@@ -113,5 +119,6 @@ def dependencies(accounts: Needs) -> dict[str, Any]:
         "current": Provide(find_current),
         "fresh": Provide(find_fresh),
         "person": Provide(find_person),
+        "proved": Provide(find_proved),
         "who": Provide(find_caller),
     }

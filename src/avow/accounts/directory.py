@@ -36,6 +36,8 @@ AGE_S_MAX = 2.0
 SIZE_MAX = 10_000
 RECONNECT_S = 1.0
 WRITE_USED_S = 60.0
+_PUBLIC_ID = slice(len(key_text.PREFIX), len(key_text.PREFIX) + key_text.PUBLIC_LENGTH)
+_BY_PUBLIC_ID = "SELECT * FROM api_key_by_public_id($1, $2)"
 
 
 class KeyRefused(AvowError):
@@ -123,6 +125,7 @@ class Directory:
         self.database, self.clock, self.must_confirm, self.size_max = database, clock, must_confirm, size_max
         self._pepper, self._monotonic, self._current = pepper, monotonic, current
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        self._asking: dict[str, asyncio.Task[_Seen | None]] = {}
         self._changes = 0
         self._used: dict[UUID, datetime] = {}
         self.listening = asyncio.Event()
@@ -169,25 +172,46 @@ class Directory:
             await connection.execute(query, {"ids": list(used), "minutes": minutes})
 
     async def _recognise(self, key: str, fresh: bool) -> _Seen:
-        public_id = key_text.read_public_id(key)
-        if public_id is None:
-            raise KeyRefused
-        seen = self._seen.get(public_id)
-        if fresh or seen is None or self._monotonic() - seen.at_s >= AGE_S_MAX:
-            seen = await self._look_up(public_id)
+        # The form of a text that is remembered needs no look: its digest is that of a whole key or of none.
+        seen = None if fresh else self._remembered(key[_PUBLIC_ID])
+        if seen is None:
+            public_id = key_text.read_public_id(key)
+            if public_id is None:
+                raise KeyRefused
+            seen = await (self._look_up(public_id) if fresh else self._ask(public_id))
         if seen is None or not hmac.compare_digest(seen.secret_hmac, tokens.digest(self._pepper, "api_key", key)):
             raise KeyRefused
         return seen
 
+    def _remembered(self, public_id: str) -> _Seen | None:
+        seen = self._seen.get(public_id)
+        return None if seen is None or self._monotonic() - seen.at_s >= AGE_S_MAX else seen
+
+    async def _ask(self, public_id: str) -> _Seen | None:
+        """Look a key up once for all who ask at the same time; one who goes does not take the answer from the others."""
+        task = self._asking.get(public_id)
+        if task is None:
+            task = self._asking[public_id] = asyncio.get_running_loop().create_task(self._look_up(public_id))
+            task.add_done_callback(lambda done: self._answered(public_id, done))
+        return await asyncio.shield(task)
+
+    def _answered(self, public_id: str, done: "asyncio.Task[_Seen | None]") -> None:
+        if self._asking.get(public_id) is done:
+            del self._asking[public_id]
+        if not done.cancelled():
+            done.exception()  # those who asked have it; nobody may have waited
+
     def forget(self, tenant_id: UUID) -> None:
         """Drop what is remembered of a tenant's keys."""
         self._changes += 1
+        self._asking.clear()
         for public_id in [each for each, seen in self._seen.items() if seen.record.tenant_id == tenant_id]:
             del self._seen[public_id]
 
     def clear(self) -> None:
         """Drop all that is remembered."""
         self._changes += 1
+        self._asking.clear()
         self._seen.clear()
 
     def __len__(self) -> int:
@@ -227,33 +251,31 @@ class Directory:
 
     async def _look_up(self, public_id: str) -> _Seen | None:
         at_s, changes = self._monotonic(), self._changes
-        query = text("SELECT * FROM api_key_by_public_id(:wanted, :at)")
-        async with self.database.begin() as connection:
-            row = (await connection.execute(query, {"wanted": public_id, "at": self.clock.now()})).one_or_none()
+        row = await self._fetch(public_id)
         self._seen.pop(public_id, None)
         if row is None:
             return None
-        record = KeyRecord(
-            row.id,
-            row.tenant_id,
-            row.subject_id,
-            row.wallet_id,
-            row.keep_h,
-            row.tenant_keep_h,
-            row.expires_at,
-            row.tokens_per_min,
-            _set(row.scopes),
-            _set(row.models),
-            None if row.network_digests is None else tuple(row.network_digests),
-            row.accepted or 0,
-        )
-        seen = _Seen(at_s, row.secret_hmac, row.state, row.confirmed, record)
+        seen = _Seen(at_s, row["secret_hmac"], row["state"], row["confirmed"], _record(row))
         # A change that was announced while the row was on its way may not be in it: answer, but do not remember.
         if changes == self._changes:
             self._seen[public_id] = seen
             if len(self._seen) > self.size_max:
                 self._seen.popitem(last=False)
         return seen
+
+    async def _fetch(self, public_id: str) -> asyncpg.Record | None:
+        """The row of a key, by the driver alone: one statement needs no transaction around it.
+
+        Raises OSError or SQLAlchemyError while the database does not answer.
+        """
+        async with self.database.engine.connect() as connection:
+            line = (await connection.get_raw_connection()).driver_connection
+            assert isinstance(line, asyncpg.Connection)
+            try:
+                return await line.fetchrow(_BY_PUBLIC_ID, public_id, self.clock.now())
+            except (asyncpg.PostgresError, asyncpg.InterfaceError) as wrong:
+                await connection.invalidate()
+                raise ConnectionError(type(wrong).__name__) from None
 
     def _working(self, seen: _Seen) -> KeyRecord:
         if seen.state != "active":
@@ -263,6 +285,24 @@ class Directory:
         if self.must_confirm and not seen.confirmed:
             raise NotConfirmed
         return seen.record
+
+
+def _record(row: asyncpg.Record) -> KeyRecord:
+    networks = row["network_digests"]
+    return KeyRecord(
+        row["id"],
+        row["tenant_id"],
+        row["subject_id"],
+        row["wallet_id"],
+        row["keep_h"],
+        row["tenant_keep_h"],
+        row["expires_at"],
+        row["tokens_per_min"],
+        _set(row["scopes"]),
+        _set(row["models"]),
+        None if networks is None else tuple(networks),
+        row["accepted"] or 0,
+    )
 
 
 def _set(names: list[str] | None) -> frozenset[str] | None:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from avow.accounts import people
 from avow.accounts.needs import Needs
 from avow.base.ids import uuid7
+from avow.policy import ANSWER
 from avow.vault import outbox
 
 ASK_SUBJECT = "Confirm your address / 确认您的邮箱"
@@ -114,7 +115,7 @@ async def reset(
 ) -> None:
     """Send the owner of an account the token with which they set a new password."""
     text = RESET.format(site=needs.base_url, token=token)
-    await _put(needs, connection, tenant_id, subject_id, address, RESET_SUBJECT, text)
+    await _put(needs, connection, tenant_id, subject_id, address, RESET_SUBJECT, text, ANSWER)
 
 
 async def changed(
@@ -146,6 +147,7 @@ async def _put(
     address: str,
     subject: str,
     text: str,
+    purpose: str = "service",
 ) -> None:
     await outbox.put(
         connection,
@@ -156,4 +158,5 @@ async def _put(
         recipient=address,
         subject=subject,
         text=text,
+        purpose=purpose,
     )

@@ -17,7 +17,7 @@ from avow.accounts.needs import Needs
 from avow.accounts.tables import credential, person, tenant
 from avow.base.actor import GATEWAY, Actor
 from avow.base.errors import NotFound
-from avow.vault import Gone, OpenRefused, Ref, blind_index, fact
+from avow.vault import Act, Gone, OpenRefused, Ref, blind_index, fact
 
 
 class Profile(NamedTuple):
@@ -73,13 +73,18 @@ async def is_password(needs: Needs, tenant_id: UUID, subject_id: UUID, password:
     return (await needs.passwords.compare(kept, password)).right
 
 
-async def open_address(needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID) -> str | None:
-    """Open the address that a person gave, to send them a notice; None where they are erased or had use restricted."""
+async def open_address(
+    needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, purpose: str = "notices"
+) -> str | None:
+    """Open the address that a person gave, to send them a notice; None where they are erased or had use restricted.
+
+    With the purpose `policy.ANSWER` it reaches them all the same: they asked for what is sent.
+    """
     box = await connection.scalar(select(person.c.box).where(person.c.id == subject_id))
     if box is None:
         return None
     try:
-        opened = await needs.vault.open(connection, reference(tenant_id, subject_id), box, "notices", GATEWAY)
+        opened = await needs.vault.open(connection, reference(tenant_id, subject_id), box, purpose, GATEWAY)
     except OpenRefused:
         return None
     return None if opened is Gone else str(opened["email"])
@@ -134,7 +139,8 @@ async def lock(needs: Needs, connection: AsyncConnection, subject_id: UUID) -> P
 async def amend(needs: Needs, who: Actor, given: Mapping[str, object]) -> Profile:
     """Rectify a person's own data (GDPR Art. 16): `given` fields replace, empty or null ones are taken out.
 
-    The old box is overwritten in the same act. The address, by which the account is found, is not changed here.
+    The old box is overwritten in the same act, and digests of before and after go on the person's record. The address, by
+    which the account is found, is not changed here.
     Raises FieldRefused.
     """
     if "email" in given:
@@ -148,6 +154,8 @@ async def amend(needs: Needs, who: Actor, given: Mapping[str, object]) -> Profil
         fields.require(needs.policy.account, facts)
         box = needs.vault.seal(reference(tenant_id, subject_id), facts, row.ends_at)
         await connection.execute(update(person).where(person.c.id == subject_id).values(box=box))
+        act = Act(who, "rectify", tenant_id, subject_id, before=profile.facts, after=facts)
+        await needs.vault.record_act(connection, act)
     return profile._replace(facts=facts)
 
 

@@ -87,6 +87,12 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "POST /api/privacy/requests": SIGNED_IN,
     "GET /api/privacy/requests": SIGNED_IN,
     "GET /api/privacy/requests/{id}": SIGNED_IN,
+    "GET /api/privacy/requests/{id}/copy": SIGNED_IN,
+    "GET /api/privacy/standing": SIGNED_IN,
+    "DELETE /api/privacy/standing/restriction": SIGNED_IN,
+    "DELETE /api/privacy/standing/objections/{purpose}": SIGNED_IN,
+    "PUT /api/privacy/consents/{name}": SIGNED_IN,
+    "DELETE /api/privacy/consents/{name}": SIGNED_IN,
     # Working with the API.
     "POST /api/keys": WORKING,
     "GET /api/keys": BELONGING,
@@ -113,6 +119,9 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "POST /api/desk/people": STAFF - {"auditor"},
     "POST /api/desk/open": STAFF,
     "POST /api/desk/openings": frozenset({"auditor"}),
+    "POST /api/desk/requests": frozenset({"privacy", "auditor"}),
+    "POST /api/desk/requests/open": frozenset({"privacy"}),
+    "POST /api/desk/requests/answer": frozenset({"privacy"}),
 }
 
 

@@ -16,6 +16,7 @@ from avow.accounts.needs import Needs
 from avow.accounts.sessions import Session
 from avow.accounts.tables import api_key, confirmation, identity, passkey, person, recovery_code, reset, second_factor
 from avow.base.errors import AvowError
+from avow.policy import ANSWER
 from avow.vault import fact
 from avow.vault.blind import normalise
 
@@ -45,7 +46,7 @@ async def ask(needs: Needs, email: str, caller: str | None = None) -> None:
         needs.resets.fail(name, now)
         async with needs.database.tenant(found.tenant_id) as connection:
             # To the address that the owner gave, not to the one typed now, which may only look like it.
-            address = await people.open_address(needs, connection, found.tenant_id, found.subject_id)
+            address = await people.open_address(needs, connection, found.tenant_id, found.subject_id, ANSWER)
             if address is not None:
                 await send(needs, connection, found.tenant_id, found.subject_id, address)
 

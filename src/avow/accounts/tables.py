@@ -50,6 +50,7 @@ person = table(
             "account",
             clear=["email_index", "confirmed_at", "role"],
             why="finds the person at sign-in, by a keyed digest and no address; says what they may call",
+            secret=["email_index"],
         ),
     ],
 )
@@ -84,7 +85,10 @@ invitation = table(
     holds=[
         personal("account", box=["email"]),
         personal(
-            "account", clear=["role", "token_hmac"], why="a keyed digest of the token that the mail carries, and a role"
+            "account",
+            clear=["role", "token_hmac"],
+            why="a keyed digest of the token that the mail carries, and a role",
+            secret=["token_hmac"],
         ),
     ],
 )
@@ -96,7 +100,7 @@ credential = table(
     *fact_columns(),
     Column("box", LargeBinary, nullable=False),
     Index("uq_credential_subject_id", "subject_id", unique=True),
-    holds=[personal("credential", box=["password_hash"])],
+    holds=[personal("credential", box=["password_hash"], secret=["password_hash"])],
 )
 
 session = table(
@@ -112,6 +116,7 @@ session = table(
             "credential",
             clear=["token_hmac", "last_seen_at", "absolute_ends_at", "proved_at"],
             why="compared at each request; a keyed digest and times, no network address, no device",
+            secret=["token_hmac"],
         )
     ],
 )
@@ -123,7 +128,14 @@ confirmation = table(
     Column("id", Uuid, primary_key=True),
     *fact_columns(),
     Column("token_hmac", LargeBinary, nullable=False, unique=True),
-    holds=[personal("credential", clear=["token_hmac"], why="a keyed digest of the token that the mail carries")],
+    holds=[
+        personal(
+            "credential",
+            clear=["token_hmac"],
+            why="a keyed digest of the token that the mail carries",
+            secret=["token_hmac"],
+        )
+    ],
 )
 
 second_factor = table(
@@ -135,7 +147,7 @@ second_factor = table(
     Column("box", LargeBinary, nullable=False),
     Index("uq_second_factor_subject_id", "subject_id", unique=True),
     holds=[
-        personal("credential", box=["totp_secret"]),
+        personal("credential", box=["totp_secret"], secret=["totp_secret"]),
         personal("credential", clear=["confirmed_at", "last_step"], why="compared so that no code works twice; times"),
     ],
 )
@@ -147,7 +159,14 @@ recovery_code = table(
     Column("id", Uuid, primary_key=True),
     *fact_columns(),
     Column("code_hmac", LargeBinary, nullable=False, unique=True),
-    holds=[personal("credential", clear=["code_hmac"], why="a keyed digest of a code that was shown once")],
+    holds=[
+        personal(
+            "credential",
+            clear=["code_hmac"],
+            why="a keyed digest of a code that was shown once",
+            secret=["code_hmac"],
+        )
+    ],
 )
 
 passkey = table(
@@ -164,6 +183,7 @@ passkey = table(
             "credential",
             clear=["credential_index", "sign_count", "last_used_at"],
             why="found by a keyed digest and compared at sign-in; a count and a time",
+            secret=["credential_index"],
         ),
     ],
 )
@@ -176,7 +196,12 @@ identity = table(
     Column("box", LargeBinary, nullable=False),
     holds=[
         personal("credential", box=["issuer", "provider_subject"]),
-        personal("credential", clear=["identity_index"], why="finds the person at sign-in; a keyed digest"),
+        personal(
+            "credential",
+            clear=["identity_index"],
+            why="finds the person at sign-in; a keyed digest",
+            secret=["identity_index"],
+        ),
     ],
 )
 
@@ -194,7 +219,14 @@ reset = table(
     Column("id", Uuid, primary_key=True),
     *fact_columns(),
     Column("token_hmac", LargeBinary, nullable=False, unique=True),
-    holds=[personal("credential", clear=["token_hmac"], why="a keyed digest of the token that the mail carries")],
+    holds=[
+        personal(
+            "credential",
+            clear=["token_hmac"],
+            why="a keyed digest of the token that the mail carries",
+            secret=["token_hmac"],
+        )
+    ],
 )
 
 LIMITS = ("requests_per_min", "tokens_per_min", "budget_day_nano", "budget_month_nano", "budget_total_nano")
@@ -238,6 +270,7 @@ api_key = table(
                 ),
             ],
             why="compared at each call; ids, a keyed digest, states and times",
+            secret=["secret_hmac", "network_digests", "old_secret_hmac"],
         ),
     ],
 )

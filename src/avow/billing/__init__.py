@@ -6,7 +6,7 @@ balance is never below zero, and a request that was told its cost has been charg
 between. A charge is two facts with two ends: the money (`charge`) and what was called (`usage`). Charges that end fold into
 one entry per wallet and month, so that the sums stay exact. Money that comes in is double entry, once per idempotency key.
 
-Others may use: `events` (`Open`, `Settle` …), `ledger.Batcher`, `refusals`, `prices`, `credit.begin` and `credit.grant`,
+Others may use: `events` (`Open`, `Settle` …), `ledger.Batcher`, `refusals`, `prices`, `credit`,
 `holds.Recovery` (for the keeper), `invariants`, `api.ROUTES`; and in SQL `ledger_batch` and `ledger_settle`, to wrap them.
 Amounts are nano-units (1e-9) of the wallet's currency, prices nano-units per million tokens.
 """

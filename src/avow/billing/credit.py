@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from uuid import UUID
 
 from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,6 +18,7 @@ from avow.billing import tables
 Kind = Literal["promotion", "payment", "correction"]
 
 _BEGIN = text("SELECT wallet_begin(:wallet, :tenant, :subject, :currency, :credit, :at, :ends, :version)")
+_BEGIN_OWN = text("SELECT wallet_begin_own(:wallet, :subject, :currency, :at, :ends, :version)")
 _CREDIT = text("SELECT ledger_credit(:txn, :wallet, :subject, :amount, :kind, :key, :at, :ends, :version)")
 
 
@@ -40,10 +42,9 @@ async def begin(
     ends_at: datetime | None = None,
     currency: str = "USD",
 ) -> None:
-    """Make the tenant's wallet, with a first credit of `amount` nano-units; a tenant that has one keeps it unchanged.
+    """Make a tenant's wallet as the keeper, with a first credit of `amount` nano-units; one that has a wallet keeps it.
 
     `ends_at` is when the record of that credit ends, as that of a payment does.
-    Runs in the caller's transaction, so that a tenant and its wallet appear together.
     """
     await connection.execute(
         _BEGIN,
@@ -58,6 +59,27 @@ async def begin(
             "version": policy_version,
         },
     )
+
+
+async def begin_own(
+    connection: AsyncConnection,
+    subject_id: UUID,
+    wallet_id: UUID,
+    at: datetime,
+    *,
+    policy_version: int,
+    ends_at: datetime | None = None,
+    currency: str = "USD",
+) -> None:
+    """As `begin`, for the tenant of the caller's transaction, so that both appear together; the credit is the operator's."""
+    given = {"wallet": wallet_id, "subject": subject_id, "currency": currency}
+    await connection.execute(_BEGIN_OWN, {**given, "at": at, "ends": ends_at, "version": policy_version})
+
+
+async def set_first(connection: AsyncConnection, amount: int) -> None:
+    """Say, as the keeper, what every new tenant starts with, in nano-units."""
+    made = insert(tables.first_credit).values(id=1, amount=amount)
+    await connection.execute(made.on_conflict_do_update(index_elements=["id"], set_={"amount": amount}))
 
 
 async def grant(

@@ -112,7 +112,8 @@ BEGIN
                     FROM api_key k WHERE k.id = a.key_id LIMIT 1
                 ) k ON true
                 LEFT JOIN LATERAL (
-                    SELECT w.posted + w.credit_limit - w.held AS free, w.state FROM wallet w WHERE w.id = k.wallet_id LIMIT 1
+                    SELECT w.posted + w.credit_limit - w.held AS free, w.state FROM wallet w
+                    WHERE w.id = k.wallet_id AND w.tenant_id = k.tenant_id LIMIT 1
                 ) w ON true
                 LEFT JOIN LATERAL (
                     SELECT true AS counts, u.minute, u.requests, u.tokens, u.day_nano, u.month_nano, u.total_nano
@@ -235,16 +236,16 @@ BEGIN
                                  k.budget_total_nano) IS NOT NULL OR EXISTS (SELECT 1 FROM key_use u WHERE u.id = p_key)
     INTO v_wallet, v_limited FROM api_key k WHERE k.id = p_key;
     SELECT w.posted + w.credit_limit - w.held, w.state INTO v_free, v_state
-    FROM wallet w WHERE w.id = v_wallet FOR NO KEY UPDATE;
+    FROM wallet w JOIN api_key k ON k.id = p_key AND k.tenant_id = w.tenant_id
+    WHERE w.id = v_wallet FOR NO KEY UPDATE OF w;
     affordable := 0;
     IF EXISTS (SELECT 1 FROM wallet_hold h WHERE h.id = p_id) THEN
         RETURN;
     ELSIF EXISTS (SELECT 1 FROM charge c WHERE c.id = p_id) THEN
         reason := 'settled';
         RETURN;
-    ELSIF v_state = 'frozen' THEN
+    ELSIF v_state IS DISTINCT FROM 'active' THEN  -- or not the wallet of the key's tenant
         reason := 'wallet';
-        RETURN;
     ELSIF p_amount > v_free THEN
         reason := 'money';
         affordable := v_free;
@@ -326,7 +327,7 @@ AS $$
     ON CONFLICT (epoch) DO UPDATE SET heartbeat = excluded.heartbeat
 $$;
 
--- The tenant's wallet, made with its first credit; a tenant that has one in this currency keeps it unchanged.
+-- A tenant's wallet, made with a first credit; a tenant that has one in this currency keeps it unchanged.
 CREATE FUNCTION wallet_begin(
     p_wallet uuid, p_tenant uuid, p_subject uuid, p_currency text, p_credit bigint, p_at timestamptz,
     p_ends timestamptz, p_version int
@@ -342,6 +343,16 @@ BEGIN
                               p_version);
     END IF;
 END $$;
+
+-- The wallet of the tenant that signs up in this transaction. What it starts with is the operator's to say, not the caller's.
+CREATE FUNCTION wallet_begin_own(
+    p_wallet uuid, p_subject uuid, p_currency text, p_at timestamptz, p_ends timestamptz, p_version int
+) RETURNS void LANGUAGE sql SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+    SELECT wallet_begin(p_wallet, current_setting('app.tenant')::uuid, p_subject, p_currency,
+                        coalesce((SELECT f.amount FROM first_credit f WHERE f.id = 1), 0), p_at, p_ends, p_version)
+$$;
 
 -- Money comes in: two entries that sum to zero, and the balance. The same key again changes nothing and answers false; the
 -- same key with another wallet or amount raises unique_violation.
@@ -423,4 +434,5 @@ FOR EACH ROW EXECUTE FUNCTION entry_is_final();
 GRANT EXECUTE ON FUNCTION ledger_batch, ledger_open, ledger_settle, worker_begin, worker_beat
     TO avow_writer, avow_keeper;
 GRANT EXECUTE ON FUNCTION ledger_credit TO avow_keeper;
-GRANT EXECUTE ON FUNCTION wallet_begin TO avow_app, avow_keeper;
+GRANT EXECUTE ON FUNCTION wallet_begin TO avow_keeper;
+GRANT EXECUTE ON FUNCTION wallet_begin_own TO avow_app;

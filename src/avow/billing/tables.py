@@ -27,6 +27,16 @@ wallet = table(
     postgresql_with={"fillfactor": 40},
 )
 
+first_credit = table(
+    "first_credit",
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("amount", BigInteger, nullable=False),
+    CheckConstraint("id = 1", name="single"),
+    CheckConstraint("amount >= 0", name="amount"),
+    holds=[not_personal("what the operator gives every new tenant")],
+    app="none",
+)
+
 wallet_hold = table(
     "wallet_hold",
     Column("id", Uuid, primary_key=True),

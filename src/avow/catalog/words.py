@@ -30,7 +30,8 @@ class Personal:
     """Facts of one category about the subject of the row.
 
     `box` lists the fields inside the sealed column `column`; `clear` lists columns that the database can read, and `why`
-    it must be able to.
+    it must be able to. `secret` are those of both that no copy for the person holds: what opens something, digests of it
+    (a copy that lies around must open nothing), and who somebody else is.
     """
 
     category: str
@@ -38,6 +39,7 @@ class Personal:
     clear: tuple[str, ...]
     column: str
     why: str
+    secret: frozenset[str] = frozenset()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -68,9 +70,16 @@ class Declaration:
 
 
 def personal(
-    category: str, *, box: Sequence[str] = (), clear: Sequence[str] = (), column: str = "box", why: str = ""
+    category: str,
+    *,
+    box: Sequence[str] = (),
+    clear: Sequence[str] = (),
+    column: str = "box",
+    why: str = "",
+    secret: Sequence[str] = (),
 ) -> Personal:
-    """Declare facts about a person: `box` fields are sealed in `column`, `clear` columns stay readable because of `why`."""
+    """Declare facts about a person: `box` fields are sealed in `column`, `clear` columns stay readable because of `why`,
+    `secret` ones of either are never shown to anybody."""
     if not box and not clear:
         raise Undeclared(
             f"personal({category!r}) names no field: list them in box=[…] (sealed) or clear=[…] (readable)"
@@ -80,7 +89,9 @@ def personal(
             f"personal({category!r}, clear=…) needs why=…: say why the database must read {', '.join(clear)}; "
             "if nothing sums, sorts or looks it up, put it in box=[…] instead"
         )
-    return Personal(category, tuple(box), tuple(clear), column, why)
+    if unknown := {*secret} - {*box, *clear}:
+        raise Undeclared(f"personal({category!r}) calls {', '.join(sorted(unknown))} secret and does not name it")
+    return Personal(category, tuple(box), tuple(clear), column, why, frozenset(secret))
 
 
 def not_personal(why: str) -> NotPersonal:

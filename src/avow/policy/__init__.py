@@ -16,7 +16,7 @@ No other part of Avow reads a period or a purpose from anywhere else, and nothin
 
 from avow.policy.check import Holding, check
 from avow.policy.clauses import published, to_json
-from avow.policy.decide import Decision, Question, Standing, decide
+from avow.policy.decide import ANSWER, Decision, Question, Standing, decide
 from avow.policy.diff import Change, Diff, Rewording, diff
 from avow.policy.explain import Line, explain
 from avow.policy.export import export
@@ -30,6 +30,7 @@ from avow.policy.ratchet import Floor, Ratchet
 from avow.policy.render import Page, Sentence, render, stale, unpublishable
 
 __all__ = [
+    "ANSWER",
     "NEVER",
     "Account",
     "Category",

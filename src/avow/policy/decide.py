@@ -13,6 +13,10 @@ OWN_PURPOSES = frozenset({"access", "port"})
 """What the owner may always do with their own data: read it and take it along (GDPR Art. 15 and 20)."""
 ENDING_PURPOSES = frozenset({"retention", "erasure"})
 """What the keeper may always do: end facts, on time or on request."""
+ANSWER = "answer"
+ANSWERED_FROM = frozenset({"account", "mail"})
+"""What the platform may always open for `answer`: the address of somebody, and the mail, that brings them what they have
+asked for themselves, such as a copy of their data or a new password (GDPR Art. 12, and 18(2): it is their own wish)."""
 SYSTEM_ROLES = frozenset({"gateway", "keeper"})
 STAFF_ROLES = frozenset(words.STAFF)
 TENANT_ROLES = frozenset({"owner", "admin"})
@@ -56,8 +60,9 @@ class Decision:
 def decide(policy: Policy, standing: Standing, question: Question) -> Decision:
     """Whether `question` is answered with yes under `policy` and `standing`; never raises.
 
-    In this order: is there a rule; is it the owner's own reading or the keeper's ending, which nothing blocks; may the
-    role ask; does the category serve the purpose; and does the person's standing leave it open.
+    In this order: is there a rule; is it the owner's own reading, the answer to what they asked or the keeper's ending,
+    which nothing blocks; may the role ask; does the category serve the purpose; and does the person's standing leave it
+    open.
     """
     category = policy.categories.get(question.category)
     if category is None:
@@ -65,6 +70,8 @@ def decide(policy: Policy, standing: Standing, question: Question) -> Decision:
     use = f"use.{category.name}"
     if question.role == "subject" and question.owner and question.purpose in OWN_PURPOSES:
         return Decision("yes", "people may always read their own data and take it along", use)
+    if question.role in SYSTEM_ROLES and question.purpose == ANSWER and question.category in ANSWERED_FROM:
+        return Decision("yes", "people get the answer to what they asked", use)
     if question.role == "keeper" and question.purpose in ENDING_PURPOSES:
         return Decision("yes", "data may always be ended", _ending_clause(category, question.purpose))
     refusal = (

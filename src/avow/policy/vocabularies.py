@@ -41,6 +41,7 @@ CATEGORIES: Mapping[str, Known] = {
     "interaction": Known("user.behavior", PD + "Behavioral"),
     "moderation": Known("user.behavior", PD + "Behavioral"),
     "cache": Known("user.content.private", PD + "Communication"),
+    "copy": Known("user", DPV + "PersonalData"),
 }
 
 PURPOSES: Mapping[str, Known] = {

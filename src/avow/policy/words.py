@@ -75,6 +75,7 @@ CATEGORIES: Mapping[str, Kind] = {
         "moderation",
     ),
     "cache": Kind("a temporary copy of an answer", "供您再次提问时使用的回复副本", "cache"),
+    "copy": Kind("the copy of your data that you asked for, until you fetch it,", "您所索取的数据副本（取回之前）"),
 }
 
 PURPOSES: Mapping[str, Word] = {
@@ -282,6 +283,12 @@ CLAIMS: Mapping[str, Claim] = {
         controls=("base.cards", "vault.door"),
         probes=("cards",),
     ),
+    "answered": Claim(
+        "Every privacy request has a date by which it is answered; one that is late is counted here until it is answered.",
+        "每项隐私请求都有答复期限；逾期未答复的请求会计入此处，直至得到答复。",
+        controls=("privacy.requests",),
+        probes=("deadlines",),
+    ),
     "guarded": Claim(
         "Pages and answers tell browsers not to embed, guess or keep them, and no script and no other site can use the "
         "sign-in cookie.",
@@ -321,5 +328,6 @@ PROBES: Mapping[str, str] = {
     "modes": "no file of the home is open to other users of the machine",
     "listening": "no process listens anywhere but at the address that was chosen",
     "cards": "a card number that a canary writes is masked in what is stored",
+    "deadlines": "no privacy request is open past its due date",
 }
 """What each probe that a clause names looks at. `proof` has one of each name; without it the clause is unproved."""

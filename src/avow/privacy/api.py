@@ -1,66 +1,103 @@
-"""The routes of privacy requests. `person` is somebody signed in by cookie; a receipt is read with its token alone."""
+"""The routes of privacy requests. `person` is somebody signed in by cookie, `proved` whether they showed who they are not
+long ago; a receipt is read with its token alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
-from litestar import Response, get, post
+from litestar import Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter, JSONBody
+from litestar.response import Stream
 from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base.actor import Actor
 from avow.base.clock import Clock
 from avow.base.db import Database
-from avow.base.errors import NotFound
-from avow.privacy import requests
-from avow.privacy.needs import Identity, Leaving
-from avow.privacy.requests import Kind, NotConfirmed
-from avow.vault import Vault
+from avow.base.errors import BadInput, NotFound
+from avow.policy import Policy
+from avow.privacy import archive, copies, requests, standings
+from avow.privacy.archive import Copy
+from avow.privacy.copies import Shelf
+from avow.privacy.needs import Identity, Leaving, Rectify, Tell
+from avow.privacy.requests import Kind, NotConfirmed, State
+from avow.privacy.standings import Whose
+from avow.vault import Gone, Opened, Vault
 
 TOKEN_HEADER = "avow-receipt-token"  # noqa: S105  the name of a header
+STEP_UP: Final = frozenset({"erase", "access", "port", "rectify"})
+"""Kinds that destroy, reveal or change: who asks shows who they are. The others only hold back, and taking a consent back
+must be as easy as giving it (GDPR Art. 7(3))."""
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the routes need; `database` speaks as role `avow_app`."""
+    """What the routes need; `database` speaks as role `avow_app`. `installed`: the parts whose sentences are published."""
 
     database: Database
     vault: Vault
     clock: Clock
     identity: Identity
     leaving: Leaving
+    rectify: Rectify
+    tell: Tell
+    installed: frozenset[str] = frozenset()
+
+    @property
+    def policy(self) -> Policy:
+        return self.vault.policy
+
+    @property
+    def shelf(self) -> Shelf:
+        return Shelf(self.database, self.vault)
 
 
 Privacy = NamedDependency[Desk]
 Person = NamedDependency[Actor]
+Proved = NamedDependency[bool]
 
 
 class NewRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """What somebody asks, and their password once more."""
+    """What somebody asks. `password`: for what destroys, reveals or changes, unless they have just shown who they are.
+
+    `purpose`: what an objection or a withdrawal is about; `fields`: what to put right, by name, null takes one out;
+    `place`: the country where they live (`DE`, `US-CA`), for the due date.
+    """
 
     kind: Kind
-    password: str
+    password: str | None = None
     text: str | None = None
+    purpose: str | None = None
+    place: str | None = None
+    fields: dict[str, Any] | None = None
 
 
 class Request(msgspec.Struct):
-    """A request as its person sees it. `plan` says for each store what ends how; null until it is worked on."""
+    """A request as its person sees it. `times` says when it came into each state; `plan`, for each store, what ends how or
+    what is copied, null until it is worked on. `text` and `answer`, what was written, come with a single request.
+    `copied` counts the facts of a copy so far, which can be fetched until `copy_ends_at` (null: nothing to fetch)."""
 
     id: UUID
     kind: str
+    purpose: str | None
     state: str
+    times: dict[str, str]
     received_at: datetime
     due_at: datetime
     changed_at: datetime
     reason: str | None
     plan: list[dict[str, Any]] | None
     receipt: bool
+    text: str | None
+    answer: str | None
+    copied: int
+    copy_ends_at: datetime | None
 
 
 class Taken(msgspec.Struct):
@@ -69,36 +106,155 @@ class Taken(msgspec.Struct):
     id: UUID
     kind: str
     state: str
+    reason: str | None
     due_at: datetime
     receipt_token: str
 
 
+class Held(msgspec.Struct):
+    """What somebody has said about the use of their data, and what can be said."""
+
+    restricted: bool
+    objected: list[str]
+    consented: list[str]
+    can_object: list[str]
+    can_consent: list[str]
+
+
 @post("/api/privacy/requests", status_code=202)
-async def ask(data: JSONBody[NewRequest], person: Person, privacy: Privacy) -> Taken:
-    """Ask for erasure, access, a copy to take along, rectification, or complain."""
-    tenant_id, subject_id = own(person)
-    if not await privacy.identity(tenant_id, subject_id, data.password):
+async def ask(data: JSONBody[NewRequest], person: Person, proved: Proved, privacy: Privacy) -> Taken:
+    """Ask for access, a copy to take along, rectification, erasure or restriction, object, withdraw a consent, or complain."""
+    whose = own(person)
+    if data.password is not None and not await privacy.identity(*whose, data.password):
         raise NotConfirmed
-    async with privacy.database.tenant(tenant_id) as c:
-        if data.kind == "erase":
-            await privacy.leaving(c, tenant_id, subject_id)
-        now = privacy.clock.now()
-        taken = await requests.take(c, privacy.vault, tenant_id, subject_id, data.kind, now, data.text)
-    return Taken(taken.id, taken.kind, taken.state, taken.due_at, taken.token)
+    if data.kind in STEP_UP and data.password is None and not proved:
+        raise NotConfirmed
+    _check(data)
+    if data.kind == "rectify" and data.fields is not None:
+        await privacy.rectify(*whose, data.fields)
+    async with privacy.database.tenant(whose.tenant_id) as c:
+        return await _take(c, privacy, whose, data)
+
+
+async def _take(c: AsyncConnection, privacy: Desk, whose: Whose, data: NewRequest) -> Taken:
+    """Write the request down, and do what is done at once."""
+    vault, now = privacy.vault, privacy.clock.now()
+    if data.kind == "erase":
+        await privacy.leaving(c, *whose)
+    taken = await requests.take(c, vault, *whose, data.kind, now, data.text, purpose=data.purpose, place=data.place)
+    state: State = taken.state
+    reason = None
+    if data.kind in ("restrict", "object", "withdraw") or data.fields is not None:
+        reason = await _carry_out(c, privacy, whose, data, now)
+        state = "succeeded" if reason is None else "refused"
+        await requests.move(c, taken.id, "running", now)
+        await requests.move(c, taken.id, state, now, reason=reason)
+    return Taken(taken.id, taken.kind, state, reason, taken.due_at, taken.token)
+
+
+async def _carry_out(c: AsyncConnection, privacy: Desk, whose: Whose, data: NewRequest, now: datetime) -> str | None:
+    """What a word of the person changes by itself; a reason where it cannot."""
+    purpose = data.purpose or ""
+    if data.kind == "restrict":
+        await standings.restrict(c, privacy.vault, whose, now)
+    elif data.kind == "object":
+        return await standings.object_to(c, privacy.vault, whose, purpose, now)
+    elif data.kind == "withdraw":
+        await standings.consent(c, privacy.vault, whose, purpose, now, given=False)
+    return None
+
+
+def _check(data: NewRequest) -> None:
+    """Raises BadInput for what does not belong to this kind of request, or is missing."""
+    about_purpose = data.kind in ("object", "withdraw")
+    if about_purpose != (data.purpose is not None):
+        raise BadInput("An objection and a withdrawal name a purpose, the others do not.", param="purpose")
+    if data.fields is not None and data.kind != "rectify":
+        raise BadInput("Fields are put right with a request of the kind rectify.", param="fields")
+    if data.kind in ("complain", "rectify") and not (data.text or data.fields):
+        raise BadInput("Say what this is about.", param="text")
 
 
 @get("/api/privacy/requests")
 async def list_requests(person: Person, privacy: Privacy) -> list[Request]:
     """One's own requests, newest first."""
-    return [_shown(row) for row in await _rows(person, privacy)]
+    return await _shown(privacy, person, await _rows(person, privacy), [])
 
 
 @get("/api/privacy/requests/{id:uuid}")
 async def read_request(id: FromPath[UUID], person: Person, privacy: Privacy) -> Request:
     """One of one's own requests."""
-    for row in await _rows(person, privacy, id):
-        return _shown(row)
+    rows = await _rows(person, privacy, id)
+    for each in await _shown(privacy, person, rows, [row.id for row in rows]):
+        return each
     raise NotFound
+
+
+@get("/api/privacy/requests/{id:uuid}/copy")
+async def fetch_copy(id: FromPath[UUID], person: Person, proved: Proved, privacy: Privacy) -> Stream:
+    """Fetch the copy of one's data as a ZIP file, once: when it was sent whole, it is deleted. One that breaks off can be
+    fetched again."""
+    if not proved:
+        raise NotConfirmed(hint="Show who you are at /api/auth/step-up, then fetch it; that holds for ten minutes.")
+    row = next(iter(await _rows(person, privacy, id)), None)
+    if row is None or row.kind not in copies.KINDS:
+        raise NotFound
+    whose, now = own(person), privacy.clock.now()
+    stores = await copies.stores_of(privacy.shelf, whose.tenant_id, id, now)
+    copy = Copy(id, row.kind, row.changed_at, stores, privacy.policy, privacy.installed)
+    name = f"{row.kind}-{row.changed_at:%Y-%m-%d}.zip"
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return Stream(_sent(privacy, person, whose, copy), media_type="application/zip", headers=headers)
+
+
+async def _sent(privacy: Desk, person: Actor, whose: Whose, copy: Copy) -> AsyncIterator[bytes]:
+    async for piece in archive.written(privacy.shelf, person, copy):
+        yield piece
+    await copies.end(privacy.shelf, whose.tenant_id, copy.id)
+
+
+@get("/api/privacy/standing")
+async def read_standing(person: Person, privacy: Privacy) -> Held:
+    """What one has restricted, objected to and consented to, and what can be."""
+    whose = own(person)
+    async with privacy.database.tenant(whose.tenant_id) as c:
+        held = await standings.held(c, whose, privacy.clock.now())
+    objections, consents = standings.choices(privacy.policy)
+    return Held(held.restricted, sorted(held.objected), sorted(held.consented), objections, consents)
+
+
+@delete("/api/privacy/standing/restriction", status_code=204)
+async def release(person: Person, privacy: Privacy) -> None:
+    """Lift one's own restriction."""
+    whose = own(person)
+    async with privacy.database.tenant(whose.tenant_id) as c:
+        await standings.release(c, privacy.vault, whose, privacy.clock.now())
+
+
+@delete("/api/privacy/standing/objections/{purpose:str}", status_code=204)
+async def take_back(purpose: FromPath[str], person: Person, privacy: Privacy) -> None:
+    """Take one's own objection back."""
+    whose = own(person)
+    async with privacy.database.tenant(whose.tenant_id) as c:
+        await standings.take_back(c, privacy.vault, whose, purpose, privacy.clock.now())
+
+
+@put("/api/privacy/consents/{name:str}", status_code=204)
+async def give_consent(name: FromPath[str], person: Person, privacy: Privacy) -> None:
+    """Give a consent that the policy asks for."""
+    await _consent(person, privacy, name, given=True)
+
+
+@delete("/api/privacy/consents/{name:str}", status_code=204)
+async def withdraw_consent(name: FromPath[str], person: Person, privacy: Privacy) -> None:
+    """Take a consent back, as easily as it was given."""
+    await _consent(person, privacy, name, given=False)
+
+
+async def _consent(person: Actor, privacy: Desk, name: str, *, given: bool) -> None:
+    whose = own(person)
+    async with privacy.database.tenant(whose.tenant_id) as c:
+        await standings.consent(c, privacy.vault, whose, name, privacy.clock.now(), given=given)
 
 
 @get("/api/privacy/receipts/{id:uuid}")
@@ -110,24 +266,54 @@ async def read_receipt(
         return Response(await requests.receipt(c, id, token), media_type="application/json")
 
 
-ROUTES = (ask, list_requests, read_request, read_receipt)
+ROUTES = (
+    *(ask, list_requests, read_request, fetch_copy, read_receipt),
+    *(read_standing, release, take_back, give_consent, withdraw_consent),
+)
 
 
 async def _rows(person: Actor, privacy: Desk, id: UUID | None = None) -> Sequence[Row[Any]]:
-    tenant_id, subject_id = own(person)
-    async with privacy.database.tenant(tenant_id) as c:
-        return await requests.of(c, subject_id, id)
+    whose = own(person)
+    async with privacy.database.tenant(whose.tenant_id) as c:
+        return await requests.of(c, whose.subject_id, id)
 
 
-def own(person: Actor) -> tuple[UUID, UUID]:
+def own(person: Actor) -> Whose:
     """Whose facts a signed-in person may ask about: their tenant and themselves. Raises NotFound."""
     if person.tenant_id is None or person.subject_id is None:
         raise NotFound
-    return person.tenant_id, person.subject_id
+    return Whose(person.tenant_id, person.subject_id)
 
 
-def _shown(row: Row[Any]) -> Request:
+async def _shown(privacy: Desk, person: Actor, rows: Sequence[Row[Any]], whole: Collection[UUID]) -> list[Request]:
+    """Requests as their person sees them; what was written is opened for those in `whole`."""
+    whose, now = own(person), privacy.clock.now()
+    found = []
+    async with privacy.database.tenant(whose.tenant_id) as c:
+        for row in rows:
+            told: Opened = {}
+            if row.id in whole and row.box:
+                told = await privacy.vault.open(c, requests.reference(row._asdict()), row.box, "access", person)
+            copied = await copies.ends_at(c, row.id, now) if row.kind in copies.KINDS else (0, None)
+            found.append(_one(row, {} if told is Gone else told, *copied))
+    return found
+
+
+def _one(row: Row[Any], told: dict[str, Any], copied: int, copy_ends_at: datetime | None) -> Request:
     return Request(
-        *(row.id, row.kind, row.state, row.since, row.due_at, row.changed_at, row.reason, row.plan),
+        id=row.id,
+        kind=row.kind,
+        purpose=row.purpose,
+        state=row.state,
+        times=row.times,
+        received_at=row.since,
+        due_at=row.due_at,
+        changed_at=row.changed_at,
+        reason=row.reason,
+        plan=row.plan,
         receipt=row.receipt is not None,
+        text=told.get("text"),
+        answer=told.get("answer"),
+        copied=copied,
+        copy_ends_at=copy_ends_at if row.state == "succeeded" else None,
     )

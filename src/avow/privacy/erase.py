@@ -9,8 +9,7 @@ be done twice, and what is done is noted in the transaction that does it, so a j
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,11 +28,11 @@ from avow.privacy import folders, levels, requests
 from avow.privacy.needs import Needs
 from avow.privacy.stores import Of, Store, end_all
 from avow.privacy.tables import erasure_progress, rights_request
+from avow.privacy.turns import alone
 
 LOOK_JOB = "privacy.look_again"
 LOOK_AGAIN = timedelta(hours=1)
 LOOKS_MAX = 5
-_LOCK = "SELECT pg_advisory_lock(hashtextextended('erase ' || $1, 0))"
 KEYS, FORGOTTEN, MIRROR = "keys", "forgotten", "mirror "
 
 
@@ -78,7 +77,7 @@ async def run(needs: Needs, request_id: UUID) -> None:
     Of two processes that are given the same request, one works and the other waits for it. What stops it is named on the
     request, and the next sweep puts the job into the queue again.
     """
-    async with _alone(needs, request_id):
+    async with alone(needs.database, request_id):
         request = await _request(needs, request_id)
         if request.state in ("succeeded", "refused", "failed"):
             return
@@ -88,26 +87,6 @@ async def run(needs: Needs, request_id: UUID) -> None:
             async with needs.database.begin() as c:
                 await requests.move(c, request_id, "running", needs.clock.now(), reason=error.code)
             raise
-
-
-@asynccontextmanager
-async def _alone(needs: Needs, request_id: UUID) -> AsyncIterator[None]:
-    """Hold a lock of the database, which lets it go when this process dies."""
-    connection = await needs.database.raw()
-    try:
-        await connection.execute("SET statement_timeout = 0")
-        await connection.execute(_LOCK, str(request_id))
-        yield
-    finally:
-        await connection.close()
-
-
-async def resume(needs: Needs) -> None:
-    """Put the job of every open erasure into the queue; one that waits or runs there is not doubled."""
-    wanted = (rights_request.c.kind == "erase", rights_request.c.state.in_(requests.OPEN))
-    async with needs.database.begin() as c:
-        for row in (await c.execute(select(rights_request.c.id).where(*wanted))).all():
-            await jobs.put(c, requests.ERASE_JOB, row.id)
 
 
 async def look_again(needs: Needs, request_id: UUID) -> None:
@@ -151,7 +130,9 @@ async def _end_noted(needs: Needs, request_id: UUID, store: Store, subject_id: U
 
 async def _start(needs: Needs, request_id: UUID, steps: list[Step]) -> None:
     async with needs.database.begin() as c:
-        await requests.move(c, request_id, "running", needs.clock.now(), plan=[_plain(step) for step in steps])
+        now = needs.clock.now()
+        await requests.move(c, request_id, "planned", now, plan=[_plain(step) for step in steps])
+        await requests.move(c, request_id, "running", now)
 
 
 async def _end(needs: Needs, request_id: UUID, store: Store, subject_id: UUID) -> None:
@@ -195,6 +176,7 @@ async def _finish(needs: Needs, request_id: UUID) -> None:
         signed = needs.signer(levels.fields(needs.policy, request_id, name, times, stores, told, missing))
         ends_at = _end_of(needs.policy, request, now)
         await requests.move(c, request_id, "succeeded", now, receipt=signed, ends_at=ends_at, reason=None)
+        await requests.close_others(c, request.subject_id, request_id, now)
         await c.execute(delete(erasure_progress).where(erasure_progress.c.request_id == request_id))
         await jobs.put(c, LOOK_JOB, request_id, now + LOOK_AGAIN)
 

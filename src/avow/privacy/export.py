@@ -1,16 +1,50 @@
-"""Everything that is stored about a person, opened for them: the answer to a request for access (GDPR Art. 15, 20)."""
+"""What is stored about a person, store by store, opened for them (GDPR Art. 15 and 20).
+
+A loop over the catalog: a table that is declared is in the copy. Secrets and their digests are left out, and what a copy
+that is being made has collected already.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from avow.base.actor import Actor
+from avow.policy import Policy
 from avow.privacy.needs import Needs
-from avow.privacy.stores import Fact, Store
+from avow.privacy.stores import Fact, Key, Store
 from avow.vault import Gone, Ref, Vault
+
+COPY = "copy"
+FROM_THE_PERSON = frozenset({"user", "automatic"})
+"""Sources of what somebody takes along: what they gave, and what their use of the service left (Art. 20; WP 242 rev.01)."""
+GIVEN = frozenset(
+    {"account", "api_content", "usage", "consent", "conversation", "generation", "profile", "model", "dataset"}
+)
+"""The same where a policy does not name the source of a category."""
+
+Extent = Literal["access", "port"]
+Facts = list[dict[str, Any]]
+
+
+def categories(policy: Policy, extent: Extent) -> frozenset[str]:
+    """What the copy holds: everything, or what the person takes along."""
+    rules = {name: rule for name, rule in policy.categories.items() if name != COPY}
+    if extent == "access":
+        return frozenset(rules)
+    return frozenset(
+        name for name, rule in rules.items() if (rule.source in FROM_THE_PERSON if rule.source else name in GIVEN)
+    )
+
+
+def within(stores: Iterable[Store], wanted: frozenset[str]) -> list[Store]:
+    """The stores in which something of the wanted categories may lie."""
+    return [store for store in stores if wanted & {*store.categories}]
 
 
 async def collect(needs: Needs, vault: Vault, tenant_id: UUID, subject_id: UUID) -> dict[str, Any]:
@@ -18,22 +52,30 @@ async def collect(needs: Needs, vault: Vault, tenant_id: UUID, subject_id: UUID)
 
     A box whose key was destroyed is listed as `"gone": true`.
     """
+    wanted = categories(needs.policy, "access")
+    found: dict[str, Facts] = {}
+    for store in within(needs.stores, wanted):
+        after, more = None, True
+        while more:
+            async with needs.database.begin() as c:
+                facts, after = await page(c, vault, store, (tenant_id, subject_id), wanted, after)
+            found.setdefault(store.name, []).extend(facts)
+            more = after is not None
+    held = {name: facts for name, facts in found.items() if facts}
+    return {"subject": str(subject_id), "made_at": plain(needs.clock.now()), "stores": held}
+
+
+async def page(
+    c: AsyncConnection, vault: Vault, store: Store, whose: tuple[UUID, UUID], wanted: frozenset[str], after: Key | None
+) -> tuple[Facts, Key | None]:
+    """Some facts of a person (tenant, person) in a store, opened for them, and the key after which more come."""
+    tenant_id, subject_id = whose
     who = Actor("subject", str(subject_id), "subject", tenant_id, subject_id)
-    found = {store.name: await _of_store(needs, vault, store, who, subject_id) for store in needs.stores}
-    return {
-        "subject": str(subject_id),
-        "made_at": plain(needs.clock.now()),
-        "stores": {k: v for k, v in found.items() if v},
-    }
-
-
-async def _of_store(needs: Needs, vault: Vault, store: Store, who: Actor, subject_id: UUID) -> list[dict[str, Any]]:
-    async with needs.database.begin() as c:
-        facts = [fact async for fact in store.export(c, subject_id)]
-        boxes = [(_ref(fact), fact.box) for fact in facts if fact.box and fact.row_id]
-        opened = await vault.open_many(c, boxes, "access", who) if boxes else []
-    contents = iter(opened)
-    return [_plain(fact, next(contents) if fact.box and fact.row_id else {}) for fact in facts]
+    found = await store.export(c, subject_id, after)
+    facts = [fact for fact in found.facts if fact.category in wanted]
+    boxes = [(_ref(fact), fact.box) for fact in facts if fact.box and fact.row_id]
+    contents = iter(await vault.open_many(c, boxes, "access", who) if boxes else [])
+    return [_plain(fact, next(contents) if fact.box and fact.row_id else {}) for fact in facts], found.last
 
 
 def _ref(fact: Fact) -> Ref:
@@ -44,17 +86,26 @@ def _ref(fact: Fact) -> Ref:
 def _plain(fact: Fact, content: Any) -> dict[str, Any]:
     known: dict[str, Any] = {"category": fact.category, "id": fact.row_id, "since": fact.since, "ends_at": fact.ends_at}
     opened = {"gone": True} if content is Gone else content
-    return {name: plain(value) for name, value in {**known, **fact.clear, **opened}.items()}
+    shown = {name: value for name, value in {**fact.clear, **opened}.items() if name not in fact.secret}
+    return {name: plain(value) for name, value in {**known, **shown}.items()}
 
 
 def plain(value: Any) -> Any:
-    """A database value as JSON: ids and times as text, bytes in hexadecimal."""
+    """A database value as JSON: ids and times as text, bytes as the text that they are or in hexadecimal."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, bytes):
-        return value.hex()
+        return _document(value)
     if isinstance(value, Mapping):
         return {str(name): plain(each) for name, each in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, str):
         return [plain(each) for each in value]
     return value if isinstance(value, bool | int | float | str) or value is None else str(value)
+
+
+def _document(value: bytes) -> Any:
+    """A signed receipt is JSON, and shown as that."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value.hex()

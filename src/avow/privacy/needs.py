@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from avow.base.clock import Clock
 from avow.base.db import Database
 from avow.policy import Policy
+from avow.privacy.letters import Letter
 from avow.privacy.stores import Store
 from avow.privacy.tombstones import Tombstones
 from avow.vault.ring import Ring
@@ -27,6 +28,24 @@ class Identity(Protocol):
     """Tells whether somebody who is signed in is really there: their password, once more (`accounts`)."""
 
     async def __call__(self, tenant_id: UUID, subject_id: UUID, password: str) -> bool: ...
+
+
+class Rectify(Protocol):
+    """Puts fields of somebody's account right, with what was there before and is there now on their record (`accounts`)."""
+
+    async def __call__(self, tenant_id: UUID, subject_id: UUID, given: Mapping[str, object], /) -> None: ...
+
+
+class Tell(Protocol):
+    """Puts a letter to somebody into the outbox, in the caller's transaction; nothing where no address of theirs is left.
+
+    It is about what they asked for, so it reaches them although they had the use of their data restricted. The same
+    `message_id` twice keeps the first.
+    """
+
+    async def __call__(
+        self, c: AsyncConnection, tenant_id: UUID, subject_id: UUID, message_id: UUID, letter: Letter, /
+    ) -> None: ...
 
 
 class Leaving(Protocol):

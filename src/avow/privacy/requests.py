@@ -1,45 +1,50 @@
-"""Requests of people about their data: from `received` to an answer, each with a date by which it is due."""
+"""Requests of people about their data: from `received` to an answer, each with a date by which it is due.
+
+erase, access, port          worked on by the keeper: ERASE_JOB, COPY_JOB
+restrict, object, withdraw   done in the transaction of the request (`standings`)
+rectify, complain            answered by a person at the desk; fields of the account are put right at once
+"""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, literal, select, update
 from sqlalchemy import text as sql
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base import jobs
+from avow.base.db import Database
 from avow.base.errors import AvowError, BadInput, NotFound
-from avow.policy import Keep
+from avow.policy import Keep, Policy
+from avow.policy.language import JURISDICTION
+from avow.policy.model import instant
+from avow.policy.parts import deadline
 from avow.privacy.tables import rights_request
 from avow.vault import Ref, Vault, fact
 
 Kind = Literal["access", "port", "rectify", "erase", "restrict", "object", "withdraw", "complain"]
 State = Literal["received", "verified", "planned", "running", "succeeded", "refused", "failed"]
 
-ERASE_JOB = "privacy.erase"
+ERASE_JOB, COPY_JOB = "privacy.erase", "privacy.copy"
+JOBS: Final[Mapping[str, str]] = {"erase": ERASE_JOB, "access": COPY_JOB, "port": COPY_JOB}
 OPEN: tuple[State, ...] = ("received", "verified", "planned", "running")
-# By the platform itself (erase, access, port) or by a person who reads it (rectify, complain).
-TAKEN: tuple[Kind, ...] = ("access", "port", "rectify", "erase", "complain")
+ERASED = "erased"
+"""The reason of requests that an erasure of their person has overtaken."""
 DAYS_MAX = timedelta(days=30)
 TEXT_CHARS_MAX = 4000
+OPEN_MAX = 20
 
 _LOCK = sql("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _RECEIPT = sql("SELECT rights_receipt(:wanted, :hash)")
-
-
-class NotBuilt(AvowError):
-    """This kind of request cannot be carried out here yet."""
-
-    status = 501
-    code = "request_not_built"
-    hint = "Write to the operator; the published policy names the address. Nothing was stored."
 
 
 class AlreadyAsked(AvowError):
@@ -50,12 +55,20 @@ class AlreadyAsked(AvowError):
     hint = "Look at its state with GET /api/privacy/requests."
 
 
+class TooManyOpen(AvowError):
+    """So many requests of yours are open that another one has to wait."""
+
+    status = 429
+    code = "too_many_open"
+    hint = "Wait until one of them is answered; GET /api/privacy/requests lists them with their dates."
+
+
 class NotConfirmed(AvowError):
-    """The password was not right, so the request was not taken."""
+    """Nobody showed that this is you, so the request was not taken."""
 
     status = 403
     code = "not_confirmed"
-    hint = "Send the request again with your current password."
+    hint = "Send the request again with your current password, or show who you are at /api/auth/step-up first."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +77,30 @@ class Taken:
 
     id: UUID
     kind: str
-    state: str
+    state: State
     due_at: datetime
     token: str
 
 
-def due(received_at: datetime) -> datetime:
-    """By when a request is answered: one month (GDPR Art. 12(3)), and never more than 30 days."""
-    month = Keep("period", 1, "months").end(received_at)
-    assert month is not None
-    return min(month, received_at + DAYS_MAX)
+def due(policy: Policy, received_at: datetime, place: str | None = None) -> datetime:
+    """By when a request is answered: the time that the policy gives in `place` (`DE`, `US-CA`).
+
+    Where nobody says where they live, the shortest time that it gives anywhere. A policy that gives none: one month
+    (GDPR Art. 12(3)), and never more than 30 days.
+    """
+    at = instant(received_at)
+    part = policy.parts.get("rights")
+    if part is None:
+        return min(_end(Keep("period", 1, "months"), at), at + DAYS_MAX)
+    if place is None:
+        return min(_end(keep, at) for keep in part.values["deadline"].values())
+    keep = deadline(policy, place)
+    assert keep is not None
+    return _end(keep, at)
+
+
+def _end(keep: Keep, at: datetime) -> datetime:
+    return keep.end(at) or at
 
 
 async def take(
@@ -84,39 +111,65 @@ async def take(
     kind: Kind,
     at: datetime,
     text: str | None = None,
+    *,
+    purpose: str | None = None,
+    place: str | None = None,
 ) -> Taken:
-    """Write a request down in the caller's transaction, its text sealed; an erasure is put into the queue.
+    """Write a request down in the caller's transaction, its text sealed; what the keeper works on is put into its queue.
 
-    The caller has confirmed who asks. Raises NotBuilt, AlreadyAsked, or BadInput for a text over 4000 characters.
+    The caller has confirmed who asks. Raises AlreadyAsked, TooManyOpen, or BadInput for a text over 4000 characters or a
+    place that is none.
     """
-    if kind not in TAKEN:
-        raise NotBuilt(f"A request of the kind {kind} cannot be carried out here yet.")
     if text is not None and len(text) > TEXT_CHARS_MAX:
         raise BadInput(f"The text is longer than {TEXT_CHARS_MAX} characters.", param="text")
-    await _refuse_twice(c, subject_id, kind)
-    token, due_at = secrets.token_urlsafe(32), due(at)
+    if place is not None and (place == "default" or not JURISDICTION.fullmatch(place)):
+        raise BadInput("A place is a country, such as DE, or a country and a part of it, such as US-CA.", param="place")
+    await _refuse_more(c, subject_id, kind)
+    token, due_at = secrets.token_urlsafe(32), due(vault.policy, at, place)
     row = fact.begin(vault.policy, "rights", tenant_id, subject_id, at)
     row["ends_at"] = vault.policy.categories["rights"].keep.end(due_at)
-    row |= {"kind": kind, "state": "verified" if kind == "erase" else "received", "due_at": due_at, "changed_at": at}
-    row |= {"token_hash": _hash(token), "box": await _sealed(vault, row, text)}
-    await c.execute(insert(rights_request).values(row))
-    if kind == "erase":
-        await jobs.put(c, ERASE_JOB, row["id"])
+    row |= {"kind": kind, "state": "verified", "due_at": due_at, "changed_at": at, "purpose": purpose, "place": place}
+    row |= {"times": dict.fromkeys(("received", "verified"), at.isoformat()), "token_hash": _hash(token)}
+    await c.execute(insert(rights_request).values(row | {"box": await sealed(vault, row, {"text": text})}))
+    if kind in JOBS:
+        await jobs.put(c, JOBS[kind], row["id"])
     return Taken(row["id"], kind, row["state"], due_at, token)
 
 
-async def _refuse_twice(c: AsyncConnection, subject_id: UUID, kind: Kind) -> None:
+async def _refuse_more(c: AsyncConnection, subject_id: UUID, kind: Kind) -> None:
     # One person's requests come one after another, so that two at once cannot both find nothing.
     await c.execute(_LOCK, {"name": f"rights {subject_id}"})
-    same = (rights_request.c.subject_id == subject_id, rights_request.c.kind == kind, rights_request.c.state.in_(OPEN))
-    if (await c.execute(select(rights_request.c.id).where(*same))).first():
+    mine = (rights_request.c.subject_id == subject_id, rights_request.c.state.in_(OPEN))
+    query = select(rights_request.c.kind, func.count()).where(*mine).group_by(rights_request.c.kind)
+    counts = {row[0]: row[1] for row in await c.execute(query)}
+    if kind in JOBS and kind in counts:
         raise AlreadyAsked
+    if sum(counts.values()) >= OPEN_MAX and kind != "erase":
+        raise TooManyOpen
 
 
 async def move(c: AsyncConnection, id: UUID, state: State, at: datetime, **values: Any) -> None:
-    """Bring a request into another state."""
+    """Bring a request into another state; when it came into one first stays on it."""
+    begun = literal({state: at.isoformat()}, JSONB).op("||")(rights_request.c.times)
     changed = update(rights_request).where(rights_request.c.id == id)
-    await c.execute(changed.values(state=state, changed_at=at, **values))
+    await c.execute(changed.values(state=state, changed_at=at, times=begun, **values))
+
+
+async def close_others(c: AsyncConnection, subject_id: UUID, but: UUID, at: datetime) -> None:
+    """Refuse what an erased person has asked besides: there is nothing left that it could be about."""
+    others = select(rights_request.c.id).where(
+        rights_request.c.subject_id == subject_id, rights_request.c.id != but, rights_request.c.state.in_(OPEN)
+    )
+    for id in (await c.execute(others)).scalars().all():
+        await move(c, id, "refused", at, reason=ERASED)
+
+
+async def resume(database: Database) -> None:
+    """Put the job of every open request that has one into the queue; one that waits or runs there is not doubled."""
+    wanted = (rights_request.c.kind.in_(JOBS), rights_request.c.state.in_(OPEN))
+    async with database.begin() as c:
+        for row in (await c.execute(select(rights_request.c.id, rights_request.c.kind).where(*wanted))).all():
+            await jobs.put(c, JOBS[row.kind], row.id)
 
 
 async def of(c: AsyncConnection, subject_id: UUID, id: UUID | None = None) -> list[Row[Any]]:
@@ -139,9 +192,15 @@ def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-async def _sealed(vault: Vault, row: dict[str, Any], text: str | None) -> bytes | None:
-    if text is None:
+def reference(row: Mapping[str, Any]) -> Ref:
+    """The address of a request's box."""
+    return Ref(row["tenant_id"], rights_request.name, "rights", row["id"], row["subject_id"])
+
+
+async def sealed(vault: Vault, row: Mapping[str, Any], told: Mapping[str, str | None]) -> bytes | None:
+    """The box of a request: what was written in it and in its answer; None where that is nothing."""
+    fields = {name: text for name, text in told.items() if text}
+    if not fields:
         return None
     await vault.prepare(row["subject_id"], "rights", row["ends_at"])
-    ref = Ref(row["tenant_id"], rights_request.name, "rights", row["id"], row["subject_id"])
-    return vault.seal(ref, {"text": text}, row["ends_at"])
+    return vault.seal(reference(row), fields, row["ends_at"])

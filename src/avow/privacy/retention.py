@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from avow.base import jobs
 from avow.base.errors import AvowError
-from avow.privacy import erase, folders
+from avow.privacy import folders, requests
 from avow.privacy.needs import Needs
 from avow.privacy.stores import EndingForbidden, Past, StillReferenced, end_all
 from avow.vault.ring import ClockJump, hour_of
@@ -49,7 +49,7 @@ async def sweep(needs: Needs, now: datetime, confirm_clock: bool = False) -> Swe
     await folders.tell(needs.database, needs.tombstones)
     async with needs.database.begin() as c:
         await jobs.trim(c, now)
-    await erase.resume(needs)
+    await requests.resume(needs.database)
     if refused:
         raise refused[0]
     return Swept({name: count for name, count in ended.items() if count}, keys, backups, jump, missing)

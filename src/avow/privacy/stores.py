@@ -16,7 +16,10 @@ and the columns of the harsher one are emptied.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import functools
+import itertools
+import operator
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -49,6 +52,7 @@ from avow.policy import Policy
 from avow.policy.model import Ending
 
 CHUNK_ROWS = 1000
+PAGE_ROWS, PAGE_BYTES = 500, 4 << 20
 FOREIGN_KEY_VIOLATION = "23503"
 GENTLEST_FIRST: tuple[Ending, ...] = ("hold", "detach", "blank", "delete")
 
@@ -107,7 +111,8 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One fact as it lies in its store: `clear` is readable, `box` sealed (None: no box, or emptied)."""
+    """One fact as it lies in its store: `clear` is readable, `box` sealed (None: no box, or emptied); `secret` names what of
+    both nobody is shown."""
 
     store: str
     category: str
@@ -118,6 +123,15 @@ class Fact:
     ends_at: datetime | None
     clear: Mapping[str, Any]
     box: bytes | None
+    secret: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some facts of a person, and the key after which the next page goes on; None when there is no more."""
+
+    facts: list[Fact]
+    last: Key | None
 
 
 class Store(Protocol):
@@ -144,7 +158,9 @@ class Store(Protocol):
         """End a bounded chunk of `which`, in the order of its keys, beginning after `after`. Repeating it is harmless."""
         ...
 
-    def export(self, c: AsyncConnection, subject_id: UUID) -> AsyncIterator[Fact]: ...
+    async def export(self, c: AsyncConnection, subject_id: UUID, after: Key | None = None) -> Page:
+        """A bounded page of the person's facts, in the order of their keys, beginning after `after`."""
+        ...
 
     async def scan(self, c: AsyncConnection, marker: bytes) -> int:
         """In how many rows or files the bytes of `marker` stand in plain."""
@@ -199,19 +215,23 @@ class TableStore:
                 raise self._refusal(error) from None
         return Ended(len(keys), keys[-1] if len(keys) == CHUNK_ROWS else None)
 
-    async def export(self, c: AsyncConnection, subject_id: UUID) -> AsyncIterator[Fact]:
-        """See Store."""
-        columns = self.table.c
-        after: Key | None = None
-        while True:
-            query = select(self.table).where(columns.subject_id == subject_id, *self._after(self._key, after))
-            rows = (await c.execute(query.order_by(*self._key).limit(CHUNK_ROWS))).mappings().all()
-            for row in rows:
-                for held in self._held:
-                    yield _fact(self.name, held, row)
-            if len(rows) < CHUNK_ROWS:
-                return
-            after = tuple(rows[-1][column.name] for column in self._key)
+    async def export(self, c: AsyncConnection, subject_id: UUID, after: Key | None = None) -> Page:
+        """See Store. A page ends at PAGE_ROWS rows, or earlier with the box that fills PAGE_BYTES."""
+        mine = (self.table.c.subject_id == subject_id, *self._after(self._key, after))
+        sizes = (func.coalesce(func.octet_length(self.table.c[held.column]), 0) for held in self._held if held.box)
+        size = functools.reduce(operator.add, sizes, literal(0))
+        query = select(*self._key, size).where(*mine).order_by(*self._key).limit(PAGE_ROWS)
+        found = [tuple(row) for row in await c.execute(query)]
+        sums = itertools.accumulate(row[-1] for row in found)
+        count = next((place for place, total in enumerate(sums, 1) if total >= PAGE_BYTES), len(found))
+        rows = (
+            (await c.execute(select(self.table).where(*mine).order_by(*self._key).limit(count))).mappings().all()
+            if count
+            else []
+        )
+        facts = [_fact(self.name, held, row) for row in rows for held in self._held]
+        more = len(found) == PAGE_ROWS or count < len(found)
+        return Page(facts, found[count - 1][:-1] if more else None)
 
     async def scan(self, c: AsyncConnection, marker: bytes) -> int:
         """See Store. Bytes columns are looked at in their hexadecimal form."""
@@ -326,4 +346,5 @@ def _fact(store: str, held: catalog.Personal, row: RowMapping) -> Fact:
         row["ends_at"],
         {name: row[name] for name in held.clear},
         (row[held.column] or None) if held.box else None,
+        held.secret,
     )

@@ -1,6 +1,18 @@
-"""Requests of people about their data, how far an erasure came, and the backups that exist."""
+"""Requests of people about their data, copies made for them, how far an erasure came, and the backups that exist."""
 
-from sqlalchemy import Boolean, CheckConstraint, Column, DateTime, ForeignKey, Index, Integer, LargeBinary, Text, Uuid
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from avow.catalog import fact_columns, not_personal, personal, store, table
@@ -12,7 +24,10 @@ rights_request = table(
     Column("id", Uuid, primary_key=True),
     *fact_columns(),
     Column("kind", Text, nullable=False),
+    Column("purpose", Text),
+    Column("place", Text),
     Column("state", Text, nullable=False),
+    Column("times", JSONB, nullable=False),
     Column("reason", Text),
     Column("due_at", TIME, nullable=False),
     Column("changed_at", TIME, nullable=False),
@@ -20,24 +35,54 @@ rights_request = table(
     Column("receipt", LargeBinary),
     Column("token_hash", LargeBinary, nullable=False),
     Column("box", LargeBinary),
-    CheckConstraint("kind IN ('access', 'port', 'rectify', 'erase', 'complain')", name="kind"),
+    CheckConstraint(
+        "kind IN ('access', 'port', 'rectify', 'erase', 'restrict', 'object', 'withdraw', 'complain')", name="kind"
+    ),
     CheckConstraint(
         "state IN ('received', 'verified', 'planned', 'running', 'succeeded', 'refused', 'failed')", name="state"
     ),
     Index("rights_request_of_person", "subject_id", "id"),
     holds=[
-        personal("rights", box=["text"]),
+        personal("rights", box=["text", "answer"]),
         personal(
             "rights",
-            clear=["kind", "state", "reason", "due_at", "changed_at", "plan", "receipt", "token_hash"],
-            why="the keeper works on it and watches the due date, also when nobody is left who could open a box; states, "
-            "times, counts, and a receipt that names nobody",
+            clear=[
+                *("kind", "purpose", "place", "state", "times", "reason", "due_at", "changed_at"),
+                *("plan", "receipt", "token_hash"),
+            ],
+            why="the keeper works on it and watches the due date, also when nobody is left who could open a box; words of "
+            "the policy, a country, states, times, counts, and a receipt that names nobody",
+            secret=["token_hash"],
         ),
     ],
 )
-"""`since` is when it was received. `reason` is one of our own error codes, never a person's words. `receipt` is the signed
-document; whoever has the token of which `token_hash` is the SHA-256 may read it, because an erased person has no account
-any more."""
+"""`since` is when it was received; `times` maps each state that it was in to when that began, `place` is where the person
+says to live, for the due date, and `purpose` what an objection or a withdrawal is about. `reason` is one of our own error
+codes, never a person's words. `receipt` is the signed document; whoever has the token of which `token_hash` is the SHA-256
+may read it, because an erased person has no account any more."""
+
+copy_part = table(
+    "copy_part",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("request_id", Uuid, ForeignKey("rights_request.id", ondelete="CASCADE"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("store", Text, nullable=False),
+    Column("facts", Integer, nullable=False),
+    Column("last", JSONB),
+    Column("box", LargeBinary, nullable=False),
+    UniqueConstraint("request_id", "number"),
+    holds=[
+        personal("copy", box=["content"]),
+        personal(
+            "copy",
+            clear=["request_id", "number", "store", "facts", "last"],
+            why="says how far the copy has come, so that it goes on after a kill: names of stores, ids and counts",
+        ),
+    ],
+)
+"""One piece of a copy of somebody's data: facts of one store. `last` is the key of its last fact, null behind the store's
+end. All pieces of a copy end together; they go as soon as the copy was fetched."""
 
 erasure_progress = table(
     "erasure_progress",

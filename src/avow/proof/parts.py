@@ -8,18 +8,18 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 from sqlalchemy import func, insert, select
 
-from avow.base.actor import Actor
+from avow.base.actor import GATEWAY, Actor
 from avow.base.ids import uuid7
 from avow.catalog import facts
-from avow.policy import words
-from avow.privacy import acceptances, versions
+from avow.policy import asked, words
+from avow.privacy import acceptances, requests, versions
 from avow.privacy.folders import MANIFEST
 from avow.privacy.tables import backup_folder, notice, policy_plan
 from avow.privacy.tombstones import FILE_NAME
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from avow.proof.probes import Customer, Ground
 
 CONTENT = "api_content"
+REQUESTS = "/api/privacy/requests"
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
 RECEIPT_S_MAX = 150.0
 TOLD_WITHIN = timedelta(hours=1)
@@ -96,9 +97,9 @@ async def part_self_service(on: Ground) -> Finding:
         done.append("a request deleted")
     if _is_mine_to_delete(on, "account"):
         async with signed_in(on, await on.canaries.newcomer()) as (http, leaving):
-            asked = await _ask_for_erasure(http, leaving)
-        if asked.status_code != 202:
-            return Finding("failed", f"the end of an account was answered with {asked.status_code}")
+            answer = await _ask_for_erasure(http, leaving)
+        if answer.status_code != 202:
+            return Finding("failed", f"the end of an account was answered with {answer.status_code}")
         done.append("an account ended")
     return Finding("proved", ", ".join(done)) if done else Finding("unproved", "nothing can be deleted item by item")
 
@@ -115,6 +116,58 @@ async def part_erasure(on: Ground) -> Finding:
     if again.status_code != 401:
         return Finding("failed", f"signing in again was answered with {again.status_code}")
     return Finding("proved", f"a genuine receipt over {len(signed['stores'])} stores; no way in again")
+
+
+async def part_rights(on: Ground) -> Finding:
+    """Who restricts the use of their data has it restricted at once, and lifts it again; each request has its due date; an
+    objection that does not reach is refused with its reason, and nobody's request is late."""
+    who, wrong = await on.canaries.newcomer(), []
+    async with signed_in(on, who) as (http, _):
+        taken = (await http.post(REQUESTS, json={"kind": "restrict"})).json()
+        if taken.get("state") != "succeeded" or await _may_serve(on, who):
+            wrong.append("a restriction did not hold")
+        await http.delete("/api/privacy/standing/restriction")
+        if not await _may_serve(on, who):
+            wrong.append("it was not lifted")
+        refused = (await http.post(REQUESTS, json={"kind": "object", "purpose": "service"})).json()
+        if (refused.get("state"), refused.get("reason")) != ("refused", "needed_for_contract"):
+            wrong.append("an objection was not answered with its reason")
+        listed = (await http.get(REQUESTS)).json()
+    for each in listed:
+        received, due = (datetime.fromisoformat(each[name]) for name in ("received_at", "due_at"))
+        if due > requests.due(on.policy, received):
+            wrong.append("a due date is later than the policy says")
+    if wrong:
+        return Finding("failed", "; ".join(wrong[:3]))
+    return Finding("proved", "restricted, lifted, refused with a reason; due dates as published")
+
+
+async def part_consents(on: Ground) -> Finding:
+    """No consent is given by using the service; each is given and taken back by one call, and holds from then on."""
+    who, names = await on.canaries.newcomer(), sorted(asked(on.policy))
+    if not names:
+        return Finding("unproved", "the policy asks for no consent")
+    seen = []
+    async with signed_in(on, who) as (http, _):
+        for method in ("GET", "PUT", "DELETE"):
+            if method != "GET":
+                await http.request(method, f"/api/privacy/consents/{names[0]}")
+            seen.append((await http.get("/api/privacy/standing")).json()["consented"])
+    if seen != [[], [names[0]], []]:
+        return Finding("failed", f"held before, after giving, after taking back: {seen}")
+    return Finding("proved", f"{names[0]}: none by use, given, taken back")
+
+
+async def _may_serve(on: Ground, who: Customer) -> bool:
+    """Whether the platform itself may open the account of a canary to serve them."""
+    table = next(table.name for table, held in facts() if held.category == "account" and held.box)
+    ref = Ref(who.tenant_id, table, "account", uuid7(), who.subject_id)
+    async with on.app.tenant(who.tenant_id) as c:
+        try:
+            await on.vault.open(c, ref, on.vault.seal(ref, {"email": who.email}, None), "service", GATEWAY)
+        except OpenRefused:
+            return False
+    return True
 
 
 async def part_backups(on: Ground) -> Finding:

@@ -32,11 +32,14 @@ from avow.catalog import facts, undeclared_columns, undeclared_paths
 from avow.policy import Policy
 from avow.policy.words import PROBES
 from avow.privacy import versions
+from avow.privacy.requests import OPEN
+from avow.privacy.tables import rights_request
 from avow.proof import hygiene, parts, scan
 from avow.proof.evidence import Evidence, Finding
 from avow.proof.tables import scan_control
 from avow.vault import OpenRefused, Ref, Ring, Vault, box, hour_of
 
+SOON = timedelta(days=3)
 SWEEP_GRACE = timedelta(minutes=20)
 KEY_GRACE_H = 2
 CONTROL_BYTES = 24
@@ -158,6 +161,20 @@ async def oldest_fact(on: Ground) -> Finding:
             if oldest is not None and oldest < now - SWEEP_GRACE:
                 late.append(f"{table.name} {(now - oldest).total_seconds() / 3600:.1f} h late")
     return Finding("failed", "; ".join(late)) if late else Finding("proved", f"{count} tables, none late")
+
+
+async def deadlines(on: Ground) -> Finding:
+    """No privacy request is open past the date by which it is answered; also tells of those due within three days."""
+    now, due = on.clock.now(), rights_request.c.due_at
+    counts = (func.count(), func.count().filter(due < now), func.count().filter(due < now + SOON), func.min(due))
+    async with on.keeper.begin() as c:
+        query = select(*counts).where(rights_request.c.state.in_(OPEN))
+        open_count, late, soon, oldest = (await c.execute(query)).one()
+    if late:
+        return Finding(
+            "failed", f"{late} of {open_count} late, the oldest by {(now - oldest).total_seconds() / 86400:.1f} days"
+        )
+    return Finding("proved", f"{open_count} open, {soon} due within {SOON.days} days")
 
 
 async def plaintext(on: Ground) -> Finding:
@@ -295,6 +312,7 @@ _BUILT_IN: dict[str, Probe] = {
     for probe in (
         *(declared, oldest_fact, plaintext, slots, row_security, sums),
         *(policy_hash, purposes, not_kept, erased, sign_up, tls),
+        deadlines,
         *(hygiene.headers, hygiene.cookies, hygiene.modes, hygiene.listening, hygiene.cards),
     )
 }
@@ -304,7 +322,8 @@ ALL: dict[str, Probe] = _BUILT_IN | {
     probe.__name__: probe
     for probe in (
         *(parts.part_api, parts.part_opt_out, parts.part_field_choice, parts.part_self_service, parts.part_staff),
-        *(parts.part_processors, parts.part_backups, parts.part_erasure, parts.part_notices, parts.part_acceptance),
+        *(parts.part_processors, parts.part_backups, parts.part_erasure, parts.part_rights, parts.part_consents),
+        *(parts.part_notices, parts.part_acceptance),
     )
 }
 

@@ -154,6 +154,7 @@ CATEGORIES: Mapping[str, tuple[str, str]] = {
     "interaction": ("Use of functions", "功能使用记录"),
     "moderation": ("Scores of abuse", "滥用评分"),
     "cache": ("Cached answers", "回复缓存"),
+    "copy": ("Copy that you asked for", "您索取的副本"),
 }
 
 PROBES: Mapping[str, tuple[str, str]] = {
@@ -180,6 +181,14 @@ PROBES: Mapping[str, tuple[str, str]] = {
     "part_backups": (
         "No backup outlives its end, each knows what was erased, and none holds a key.",
         "备份均未超出其期限，均知悉已删除的数据，且不含任何密钥。",
+    ),
+    "part_rights": (
+        "A canary restricts the use of its data, and it is not used; it lifts that again; due dates are as published.",
+        "金丝雀账户限制处理后其数据不再被使用，并可解除限制；答复期限与公布一致。",
+    ),
+    "part_consents": (
+        "A canary's consent is off until given, holds once given, and is gone once taken back.",
+        "金丝雀账户的同意默认关闭，给予后生效，撤回后即失效。",
     ),
     "part_staff": (
         "A look of staff at a canary stands on the canary's record with its reason; without a reason nothing is opened.",

@@ -77,6 +77,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "The oldest fact of each category lies within its period.",
         "每一类别中最早的数据仍在其期限之内。",
     ),
+    "probe_deadlines": (
+        "No privacy request is open past the date by which it is answered.",
+        "没有任何隐私请求超过其答复期限仍未答复。",
+    ),
     "probe_plaintext": (
         "The words of a canary stand nowhere in the clear in tables, write-ahead log, files or logs; a planted control is "
         "found.",

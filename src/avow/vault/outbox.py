@@ -52,7 +52,9 @@ async def put(
 ) -> None:
     """Put a message to a person into the outbox; it leaves once the caller's transaction is committed.
 
-    The same `message_id` twice keeps the first. Raises Buried for a person whose keys were destroyed.
+    `purpose` is one of the category `mail`, or `policy.ANSWER` for what the person asked for themselves, which reaches them
+    whatever they had restricted. The same `message_id` twice keeps the first. Raises Buried for a person whose keys were
+    destroyed.
     """
     now = vault.clock.now()
     row = fact.begin(vault.policy, CATEGORY, tenant_id, subject_id, now) | {"id": message_id}

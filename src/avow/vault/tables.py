@@ -45,6 +45,7 @@ audit = table(
             "audit",
             clear=["actor", "role", "act", "category", "purpose", "outcome", "count"],
             why="counted and sorted to find unusual access; ids and words of the policy only",
+            secret=["actor"],
         ),
     ],
     app="append",
