@@ -191,7 +191,7 @@ def test_what_ends_data_needs_a_second_operator(changing: Platform, ada: dict[st
     )
     usage = shorter.index("[category.usage]")
     keep = shorter.index("keep = ", usage)
-    shorter = shorter[:keep] + 'keep = "24 hours"' + shorter[shorter.index("\n", keep) :]
+    shorter = shorter[:keep] + 'keep = "at most 24 hours"' + shorter[shorter.index("\n", keep) :]
     found = plan(changing, shorter)
     assert found["destructive"]
     cut = {each["store"]: each for each in found["cuts"]}["usage"]
