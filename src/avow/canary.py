@@ -24,7 +24,7 @@ from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.billing import credit
 from avow.gateway.tables import model, trace
-from avow.privacy import erase, requests
+from avow.privacy import acceptances, erase, requests
 from avow.privacy.needs import Needs as Privacy
 from avow.privacy.tables import rights_request
 from avow.proof.probes import Canary, Customer
@@ -120,6 +120,7 @@ class People:
             self.accounts, SignUp("", {"email": email}), password_hash, "internal", confirmed=True
         )
         self._made.append(made)
+        await self._accept(*made)
         await self._grant(*made, keep_h)
         key = await keys.create(self.accounts, people.actor(*made), Setting(name="canary"))
         return Customer(*made, email, password, key.secret, await self._model())
@@ -143,6 +144,13 @@ class People:
         if answer.status_code != 200:
             raise CanaryFailed(f"A canary's request was answered with {answer.status_code}.")
         return marker
+
+    async def _accept(self, tenant_id: UUID, subject_id: UUID) -> None:
+        """What people do who come after a change of the policy: accept the one in force."""
+        policy = self.accounts.policy
+        async with self.keeper.begin() as c:
+            now = self.accounts.clock.now()
+            await acceptances.record(c, policy, tenant_id, subject_id, policy.version, "explicit", now)
 
     async def _grant(self, tenant_id: UUID, subject_id: UUID, keep_h: int | None) -> None:
         now, version = self.accounts.clock.now(), self.accounts.policy.version

@@ -18,7 +18,17 @@ from tests.platform import Platform
 from tests.upstream import Upstream, scripted_platform
 
 PROFILES = sorted(app.profiles())
-NAMES = ("part_api", "part_opt_out", "part_self_service", "part_staff", "part_backups", "part_rights", "part_consents")
+NAMES = (
+    "part_api",
+    "part_opt_out",
+    "part_self_service",
+    "part_staff",
+    "part_backups",
+    "part_rights",
+    "part_consents",
+    "part_notices",
+    "part_acceptance",
+)
 
 
 @pytest.fixture(scope="module")
