@@ -44,9 +44,9 @@ from avow.vault import Ring, outbox
 
 NAME = "Avow"
 MODEL = llm.MODEL
-CONNECTIONS_PER_WORKER = 20
+CONNECTIONS_PER_WORKER = 21
 CONNECTIONS_BESIDE = 40
-"""What a worker opens at most (two pools, the ledger, two listeners), and the keeper, commands and PostgreSQL beside."""
+"""What a worker opens at most (two pools, the ledger's lanes, two listeners), and the keeper, commands and PostgreSQL beside."""
 DEMO_CREDIT = money.NANO
 """What a new tenant starts with under `avow up`: one unit of its currency; nothing under `avow serve`."""
 

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -18,7 +19,7 @@ import click
 from sqlalchemy import delete, select
 from sqlalchemy.exc import DBAPIError
 
-from avow import app, catalog, desk, settings, start, supervisor
+from avow import app, catalog, checking, desk, settings, start, supervisor
 from avow.accounts import keys, members, people, staff
 from avow.accounts.key_terms import Setting
 from avow.accounts.tables import person, session
@@ -30,7 +31,7 @@ from avow.gateway.fleet import ROUTINGS, Routing
 from avow.gateway.handling import Handling, is_here, judge
 from avow.gateway.offers import Offer
 from avow.gateway.upstreams import KINDS
-from avow.policy import PolicyError, parse, render, words
+from avow.policy import PolicyError, parse, words
 from avow.policy.export import export as export_policy
 from avow.privacy import backup as backups
 from avow.privacy import erase, export, plans, requests, retention, summary
@@ -129,27 +130,42 @@ def policy() -> None:
 
 @policy.command("check")
 @click.argument("name")
-def policy_check(name: str) -> None:
-    """Check a policy file or profile against what this version of Avow stores."""
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: errors, and the parts that are not configured.")
+def policy_check(name: str, as_json: bool) -> None:
+    """Check a policy file or profile against what this version of Avow stores, and list what it would not publish."""
     checked = parse(app.policy_text(name), name)
-    problems = catalog.check(checked)
-    for problem in problems:
-        click.echo(str(problem))
-    if any(problem.kind == "error" for problem in problems):
+    wrong = checking.errors(checked)
+    if as_json:
+        waiting = [asdict(each) for each in checking.unconfigured(checked, frozenset(catalog.parts()))]
+        show({"hash": checked.hash, "errors": [str(problem) for problem in wrong], "not_configured": waiting})
+    else:
+        for line in map(str, wrong or checking.lines(checked)):
+            click.echo(line)
+    if wrong:
         sys.exit(1)
-    click.echo(f"{name}: sound; version {checked.version}, hash {checked.hash}")
 
 
 @policy.command("render")
 @click.argument("name")
 @click.option("--locale", type=click.Choice(["en", "zh"]), default="en")
 def policy_render(name: str, locale: str) -> None:
-    """Print the page of a policy as it reads where every part that it names exists."""
-    checked = parse(app.policy_text(name), name)
-    page = render(checked, locale, checked.features)
-    for line in (page.note, *(sentence.text for sentence in page.sentences)):
-        if line:
-            click.echo(line)
+    """Print the page of a policy; a sentence of a part that is not installed here says so."""
+    for line in checking.rendered(parse(app.policy_text(name), name), locale):
+        click.echo(line)
+
+
+@policy.command("verify")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--key", help="The service's public key, hexadecimal; by default that of this installation.")
+@click.pass_context
+def policy_verify(context: click.Context, file: Path, key: str | None) -> None:
+    """Check the signature of a saved /.well-known/avow-policy.json; needs no network and, with --key, no installation."""
+    public = receipts.parse_key(key) if key else receipts.Receipts(parts_of(context).ring).public_key
+    found = receipts.verify(file.read_bytes().rstrip(b"\n"), public)
+    if found.get("document") != "avow-policy":
+        raise receipts.ReceiptBroken("This is signed, but it is no policy.")
+    show({name: found[name] for name in ("name", "version", "hash", "at", "text")})
+    click.echo("The policy is genuine.", err=True)
 
 
 @policy.command("export")
@@ -211,6 +227,13 @@ def policy_apply(context: click.Context, id: UUID, approve: str | None) -> None:
 @click.pass_context
 def verify(context: click.Context, as_json: bool, names: tuple[str, ...]) -> None:
     """Run the probes now. Ends with 0: all proved or attested, 1: something failed, 2: something unproved."""
+    base_url = parts_of(context).settings.base_url
+    if not run(desk.answers(base_url)):
+        click.echo(
+            f"avow: nothing answers at {base_url}, so there is nothing to look at; nothing was recorded.", err=True
+        )
+        click.echo("  Start it (avow up, or avow serve) with the same AVOW_HOME and AVOW_PORT, then verify.", err=True)
+        sys.exit(EXIT_UNPROVED)
 
     async def look() -> set[str]:
         verdicts: set[str] = set()

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+import httpx
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -32,6 +33,8 @@ from avow.proof import evidence, probes
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
 from avow.vault import Gone, Vault
+
+ANSWER_S_MAX = 5.0
 
 
 @dataclass(frozen=True)
@@ -154,3 +157,13 @@ def privacy_needs(parts: Parts, keeper: Database, vault: Vault) -> Privacy:
         signer=Receipts(parts.ring),
         forget=NotifyAndWait(keeper),
     )
+
+
+async def answers(base_url: str) -> bool:
+    """Whether a platform runs at its address."""
+    # Our own listener, whatever name its certificate carries.
+    async with httpx.AsyncClient(base_url=base_url, timeout=ANSWER_S_MAX, verify=False) as http:  # noqa: S501
+        try:
+            return (await http.get("/healthz")).is_success
+        except httpx.HTTPError:
+            return False

@@ -13,12 +13,14 @@ import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from uvicorn._types import ASGIApplication
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from avow.base.errors import AvowError
+from avow.gateway.direct import Turn
 
 BACKLOG = 2048
 HEAD_BYTES_MAX = 65_536  # request line and headers; one network read more may pass through memory
@@ -26,6 +28,8 @@ HEAD_TIME_S_MAX = 20.0
 BODY_TIME_S_MAX = 60.0
 KEEP_ALIVE_S = 75
 STOP_LIMIT_S = 15  # open answers have this long to end when the worker is told to stop
+
+Short = Callable[[Any], Turn | None]
 
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
@@ -80,8 +84,11 @@ def serve(
     ready: Callable[[], None],
     *,
     tls: ssl.SSLContext | None = None,
+    short: Short | None = None,
 ) -> None:
     """Answers requests until SIGTERM or SIGINT, then lets open answers end. Runs the loop; for a process of its own.
+
+    `short` may take a request when its head has come; the app sees it only if it takes none, or its body is still to come.
 
     The app gets the lifespan events: its start-up must succeed before ready() is called, and its shutdown is the last
     moment for work that must not be lost, since tasks still running after it are cancelled.
@@ -93,7 +100,7 @@ def serve(
         interface="asgi3",
         lifespan="on",
         loop="uvloop",
-        http=_Protocol,
+        http=protocol(short),
         ws="none",
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
@@ -105,6 +112,11 @@ def serve(
         log_config=None,
     )
     _Server(config, ready).run(sockets=[listener])
+
+
+def protocol(short: Short | None) -> type[HttpToolsProtocol]:
+    """How connections are spoken to, with a short way for some requests or none."""
+    return type("_Protocol", (_Protocol,), {"short": staticmethod(short) if short else None})
 
 
 class _Server(uvicorn.Server):
@@ -136,6 +148,7 @@ class _Protocol(HttpToolsProtocol):
     _head_since_s: float | None = None  # None while no head is awaited
     _body_since_s: float | None = None  # None while no body is awaited
     _bodies = 0
+    short: Short | None = None
 
     def connection_made(self, transport: object) -> None:
         self._head_since_s = time.monotonic()
@@ -144,6 +157,8 @@ class _Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         heads, bodies = self._heads, self._bodies
         super().data_received(data)
+        if isinstance(self.cycle, Turn) and self.cycle.more_body:
+            self._take_long_way(self.cycle)
         if self._heads != heads:
             return
         # Behind the head, what is no body is chunk extensions or trailers.
@@ -166,7 +181,18 @@ class _Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_since_s, self._head_bytes = None, 0
         self._body_since_s = time.monotonic()
+        turn = self.short(self) if self.short is not None else None
+        if turn is None:
+            super().on_headers_complete()
+        else:
+            self.cycle = turn  # type: ignore[assignment]
+
+    def _take_long_way(self, turn: Turn) -> None:
+        """The rest of a body is still to come: the app waits for it."""
+        self.cycle = None  # type: ignore[assignment]
         super().on_headers_complete()
+        self.cycle.body += turn.body
+        self.cycle.message_event.set()
 
     def on_body(self, body: bytes) -> None:
         self._bodies += 1

@@ -30,11 +30,12 @@ from avow.base.db import Database
 from avow.base.tables import policy_epoch
 from avow.billing import api as billing_api
 from avow.billing.ledger import Batcher
-from avow.gateway import FUNCTIONS, rules
+from avow.gateway import FUNCTIONS, offers, rules
 from avow.gateway import api as gateway_api
 from avow.gateway.asgi import V1, Receive, Scope, Send
 from avow.gateway.client import Client
 from avow.gateway.completion import Gateway
+from avow.gateway.direct import Connection, Direct, Turn
 from avow.gateway.rules import RuleBook
 from avow.privacy import api as privacy_api
 from avow.privacy import desk_api as privacy_desk_api
@@ -56,7 +57,8 @@ _PUBLIC: Final = (*pages.ROUTES, errors.errors)
 def run(parts: Parts, listening: socket.socket, ready: Ready) -> None:
     """Serve on the inherited socket until SIGTERM."""
     tls = server.tls(Path(parts.settings.tls_cert), Path(parts.settings.tls_key)) if parts.settings.tls else None
-    server.serve(cast(Any, Front(parts)), listening, ready, tls=tls)
+    front = Front(parts)
+    server.serve(cast(Any, front), listening, ready, tls=tls, short=front.take)
 
 
 class Front:
@@ -72,6 +74,10 @@ class Front:
             await self.v1(scope, receive, send)
         else:
             await self.platform(scope, receive, send)
+
+    def take(self, connection: Connection) -> Turn | None:
+        """Requests that need no ASGI."""
+        return self.direct.take(connection)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -95,6 +101,7 @@ class Front:
         await book.start()
         self.gateway = Gateway(book, self.accounts.directory, self.ledger, self.vault, Client(), parts.clock)
         self.v1: Any = V1(self.gateway)
+        self.direct = Direct(self.gateway)
         self.platform: Any = platform(self)
         self.following = [
             asyncio.create_task(self.accounts.directory.watch()),
@@ -129,6 +136,11 @@ class Front:
     async def evidence(self) -> list[Evidence]:
         async with self.database.begin() as c:
             return await evidence.latest(c, self.vault.policy.hash, self.parts.clock.now())
+
+    async def connected(self) -> frozenset[str]:
+        """The outside parties that may be sent content now, by their name in the policy."""
+        async with self.database.begin() as c:
+            return await offers.processors(c)
 
 
 async def _follow_rules(database: Database, book: RuleBook) -> None:
@@ -177,9 +189,13 @@ def platform(front: Front) -> Litestar:
         model=app.MODEL,
         in_force=lambda: front.vault.policy,
         installed=parts.installed,
-        receipt_key=Receipts(parts.ring).public_key,
+        signer=Receipts(parts.ring),
+        clock=parts.clock,
+        started_at=parts.clock.now(),
+        database=front.database,
         evidence=front.evidence,
         parts=front.answering,
+        connected=front.connected,
     )
     desk = privacy_api.Desk(
         database=front.database,

@@ -105,6 +105,17 @@ class Bank:
     async def key(self, of: Payer, key_id: UUID, expires_at: datetime | None = None) -> None:
         await self.admin.execute(_KEY, key_id, of.tenant_id, of.subject_id, NOW, of.wallet_id, expires_at, key_id.hex)
 
+    async def blocked(self) -> None:
+        """Return once a session of the ledger waits for a lock."""
+        waits = """
+            SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND usename = 'avow_writer' AND wait_event_type = 'Lock'
+        """
+        async with asyncio.timeout(20):
+            while not await self.admin.fetchval(waits):
+                await self.admin.execute("SELECT pg_stat_clear_snapshot()")
+                await asyncio.sleep(0.01)
+
     async def wallet(self, of: Payer) -> tuple[int, int]:
         row = await self.admin.fetchrow("SELECT posted, held FROM wallet WHERE id = $1", of.wallet_id)
         return row["posted"], row["held"]

@@ -9,7 +9,7 @@ from uuid import UUID
 from avow.base.clock import SystemClock
 from avow.billing.events import Settle
 from avow.billing.holds import Recovered, Recovery
-from avow.billing.ledger import Batcher
+from avow.billing.ledger import LANES, LOCK_CLASS, Batcher
 from avow.billing.spool import Spool
 from tests.billing.conftest import COMPLETION, NOW, Bank, Payer, settle
 
@@ -162,3 +162,14 @@ async def test_streams_are_checkpointed_at_their_first_byte_and_every_256_tokens
         while await told(ledger, opened.request_id) != (True, 300):  # in time, however few tokens
             pass
         assert (await ledger.settle(settle(opened, 900))).charged == 900
+
+
+async def test_a_session_that_may_yet_place_a_hold_keeps_its_worker_from_being_ended(bank: Bank) -> None:
+    payer, epoch = await bank.payer(100_000), await dead_epoch(bank)
+    await left_behind(bank, payer, epoch, None)
+    for lane in range(LANES):
+        session = await bank.databases.writer.raw()
+        await session.execute("SELECT pg_advisory_lock($1, $2)", LOCK_CLASS + lane, epoch)
+        assert await recovery(bank).run(reaped={4711}) == Recovered()
+        await session.close()
+    assert await recovery(bank).run(reaped={4711}) == Recovered(crashed=1)

@@ -9,6 +9,7 @@ import pytest
 
 from avow.base.ids import uuid7
 from avow.billing.events import Open
+from avow.billing.ledger import SHARED_EVENTS_MIN
 from avow.billing.refusals import BalanceShort, KeyRefused, LedgerUnavailable, RequestSettled, WalletFrozen
 from tests.billing.conftest import COMPLETION, NOW, Bank, gathered, settle
 
@@ -121,6 +122,23 @@ async def test_a_key_never_spends_the_money_of_another_tenant(bank: Bank) -> Non
     assert (await bank.wallet(payer), await bank.wallet(other)) == ((1_000, 0), (1_000, 1))
 
 
+async def test_a_batch_that_waits_does_not_hold_up_many_others(bank: Bank) -> None:
+    slow, other = await bank.payer(1_000), await bank.payer(100_000)
+    async with bank.batcher() as ledger:
+        async with bank.admin.transaction():
+            await bank.admin.execute("SELECT 1 FROM wallet WHERE id = $1 FOR UPDATE", slow.wallet_id)
+            waiting = asyncio.create_task(ledger.open(slow.open(5)))
+            await bank.blocked()
+            opened = [other.open(100) for _ in range(SHARED_EVENTS_MIN)]
+            async with asyncio.timeout(20):
+                await asyncio.gather(*map(ledger.open, opened))
+            assert not waiting.done()
+        await waiting
+        charged = await asyncio.gather(*(ledger.settle(settle(each, 30)) for each in opened))
+        assert {each.charged for each in charged} == {30}
+    assert (await bank.wallet(slow), await bank.wallet(other)) == ((1_000, 5), (100_000 - 30 * len(opened), 0))
+
+
 async def test_an_id_that_was_charged_opens_no_second_time(bank: Bank) -> None:
     payer = await bank.payer(1_000)
     async with bank.batcher() as ledger:
@@ -148,6 +166,8 @@ async def test_a_settle_again_answers_the_same_and_charges_once(bank: Bank) -> N
 async def test_an_open_that_is_not_durable_in_time_fails_and_its_late_success_is_voided(bank: Bank) -> None:
     payer = await bank.payer(1_000)
     async with bank.batcher(wait_s_max=0.1) as ledger, bank.admin.transaction():
+        while not ledger.ready:  # noqa: ASYNC110  what waits for the first connection is never sent
+            await asyncio.sleep(0.01)
         await bank.admin.execute("SELECT 1 FROM wallet FOR UPDATE")
         opened = payer.open(100)
         failed = (await gathered(ledger.open(opened)))[0]

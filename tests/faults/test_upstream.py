@@ -144,8 +144,8 @@ def test_a_client_that_leaves_stops_the_upstream_and_pays_for_what_it_got(ground
     assert float(row["cost"]) > 0
 
 
-def test_a_client_that_leaves_before_the_first_token_pays_nothing(ground: Ground) -> None:
-    before = ground.wallet()
+def test_a_client_that_leaves_before_the_first_token_pays_for_the_input(ground: Ground) -> None:
+    before = ground.last()["id"]
     ground.upstream.scripted.left.clear()
     ground.upstream.answer(Script(silent=True))
     with pytest.raises(httpx.ReadTimeout):
@@ -156,7 +156,10 @@ def test_a_client_that_leaves_before_the_first_token_pays_nothing(ground: Ground
             timeout=1,
         )
     wait_until(ground.upstream.scripted.left.is_set)
-    wait_until(lambda: ground.wallet() == before)
+    wait_until(lambda: ground.last()["id"] != before and ground.wallet()[1] == "0.000000000")
+    row = ground.last()
+    assert (row["why"], row["input_tokens"], row["output_tokens"]) == ("client_left", 2, 0)
+    assert float(row["cost"]) > 0
 
 
 def test_an_empty_wallet_is_told_so_and_calls_no_upstream(ground: Ground) -> None:

@@ -19,6 +19,7 @@ import openai
 import uvicorn
 from sqlalchemy import func, insert, select, text, update
 
+from avow import server
 from avow.accounts import key_text, tokens
 from avow.accounts.directory import Directory
 from avow.accounts.needs import pepper
@@ -31,6 +32,7 @@ from avow.billing.ledger import Batcher
 from avow.billing.prices import Price
 from avow.billing.tables import charge, usage, wallet, wallet_hold
 from avow.gateway import FUNCTIONS, V1, Client, Gateway, RuleBook, Timeouts, load, tables
+from avow.gateway.direct import Direct
 from avow.gateway.fleet import Fleet
 from avow.gateway.scripted import ScriptedUpstream
 from avow.policy import Policy, parse
@@ -258,19 +260,20 @@ def chunks_of(answer: httpx.Response) -> list[Any]:
 
 
 @asynccontextmanager
-async def serving(app: Any):
-    """A uvicorn server of `app` on a free port."""
+async def serving(app: Any, short: server.Short | None = None):
+    """A uvicorn server of `app` on a free port, with our protocol."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_level="critical", lifespan="off", http="httptools", proxy_headers=False)
+    protocol = server.protocol(short)
+    serves = uvicorn.Server(
+        uvicorn.Config(app, log_level="critical", lifespan="off", http=protocol, proxy_headers=False)
     )
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
+    task = asyncio.create_task(serves.serve(sockets=[listener]))
+    while not serves.started:  # noqa: ASYNC110  uvicorn has no event for it
         await asyncio.sleep(0.01)
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        server.should_exit = True
+        serves.should_exit = True
         await task
 
 
@@ -293,7 +296,7 @@ async def open_house(
         client = Client(timeouts=timeouts or patient)
         options.setdefault("fleet", Fleet(client, tries_max=1))
         gateway = Gateway(rules, directory, batcher, vault, client, clock, **options)
-        async with serving(V1(gateway, body_s_max=0.5)) as url:
+        async with serving(V1(gateway, body_s_max=0.5), Direct(gateway).take) as url:
             yield House(url, databases, gateway, vault, clock, upstream, directory, batcher)
         await gateway.close()
         await batcher.close()

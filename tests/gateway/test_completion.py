@@ -264,7 +264,7 @@ async def test_a_client_that_leaves_stops_the_upstream_and_pays_for_what_arrived
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_client_that_leaves_before_the_first_token_pays_nothing(house, stream):
+async def test_a_client_that_leaves_before_the_first_token_pays_for_the_input(house, stream):
     ann = await house.customer()
     house.upstream.script = Script(gate=asyncio.Event())
     task = asyncio.create_task(house.post(ann, {**STREAM, "stream": stream}))
@@ -272,8 +272,9 @@ async def test_a_client_that_leaves_before_the_first_token_pays_nothing(house, s
     task.cancel()
     await house.upstream.left.wait()
     row = await house.settled(ann)
-    assert (row.why, row.amount) == ("client_left", 0)
-    assert await house.wallet(ann) == (DOLLAR, 0)
+    assert (row.why, row.input_tokens, row.output_tokens) == ("client_left", 4, 0)
+    assert row.amount == 4 * 1000
+    assert await house.wallet(ann) == (DOLLAR - row.amount, 0)
 
 
 async def test_a_client_that_reads_nothing_has_left(impatient_house):

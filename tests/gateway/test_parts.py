@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
@@ -53,9 +55,16 @@ def test_no_estimate_and_no_honest_usage_exceeds_the_hold(words, output, choices
     assert meter.measure(cut_off, PRICE, {"messages": messages}).amount <= hold
 
 
-@pytest.mark.parametrize("why", ["client_left", "upstream_failed"])
-def test_nothing_is_charged_before_the_first_token(why):
-    assert meter.measure(Outcome(why=why, usage=ChatUsage(5, 5)), PRICE, FIELDS) == meter.FREE
+def test_a_failure_before_the_first_token_is_free_and_so_is_input_that_nobody_read():
+    assert meter.measure(Outcome(why="upstream_failed", usage=ChatUsage(5, 5), reads=True), PRICE, FIELDS) == meter.FREE
+    assert meter.measure(Outcome(why="client_left", usage=ChatUsage(5, 5)), PRICE, FIELDS) == meter.FREE
+
+
+def test_who_leaves_before_the_first_token_pays_for_the_input():
+    left = meter.measure(Outcome(why="client_left", reads=True), PRICE, FIELDS)
+    assert (left.input_tokens, left.output_tokens) == (11, 0)
+    told = meter.measure(Outcome(why="client_left", reads=True, input_tokens=9), PRICE, FIELDS)
+    assert (told.input_tokens, told.output_tokens) == (9, 0)
 
 
 def test_what_was_generated_and_not_delivered_is_charged_only_to_who_left():
@@ -89,6 +98,46 @@ def test_an_assembled_answer_is_what_the_stream_said():
     assert first["message"]["tool_calls"][0]["function"] == {"name": "f", "arguments": '{"a":1}'}
     assert (first["finish_reason"], second["finish_reason"]) == ("tool_calls", "stop")
     assert second["message"]["content"] == "second" and second["logprobs"]["content"] == [{"token": "cond"}]
+
+
+def chunk(**delta) -> bytes:
+    return json.dumps({"choices": [{"index": 0, "delta": delta}]}).encode()
+
+
+@pytest.mark.parametrize("name", ["content", "arguments"])
+def test_a_piece_costs_no_copy_of_what_came_before_it(name):
+    assembly, piece = Assembly(), "x" * 1000
+    call = {"content": piece} if name == "content" else {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}
+    for _ in range(1000):
+        assembly.add(chunk(**call))
+    last = chunk(**call)
+    tracemalloc.start()
+    assembly.add(last)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 100_000  # of a million that came before
+    message = json.loads(assembly.body(None))["choices"][0]["message"]
+    whole = message["content"] if name == "content" else message["tool_calls"][0]["function"]["arguments"]
+    assert whole == piece * 1001
+
+
+def test_a_tool_call_costs_no_look_at_those_before_it():
+    def lines(calls: int) -> int:
+        assembly, count = Assembly(), 0
+
+        def trace(frame, event, _):
+            nonlocal count
+            count += event == "line"
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        for index in range(calls):
+            assembly.add(chunk(tool_calls=[{"index": index, "function": {"name": "f", "arguments": "{}"}}]))
+        sys.settrace(before)
+        return count
+
+    assert lines(400) < 3 * lines(200)  # looking at each would make it four times as many
 
 
 ODD = st.recursive(

@@ -79,5 +79,5 @@ def test_what_the_operator_chose_is_said_in_both_languages() -> None:
     texts = {locale: {s.clause: s.text for s in page.sentences} for locale, page in pages.items()}
     assert texts["en"]["keep.support"].endswith("This is the operator's own choice.")
     assert texts["zh"]["keep.support"].endswith("此项由运营者自行选定。")
-    assert texts["en"]["backup"].endswith("Chosen by the operator: keep and keys_destroyed.")
+    assert texts["en"]["backup"].endswith("Chosen by the operator: the period and the destruction of keys.")
     assert "operator" not in texts["en"]["keep.conversation"]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.platform import Platform, policy_text
+from tests.platform import Platform, new_platform, policy_text
 from tests.upstream import Upstream, scripted_platform
 
 SEEDED = ("oldest_fact", "plaintext", "not_kept", "policy_hash", "row_security", "sums", "slots")
@@ -51,17 +51,36 @@ def is_caught(platform: Platform, probe: str, *words: str) -> None:
         assert word in figures[probe]
 
 
-def test_on_a_sound_platform_nothing_is_failed_and_what_cannot_be_seen_is_not_green(platform: Platform) -> None:
-    """With the real model. Readable categories have no door for purposes, so they are `unproved`, and it says so."""
+def test_on_a_sound_platform_everything_that_is_published_is_proved(platform: Platform) -> None:
+    """With the real model: every probe of every sentence, and the status that says so."""
     status, found, figures = verdicts(platform)
-    assert "failed" not in found.values(), figures
-    unproved = {probe for probe, verdict in found.items() if verdict == "unproved"}
-    assert unproved == {"purposes.usage", "purposes.payment", "purposes.consent"}
-    assert status == 2
+    assert (status, set(found.values())) == (0, {"proved"}), figures
     whole = {probe.partition(".")[0] for probe in found}
     assert whole >= {"declared", "plaintext", "oldest_fact", "slots", "row_security", "sums", "policy_hash", "erased"}
     assert all(figures.values())
     assert platform.cli("verify", "sums", "declared").returncode == 0
+
+
+def test_a_stopped_platform_is_not_verified_and_nothing_is_recorded() -> None:
+    """The command says how to start it, and neither starts a database nor writes a file."""
+    with new_platform() as stopped:
+        done = stopped.cli("verify", check=False)
+        assert done.returncode == 2
+        assert "nothing answers at" in done.stderr and "avow up" in done.stderr
+        assert done.stdout == ""
+        assert not (stopped.home / "pg").exists()
+
+
+def test_a_readable_table_that_a_stranger_can_read_is_found(target: Platform) -> None:
+    target.sql("CREATE ROLE stranger LOGIN")
+    target.sql("GRANT SELECT ON usage TO stranger")
+    try:
+        status, found, figures = verdicts(target, "purposes")
+    finally:
+        target.sql("DROP OWNED BY stranger")
+        target.sql("DROP ROLE stranger")
+    assert (status, found["purposes.usage"]) == (1, "failed")
+    assert "stranger" in figures["purposes.usage"]
 
 
 def test_what_was_found_is_public_with_its_time(platform: Platform) -> None:
@@ -133,12 +152,12 @@ def test_a_changed_balance_is_found(target: Platform) -> None:
 
 
 def test_a_probe_that_cannot_look_is_not_green(target: Platform) -> None:
-    """Nobody listens where the platform should be."""
-    known, target.port = target.port, 9
+    """The page that the probe wants to read is not what it can read."""
+    target.sql("ALTER TABLE scan_control RENAME TO scan_control_away")
     try:
-        status, found, _ = verdicts(target, "policy_hash", "sign_up")
+        status, found, _ = verdicts(target, "plaintext")
     finally:
-        target.port = known
+        target.sql("ALTER TABLE scan_control_away RENAME TO scan_control")
     assert status == 2
     assert set(found.values()) == {"unproved"}
 

@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import ColumnElement, RowMapping, delete, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import fields, members, people, sign_up, tokens
+from avow.accounts import fields, letters, members, people, sign_up, tokens
 from avow.accounts.needs import Needs
 from avow.accounts.people import own
 from avow.accounts.permissions import BELONGING
@@ -198,7 +198,7 @@ async def _send(needs: Needs, c: AsyncConnection, tenant_id: UUID, subject_id: U
         subject_id=subject_id,
         recipient=address,
         subject=SUBJECT,
-        text=LETTER.format(site=needs.base_url, token=token),
+        text=LETTER.format(site=needs.base_url, token=token) + letters.FOOTER.format(site=needs.base_url),
     )
 
 

@@ -54,6 +54,11 @@ If it was not you, ask for a new password at once: {site}/reset
 在 {site}：{what_zh}。如果不是您本人，请立即重设密码：{site}/reset
 """
 
+FOOTER = """
+--
+Privacy policy / 隐私政策: {site}/privacy
+"""
+
 PASSWORD_CHANGED = ("your password was changed, and other sessions were ended", "您的密码已更改，其他会话已结束")
 FACTOR_ADDED = ("a second factor was added, and other sessions were ended", "已添加第二重验证，其他会话已结束")
 FACTOR_REMOVED = ("the second factor was removed", "已移除第二重验证")
@@ -157,6 +162,6 @@ async def _put(
         subject_id=subject_id,
         recipient=address,
         subject=subject,
-        text=text,
+        text=text + FOOTER.format(site=needs.base_url),
         purpose=purpose,
     )

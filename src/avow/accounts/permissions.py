@@ -32,6 +32,11 @@ ROUTES: Final[Mapping[str, Roles]] = {
     # Pages and facts for everybody.
     "GET /": PUBLIC,
     "GET /privacy": PUBLIC,
+    "GET /privacy/{number}": PUBLIC,
+    "GET /privacy/changes": PUBLIC,
+    "GET /privacy/data": PUBLIC,
+    "GET /privacy/processors": PUBLIC,
+    "GET /terms": PUBLIC,
     "GET /proof": PUBLIC,
     "GET /status": PUBLIC,
     "GET /docs/errors": PUBLIC,

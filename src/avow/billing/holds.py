@@ -1,9 +1,10 @@
 """Holds that a dead worker left behind.
 
-A hold is money promised, not spent; it ends by settling, never by time alone. A worker holds a session advisory lock on its
-epoch and beats every five seconds. It is taken for dead when the lock was free for 20 s and four beats are missing, for the
-lock also drops when PostgreSQL restarts under a worker that streams on; at once when the supervisor has reaped it. What a
-dead worker told its spool is settled as it said; the rest is charged by the last checkpoint, and nothing if no byte was sent.
+A hold is money promised, not spent; it ends by settling, never by time alone. Each lane of a worker holds a session advisory
+lock on its epoch, and the worker beats every five seconds. It is taken for dead when the locks were free for 20 s and four beats
+are missing, for they also drop when PostgreSQL restarts under a worker that streams on; at once when the supervisor has reaped
+it. What a dead worker told its spool is settled as it said; the rest is charged by the last checkpoint, and nothing if no byte
+was sent.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from avow.base.clock import Clock
 from avow.billing import prices, spool
 from avow.billing.calls import Calls, settling
 from avow.billing.events import Functions, Settle
-from avow.billing.ledger import EVENTS_MAX, LOCK_CLASS, Connect
+from avow.billing.ledger import EVENTS_MAX, LANES, LOCK_CLASS, Connect
 
 log = structlog.get_logger()
 
@@ -71,18 +72,30 @@ class Recovery:
         try:
             replayed = crashed = 0
             for epoch, pid, heartbeat in await connection.fetch("SELECT epoch, pid, heartbeat FROM worker_epoch"):
-                if not await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", LOCK_CLASS, epoch):
+                if not await self._lock(connection, epoch):
                     self._free_since.pop(epoch, None)
                     continue
-                # The lock is ours until the connection closes: the worker cannot come back in between.
+                # The locks are ours until the connection closes: the worker cannot come back in between.
                 if pid in reaped or self._silent(epoch, heartbeat):
                     more = await self._end(connection, epoch)
                     replayed, crashed = replayed + more[0], crashed + more[1]
                 else:
-                    await connection.execute("SELECT pg_advisory_unlock($1, $2)", LOCK_CLASS, epoch)
+                    await self._unlock(connection, epoch, LANES)
             return Recovered(replayed, crashed, await self._overdue(connection))
         finally:
             await connection.close()
+
+    async def _lock(self, connection: asyncpg.Connection, epoch: int) -> bool:
+        """Take the locks of all lanes of a worker: one whose session still works on its last batch may yet place a hold."""
+        for lane in range(LANES):
+            if not await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", LOCK_CLASS + lane, epoch):
+                await self._unlock(connection, epoch, lane)
+                return False
+        return True
+
+    async def _unlock(self, connection: asyncpg.Connection, epoch: int, lanes: int) -> None:
+        for lane in range(lanes):
+            await connection.execute("SELECT pg_advisory_unlock($1, $2)", LOCK_CLASS + lane, epoch)
 
     def _silent(self, epoch: int, heartbeat: datetime) -> bool:
         seen = self._monotonic()

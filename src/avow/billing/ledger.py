@@ -1,7 +1,9 @@
 """The batcher: many requests' money events, one SQL call at a time.
 
-A flush begins when the one before it returns, so a batch is as large as the load makes it and a lone event waits for nothing.
-A batch whose answer was lost is sent again as it was until it is answered; the SQL makes that harmless.
+There are two lanes, each a connection with one batch on it. The first sends as soon as it is free, so a lone event waits for
+nothing and a batch is as large as the load makes it; the second helps when much waits, so that PostgreSQL works on one batch
+while the other is made durable or taken apart here. A batch whose answer was lost is sent again as it was until it is answered;
+the SQL makes that harmless.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ TICK_S = 0.05
 BEAT_S = 5.0
 CHECKPOINT_S = 1.0
 CHECKPOINT_TOKENS = 256
-LOCK_CLASS = 7261
+LANES = 2
+SHARED_EVENTS_MIN = 64  # fewer go by one lane: a small batch costs PostgreSQL nearly as much as a large one
+LOCK_CLASS = 7261  # of the first lane; the others follow
 _RETRY_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
@@ -46,6 +50,19 @@ class _Stream:
     def __init__(self) -> None:
         self.seen = (0, 0, 0)
         self.told = (-1, -1, -1)
+
+
+class _Lane:
+    """A connection and the batch on it."""
+
+    __slots__ = ("busy", "calls", "connection", "number", "wake")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.connection: asyncpg.Connection | None = None
+        self.calls: Calls | None = None
+        self.busy = False
+        self.wake = asyncio.Event()
 
 
 class Batcher:
@@ -71,8 +88,7 @@ class Batcher:
         self._connect_raw, self._clock, self._folder = connect, clock, spool_folder
         self._functions = functions or Functions()
         self._wait_s_max, self._queue_max = wait_s_max, queue_max
-        self._connection: asyncpg.Connection | None = None
-        self._calls: Calls | None = None
+        self._lanes = [_Lane(number) for number in range(LANES)]
         self._opens: deque[Waiting[Open, Opened]] = deque()
         self._settles: deque[Waiting[Settle, Settled]] = deque()
         self._young_opens: deque[Waiting[Open, Opened]] = deque()
@@ -85,20 +101,22 @@ class Batcher:
         self._down = True
         self._beat_due = True
         self._closing = self._ended = False
-        self._disk = asyncio.Lock()
-        self._wake = asyncio.Event()
+        self._disk, self._beginning = asyncio.Lock(), asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def ready(self) -> bool:
         """Whether the ledger answers."""
-        return not self._down and not self._tasks[0].done()
+        return not self._down and not any(task.done() for task in self._tasks)
 
     def start(self) -> None:
         """Connect, and begin to work; does not wait for PostgreSQL."""
         self._loop = asyncio.get_running_loop()
-        self._wake.set()
-        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._tick())]
+        self._nudge()
+        self._tasks = [
+            *(asyncio.create_task(self._run(lane)) for lane in self._lanes),
+            asyncio.create_task(self._tick()),
+        ]
 
     async def open(self, event: Open) -> Opened:
         """Return when the hold is durable.
@@ -112,7 +130,7 @@ class Batcher:
         waiting: Waiting[Open, Opened] = Waiting(event, self._loop.create_future(), self._loop.time())
         self._opens.append(waiting)
         self._young_opens.append(waiting)
-        self._wake.set()
+        self._nudge()
         try:
             return await waiting.future
         except asyncio.CancelledError:
@@ -136,43 +154,77 @@ class Batcher:
         stream.seen = (input_tokens, cached_tokens, output_tokens)
         if stream.told[2] < 0 or output_tokens - stream.told[2] >= CHECKPOINT_TOKENS:
             self._due.add(request_id)
-            self._wake.set()
+            self._nudge()
 
     async def close(self, drain_s_max: float = 10.0) -> None:
         """Finish what waits; what PostgreSQL does not take in time goes to the spool."""
         self._closing = True
-        self._wake.set()
+        self._nudge()
         if not self._tasks:
             return
-        flusher, ticker = self._tasks
-        await asyncio.wait([flusher], timeout=drain_s_max)
-        flusher.cancel()
+        *flushers, ticker = self._tasks
+        for lane in self._lanes:
+            lane.wake.set()
+        await asyncio.wait(flushers, timeout=drain_s_max)
+        for flusher in flushers:
+            flusher.cancel()
         self._ended = True
-        await asyncio.gather(flusher, ticker, return_exceptions=True)
+        await asyncio.gather(*flushers, ticker, return_exceptions=True)
         self._fail_late(self._loop.time())
         await self._spool_late(self._loop.time())
-        if self._connection is not None:
-            await self._connection.close(timeout=2)
+        for lane in self._lanes:
+            if lane.connection is not None:
+                await lane.connection.close(timeout=2)
         if self._spool is not None:
             self._spool.close()
 
     # -- flushing
 
-    async def _run(self) -> None:
-        while not (self._closing and not self._opens and not self._settles):
-            await self._wake.wait()
-            self._wake.clear()
-            while (batch := self._take()) is not None:
-                await self._deliver(batch)
+    def _nudge(self) -> None:
+        """Wake the first lane that is free, if enough waits for it."""
+        first, second = self._lanes
+        if not first.busy:
+            first.wake.set()
+        elif not second.busy and len(self._opens) + len(self._settles) >= SHARED_EVENTS_MIN:
+            second.wake.set()
 
-    def _take(self) -> Batch | None:
+    async def _run(self, lane: _Lane) -> None:
+        while not (self._closing and self._is_over(lane)):
+            await lane.wake.wait()
+            lane.wake.clear()
+            while (batch := self._take(lane)) is not None:
+                lane.busy = True
+                self._nudge()  # what this lane left may be enough for the next
+                await self._deliver(lane, batch)
+            lane.busy = False
+            if self._closing:
+                self._lanes[0].wake.set()
+
+    def _is_over(self, lane: _Lane) -> bool:
+        """The first lane goes last: an answer to another's batch may leave a hold to void."""
+        left = self._opens or self._settles or any(other.busy for other in self._lanes[1:])
+        return lane.number > 0 or not left
+
+    def _share(self, lane: _Lane) -> int:
+        """How many of the waiting events a lane takes: all, or half of many when the other is free."""
+        first, second = self._lanes
+        waiting = len(self._opens) + len(self._settles)
+        if lane is second:
+            return EVENTS_MAX if first.busy and waiting >= SHARED_EVENTS_MIN else 0
+        return EVENTS_MAX if second.busy else min(EVENTS_MAX, max(SHARED_EVENTS_MIN, (waiting + 1) // 2))
+
+    def _take(self, lane: _Lane) -> Batch | None:
+        """What waits; checkpoints go by the first lane only, so that none overtakes a later one."""
+        share = self._share(lane)
         batch = Batch([], [], [])
-        while self._settles and len(batch.settles) < EVENTS_MAX:
+        while self._settles and len(batch.settles) < share:
             batch.settles.append(self._settles.popleft())
-        while self._opens and len(batch.settles) + len(batch.opens) < EVENTS_MAX:
+        while self._opens and len(batch.settles) + len(batch.opens) < share:
             waiting = self._opens.popleft()
             if not waiting.future.done():
                 batch.opens.append(waiting)
+        if lane.number:
+            return batch if len(batch) else None
         for request_id in self._due:
             stream = self._streams[request_id]
             stream.told = stream.seen
@@ -181,28 +233,28 @@ class Batcher:
         beat, self._beat_due = self._beat_due, False
         return batch if beat or batch.opens or batch.settles or batch.checkpoints else None
 
-    async def _deliver(self, batch: Batch) -> None:
+    async def _deliver(self, lane: _Lane, batch: Batch) -> None:
         """Send the same batch until it is answered."""
         for attempt in itertools.count():
             try:
-                if self._calls is None:
-                    await self._connect()
-                await self._send(batch)
+                if lane.calls is None:
+                    await self._connect(lane)
+                await self._send(lane, batch)
                 self._down = False
                 return
             except asyncpg.PostgresError as wrong:
                 if (wrong.sqlstate or "")[:2] in ("22", "23", "42"):  # the data is wrong, not the connection
-                    return await self._isolate(batch, wrong)
+                    return await self._isolate(lane, batch, wrong)
             except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError):
                 pass
-            self._drop()
+            self._drop(lane)
             await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
 
-    async def _isolate(self, batch: Batch, wrong: asyncpg.PostgresError) -> None:
+    async def _isolate(self, lane: _Lane, batch: Batch, wrong: asyncpg.PostgresError) -> None:
         """Find the event that spoils a batch by halving it; the others must not suffer."""
         if len(batch) > 1:
             for half in batch.halves():
-                await self._deliver(half)
+                await self._deliver(lane, half)
             return
         log.error("ledger_event_refused", sqlstate=wrong.sqlstate)
         for waiting in batch.opens:
@@ -210,33 +262,36 @@ class Batcher:
         # The hold stays and so does the record in the spool: money is not forgotten, somebody has to look.
         await self._keep(batch.settles)
 
-    async def _connect(self) -> None:
-        connection = await self._connect_raw()
-        try:
-            if self.epoch is None:
-                self.epoch = await connection.fetchval("SELECT worker_begin($1, $2)", self._clock.now(), os.getpid())
-                self._spool = Spool(self._folder, self.epoch)
-            # A session that we lost may still be at work on the same batch: its end frees the lock.
-            await connection.execute("SELECT pg_advisory_lock($1, $2)", LOCK_CLASS, self.epoch)
-            self._calls = await Calls.prepare(connection, self._functions, self.epoch)
-        except BaseException:
-            connection.terminate()
-            raise
-        self._connection = connection
+    async def _connect(self, lane: _Lane) -> None:
+        async with self._beginning:
+            connection = await self._connect_raw()
+            try:
+                if self.epoch is None:
+                    self.epoch = await connection.fetchval(
+                        "SELECT worker_begin($1, $2)", self._clock.now(), os.getpid()
+                    )
+                    self._spool = Spool(self._folder, self.epoch)
+                # A session that we lost may still be at work on the same batch: its end frees the lock.
+                await connection.execute("SELECT pg_advisory_lock($1, $2)", LOCK_CLASS + lane.number, self.epoch)
+                lane.calls = await Calls.prepare(connection, self._functions, self.epoch)
+            except BaseException:
+                connection.terminate()
+                raise
+        lane.connection = connection
 
-    def _drop(self) -> None:
+    def _drop(self, lane: _Lane) -> None:
         self._down = True
-        self._calls = None
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+        lane.calls = None
+        if lane.connection is not None:
+            lane.connection.terminate()
+            lane.connection = None
 
-    async def _send(self, batch: Batch) -> None:
-        assert self._calls is not None
+    async def _send(self, lane: _Lane, batch: Batch) -> None:
+        assert lane.calls is not None
         if not len(batch):
-            await self._calls.beat(self._clock.now())
+            await lane.calls.beat(self._clock.now())
             return
-        answer = await self._calls.send(batch)
+        answer = await lane.calls.send(batch)
         self.policy_epoch = answer.policy_epoch
         opened = Opened(answer.policy_epoch)
         for n, waiting in enumerate(batch.opens):
@@ -273,7 +328,7 @@ class Batcher:
         waiting: Waiting[Settle, Settled] = Waiting(event, self._loop.create_future(), self._loop.time())
         self._settles.append(waiting)
         self._young_settles.append(waiting)
-        self._wake.set()
+        self._nudge()
         return waiting.future
 
     # -- time
@@ -291,7 +346,7 @@ class Batcher:
             if now - beaten >= BEAT_S:
                 beaten, self._beat_due = now, True
             if self._due or self._beat_due:
-                self._wake.set()
+                self._nudge()
 
     def _fail_late(self, limit: float) -> None:
         while self._young_opens and (self._young_opens[0].born <= limit or self._young_opens[0].future.done()):

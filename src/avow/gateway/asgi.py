@@ -99,8 +99,8 @@ class V1:
     async def _complete(self, surface: Surface, scope: Scope, receive: Receive, reply: AsgiReply) -> None:
         if scope["method"] != "POST":
             raise refusals.MethodWrong("POST")
-        secret, retention_h = _judge(scope["headers"])
-        if _is_large(scope["headers"]):
+        secret, retention_h = judge(scope["headers"])
+        if is_large(scope["headers"]):
             await self._admit(secret, scope)
         body = await self._read(receive)
         completion = self._gateway.start(Ask(secret, body, retention_h, _address(scope), surface), reply)
@@ -199,14 +199,14 @@ async def _body(receive: Receive) -> bytes:
     return b"".join(parts)
 
 
-def _is_large(headers: list[tuple[bytes, bytes]]) -> bool:
+def is_large(headers: list[tuple[bytes, bytes]]) -> bool:
     """Whether a body is, or without a length may become, more than is read for somebody unknown."""
     return int(next((value for name, value in headers if name == b"content-length"), BODY_BYTES_UNKNOWN + 1)) > (
         BODY_BYTES_UNKNOWN
     )
 
 
-def _judge(headers: list[tuple[bytes, bytes]]) -> tuple[str, int | None]:
+def judge(headers: list[tuple[bytes, bytes]]) -> tuple[str, int | None]:
     """The key's text and the hours that may be kept, from a head whose body is worth reading."""
     content_type, retention_h = b"", None
     for name, value in headers:

@@ -106,7 +106,7 @@ class Call:
         way, target = upstream.ways[order.surface.name]
         self._way = way
         body = upstream.message(way, order.request, route.their_name, order.tokens_max)
-        exchange = self._exchange = await self._client.send(target, body, resend=True)
+        exchange = self._exchange = await self._client.send(target, body, resend=True, sent=self._sent)
         if exchange.status != 200:
             log.info(
                 "upstream_refused", request_id=str(order.request_id), upstream=upstream.name, status=exchange.status
@@ -118,6 +118,10 @@ class Call:
             await self._collect(exchange)
         else:
             await self._fetch(exchange)
+
+    def _sent(self) -> None:
+        """From here on the input is read; an upstream that tells how far it is has read what it told."""
+        self.outcome.reads = self._order.surface.bills and not self._way.shows_progress
 
     async def _fetch(self, exchange: Exchange) -> None:
         """A JSON answer, passed on as it came once it is seen to be one."""
@@ -170,6 +174,7 @@ class Call:
             if reader.tokens > outcome.tokens:
                 self._progress(order.request_id, reader.prompt_tokens or 0, 0, reader.tokens)
             outcome.tokens, outcome.usage, outcome.input_tokens = reader.tokens, reader.usage, reader.prompt_tokens
+            outcome.reads = outcome.reads or bool(reader.prompt_tokens)
             if retold is not None:
                 passed = retell(retold, data)
             if passed and passes:

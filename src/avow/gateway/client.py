@@ -6,7 +6,7 @@ import asyncio
 import functools
 import ssl
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from avow.gateway.connection import (
@@ -196,31 +196,35 @@ class Client:
         self.timeouts = timeouts or Timeouts()
         self._pools: dict[tuple[str, int, str | None, int, bool], Pool] = {}
 
-    async def send(self, target: Target, body: bytes, *, resend: bool) -> Exchange:
+    async def send(
+        self, target: Target, body: bytes, *, resend: bool, sent: Callable[[], None] | None = None
+    ) -> Exchange:
         """Send one request and wait for the head of its response.
 
         `resend` says that the request may reach the upstream twice: a kept connection that closes before one byte
-        came is then replaced by a fresh one, once. Raises an `UpstreamError`; cancelling the caller closes the
-        connection.
+        came is then replaced by a fresh one, once. `sent` is called when the request is on its way. Raises an
+        `UpstreamError`; cancelling the caller closes the connection.
         """
         message = b"".join((target.head, b"%d\r\n\r\n" % len(body), body))
         pool = self._pool(target)
         connection, used = await pool.acquire()
         try:
-            return await self._exchange(connection, message)
+            return await self._exchange(connection, message, sent)
         except UpstreamLost:
             if not (used and resend) or connection.received:
                 raise
-        return await self._exchange(await pool.acquire_fresh(), message)
+        return await self._exchange(await pool.acquire_fresh(), message, sent)
 
     def close(self) -> None:
         """Close every connection; exchanges under way fail with `UpstreamLost`."""
         for pool in self._pools.values():
             pool.close()
 
-    async def _exchange(self, connection: Connection, message: bytes) -> Exchange:
+    async def _exchange(self, connection: Connection, message: bytes, sent: Callable[[], None] | None) -> Exchange:
         exchange = Exchange()
         connection.start(exchange, message)
+        if sent is not None:
+            sent()
         await exchange._head()
         return exchange
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import msgspec
@@ -94,7 +95,7 @@ class MessagesAssembly:
     def __init__(self) -> None:
         self._message: dict[str, Any] = {"type": "message", "role": "assistant"}
         self._blocks: dict[int, dict[str, Any]] = {}
-        self._json: dict[int, str] = {}
+        self._texts: defaultdict[tuple[int, str], list[str]] = defaultdict(list)  # joined once: see `assembly`
 
     def add(self, data: bytes) -> None:
         """Take in one event that `MessagesStream` has admitted."""
@@ -110,18 +111,21 @@ class MessagesAssembly:
             self._fill(index, event["delta"])
 
     def _fill(self, index: int, delta: dict[str, Any]) -> None:
-        block = self._blocks.setdefault(index, {})
-        for name in ("text", "thinking", "signature"):
+        self._blocks.setdefault(index, {})
+        for name in ("text", "thinking", "signature", "partial_json"):
             if isinstance(delta.get(name), str):
-                block[name] = str(block.get(name) or "") + delta[name]
-        if isinstance(delta.get("partial_json"), str):
-            self._json[index] = self._json.get(index, "") + delta["partial_json"]
+                self._texts[index, name].append(delta[name])
 
     def body(self, usage: Usage | None) -> bytes:
         """The message in JSON, with the usage that the stream reported."""
-        for index, text in self._json.items():
-            self._blocks[index]["input"] = arguments(text)
-        content = [self._blocks[index] for index in sorted(self._blocks)]
+        blocks = {index: dict(block) for index, block in self._blocks.items()}
+        for (index, name), pieces in self._texts.items():
+            text = "".join(pieces)
+            if name == "partial_json":
+                blocks[index]["input"] = arguments(text)
+            else:
+                blocks[index][name] = str(blocks[index].get(name) or "") + text
+        content = [blocks[index] for index in sorted(blocks)]
         made = {**self._message, "content": content}
         return _encode({**made, "usage": usage} if usage else made)
 

@@ -1,7 +1,8 @@
 """What a completion used and what it costs: by the upstream's usage where it is known, else by what was delivered.
 
-The published rule for a stream that ends early: the input and the tokens generated until then; nothing when the failure is
-ours or the upstream's before the first token, and nothing when the client left before it.
+The published rule for an answer that ends early: nothing when the failure is ours or the upstream's and nothing was delivered;
+else the tokens delivered, and the input. A client that leaves before the first token pays the input too, for the upstream reads
+it as soon as it has it: estimated for a provider, and for the embedded engine what it said that it had read.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ TEMPLATE_TOKENS = 64
 class Outcome(msgspec.Struct):
     """How the upstream's part ended. `usage` is the upstream's word, `tokens` what was delivered without it.
 
-    `input_tokens` is what was said early of the input. `begun`: the client has the head of a stream. `answer` is the JSON
-    answer, `tail` the event that ends a stream.
+    `input_tokens` is what was said early of the input; `reads`: an upstream has the input and reads it. `begun`: the client
+    has the head of a stream. `answer` is the JSON answer, `tail` the event that ends a stream.
     """
 
     why: Why = "done"
@@ -35,6 +36,7 @@ class Outcome(msgspec.Struct):
     usage: Usage | None = None
     tokens: int = 0
     input_tokens: int | None = None
+    reads: bool = False
     begun: bool = False
     answer: bytes = b""
     tail: bytes = b""
@@ -69,10 +71,10 @@ def upper_input_tokens(body_bytes: int) -> int:
 
 def measure(outcome: Outcome, price: Price, fields: dict[str, Any], said_in: Iterable[str] = ("messages",)) -> Measured:
     """What the client pays. `fields` is the request, read where `said_in` says when the upstream told of no use."""
-    if outcome.why != "done" and not outcome.tokens:
+    if outcome.why == "client_left" and not outcome.tokens and not outcome.reads:
         return FREE
-    if outcome.why == "upstream_failed" and not outcome.begun:
-        # Something was generated, but nothing of it was delivered.
+    if outcome.why == "upstream_failed" and not (outcome.tokens and outcome.begun):
+        # Something may have been generated, but nothing of it was delivered.
         return FREE
     usage = outcome.usage
     if usage is not None:

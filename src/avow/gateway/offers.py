@@ -134,6 +134,12 @@ async def put_model(connection: AsyncConnection, offer: Offer, at: datetime) -> 
     await _count(connection)
 
 
+async def processors(connection: AsyncConnection) -> frozenset[str]:
+    """The outside parties, by their name in the policy, that a model of ours may be asked at."""
+    known = select(tables.upstream.c.processor).join(tables.route).where(tables.upstream.c.processor.is_not(None))
+    return frozenset((await connection.execute(known.distinct())).scalars())
+
+
 async def _price_differs(connection: AsyncConnection, price: Price) -> bool:
     book = prices.Prices()
     await book.load(connection, price.currency)

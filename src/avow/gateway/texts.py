@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import msgspec
@@ -60,6 +61,7 @@ class TextAssembly:
     def __init__(self) -> None:
         self._frame: dict[str, Any] = {}
         self._choices: dict[int, Choice] = {}
+        self._texts: defaultdict[int, list[str]] = defaultdict(list)  # joined once: see `assembly`
 
     def add(self, data: bytes) -> None:
         """Take in one chunk that `TextStream` has admitted."""
@@ -69,11 +71,14 @@ class TextAssembly:
                 self._frame.setdefault(name, frame[name])
         for choice in _decode(data).choices or ():
             whole = self._choices.setdefault(choice.index, Choice("", index=choice.index))
-            whole.text = (whole.text or "") + (choice.text or "")
+            self._texts[choice.index].append(choice.text or "")
             whole.finish_reason = choice.finish_reason or whole.finish_reason
 
     def body(self, usage: Usage | None) -> bytes:
         """The answer as a `text_completion` object in JSON, with the usage that the stream reported."""
-        choices = [self._choices[index] for index in sorted(self._choices)]
+        choices = [
+            msgspec.structs.replace(self._choices[index], text="".join(self._texts[index]))
+            for index in sorted(self._choices)
+        ]
         answer = {**self._frame, "object": "text_completion", "choices": choices}
         return _encode({**answer, "usage": usage} if usage else answer)

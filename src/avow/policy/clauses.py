@@ -193,6 +193,9 @@ def _use(category: Category) -> Clause:
     purposes = [words.PURPOSES[name] for name in category.purposes]
     en = f"{what.en} is used only {both(purpose.en for purpose in purposes)}, on the ground of {basis.en}."
     zh = f"{what.zh}仅用于{'、'.join(purpose.zh for purpose in purposes)}，依据是{basis.zh}。"
+    if what.readable:
+        en = f"{what.en} serves {both(purpose.en for purpose in purposes)}, on the ground of {basis.en}."
+        zh = f"{what.zh}用于{'、'.join(purpose.zh for purpose in purposes)}，依据是{basis.zh}。"
     if not purposes:
         en, zh = f"{what.en} is used for nothing.", f"{what.zh}不作任何用途。"
     if category.source is not None:
@@ -204,6 +207,9 @@ def _use(category: Category) -> Clause:
     if category.name == "account":
         en += " Owners and admins of an organisation see it of the people who belong to theirs."
         zh += "组织的所有者和管理员可查看其组织成员的账户资料。"
+    if what.readable:
+        en += " Only the programs of this service read it; each customer sees their own."
+        zh += "仅本服务自身的程序可以读取，每位客户只能看到自己的记录。"
     if category.staff:
         staff = [words.STAFF[role] for role in category.staff]
         en += f" Staff who may open it, each time with a recorded reason: {both(role.en for role in staff)}."

@@ -15,6 +15,7 @@ Basis = Literal["contract", "consent", "interest", "law"]
 
 HOURS_PER_DAY = 24
 MONTHS_PER_YEAR = 12
+DAYS_PER_MONTH_MIN = 28
 # The longest a calendar month or year can be; used only to see that a wish reaches beyond a period.
 HOURS_PER_MONTH_MAX = 31 * HOURS_PER_DAY
 HOURS_PER_YEAR_MAX = 366 * HOURS_PER_DAY
@@ -139,7 +140,9 @@ def instant(when: datetime) -> datetime:
 def _months_later(start: datetime, months: int) -> datetime:
     count = start.year * MONTHS_PER_YEAR + start.month - 1 + months
     year, month = divmod(count, MONTHS_PER_YEAR)
-    day = min(start.day, calendar.monthrange(year, month + 1)[1])
+    day = start.day
+    if day > DAYS_PER_MONTH_MIN:
+        day = min(day, calendar.monthrange(year, month + 1)[1])
     return start.replace(year=year, month=month + 1, day=day)
 
 

@@ -57,7 +57,9 @@ def _chosen(part: Part) -> Pair:
     if part.operator_choice:
         return " This is the operator's own choice.", "此项由运营者自行选定。"
     if part.chosen:
-        return f" Chosen by the operator: {both(part.chosen)}.", f"其中由运营者自行选定：{'、'.join(part.chosen)}。"
+        chosen = [terms.CHOSEN.get(key, words.Word(key, key)) for key in part.chosen]
+        said, said_zh = both(word.en for word in chosen), "、".join(word.zh for word in chosen)
+        return f" Chosen by the operator: {said}.", f"其中由运营者自行选定：{said_zh}。"
     return "", ""
 
 
@@ -84,7 +86,7 @@ def _operator(part: Part, parts: Parts) -> Pair:
     site = values.get("site")
     return (
         f"This service is run by {said}" + (f"; its website is {site}." if site else "."),
-        f"本服务由{said_zh}运营" + (f"，网站为 {site}。" if site else "。"),
+        f"本服务由 {said_zh}运营" + (f"，网站为 {site}。" if site else "。"),
     )
 
 

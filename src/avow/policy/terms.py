@@ -281,3 +281,15 @@ LOCAL_FIELDS: Mapping[str, Word] = {
     "method": Word("the kind of payment method", "付款方式"),
     "history": Word("the history of transactions", "交易历史"),
 }
+
+CHOSEN: Mapping[str, Word] = {
+    "minimum": Word("the age", "最低年龄"),
+    "by_country": Word("the ages by country", "各国家的年龄"),
+    "countries": Word("the countries", "国家"),
+    "deadline": Word("the time to answer", "答复期限"),
+    "lifetime": Word("the lifetime", "有效期"),
+    "keep": Word("the period", "保留期限"),
+    "after_deletion": Word("the time after a deletion", "删除后的期限"),
+    "keys_destroyed": Word("the destruction of keys", "密钥的销毁"),
+}
+"""How the keys read that an operator chose; others read as they are written."""

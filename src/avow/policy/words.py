@@ -17,9 +17,13 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Kind(Word):
-    """A category of personal data; `feature` is the part of Avow without which nothing of it can exist."""
+    """A category of personal data; `feature` is the part of Avow without which nothing of it can exist.
+
+    `readable`: it lies in columns that the database can read, so no door asks for a purpose at each reading.
+    """
 
     feature: str | None = None
+    readable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +40,15 @@ CATEGORIES: Mapping[str, Kind] = {
         "your sign-in data, in which secrets are digests only,", "您的登录数据（其中密码和密钥仅以摘要形式保存）"
     ),
     "api_content": Kind("what you send to the API and what it answers", "您发送给 API 的内容及其返回的内容"),
-    "usage": Kind("the record of which model you called, when and how much", "您何时调用何种模型及其用量的记录"),
-    "payment": Kind("the record of what you paid and were charged", "您的付款和扣费记录"),
+    "usage": Kind(
+        "the record of which model you called, when and how much", "您何时调用何种模型及其用量的记录", readable=True
+    ),
+    "payment": Kind("the record of what you paid and were charged", "您的付款和扣费记录", readable=True),
     "audit": Kind("the record of who opened your data and why", "何人因何查阅您数据的记录"),
     "consent": Kind(
-        "the record of what you agreed to, objected to or had restricted", "您所作同意、反对或限制处理的记录"
+        "the record of what you agreed to, objected to or had restricted",
+        "您所作同意、反对或限制处理的记录",
+        readable=True,
     ),
     "rights": Kind("the record of your privacy requests and our answers", "您的隐私请求及我们答复的记录"),
     "security_log": Kind(
@@ -318,7 +326,7 @@ PROBES: Mapping[str, str] = {
     "row_security": "one tenant's role reads no row of another tenant",
     "sums": "the wallets equal the ledger and none is below zero",
     "policy_hash": "the hash served equals the hash loaded",
-    "purposes": "opening a canary for a purpose outside its category's list is refused",
+    "purposes": "opening a canary for a purpose outside its category's list is refused; no stranger reads a readable row",
     "not_kept": "a canary request of a tenant that did not ask leaves no row of the category",
     "erased": "no box of an erased canary can be opened",
     "sign_up": "a sign-up with a field outside the policy is refused",

@@ -23,7 +23,6 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow import catalog
-from avow.base.actor import Actor
 from avow.base.clock import Clock
 from avow.base.db import Database
 from avow.base.ids import uuid7
@@ -34,10 +33,10 @@ from avow.policy.words import PROBES
 from avow.privacy import versions
 from avow.privacy.requests import OPEN
 from avow.privacy.tables import rights_request
-from avow.proof import hygiene, parts, scan
+from avow.proof import hygiene, parts, purposes, scan
 from avow.proof.evidence import Evidence, Finding
 from avow.proof.tables import scan_control
-from avow.vault import OpenRefused, Ref, Ring, Vault, box, hour_of
+from avow.vault import Ref, Ring, Vault, box, hour_of
 
 SOON = timedelta(days=3)
 SWEEP_GRACE = timedelta(minutes=20)
@@ -228,37 +227,6 @@ async def policy_hash(on: Ground) -> Finding:
     return Finding("proved", served[:12])
 
 
-async def purposes(on: Ground) -> dict[str, Finding]:
-    """What is sealed is not opened for a purpose outside its category's list; said for each category apart.
-
-    Readable columns have no door at which a purpose is asked, so their categories stay unproved.
-    """
-    canary = await on.canaries.kept()
-    sealed = {held.category: table.name for table, held in facts() if held.box}
-    return {name: await _purpose(on, canary, name, sealed.get(name)) for name in on.policy.categories}
-
-
-async def _purpose(on: Ground, canary: Canary, category: str, table: str | None) -> Finding:
-    """Seal a fact of the canary as the platform does, and try the door with it."""
-    if on.policy.categories[category].keep.kind == "never":
-        return Finding("proved", "nothing of it is stored")
-    if table is None:
-        return Finding("unproved", "readable columns only: no purpose is asked when they are read")
-    owner = Actor("subject", str(canary.subject_id), "subject", canary.tenant_id, canary.subject_id)
-    ref, ends_at = Ref(canary.tenant_id, table, category, uuid7(), canary.subject_id), canary.ends_at
-    await on.vault.prepare(canary.subject_id, category, ends_at)
-    sealed = on.vault.seal(ref, {"marker": canary.marker}, ends_at)
-    async with on.app.tenant(canary.tenant_id) as c:
-        if await on.vault.open(c, ref, sealed, "access", owner) != {"marker": canary.marker}:
-            return Finding("failed", "the control could not be opened by its owner")
-    try:
-        async with on.app.tenant(canary.tenant_id) as c:
-            await on.vault.open(c, ref, sealed, "advertising", owner)
-    except OpenRefused:
-        return Finding("proved", "refused for another purpose, opened for its owner")
-    return Finding("failed", "opened for a purpose that the policy does not name")
-
-
 async def not_kept(on: Ground) -> Finding:
     """The request of a tenant that did not ask, or opted out where the policy keeps content unasked, leaves no fact of
     `api_content`, and its words are in no file."""
@@ -311,7 +279,7 @@ _BUILT_IN: dict[str, Probe] = {
     probe.__name__: probe
     for probe in (
         *(declared, oldest_fact, plaintext, slots, row_security, sums),
-        *(policy_hash, purposes, not_kept, erased, sign_up, tls),
+        *(policy_hash, purposes.purposes, not_kept, erased, sign_up, tls),
         deadlines,
         *(hygiene.headers, hygiene.cookies, hygiene.modes, hygiene.listening, hygiene.cards),
     )

@@ -10,7 +10,7 @@ from litestar import Response, get
 from litestar.datastructures import State
 
 from avow.base.errors import AvowError
-from avow.site.pages import Accepted, Locale, show
+from avow.site.layout import Accepted, Locale, page
 
 
 @dataclass(frozen=True)
@@ -41,4 +41,4 @@ def _kinds(kind: type[AvowError]) -> Iterator[type[AvowError]]:
 
 @get("/docs/errors", include_in_schema=False)
 async def errors(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
-    return show(state.site, "errors.html", locale, accepted, entries=entries())
+    return page(state.site, "errors.html", locale, accepted, entries=entries())

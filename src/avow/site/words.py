@@ -7,7 +7,7 @@ LOCALES = ("en", "zh")
 WORDS: dict[str, tuple[str, str]] = {
     "examples": (
         "A demonstration: the operator's name, addresses and processors in this policy are examples and not connected.",
-        "演示：本政策中的运营者名称、地址和处理者均为示例，并未接入。",
+        "演示：本政策中的运营者名称、地址和服务商均为示例，并未接入。",
     ),
     "pages": ("Pages", "页面"),
     "home_title": ("An AI API that proves its privacy policy", "一个能证明其隐私政策的 AI API"),
@@ -97,8 +97,9 @@ WORDS: dict[str, tuple[str, str]] = {
         "对外公布、已加载与记录在案的政策完全一致。",
     ),
     "probe_purposes": (
-        "Opening a canary's data for a purpose outside its list is refused.",
-        "以列表之外的目的打开金丝雀账户的数据会被拒绝。",
+        "Opening a canary's data for a purpose outside its list is refused; records that are readable to the service's own "
+        "programs can be read by nobody else.",
+        "以列表之外的目的打开金丝雀账户的数据会被拒绝；仅供本服务自身程序读取的记录，他人无法读取。",
     ),
     "probe_not_kept": (
         "The request of a tenant that did not ask for a history leaves no row and no trace in any file.",

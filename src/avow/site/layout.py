@@ -1,0 +1,129 @@
+"""What all public pages share: what they may ask of the platform, their language, and the frame around them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache, partial
+from typing import Annotated, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from litestar import MediaType, Response
+from litestar.params import HeaderParameter, QueryParameter
+
+from avow.base.clock import Clock
+from avow.base.db import Database
+from avow.policy import Policy, placeholders
+from avow.proof.evidence import Evidence
+from avow.proof.receipts import Receipts
+from avow.site.words import LOCALES, translate
+
+_CSP = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+_HEADERS = {
+    "content-security-policy": _CSP,
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "vary": "accept-language",
+}
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the pages show: the policy in force, and how to ask for its evidence and for the parts that must answer.
+
+    `database` speaks as role `avow_app`; the pages only read. `connected` names the parties that get content now.
+    """
+
+    name: str
+    base_url: str
+    model: str
+    in_force: Callable[[], Policy]
+    installed: frozenset[str]
+    signer: Receipts
+    clock: Clock
+    started_at: datetime
+    database: Database
+    evidence: Callable[[], Awaitable[Sequence[Evidence]]]
+    parts: Callable[[], Awaitable[dict[str, bool]]]
+    connected: Callable[[], Awaitable[frozenset[str]]]
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self.in_force()
+
+
+Locale = Annotated[str | None, QueryParameter(name="locale", max_length=8)]
+Accepted = Annotated[str, HeaderParameter(name="accept-language", max_length=1000)]
+
+
+def locale_of(asked: str | None, accepted: str) -> str:
+    """The language of a page: the one asked for, else the first that the browser names."""
+    if asked in LOCALES:
+        return str(asked)
+    first = accepted.partition(",")[0].strip().lower()
+    return "zh" if first.startswith("zh") else "en"
+
+
+def page(
+    site: Site, template: str, asked: str | None, accepted: str, status: int = 200, **values: Any
+) -> Response[str]:
+    """A page in the reader's language; `values` are for its template."""
+    locale = locale_of(asked, accepted)
+    html = (
+        _templates()
+        .get_template(template)
+        .render(
+            name=site.name,
+            base_url=site.base_url,
+            model=site.model,
+            policy_hash=site.policy.hash,
+            locale=locale,
+            other="en" if locale == "zh" else "zh",
+            query=f"?locale={asked}" if asked in LOCALES else "",
+            examples=bool(placeholders(site.policy)),
+            css=text("page.css"),
+            t=partial(translate, locale),
+            **values,
+        )
+    )
+    return Response(html, status_code=status, media_type=MediaType.HTML, headers=_HEADERS)
+
+
+def page_with_script(site: Site, name: str, asked: str | None, accepted: str) -> Response[str]:
+    """A page whose one script is named to the browser by its hash; it may call this site and nothing else."""
+    script = text(f"{name}.js")
+    made = page(site, f"{name}.html", asked, accepted, script=script)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    made.headers["content-security-policy"] = f"{_CSP}; script-src 'sha256-{digest}'; connect-src 'self'"
+    return made
+
+
+def minute(when: datetime) -> str:
+    """A time as the pages write it, to the minute, in UTC."""
+    return when.strftime("%Y-%m-%d %H:%M UTC")
+
+
+@cache
+def text(name: str) -> str:
+    """A style sheet or a script, as it stands beside the templates."""
+    loader = _templates().loader
+    assert loader is not None
+    return loader.get_source(_templates(), name)[0]
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("avow.site"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

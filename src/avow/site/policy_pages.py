@@ -1,0 +1,213 @@
+"""Routes of the published policy: its sentences with what the last checks found, its versions and what changed in them,
+the data map, the processors, the operator's terms, and the same for programs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+
+from litestar import MediaType, Response, get
+from litestar.datastructures import State
+from litestar.params import FromPath, QueryParameter
+
+from avow.policy import Clause, published, render
+from avow.privacy import versions
+from avow.privacy.versions import Version
+from avow.proof.evidence import Evidence
+from avow.site import documents, registers
+from avow.site.differences import marked
+from avow.site.layout import Accepted, Locale, Site, locale_of, minute, page
+from avow.site.words import LOCALES, translate
+
+CHANGES_PER_PAGE = 20
+FIRST_ROUND = timedelta(minutes=15)
+"""How long after a start, or a change of the policy, a sentence without evidence is one whose first check is under way."""
+
+Before = Annotated[int | None, QueryParameter(name="before", ge=1, le=2**31 - 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A sentence as the page shows it. `verdict`: of evidence, `awaited`, `example`, or None where none belongs to it."""
+
+    id: str
+    text: str
+    verdict: str | None = None
+    at: str = ""
+
+
+@get("/privacy", include_in_schema=False)
+async def privacy(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+    """The policy in force, sentence by sentence, each with what the last check found."""
+    site: Site = state.site
+    chosen = locale_of(locale, accepted)
+    async with site.database.begin() as c:
+        now, coming = await versions.current(c), await versions.upcoming(c)
+    seen = {row.probe: row for row in await site.evidence()}
+    is_first = site.clock.now() - max(site.started_at, now.in_force_at or site.started_at) < FIRST_ROUND
+    shown = [_shown(clause, seen, chosen, is_first) for clause in published(site.policy, site.installed)]
+    whole = render(site.policy, chosen, site.installed)
+    return page(
+        *(site, "privacy.html", locale, accepted),
+        groups=_grouped(shown, chosen),
+        page=whole,
+        stale_own=chosen in whole.stale,
+        stale_others=_languages([each for each in whole.stale if each != chosen], chosen),
+        version=now.number,
+        since=minute(now.in_force_at or now.effective_at),
+        upcoming=[(each.number, minute(each.effective_at)) for each in coming],
+        proved=sum(each.verdict == "proved" for each in shown),
+        count=len(shown),
+        first_round=any(each.verdict == "awaited" for each in shown),
+    )
+
+
+@get("/privacy/{number:int}", include_in_schema=False)
+async def version(state: State, number: FromPath[int], locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+    """One published version, as it read then."""
+    site: Site = state.site
+    chosen = locale_of(locale, accepted)
+    async with site.database.begin() as c:
+        found = await versions.one(c, number)
+        now, coming = await versions.current(c), await versions.upcoming(c)
+    shown = [Shown(each.clause, each.text) for each in found.sentences(chosen, site.installed)]
+    return page(
+        *(site, "version.html", locale, accepted),
+        groups=_grouped(shown, chosen),
+        version=_version(found, now, coming, chosen),
+        is_current=found.number == now.number,
+    )
+
+
+@get("/privacy/changes", include_in_schema=False)
+async def changes(state: State, before: Before = None, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+    """The versions, newest first, each with the sentences that read otherwise than in the one before."""
+    site: Site = state.site
+    chosen = locale_of(locale, accepted)
+    async with site.database.begin() as c:
+        found = await versions.listed(c, CHANGES_PER_PAGE + 1, before)
+        now, coming = await versions.current(c), await versions.upcoming(c)
+    told = [
+        {**_version(new, now, coming, chosen), "rewordings": _rewordings(site, old, new, chosen)}
+        for new, old in zip(found, [*found[1:], None], strict=True)
+    ][:CHANGES_PER_PAGE]
+    older = found[CHANGES_PER_PAGE - 1].number if len(found) > CHANGES_PER_PAGE else None
+    return page(site, "changes.html", locale, accepted, versions=told, older=older)
+
+
+@get("/privacy/data", include_in_schema=False)
+async def data(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+    """Every kind of data: what it is, why, how long, where, who else."""
+    site: Site = state.site
+    rows = registers.data_map(site.policy, site.installed, locale_of(locale, accepted))
+    return page(site, "register.html", locale, accepted, about="data", rows=rows)
+
+
+@get("/privacy/processors", include_in_schema=False)
+async def processors(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+    """Every outside party that may get data, and whether it is connected."""
+    site: Site = state.site
+    rows = registers.processors(site.policy, await site.connected(), locale_of(locale, accepted))
+    return page(site, "register.html", locale, accepted, about="processors", rows=rows)
+
+
+@get("/terms", include_in_schema=False)
+async def terms(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+    """The operator's terms of use, of the same version as the policy."""
+    site: Site = state.site
+    part = site.policy.parts.get(f"terms.{locale_of(locale, accepted)}")
+    blocks = [] if part is None else registers.paragraphs(str(part.values["text"]))
+    return page(site, "terms.html", locale, accepted, blocks=blocks, number=site.policy.version)
+
+
+@get("/.well-known/avow-policy.json", include_in_schema=False, media_type=MediaType.JSON)
+async def policy_json(state: State) -> Response[bytes]:
+    """The policy for programs, signed."""
+    site: Site = state.site
+    document = documents.of(site.policy, site.installed, site.signer, site.base_url, site.clock.now())
+    return Response(document, media_type=MediaType.JSON, headers={"cache-control": "no-cache"})
+
+
+ROUTES = (privacy, version, changes, data, processors, terms, policy_json)
+
+
+def worst(verdicts: Sequence[str]) -> str:
+    """One verdict for a sentence with several probes: failed before unproved before attested before proved."""
+    for verdict in ("failed", "unproved", "attested"):
+        if verdict in verdicts:
+            return verdict
+    return "proved" if verdicts else "unproved"
+
+
+def _shown(clause: Clause, seen: Mapping[str, Evidence], locale: str, is_first: bool) -> Shown:
+    looked, missing = [], 0
+    for probe in clause.probes:
+        found = _evidence(seen, probe, clause.id.partition(".")[2])
+        looked += found
+        missing += not found
+    verdict = worst([row.verdict for row in looked] + ["unproved"] * missing)
+    if missing and is_first and worst([row.verdict for row in looked] or ["proved"]) == "proved":
+        verdict = "awaited"
+    if clause.placeholder:
+        verdict = "example"
+    at = minute(min(row.at for row in looked)) if looked else ""
+    return Shown(clause.id, clause.zh if locale == "zh" else clause.en, verdict, at)
+
+
+def _evidence(seen: Mapping[str, Evidence], probe: str, subject: str) -> list[Evidence]:
+    """What a probe found about a sentence: about its category where it looks at each apart, else about all of them."""
+    for name in (f"{probe}.{subject}", probe):
+        if name in seen:
+            return [seen[name]]
+    return [row for name, row in seen.items() if name.startswith(f"{probe}.")]
+
+
+def _grouped(shown: Sequence[Shown], locale: str) -> list[dict[str, Any]]:
+    """The sentences below their headings; within the data, below each kind."""
+    texts = {each.id: each for each in shown}
+    found: list[dict[str, Any]] = []
+    for group in registers.groups(texts):
+        if not found or found[-1]["name"] != group.name:
+            found.append({"name": group.name, "title": translate(locale, f"section_{group.name}"), "kinds": []})
+        title = translate(locale, f"category_{group.category}") if group.category else None
+        found[-1]["kinds"].append({"title": title, "sentences": [texts[id] for id in group.clauses]})
+    return found
+
+
+def _version(one: Version, now: Version, coming: Sequence[Version], locale: str) -> dict[str, Any]:
+    """A version's number, dates and state in words."""
+    if one.in_force_at is not None:
+        state = translate(locale, "version_since").format(time=minute(one.in_force_at))
+    elif one.number in {each.number for each in coming}:
+        state = translate(locale, "version_waits").format(time=minute(one.effective_at))
+    else:
+        state = translate(locale, "version_replaced")
+    return {
+        "number": one.number,
+        "state": state,
+        "published": translate(locale, "version_published").format(time=minute(one.published_at)),
+        "is_current": one.number == now.number,
+        "hash": one.hash,
+    }
+
+
+def _rewordings(site: Site, old: Version | None, new: Version, locale: str) -> list[dict[str, Any]] | None:
+    """What reads otherwise, piece by piece; None for the first version."""
+    if old is None:
+        return None
+    return [
+        {
+            "clause": each.clause,
+            "kind": "added" if each.old is None else "removed" if each.new is None else "reworded",
+            "pieces": marked(each.old or "", each.new or "", locale),
+        }
+        for each in versions.rewordings(old, new, locale, site.installed)
+    ]
+
+
+def _languages(locales: Sequence[str], locale: str) -> str:
+    names = {"en": ("English", "英文"), "zh": ("Chinese", "中文")}
+    return ", ".join(names[each][LOCALES.index(locale)] for each in locales)

@@ -1,0 +1,110 @@
+"""The short way of a plain request means the same as the long way; what is not plain goes the long way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import httpx
+import pytest
+
+from avow.gateway import direct
+from avow.gateway.scripted import Script
+
+from .house import HELLO, MODEL
+
+ASK = {"model": MODEL, "messages": HELLO}
+VARYING = {"date", "avow-request-id", "transfer-encoding", "content-length"}
+
+
+@pytest.fixture
+def turns(monkeypatch):
+    """How many requests took the short way to their answer."""
+    counted = []
+    begin = direct.Turn.set
+
+    def count(turn):
+        counted.append(turn)
+        begin(turn)
+
+    monkeypatch.setattr(direct.Turn, "set", count)
+    return counted
+
+
+async def ways(house, who, body, **headers):
+    """The answers to the same request by the short way and, in pieces, by the long way."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    given = {"content-type": "application/json", "authorization": f"Bearer {who.secret}", **headers}
+
+    async def pieces():
+        yield content
+
+    async with httpx.AsyncClient() as client:
+        url = f"{house.url}/v1/chat/completions"
+        return [await client.post(url, content=each, headers=given) for each in (content, pieces())]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (ASK, {}),
+        ({**ASK, "stream": True}, {"avow-retention": "0"}),
+        ({**ASK, "model": "no/such"}, {}),
+        (b"{", {}),
+    ],
+)
+async def test_both_ways_answer_alike(house, turns, body, headers):
+    ann = await house.customer()
+    short, long = await ways(house, ann, body, **headers)
+    assert len({id(turn) for turn in turns}) == 1
+    assert (short.status_code, short.text) == (long.status_code, long.text)
+    kept = [{name: value for name, value in answer.headers.items() if name not in VARYING} for answer in (short, long)]
+    assert kept[0] == kept[1] and short.headers["avow-request-id"] != long.headers["avow-request-id"]
+    assert short.headers.keys() - {"content-length"} == long.headers.keys() - {"content-length"}
+
+
+async def test_the_next_request_may_come_before_the_answer(house, turns):
+    """Pipelining (RFC 9112 §9.3.2): answers come in the order of the requests."""
+    ann = await house.customer()
+    house.upstream.then(Script(tokens=("one",)), Script(tokens=("two",)))
+    content = json.dumps(ASK).encode()
+    head = f"host: x\r\nauthorization: Bearer {ann.secret}\r\ncontent-type: application/json\r\n"
+    request = f"POST /v1/chat/completions HTTP/1.1\r\n{head}content-length: {len(content)}\r\n\r\n".encode() + content
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    writer.write(request + request)
+    said = []
+    for _ in range(2):
+        length = int((await reader.readuntil(b"\r\n\r\n")).partition(b"content-length: ")[2].split(b"\r")[0])
+        said.append(json.loads(await reader.readexactly(length))["choices"][0]["message"]["content"])
+    assert said == ["one", "two"]
+    writer.close()
+
+
+async def test_a_body_cut_after_any_part_of_it_is_read_whole(house):
+    ann = await house.customer()
+    content = json.dumps(ASK).encode()
+    head = f"host: x\r\nauthorization: Bearer {ann.secret}\r\ncontent-type: application/json\r\n"
+    request = f"POST /v1/chat/completions HTTP/1.1\r\n{head}content-length: {len(content)}\r\n\r\n".encode() + content
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    for cut in (10, len(request) - len(content), len(request) - len(content) + 1, len(request) - 1):
+        writer.write(request[:cut])
+        await asyncio.sleep(0.02)
+        writer.write(request[cut:])
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 200 "), answer
+        await reader.readexactly(int(answer.partition(b"content-length: ")[2].split(b"\r")[0]))
+    writer.close()
+
+
+def test_a_header_of_ours_holds_no_line_break():
+    class State:
+        default_headers = ()
+
+    class Line:
+        server_state = State()
+
+    turn = direct.Turn(None, Line(), None, "", None)  # type: ignore[arg-type]
+    assert turn._headed(200, b"", [(b"a", b"b")]) == b"HTTP/1.1 200 OK\r\na: b\r\n\r\n"
+    for value in (b"b\r\nc: d", b"b\rc", b"b\nc"):
+        with pytest.raises(ValueError):
+            turn._headed(200, b"", [(b"a", value)])
