@@ -186,6 +186,9 @@ def test_what_ends_data_needs_a_second_operator(changing: Platform, ada: dict[st
     """Facts older than the new period end at once, once somebody else has vouched for it."""
     assert changing.sql("SELECT count(*) AS n FROM usage WHERE subject_id::text = $1", ada["id"])[0]["n"] > 0
     changing.move_clock(2 * DAY_S)
+    changing.cli(
+        "user", "create", *STAFF, "--email", "second@example.org", "--name", "Second", stdin="a long word for two\n"
+    )
     shorter = policy(
         6, ('keep = "at most 30 days"', 'keep = "at most 1 days"'), ('how = "use"', 'how = "explicit"'), more=REST
     )
@@ -197,9 +200,6 @@ def test_what_ends_data_needs_a_second_operator(changing: Platform, ada: dict[st
     cut = {each["store"]: each for each in found["cuts"]}["usage"]
     refused = changing.cli("policy", "apply", found["plan"], check=False)
     assert refused.returncode == 1 and "--approve" in refused.stderr
-    changing.cli(
-        "user", "create", *STAFF, "--email", "second@example.org", "--name", "Second", stdin="a long word for two\n"
-    )
     wrong = changing.cli("policy", "apply", found["plan"], "--approve", "second@example.org", stdin="no\n", check=False)
     assert wrong.returncode == 1 and "role operator" in wrong.stderr
     said = changing.cli(

@@ -119,7 +119,7 @@ class Outlook:
 
     def plain(self) -> dict[str, Any]:
         """As JSON can hold it; times in ISO 8601."""
-        found = asdict(self) | {"destructive": self.destructive, "counts": self.counts()}
+        found = asdict(self) | {"destructive": self.destructive, "counts": self.counts(), "effects": self.effects}
         plain: dict[str, Any] = json.loads(json.dumps(found, default=_time))
         return plain
 

@@ -108,7 +108,8 @@ async def apply(
         new = parse(row.source, f"version {row.version}")
         found = await outlook.look(c, needs, readers, new, row.effective_at, now)
         if found.digest != row.effects_hash:
-            raise PlanStale
+            changed = sorted({*row.found["effects"]} ^ {*found.effects})
+            raise PlanStale(f"{PlanStale.__doc__} Changed: {', '.join(changed) or 'the policy in force'}.")
         if found.destructive and approved_by in (None, by, row.made_by):
             raise ApprovalMissing
         await _publish(c, needs, row, new, found, now, by, approved_by)
