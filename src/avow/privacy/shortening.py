@@ -90,15 +90,16 @@ def _is_later(store: TableStore, ends: ColumnElement[Any], now: datetime) -> Col
 
 
 def _end(store: TableStore, ratchet: Ratchet) -> ColumnElement[Any] | None:
-    """When each row of a table ends, in SQL; None where every one lives as long as its account.
+    """When each row of a table ends at the latest, in SQL; None where no period was changed since one was collected.
 
-    A row with facts of several categories ends with the first of them.
+    A row with facts of several categories ends with the first of them. A floor with one period is the one under which its
+    facts were written: their ends stand, whatever instant they were counted from.
     """
     versions = sorted({version for name, version in ratchet.floors if name in store.categories})
     whens = []
     for version in versions:
         floors = [ratchet.floors.get((category, version)) for category in store.categories]
-        ends = [end for floor in floors if floor for end in _ends(store, floor)]
+        ends = [end for floor in floors if floor and len(floor.keeps) > 1 for end in _ends(store, floor)]
         if ends:
             whens.append((store.table.c.policy_version == version, func.least(*ends)))
     return case(*whens, else_=FAR_OFF) if whens else None
