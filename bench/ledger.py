@@ -1,8 +1,9 @@
-"""Reserve + settle pairs per second through the real batcher and the embedded PostgreSQL; prints JSON.
+"""Reserve + settle pairs per second through the real batcher and the embedded PostgreSQL; prints JSON and keeps it.
 
-    python -m bench.ledger [--seconds 8] [--workers 200] [--wallets 1000]
+    python -m bench.ledger [--seconds 8] [--clients 200] [--wallets 1000]
 
-The load generator shares the machine with PostgreSQL. Every run ends with the invariants; a violation fails it.
+The load generator shares the machine with PostgreSQL. Every run ends with the invariants; a violation fails it. Writes
+bench/results/ledger.json.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import secrets
 import statistics
 import tempfile
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -35,8 +36,10 @@ from avow.base.postgres import Cluster
 from avow.billing import credit, invariants, prices
 from avow.billing.events import Open, Settle
 from avow.billing.ledger import Batcher
+from bench import machine
 
 BALANCE = 10**15
+RESULTS = Path(__file__).parent / "results" / "ledger.json"
 _KEY = """
     INSERT INTO api_key (id, tenant_id, subject_id, since, policy_version, wallet_id, public_id, secret_hmac, box, state,
                          budget_day_nano, budget_month_nano, budget_total_nano)
@@ -145,10 +148,22 @@ def main() -> None:
     for path in sorted(Path(avow.__file__).parent.glob("*/tables.py")):
         importlib.import_module(f"avow.{path.parent.name}.tables")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        cells = runner.run(measure(parser.parse_args()))
-    load_1m = os.getloadavg()[0]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps({"bench": "ledger", "cells": cells, "load_average_1m": load_1m, "peak_mb": peak}, indent=2))
+        options = parser.parse_args()
+        began = machine.describe()
+        cells = runner.run(measure(options))
+    report = {
+        "bench": "ledger",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": f"python -m bench.ledger --seconds {options.seconds:g} --clients {options.clients}",
+        "machine": began,
+        "cells": cells,
+        "load_average_1m": os.getloadavg()[0],
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+    text = json.dumps(report, indent=1)
+    print(text)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(text + "\n")
     raise SystemExit(any(c["violations"] for c in cells))
 
 

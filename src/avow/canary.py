@@ -14,7 +14,6 @@ from sqlalchemy import func, select, update
 
 from avow import app
 from avow.accounts import keys, people, sign_up
-from avow.accounts.fields import SignUp
 from avow.accounts.key_terms import Setting
 from avow.accounts.needs import Needs as Accounts
 from avow.accounts.tables import person, tenant
@@ -24,7 +23,7 @@ from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.billing import credit
 from avow.gateway.tables import model, trace
-from avow.privacy import acceptances, erase, requests
+from avow.privacy import erase, requests
 from avow.privacy.needs import Needs as Privacy
 from avow.privacy.tables import rights_request
 from avow.proof.probes import Canary, Customer
@@ -72,8 +71,8 @@ class People:
 
     async def _request(self, who: Customer, marker: str) -> Canary:
         async with self.keeper.begin() as c:
-            row = (await c.execute(select(trace).where(trace.c.subject_id == who.subject_id))).one()
-        ref = Ref(who.tenant_id, trace.name, "api_content", row.id, who.subject_id)
+            row = (await c.execute(select(trace).where(trace.c.tenant_id == who.tenant_id))).one()
+        ref = Ref(who.tenant_id, trace.name, "api_content", row.id, row.subject_id)
         return Canary(who.tenant_id, who.subject_id, marker, ref, row.box, row.ends_at)
 
     async def _account(self, who: Customer) -> Canary:
@@ -87,15 +86,16 @@ class People:
         who = await self.newcomer(0 if self._keeps_unasked else None)
         marker = await self._ask(who)
         async with self.keeper.begin() as c:
-            mine = trace.c.subject_id == who.subject_id
+            mine = trace.c.tenant_id == who.tenant_id
             count = await c.scalar(select(func.count()).select_from(trace).where(mine)) or 0
         ref = Ref(who.tenant_id, trace.name, "api_content", uuid7(), who.subject_id)
         return Canary(who.tenant_id, who.subject_id, marker, ref, b""), count
 
     async def erase(self, canary: Canary) -> None:
         """See proof.probes.Canaries."""
-        request_id = await self._request_erasure(canary.tenant_id, canary.subject_id)
-        await erase.run(self.privacy, request_id)
+        # What belongs to the organisation of one ends with it, in a request of its own.
+        for subject_id in dict.fromkeys((canary.subject_id, canary.ref.subject_id)):
+            await erase.run(self.privacy, await self._request_erasure(canary.tenant_id, subject_id))
         if self._kept == canary:
             self._kept = None
 
@@ -116,11 +116,10 @@ class People:
         """See proof.probes.Canaries; `keep_h` is what their tenant wishes."""
         email, password = f"canary-{secrets.token_hex(8)}@canary.invalid", secrets.token_urlsafe(24)
         password_hash = await self.accounts.passwords.hash(password)
-        made = await sign_up.open_account(
-            self.accounts, SignUp("", {"email": email}), password_hash, "internal", confirmed=True
-        )
+        policy = self.accounts.policy
+        asked = sign_up.read(policy, sign_up.example(policy, email, password))
+        made = await sign_up.open_account(self.accounts, asked, password_hash, "internal", confirmed=True)
         self._made.append(made)
-        await self._accept(*made)
         await self._grant(*made, keep_h)
         key = await keys.create(self.accounts, people.actor(*made), Setting(name="canary"))
         return Customer(*made, email, password, key.secret, await self._model())
@@ -144,13 +143,6 @@ class People:
         if answer.status_code != 200:
             raise CanaryFailed(f"A canary's request was answered with {answer.status_code}.")
         return marker
-
-    async def _accept(self, tenant_id: UUID, subject_id: UUID) -> None:
-        """What people do who come after a change of the policy: accept the one in force."""
-        policy = self.accounts.policy
-        async with self.keeper.begin() as c:
-            now = self.accounts.clock.now()
-            await acceptances.record(c, policy, tenant_id, subject_id, policy.version, "explicit", now)
 
     async def _grant(self, tenant_id: UUID, subject_id: UUID, keep_h: int | None) -> None:
         now, version = self.accounts.clock.now(), self.accounts.policy.version

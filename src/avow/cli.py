@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from avow import app, catalog, checking, desk, settings, start, supervisor
 from avow.accounts import keys, members, people, staff
 from avow.accounts.key_terms import Setting
-from avow.accounts.tables import person, session
+from avow.accounts.tables import person, session, tenant
 from avow.base import access, log, money
 from avow.base.errors import AvowError, NotFound
 from avow.desk import Desk
@@ -326,6 +326,8 @@ def subject_erase(context: click.Context, id: UUID) -> None:
 async def _tenant_of(at: Desk, subject_id: UUID) -> UUID:
     async with at.keeper.begin() as c:
         found: UUID | None = await c.scalar(select(person.c.tenant_id).where(person.c.id == subject_id))
+        # What belongs to an organisation itself has the tenant's own id as its subject.
+        found = found or await c.scalar(select(tenant.c.tenant_id).where(tenant.c.tenant_id == subject_id))
     if found is None:
         raise NotFound("There is no such person.")
     return found

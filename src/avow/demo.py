@@ -14,7 +14,6 @@ from sqlalchemy import update
 
 from avow import app, desk
 from avow.accounts import keys, people, sign_up
-from avow.accounts.fields import SignUp
 from avow.accounts.key_terms import Setting
 from avow.accounts.needs import Needs
 from avow.accounts.tables import api_key
@@ -60,7 +59,7 @@ async def _make(needs: Needs) -> dict[str, str]:
     password = secrets.token_urlsafe(18)
     found = await people.find(needs, EMAIL)
     if found is None:
-        asked = SignUp(password, {"email": EMAIL})
+        asked = sign_up.read(needs.policy, sign_up.example(needs.policy, EMAIL, password))
         await sign_up.open_account(needs, asked, await needs.passwords.hash(password), confirmed=True)
         found = await people.find(needs, EMAIL)
         assert found is not None

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow import app, canary
-from avow.accounts import people
+from avow.accounts import members, people
 from avow.accounts.everybody import Everybody
 from avow.accounts.needs import Needs as Accounts
 from avow.accounts.tables import person
@@ -22,7 +22,7 @@ from avow.base.db import Database
 from avow.billing import invariants
 from avow.gateway.tables import upstream
 from avow.policy import published
-from avow.privacy import stores
+from avow.privacy import requests, stores
 from avow.privacy.caches import NotifyAndWait
 from avow.privacy.copies import Maker
 from avow.privacy.needs import Needs as Privacy
@@ -147,6 +147,12 @@ def privacy_needs(parts: Parts, keeper: Database, vault: Vault) -> Privacy:
             found = await vault.open(c, people.reference(row.tenant_id, subject_id), row.box, "access", who)
         return [] if found is Gone else [str(found["email"])]
 
+    async def organisation(c: AsyncConnection, tenant_id: UUID) -> None:
+        if await members.is_left(c, tenant_id):
+            return
+        if any([(await each.find(c, tenant_id)).facts for each in stores.tables()]):
+            await requests.take(c, vault, tenant_id, tenant_id, "erase", parts.clock.now())
+
     return Privacy(
         policy=vault.policy,
         clock=parts.clock,
@@ -156,6 +162,7 @@ def privacy_needs(parts: Parts, keeper: Database, vault: Vault) -> Privacy:
         tombstones=parts.tombstones,
         signer=Receipts(parts.ring),
         forget=NotifyAndWait(keeper),
+        organisation=organisation,
     )
 
 

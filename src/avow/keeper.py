@@ -16,6 +16,7 @@ import asyncpg
 import structlog
 
 from avow import desk
+from avow.accounts import unconfirmed
 from avow.app import Parts
 from avow.base import jobs, log
 from avow.billing.holds import Recovery
@@ -116,6 +117,8 @@ class Keeper:
 
     async def _sweep(self) -> None:
         swept = await retention.sweep(self.at.privacy, self.parts.clock.now())
+        if not self.parts.demo:
+            await end_unconfirmed(self.at)
         if swept.clock_jump:
             structlog.get_logger().error("clock_jump", kind="no key is destroyed until: avow sweep --confirm-clock")
 
@@ -140,6 +143,15 @@ class Keeper:
 
     async def _end_logs(self) -> None:
         await asyncio.to_thread(log.sweep, self.parts.home / "log", self.parts.clock.now() - LOGS_KEPT)
+
+
+async def end_unconfirmed(at: Desk) -> int:
+    """End the sign-ups that nobody confirmed in time; gives how many. Only where an address must be confirmed."""
+    async with at.keeper.begin() as c:
+        lapsed = await unconfirmed.lapsed(c, at.accounts.policy, at.parts.clock.now())
+    for subject_id in lapsed:
+        await erase.lapse(at.privacy, subject_id)
+    return len(lapsed)
 
 
 async def _every(seconds: float, name: str, act: Callable[[], Awaitable[None]], after: float = 0) -> None:

@@ -32,6 +32,9 @@ FRESH = {
     ("POST", "/api/me/passkeys"),
     ("POST", "/api/me/passkeys/begin"),
     ("DELETE", "/api/me/passkeys/{passkey_id:uuid}"),
+    ("POST", "/api/keys"),
+    ("PATCH", "/api/keys/{key_id:uuid}"),
+    ("POST", "/api/keys/{key_id:uuid}/rotate"),
     ("POST", "/api/me/identities"),
     ("DELETE", "/api/me/identities/{identity_id:uuid}"),
 }
@@ -69,7 +72,7 @@ async def test_what_a_stolen_cookie_must_not_do_needs_a_fresh_session(house: Hou
     house.clock.move(timedelta(minutes=10, seconds=1))
     for method, path in FRESH:
         called = re.sub(r"{.*?}", str(uuid4()), path)
-        refused = await browser.request(method, called, json=bodies(path) if method == "POST" else None)
+        refused = await browser.request(method, called, json=bodies(path) if method != "DELETE" else None)
         assert (refused.status_code, refused.json()["code"]) == (403, "step_up_needed"), (method, path)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.accounts.conftest import House
+from tests.accounts.conftest import PASSWORD, House
 
 from avow.accounts import key_terms
 from avow.accounts.key_terms import NetworkRefused, ScopeMissing
@@ -45,16 +45,15 @@ async def test_a_key_shows_the_terms_that_it_was_made_with(house: House) -> None
     browser = await house.signed_in(ADA)
     given_terms = {
         "name": "robot",
-        "project": "Zürich",
         "scopes": ["read", "inference", "read"],
         "models": ["a/b"],
         "networks": ["203.0.113.0/24", "2001:db8::/32", "198.51.100.7"],
     }
     assert (await browser.post("/api/keys", json=given_terms)).status_code == 201
     (key,) = (await browser.get("/api/keys")).json()["keys"]
-    assert (key["name"], key["project"], key["scopes"], key["models"]) == (
+    assert (key["name"], key["project_id"], key["scopes"], key["models"]) == (
         "robot",
-        "Zürich",
+        None,
         ["inference", "read"],
         ["a/b"],
     )
@@ -63,7 +62,7 @@ async def test_a_key_shows_the_terms_that_it_was_made_with(house: House) -> None
 
 async def test_no_address_stands_readable_in_the_database(house: House) -> None:
     browser = await house.signed_in(ADA)
-    await browser.post("/api/keys", json={"networks": ["203.0.113.0/24"], "project": "Sesame"})
+    await browser.post("/api/keys", json={"networks": ["203.0.113.0/24"], "name": "Sesame"})
     (row,) = await house.query("SELECT t::text AS told FROM api_key t")
     for word in ("203.0", "Sesame"):
         assert word not in row.told and word.encode().hex() not in row.told
@@ -106,7 +105,7 @@ async def test_a_key_works_from_its_networks_only(house: House) -> None:
         ({"networks": ["example.org"]}, "networks"),
         ({"networks": ["::ffff:1.2.3.4"]}, "networks"),
         ({"networks": ["10.0.0.0/8"] * 21}, "networks"),
-        ({"project": "\x07"}, "project"),
+        ({"project_id": "a"}, "project_id"),
         ({"owner": "bob"}, "owner"),
         ({"state": "active"}, "state"),
     ],
@@ -126,7 +125,6 @@ async def test_a_key_is_changed_where_something_is_named_and_stays_otherwise(hou
     browser = await house.signed_in(ADA)
     whole = {
         "name": "a",
-        "project": "p",
         "scopes": ["read"],
         "networks": ["127.0.0.0/8"],
         "limits": {"tokens_per_min": 5},
@@ -137,9 +135,9 @@ async def test_a_key_is_changed_where_something_is_named_and_stays_otherwise(hou
     assert changed.status_code == 200
     (listed,) = (await browser.get("/api/keys")).json()["keys"]
     assert changed.json() == listed
-    assert [listed[n] for n in ("name", "project", "scopes", "models", "networks")] == [
+    assert [listed[n] for n in ("name", "project_id", "scopes", "models", "networks")] == [
         "b",
-        "p",
+        None,
         None,
         ["m"],
         ["127.0.0.0/8"],
@@ -182,6 +180,7 @@ async def test_an_end_that_lies_behind_and_hours_that_the_policy_clips_are_refus
     assert (await browser.patch(f"/api/keys/{key}", json={"expires_at": end.isoformat()})).status_code == 200
     house.clock.move(timedelta(hours=2))
     # The end has passed; a change of something else is no new end.
+    assert (await browser.post("/api/auth/step-up", json={"password": PASSWORD})).status_code == 200
     assert (await browser.patch(f"/api/keys/{key}", json={"name": "late"})).status_code == 200
 
 
@@ -208,9 +207,9 @@ async def test_the_last_use_is_a_minute_written_beside_the_requests(house: House
 async def test_a_card_number_in_a_name_is_masked_in_the_database_and_in_what_is_shown(house: House) -> None:
     browser = await house.signed_in(ADA, name="4111111111111111")
     card, masked = "4111111111111111", "************1111"
-    await browser.post("/api/keys", json={"name": card, "project": card, "models": [card]})
+    await browser.post("/api/keys", json={"name": card, "models": [card]})
     (key,) = (await browser.get("/api/keys")).json()["keys"]
-    assert (key["name"], key["project"], key["models"]) == (masked, masked, [masked])
+    assert (key["name"], key["models"]) == (masked, [masked])
     assert (await browser.get("/api/me")).json()["facts"]["name"] == masked
     (row,) = await house.query("SELECT t::text AS told FROM api_key t")
     assert card not in row.told

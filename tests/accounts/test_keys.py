@@ -58,7 +58,8 @@ async def test_a_key_opens_its_owners_data_but_makes_no_keys(house: House) -> No
     assert (await program.get("/api/me")).json()["facts"]["email"] == ADA
     for method, path in (("POST", "/api/keys"), ("GET", "/api/keys"), ("PATCH", "/api/tenant"), ("PATCH", "/api/me")):
         refused = await program.request(method, path, json={"keep_h": 1} if path == "/api/tenant" else {})
-        assert (refused.status_code, refused.json()["code"]) == (403, "not_permitted")
+        assert (refused.status_code, refused.json()["code"]) == (403, "session_needed")
+        assert "/api/auth/login" in refused.json()["hint"]
 
 
 async def test_a_wrong_checksum_asks_no_database(house: House) -> None:

@@ -1,5 +1,6 @@
 """People of one organisation: invited once, seen by owners and admins, never without an owner."""
 
+import asyncio
 import re
 from datetime import timedelta
 from typing import Any
@@ -166,6 +167,40 @@ async def test_the_last_owner_cannot_leave_step_down_or_be_erased(house: House) 
     # Bob is the last one now, for the other owner is on the way out; and alone, so he may be erased.
     assert refusal(await bob.post("/api/tenant/leave")) == (409, "last_owner")
     assert (await bob.post("/api/privacy/requests", json=erase)).status_code == 202
+
+
+@pytest.mark.parametrize("way", ["leave", "step down", "be erased"])
+async def test_of_two_owners_who_go_at_once_one_stays(house: House, way: str) -> None:
+    """On PostgreSQL the two transactions run at the same time; the organisation's row makes them take turns."""
+    ada = await house.signed_in(OWNER)
+    bob, bob_id = await join(house, ada, BOB, "owner")
+    eve, _ = await join(house, ada, EVE, "member")
+    ada_id = (await ada.get("/api/me")).json()["id"]
+    erase = {"kind": "erase", "password": PASSWORD}
+    going = {
+        "leave": lambda who, _: who.post("/api/tenant/leave"),
+        "step down": lambda who, id: who.patch(f"/api/tenant/members/{id}", json={"role": "member"}),
+        "be erased": lambda who, _: who.post("/api/privacy/requests", json=erase),
+    }[way]
+    answers = await asyncio.gather(going(ada, ada_id), going(bob, bob_id))
+    assert sorted(each.is_success for each in answers) == [False, True]
+    assert [refusal(each) for each in answers if not each.is_success] == [(409, "last_owner")]
+    assert len(await house.query("SELECT id FROM person WHERE role = 'owner'")) == (2 if way == "be erased" else 1)
+    assert (await eve.get("/api/me")).json()["role"] == "member"
+
+
+async def test_a_stolen_cookie_changes_nobodys_role(house: House) -> None:
+    owner = await house.signed_in(OWNER)
+    _, bob_id = await join(house, owner, BOB, "member")
+    house.clock.move(timedelta(minutes=10, seconds=1))
+    for refused in (
+        await owner.patch(f"/api/tenant/members/{bob_id}", json={"role": "owner"}),
+        await owner.delete(f"/api/tenant/members/{bob_id}"),
+        await owner.post("/api/tenant/invitations", json={"email": EVE}),
+        await owner.post("/api/tenant/leave"),
+    ):
+        assert refusal(refused) == (403, "step_up_needed")
+    assert await members(owner) == {OWNER: "owner", BOB: "member"}
 
 
 async def test_who_is_alone_can_be_erased(house: House) -> None:

@@ -5,7 +5,12 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from sqlalchemy import delete
 from tests.accounts.conftest import PASSWORD, House
+from tests.accounts.keeping import desk
+
+from avow.accounts.tables import credential
+from avow.privacy import backup
 
 ADA = "ada@example.org"
 NEW = "another horse, another staple"
@@ -169,3 +174,25 @@ async def test_all_other_sessions_end_at_once(house: House) -> None:
     await there.post("/api/auth/login", json={"email": ADA, "password": PASSWORD})
     assert (await there.delete("/api/me/sessions")).status_code == 204
     assert ((await here.get("/api/me")).status_code, (await there.get("/api/me")).status_code) == (401, 200)
+
+
+@pytest.mark.parametrize("way", ["reset", "change"])
+async def test_a_restored_backup_does_not_bring_an_old_password_back(house: House, way: str) -> None:
+    known = await house.signed_in(ADA)
+    (old,) = await house.query("SELECT * FROM credential")
+    if way == "reset":
+        await ask(house)
+        await finish(house, await house.token(ADA, "reset"))
+    else:
+        assert (await known.post("/api/me/password", json={"password": NEW})).status_code == 204
+    assert await login(house, NEW) == 200
+    async with house.databases.keeper.begin() as c:  # what a dump of the time before brings
+        await c.execute(delete(credential))
+        await c.execute(credential.insert().values(old._mapping))
+    assert await login(house, PASSWORD) == 200, "the control: without a replay it would"
+    await backup.replay(desk(house).privacy)
+    assert (await login(house, PASSWORD), await login(house, NEW)) == (401, 401)
+    house.clock.move(timedelta(hours=2))
+    await ask(house)
+    assert (await finish(house, await house.token(ADA, "reset"), "a third horse, a third staple")).status_code == 204
+    assert await login(house, "a third horse, a third staple") == 200

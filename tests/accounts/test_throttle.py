@@ -3,7 +3,11 @@
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
-from avow.accounts.throttle import FORGET_AFTER, Throttle
+import httpx
+import pytest
+from tests.accounts.conftest import PASSWORD, House
+
+from avow.accounts.throttle import FORGET_AFTER, Throttle, mailbox
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 FREE = 5
@@ -72,3 +76,37 @@ def test_attempts_under_way_count_until_they_end() -> None:
     with throttle.trying(name):
         assert throttle.wait_s(name, NOW) == 1
     assert throttle.wait_s(name, NOW) == 0 and not throttle._under_way
+
+
+@pytest.mark.parametrize(
+    ("address", "reaches"),
+    [
+        ("a.d.a@example.org", "ada@example.org"),
+        ("Ada+anything.else@Example.org", "ada@example.org"),
+        ("ada+a+b@example.org", "ada@example.org"),
+        ("+ada@example.org", "@example.org"),
+        ("ada@mail.example.org", "ada@mail.example.org"),
+    ],
+)
+def test_ways_to_write_one_mailbox_count_as_one(address: str, reaches: str) -> None:
+    assert mailbox(address) == reaches
+
+
+async def test_one_mailbox_is_not_filled_through_many_addresses(house: House) -> None:
+    """Confirmations, reminders and resets count together; known and unknown addresses are answered alike."""
+    async with house.browser() as browser:
+
+        async def sign_up(email: str) -> httpx.Response:
+            return await browser.post("/api/auth/signup", json={"email": email, "password": PASSWORD})
+
+        answers = [await sign_up(f"a{'.' * (n % 2)}da+{n}@example.org") for n in range(12)]
+        assert [each.status_code for each in answers] == [202] * 11 + [429]
+        assert answers[-1].json()["code"] == "mailbox_slowed"
+        assert int(answers[-1].headers["retry-after"]) > 0
+        assert (await sign_up("ada+0@example.org")).status_code == 429, "one that has an account is answered alike"
+        await browser.post("/api/auth/reset", json={"email": "ada+0@example.org"})
+        assert len(await house.mail()) == 11
+        assert await house.rows("person") == 11
+        assert (await sign_up("bob@example.org")).status_code == 202
+        house.clock.move(timedelta(minutes=10, seconds=1))
+        assert (await sign_up("ada+99@example.org")).status_code == 202

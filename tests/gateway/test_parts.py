@@ -231,6 +231,14 @@ async def test_a_length_left_to_us_never_costs_more_than_there_is(balance):
         assert order.amount <= balance and 1 <= order.tokens_max <= 1000
 
 
+def test_the_query_of_a_base_url_is_sent_with_every_path():
+    made = upstreams.provider("azure", "u", "https://example.org/openai/v1/?api-version=preview", "x", processor=None)
+    paths = {target.path for _, target in made.ways.values()} | {made.probe.path}
+    assert (
+        "/openai/v1/chat/completions?api-version=preview" in paths and "/openai/v1/models?api-version=preview" in paths
+    )
+
+
 def test_credentials_are_in_no_representation():
     rules = rules_for("acme")
     assert "secret-credential" not in repr(rules) + str(rules.models["m"].routes)

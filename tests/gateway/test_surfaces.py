@@ -109,6 +109,15 @@ async def test_embeddings(house, given):
     assert "max_tokens" not in house.upstream.requests[0]
 
 
+async def test_what_an_upstream_does_not_count_is_estimated_from_texts_and_tokens(house):
+    ann = await house.customer()
+    house.upstream.script = Script(usage=False)
+    for given, tokens in ((["four", "byte"], 2), ([5, 6, 7], 3), ([[5], [6, 7]], 3)):
+        before = len(await house.usages(ann))
+        await house.client(ann).embeddings.create(model=MODEL, input=given)
+        await paid(house, ann, tokens, 0, count=before + 1)
+
+
 async def test_moderations(house):
     ann = await house.customer()
     answer = await house.client(ann).moderations.create(model=MODEL, input=["one", "two"])
@@ -199,6 +208,9 @@ async def test_tokens_of_a_message_are_counted_for_nothing(house):
     assert counted.input_tokens == 11
     row = await house.settled(ann)
     assert (row.amount, row.held, row.input_tokens) == (0, 0, 0)
+    asked = {"model": CLAUDE, "messages": HELLO, "stream": True, "max_tokens": 5, "temperature": 1}
+    answer = await house.post(ann, asked, path="/v1/messages/count_tokens")
+    assert answer.json() == {"input_tokens": 11} and set(house.upstream.requests[1]) == {"model", "messages"}
     answer = await house.post(ann, {"model": MODEL, "messages": HELLO}, path="/v1/messages/count_tokens")
     assert answer.status_code == 400 and answer.json()["error"]["code"] == "not_offered"
 

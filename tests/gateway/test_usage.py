@@ -119,7 +119,7 @@ def test_p07_no_token_is_counted_twice(kind, said, wanted):
     assert msgspec.convert(said, kind).buckets() == wanted
 
 
-COUNT = st.integers(0, 2**31 - 1)
+COUNT = st.integers(0, 10**9)
 MAYBE = st.none() | COUNT
 
 

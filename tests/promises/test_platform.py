@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from avow import catalog
-from avow.policy.words import ACCOUNT_FIELDS
+from avow.policy.words import ACCOUNT_FIELDS, AGE_FIELDS
 from tests.platform import MODEL, Platform, complete, policy_text, wait_until
 from tests.promises.history import FACT_TABLES, dumped
 from tests.upstream import DEAD_MODEL, PRICES
@@ -139,7 +139,9 @@ def test_every_stored_field_is_published_with_a_purpose_and_nothing_else_is_take
     clauses = clauses_of(platform)
     taken = {*clauses["sign_up"]["says"]["required"], *clauses["sign_up"]["says"]["optional"]}
     for holding in catalog.holdings():
-        fields = {*holding.fields} - ({*ACCOUNT_FIELDS} - taken if holding.category == "account" else set())
+        fields = {*holding.fields} - (
+            {*ACCOUNT_FIELDS, *AGE_FIELDS} - taken if holding.category == "account" else set()
+        )
         assert fields <= {*clauses[f"keep.{holding.category}"]["says"]["fields"]}, holding
         assert clauses[f"use.{holding.category}"]["says"]["purposes"]
     assert platform.cli("verify", "declared", "sign_up").returncode == 0

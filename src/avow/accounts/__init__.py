@@ -15,7 +15,8 @@ record that the person concerned reads; nobody can act as somebody else.
     api              the routes; `dependencies()` gives every slice `who`, `person`, `fresh`, `current` and `accounts` by name
     surface          the checks every request to /api passes, and the one rendering of errors
     permissions, admission       who may call what, and the guard of every route that asks
-    sign_up, sessions, people, keys, tenants, members, invitations, staff      the rules, for the command line too
+    sign_up, sessions, people, keys, tenants, projects, members, invitations, staff      the rules, for the command line too
+    affirmations, unconfirmed, ownership      who may come in, who goes because nobody confirmed, whose it is what a key made
     looking, openings            looking at data as staff; who looked at one's own
     KeyRefused, KeyRevoked, KeyExpired, NotConfirmed      why a key does not work
 """

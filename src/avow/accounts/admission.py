@@ -40,6 +40,14 @@ class SecondFactorMissing(AvowError):
     hint = "Set one up at /api/me/second-factor or /api/me/passkeys, then come back."
 
 
+class SessionNeeded(AvowError):
+    """This route takes the session of a person, not an API key."""
+
+    status = 403
+    code = "session_needed"
+    hint = "Sign in at POST /api/auth/login and send the cookie that it sets, without the key."
+
+
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """Somebody whose session or key a request carries. `role` is their line in the table of permissions, `strong`
@@ -61,8 +69,8 @@ class Admitted:
 async def admit(connection: Connection, _: BaseRouteHandler) -> None:
     """Let a request pass to its route if the table of permissions says so; the guard of every route.
 
-    Raises NotSignedIn, NotPermitted, SecondFactorMissing, StepUpNeeded, NotAccepted, RouteUndeclared, or what the directory
-    says of a key.
+    Raises NotSignedIn, NotPermitted, SessionNeeded, SecondFactorMissing, StepUpNeeded, NotAccepted, RouteUndeclared, or what
+    the directory says of a key.
     """
     scope: Any = connection.scope
     if scope["method"] == "OPTIONS":
@@ -74,7 +82,7 @@ async def admit(connection: Connection, _: BaseRouteHandler) -> None:
     assert isinstance(connection, Request)
     found = await find(accounts, connection)
     if not permissions.allowed(route, found.role):
-        raise NotPermitted
+        raise SessionNeeded if found.role == "key" else NotPermitted
     if permissions.is_desk(route):
         _check_staff(accounts, found)
     elif accounts.current is not None and found.session is not None:

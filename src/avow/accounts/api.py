@@ -10,10 +10,12 @@ from litestar import Response, Router, get, patch, post
 from litestar.params import JSONBody
 
 from avow.accounts import (
+    affirmations,
     callers,
     keys_api,
     passkey_api,
     people,
+    projects_api,
     provider_api,
     security_api,
     sessions,
@@ -58,6 +60,13 @@ class Me(msgspec.Struct):
     keep_h: int | None
     role: str
     facts: dict[str, str]
+    country: str | None
+
+
+@get("/api/auth/signup")
+async def read_sign_up(accounts: Accounts) -> dict[str, Any]:
+    """What a sign-up has to give: fields, the ages to affirm by country, the versions to agree to; null: not asked."""
+    return affirmations.asked(accounts.policy)
 
 
 @post("/api/auth/signup", status_code=202)
@@ -111,6 +120,7 @@ async def amend_tenant(data: JSONBody[Wishes], person: Person, accounts: Account
 
 
 ROUTES = (
+    read_sign_up,
     register,
     confirm,
     login,
@@ -118,6 +128,7 @@ ROUTES = (
     read_me,
     amend_me,
     *keys_api.ROUTES,
+    *projects_api.ROUTES,
     amend_tenant,
     *security_api.ROUTES,
     *passkey_api.ROUTES,
@@ -139,4 +150,12 @@ def router(accounts: Needs) -> Router:
 
 
 def _me(profile: Profile) -> Me:
-    return Me(profile.subject_id, profile.tenant_id, profile.confirmed, profile.keep_h, profile.role, profile.facts)
+    return Me(
+        id=profile.subject_id,
+        tenant_id=profile.tenant_id,
+        confirmed=profile.confirmed,
+        keep_h=profile.keep_h,
+        role=profile.role,
+        facts=profile.facts,
+        country=profile.country,
+    )

@@ -64,6 +64,14 @@ class KeyExpired(AvowError):
     hint = "Make a new key at /api/keys."
 
 
+class KeyArchived(AvowError):
+    """The project of this API key is archived."""
+
+    status = 403
+    code = "key_archived"
+    hint = "Nothing was charged. Use another key, or have an owner or admin take the project out of the archive."
+
+
 class NotConfirmed(AvowError):
     """The owner of this API key has not confirmed their e-mail address yet."""
 
@@ -76,7 +84,8 @@ class NotConfirmed(AvowError):
 class KeyRecord:
     """What a working key says: who acts, who pays, and how long content is wished to be kept.
 
-    `keep_h` is the key's wish and `tenant_keep_h` the tenant's, in hours; None: that level asked for nothing. The ledger
+    `keep_h` is the key's wish, `project_keep_h` its project's and `tenant_keep_h` the tenant's, in hours; None: that level
+    asked for nothing. The ledger
     judges the key's limits; `tokens_per_min` is here so that a request which can never pass is not sent there.
     """
 
@@ -91,6 +100,7 @@ class KeyRecord:
     scopes: frozenset[str] | None = None
     models: frozenset[str] | None = None
     network_digests: tuple[str, ...] | None = None
+    project_keep_h: int | None = None
     accepted: int = 0
     """The newest version of the policy that the owner has accepted."""
 
@@ -134,7 +144,7 @@ class Directory:
     async def find(self, key: str, *, fresh: bool = False) -> KeyRecord:
         """Tell whose key a text is; `fresh` asks the database whatever is remembered.
 
-        Raises KeyRefused, and only for the right secret KeyRevoked, KeyExpired, NotConfirmed or NotAccepted.
+        Raises KeyRefused, and only for the right secret KeyRevoked, KeyArchived, KeyExpired, NotConfirmed or NotAccepted.
         """
         found = self._working(await self._recognise(key, fresh))
         if self._current is not None and agreements.is_asked(self._current, found.accepted):
@@ -278,6 +288,8 @@ class Directory:
                 raise ConnectionError(type(wrong).__name__) from None
 
     def _working(self, seen: _Seen) -> KeyRecord:
+        if seen.state == "archived":
+            raise KeyArchived
         if seen.state != "active":
             raise KeyRevoked
         if seen.record.expires_at is not None and self.clock.now() >= seen.record.expires_at:
@@ -301,6 +313,7 @@ def _record(row: asyncpg.Record) -> KeyRecord:
         _set(row["scopes"]),
         _set(row["models"]),
         None if networks is None else tuple(networks),
+        row["project_keep_h"],
         row["accepted"] or 0,
     )
 

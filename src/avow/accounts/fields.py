@@ -7,7 +7,7 @@ keep. Values are brought to one form (Unicode NFC, no outer spaces) and never re
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from avow.base.errors import AvowError
 from avow.policy.model import Account
@@ -24,20 +24,6 @@ class FieldRefused(AvowError):
     status = 400
     code = "field_refused"
     hint = "Send only the fields that the published policy lists, in the form that it names."
-
-
-class SignUp(NamedTuple):
-    """What a new person gave: the password apart, the rest by field name."""
-
-    password: str
-    facts: dict[str, str]
-
-
-def read_sign_up(account: Account, given: Mapping[str, object]) -> SignUp:
-    """Check a sign-up against the policy. Raises FieldRefused, which names the field and never its value."""
-    facts = read(account, {name: value for name, value in given.items() if name != "password"})
-    require(account, facts)
-    return SignUp(read_text("password", given.get("password")), facts)
 
 
 def read(account: Account, given: Mapping[str, object]) -> dict[str, str]:

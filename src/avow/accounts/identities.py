@@ -16,12 +16,12 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import ceremonies, endings, fields, letters, sessions, sign_up, tokens
-from avow.accounts.fields import SignUp
+from avow.accounts import affirmations, ceremonies, endings, fields, letters, sessions, sign_up, tokens
 from avow.accounts.needs import Needs
 from avow.accounts.oidc import Claims, Provider, ProviderRefused, encode
 from avow.accounts.people import own
 from avow.accounts.sessions import NotSignedIn, Session, StepUpNeeded
+from avow.accounts.sign_up import SignUp
 from avow.accounts.tables import identity
 from avow.base.actor import Actor
 from avow.base.errors import AvowError, NotFound
@@ -52,6 +52,14 @@ class AddressTaken(AvowError):
     status = 409
     code = "provider_not_linked"
     hint = "Sign in to it another way (a reset by mail works too), then link the provider at /api/me/identities."
+
+
+class SignUpAsksMore(AvowError):
+    """A sign-up here asks for more than an identity provider tells."""
+
+    status = 403
+    code = "provider_tells_too_little"
+    hint = "Sign up with a password (GET /api/auth/signup says what it takes), then link the provider."
 
 
 class IdentityTaken(AvowError):
@@ -93,7 +101,8 @@ async def finish(
     """Take the provider's answer, once, in the browser that asked; gives a session's token and its person.
 
     `answer` are the parameters with which the provider sent the browser back. Raises CeremonyRefused, ProviderRefused,
-    ProviderSilent; AddressUnverified or AddressTaken for a newcomer; for a link NotSignedIn, StepUpNeeded, IdentityTaken.
+    ProviderSilent; for a newcomer AddressUnverified, SignUpAsksMore or AddressTaken; for a link NotSignedIn, StepUpNeeded or
+    IdentityTaken.
     """
     provider, given = configured(needs), _once(answer)
     kind = given.get("state", "").partition(".")[0]
@@ -158,6 +167,9 @@ async def _open_account(needs: Needs, provider: Provider, claims: Claims) -> tup
     # Before the address is looked up: whoever has not shown that it is theirs learns nothing about it.
     if not claims.email or not claims.email_verified:
         raise AddressUnverified
+    # Nobody but the person can say that they are old enough and agree.
+    if affirmations.names(needs.policy):
+        raise SignUpAsksMore
     account = needs.policy.account
     told = {"email": claims.email, "name": claims.name}
     facts = fields.read(account, {name: value for name, value in told.items() if name in account.fields})

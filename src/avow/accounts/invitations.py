@@ -13,10 +13,12 @@ import msgspec
 from sqlalchemy import ColumnElement, RowMapping, delete, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import fields, letters, members, people, sign_up, tokens
+from avow.accounts import affirmations, fields, letters, members, people, sign_up, tokens
+from avow.accounts.affirmations import Affirmed
 from avow.accounts.needs import Needs
 from avow.accounts.people import own
 from avow.accounts.permissions import BELONGING
+from avow.accounts.sign_up import SignUp
 from avow.accounts.tables import invitation
 from avow.base.actor import Actor
 from avow.base.errors import AvowError, BadInput, NotFound
@@ -144,7 +146,7 @@ async def accept(needs: Needs, token: str, given: Mapping[str, object]) -> UUID:
     """Come into the organisation that a token invites to, with a password and the fields of the policy but the address.
 
     Gives the new person's id; the address is confirmed by the mail that held the token. Raises InvitationRefused,
-    FieldRefused, WeakPassword, Busy, AddressHasAccount.
+    FieldRefused, TooYoung, NotAgreed, AgreedToAnother, WeakPassword, Busy, AddressHasAccount.
     """
     now = needs.clock.now()
     wanted = {"wanted": tokens.digest(needs.pepper, "invitation", token), "at": now}
@@ -153,13 +155,15 @@ async def accept(needs: Needs, token: str, given: Mapping[str, object]) -> UUID:
     if found is None:
         raise InvitationRefused
     password_hash = await needs.passwords.hash(fields.read_text("password", given.get("password")))
-    told = {name: value for name, value in given.items() if name not in ("password", "email")}
+    affirmed = affirmations.read(needs.policy, given)
+    apart = ("password", "email", *affirmations.names(needs.policy))
+    told = {name: value for name, value in given.items() if name not in apart}
     async with needs.database.tenant(found.tenant_id) as c:
         taken = delete(invitation).where(invitation.c.id == found.id).returning(invitation)
         row = (await c.execute(taken)).mappings().one_or_none()
         if row is None:
             raise InvitationRefused
-        await _write(needs, c, row, told, password_hash, now)
+        await _write(needs, c, row, told, affirmed, password_hash, now)
     return UUID(str(row["subject_id"]))
 
 
@@ -168,6 +172,7 @@ async def _write(
     c: AsyncConnection,
     row: RowMapping,
     told: dict[str, object],
+    affirmed: Affirmed,
     password_hash: str,
     now: datetime,
 ) -> None:
@@ -181,7 +186,8 @@ async def _write(
     for category in ("account", "credential"):
         await needs.vault.prepare(subject_id, category, needs.policy.categories[category].keep.end(now))
     try:
-        await sign_up.write_person(needs, c, tenant_id, subject_id, facts, now, row["role"], confirmed_at=now)
+        asked = SignUp("", facts, affirmed)
+        await sign_up.write_person(needs, c, tenant_id, subject_id, asked, now, row["role"], confirmed_at=now)
     except sign_up.Taken:
         raise AddressHasAccount from None
     await people.add_hash(needs, c, tenant_id, subject_id, password_hash)

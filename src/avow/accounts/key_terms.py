@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated, Literal
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -44,11 +45,11 @@ class NetworkRefused(AvowError):
 
 
 class Setting(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What a key is: a name and a project for its owner, hours to keep content (only to shorten), an end, limits, and what
-    it may be used for. Null: no such restriction."""
+    """What a key is: a name for its owner, the project it belongs to, hours to keep content (only to shorten), an end,
+    limits, and what it may be used for. Null: no such restriction."""
 
     name: str = ""
-    project: str = ""
+    project_id: UUID | None = None
     keep_h: int | None = None
     expires_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     limits: Limits = Limits()
@@ -61,7 +62,7 @@ class Change(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defau
     """What of a key is to be another; what is left out stays."""
 
     name: str | UnsetType = UNSET
-    project: str | UnsetType = UNSET
+    project_id: UUID | UnsetType | None = UNSET
     keep_h: int | UnsetType | None = UNSET
     expires_at: Annotated[datetime, msgspec.Meta(tz=True)] | UnsetType | None = UNSET
     limits: Limits | UnsetType = UNSET
@@ -76,7 +77,6 @@ def check(setting: Setting) -> Setting:
     return msgspec.structs.replace(
         setting,
         name=fields.read_fact("key_name", setting.name),
-        project=fields.read_fact("project", setting.project),
         scopes=None if scopes is None else sorted(set(scopes)),
         models=None if models is None else list(dict.fromkeys(_model(name) for name in models)),
         networks=None if networks is None else list(dict.fromkeys(str(_network(text)) for text in networks)),

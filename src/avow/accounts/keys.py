@@ -16,7 +16,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import directory, key_terms, key_text, tenants, tokens
+from avow.accounts import directory, key_terms, key_text, projects, tenants, tokens
 from avow.accounts.key_terms import Change, Scope, Setting
 from avow.accounts.limits import Limits
 from avow.accounts.needs import Needs
@@ -55,7 +55,7 @@ class ListedKey(NamedTuple):
     id: UUID
     prefix: str
     name: str
-    project: str
+    project_id: UUID | None
     state: str
     keep_h: int | None
     created_at: datetime
@@ -72,7 +72,7 @@ class ListedKey(NamedTuple):
 async def create(needs: Needs, who: Actor, setting: Setting = ANY) -> MadeKey:
     """Make a key for a person. `keep_h` may only shorten what the tenant asked for.
 
-    Raises FieldRefused, BadInput, KeepRefused, or TooManyKeys.
+    Raises FieldRefused, BadInput, KeepRefused, TooManyKeys, or for its project NotFound or ProjectArchived.
     """
     tenant_id, subject_id = own(who)
     now = needs.clock.now()
@@ -80,7 +80,7 @@ async def create(needs: Needs, who: Actor, setting: Setting = ANY) -> MadeKey:
     _check(needs, setting, now)
     made = key_text.make()
     begun = fact.begin(needs.policy, "credential", tenant_id, subject_id, now)
-    await _prepare(needs, subject_id, begun["ends_at"])
+    await _prepare(needs, tenant_id, subject_id, begun["ends_at"])
     row = {
         **begun,
         "public_id": made.public_id,
@@ -94,6 +94,7 @@ async def create(needs: Needs, who: Actor, setting: Setting = ANY) -> MadeKey:
         active = select(func.count()).where(api_key.c.subject_id == subject_id, api_key.c.state == "active")
         if (await connection.scalar(active) or 0) >= ACTIVE_MAX:
             raise TooManyKeys
+        await projects.check(connection, setting.project_id)
         await connection.execute(api_key.insert().values({**row, "wallet_id": wallet_id}))
     return MadeKey(begun["id"], made.prefix, made.text)
 
@@ -101,10 +102,12 @@ async def create(needs: Needs, who: Actor, setting: Setting = ANY) -> MadeKey:
 async def amend(needs: Needs, who: Actor, key_id: UUID, change: Change) -> ListedKey:
     """Change one's own active key, at once for whatever costs money, within 2 s elsewhere.
 
-    Raises NotFound, FieldRefused, BadInput, KeepRefused.
+    Raises NotFound, FieldRefused, BadInput, KeepRefused, ProjectArchived.
     """
     tenant_id, subject_id = own(who)
     async with needs.database.tenant(tenant_id) as connection:
+        # The project before its keys, as whoever archives it does.
+        await projects.check(connection, None if change.project_id is UNSET else change.project_id)
         row = await active_row(connection, subject_id, key_id)
         (boxed,) = await _opened(needs, connection, who, [row])
         if isinstance(boxed, GoneType):
@@ -135,8 +138,8 @@ async def revoke(needs: Needs, who: Actor, key_id: UUID) -> None:
 
 async def end(needs: Needs, connection: AsyncConnection, tenant_id: UUID, key_id: UUID) -> bool:
     """Revoke a key in the caller's transaction, who then forgets the tenant's keys; False: it was revoked before."""
-    active = update(api_key).where(api_key.c.id == key_id, api_key.c.state == "active")
-    done = await connection.execute(active.values(state="revoked", revoked_at=needs.clock.now()))
+    live = update(api_key).where(api_key.c.id == key_id, api_key.c.state != "revoked")
+    done = await connection.execute(live.values(state="revoked", revoked_at=needs.clock.now()))
     await asyncio.to_thread(needs.tombstones.bury_item, api_key.name, key_id, needs.clock.now())
     await directory.announce(connection, tenant_id)
     return bool(done.rowcount)
@@ -160,11 +163,13 @@ def reference(tenant_id: UUID, subject_id: UUID, key_id: UUID) -> Ref:
 
 
 async def active_row(connection: AsyncConnection, subject_id: UUID, key_id: UUID) -> Row[Any]:
-    """The row of a person's active key, locked. Raises NotFound."""
-    mine = (api_key.c.id == key_id) & (api_key.c.subject_id == subject_id) & (api_key.c.state == "active")
+    """The row of a person's active key, locked. Raises NotFound or ProjectArchived."""
+    mine = (api_key.c.id == key_id) & (api_key.c.subject_id == subject_id) & (api_key.c.state != "revoked")
     row = (await connection.execute(select(api_key).where(mine).with_for_update())).one_or_none()
     if row is None:
         raise NotFound("There is no such active key of yours.")
+    if row.state == projects.ARCHIVED:
+        raise projects.ProjectArchived
     return row
 
 
@@ -182,9 +187,10 @@ def _check(needs: Needs, setting: Setting, now: datetime | None) -> None:
 
 def _columns(needs: Needs, ref: Ref, setting: Setting, ends_at: datetime | None) -> dict[str, Any]:
     """A setting as the row has it: what is compared at each call in clear, the rest in the box."""
-    boxed = {"name": setting.name, "project": setting.project, "networks": setting.networks}
+    boxed = {"name": setting.name, "networks": setting.networks}
     return {
         "box": needs.vault.seal(ref, boxed, ends_at),
+        "project_id": setting.project_id,
         "keep_h": setting.keep_h,
         "expires_at": setting.expires_at,
         "scopes": setting.scopes,
@@ -203,7 +209,7 @@ def _setting(row: Row[Any], box: Opened) -> Setting:
     boxed: dict[str, Any] = {} if isinstance(box, GoneType) else box
     return Setting(
         name=boxed.get("name", ""),
-        project=boxed.get("project", ""),
+        project_id=row.project_id,
         keep_h=row.keep_h,
         expires_at=row.expires_at,
         limits=msgspec.convert(row, Limits, from_attributes=True),
@@ -213,11 +219,12 @@ def _setting(row: Row[Any], box: Opened) -> Setting:
     )
 
 
-async def _prepare(needs: Needs, subject_id: UUID, ends_at: datetime | None) -> None:
-    """Make the person's halves that this key's row and its later calls need, off the loop."""
+async def _prepare(needs: Needs, tenant_id: UUID, subject_id: UUID, ends_at: datetime | None) -> None:
+    """Make the owners' halves that this key's row and its later calls need, off the loop."""
     await needs.vault.prepare(subject_id, "credential", ends_at)
     for category in HELD:
-        await asyncio.to_thread(needs.ring.holder, subject_id, category, True)
+        owner = tenant_id if needs.policy.categories[category].owner == "tenant" else subject_id
+        await asyncio.to_thread(needs.ring.holder, owner, category, True)
 
 
 def _listed(row: Row[Any], setting: Setting) -> ListedKey:

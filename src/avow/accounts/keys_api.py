@@ -5,19 +5,14 @@ from uuid import UUID
 
 import msgspec
 from litestar import delete, get, patch, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from avow.accounts import keys, leaks, rotation
+from avow.accounts.callers import Accounts, Fresh, Person
 from avow.accounts.key_terms import Change, Setting
-from avow.accounts.needs import Needs
-from avow.base.actor import Actor
 
 PAGE_MAX = 100
 KEY_CHARS_MAX = 1000
-
-Accounts = NamedDependency[Needs]
-Person = NamedDependency[Actor]
 
 
 class KeyPage(msgspec.Struct):
@@ -40,9 +35,9 @@ class Leak(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @post("/api/keys", status_code=201)
-async def create_key(data: JSONBody[Setting], person: Person, accounts: Accounts) -> dict[str, Any]:
-    """Make an API key; the answer is the only place where its secret is ever shown."""
-    return (await keys.create(accounts, person, data))._asdict()
+async def create_key(data: JSONBody[Setting], fresh: Fresh, accounts: Accounts) -> dict[str, Any]:
+    """Make an API key; the answer is the only place where its secret is ever shown. Needs a step-up."""
+    return (await keys.create(accounts, fresh, data))._asdict()
 
 
 @get("/api/keys")
@@ -58,11 +53,12 @@ async def list_keys(
 
 
 @patch("/api/keys/{key_id:uuid}")
-async def amend_key(
-    key_id: FromPath[UUID], data: JSONBody[Change], person: Person, accounts: Accounts
-) -> dict[str, Any]:
-    """Change one's own key; what is left out stays, null takes a restriction away, `limits` is replaced as a whole."""
-    return (await keys.amend(accounts, person, key_id, data))._asdict()
+async def amend_key(key_id: FromPath[UUID], data: JSONBody[Change], fresh: Fresh, accounts: Accounts) -> dict[str, Any]:
+    """Change one's own key; what is left out stays, null takes a restriction away, `limits` is replaced as a whole.
+
+    Needs a step-up.
+    """
+    return (await keys.amend(accounts, fresh, key_id, data))._asdict()
 
 
 @delete("/api/keys/{key_id:uuid}", status_code=204)
@@ -73,10 +69,10 @@ async def revoke_key(key_id: FromPath[UUID], person: Person, accounts: Accounts)
 
 @post("/api/keys/{key_id:uuid}/rotate", status_code=200)
 async def rotate_key(
-    key_id: FromPath[UUID], data: JSONBody[Rotation], person: Person, accounts: Accounts
+    key_id: FromPath[UUID], data: JSONBody[Rotation], fresh: Fresh, accounts: Accounts
 ) -> dict[str, Any]:
-    """Give one's own key a new secret, shown once; the one before works on for a while."""
-    return (await rotation.rotate(accounts, person, key_id, data.overlap_h))._asdict()
+    """Give one's own key a new secret, shown once; the one before works on for a while. Needs a step-up."""
+    return (await rotation.rotate(accounts, fresh, key_id, data.overlap_h))._asdict()
 
 
 @post("/api/keys/leaked", status_code=202)

@@ -65,7 +65,7 @@ async def listed(needs: Needs, who: Actor, after: UUID | None, limit: int) -> li
         shown = [row for row in rows if not said[row.id].restricted]
         boxes = [(people.reference(row.tenant_id, row.id), row.box) for row in shown]
         opened = await needs.vault.open_many(c, boxes, "service", await manager(c, who))
-    facts = {row.id: found for row, found in zip(shown, opened, strict=True) if found is not Gone}
+    facts = {row.id: people.told(found) for row, found in zip(shown, opened, strict=True) if found is not Gone}
     return [Member(row.id, row.role, row.confirmed_at is not None, facts.get(row.id)) for row in rows]
 
 
@@ -107,6 +107,12 @@ async def check_erasure(c: AsyncConnection, tenant_id: UUID, subject_id: UUID) -
     role = await c.scalar(select(person.c.role).where(person.c.id == subject_id))
     if role == "owner" and not await _owners(c, tenant_id, subject_id) and await _others(c, tenant_id, subject_id):
         raise LastOwner
+
+
+async def is_left(c: AsyncConnection, tenant_id: UUID) -> bool:
+    """Whether an organisation has people in it still."""
+    query = select(person.c.id).where(person.c.tenant_id == tenant_id, person.c.role != FORMER).limit(1)
+    return await c.scalar(query) is not None
 
 
 async def manager(c: AsyncConnection, who: Actor) -> Actor:
@@ -160,6 +166,6 @@ async def _count(c: AsyncConnection, tenant_id: UUID, but: UUID, which: ColumnEl
 
 
 async def _revoke_keys(needs: Needs, c: AsyncConnection, tenant_id: UUID, subject_id: UUID) -> None:
-    live = select(api_key.c.id).where(api_key.c.subject_id == subject_id, api_key.c.state == "active")
+    live = select(api_key.c.id).where(api_key.c.subject_id == subject_id, api_key.c.state != "revoked")
     for key_id in (await c.execute(live)).scalars().all():
         await keys.end(needs, c, tenant_id, key_id)

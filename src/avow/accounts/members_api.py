@@ -8,7 +8,7 @@ from litestar import delete, get, patch, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from avow.accounts import invitations, members, surface
-from avow.accounts.callers import Accounts, Person
+from avow.accounts.callers import Accounts, Fresh, Person
 from avow.accounts.fields import read_text
 from avow.accounts.invitations import Invitation
 from avow.accounts.members import Member
@@ -49,27 +49,27 @@ async def list_members(
 
 
 @patch("/api/tenant/members/{member_id:uuid}", status_code=204)
-async def change_member(member_id: FromPath[UUID], data: JSONBody[Role], person: Person, accounts: Accounts) -> None:
-    """Give a member another role; viewers lose their keys."""
-    await members.change_role(accounts, person, member_id, data.role)
+async def change_member(member_id: FromPath[UUID], data: JSONBody[Role], fresh: Fresh, accounts: Accounts) -> None:
+    """Give a member another role; viewers lose their keys. Needs a step-up."""
+    await members.change_role(accounts, fresh, member_id, data.role)
 
 
 @delete("/api/tenant/members/{member_id:uuid}", status_code=204)
-async def remove_member(member_id: FromPath[UUID], person: Person, accounts: Accounts) -> None:
-    """Remove a member: their keys stop at once; their account and their own rights in it stay."""
-    await members.change_role(accounts, person, member_id, members.FORMER)
+async def remove_member(member_id: FromPath[UUID], fresh: Fresh, accounts: Accounts) -> None:
+    """Remove a member: their keys stop at once; their account and their own rights in it stay. Needs a step-up."""
+    await members.change_role(accounts, fresh, member_id, members.FORMER)
 
 
 @post("/api/tenant/leave", status_code=204)
-async def leave(person: Person, accounts: Accounts) -> None:
-    """Leave one's organisation."""
-    await members.leave(accounts, person)
+async def leave(fresh: Fresh, accounts: Accounts) -> None:
+    """Leave one's organisation. Needs a step-up."""
+    await members.leave(accounts, fresh)
 
 
 @post("/api/tenant/invitations", status_code=201)
-async def invite(data: JSONBody[Invited], person: Person, accounts: Accounts) -> dict[str, UUID]:
-    """Invite an address; the answer is the same whether it has an account."""
-    return {"id": await invitations.invite(accounts, person, data.email, data.role)}
+async def invite(data: JSONBody[Invited], fresh: Fresh, accounts: Accounts) -> dict[str, UUID]:
+    """Invite an address; the answer is the same whether it has an account. Needs a step-up."""
+    return {"id": await invitations.invite(accounts, fresh, data.email, data.role)}
 
 
 @get("/api/tenant/invitations", response_headers=surface.NO_STORE)

@@ -51,6 +51,7 @@ class Needs:
     passwords: Passwords = field(default_factory=Passwords)
     sign_ins: Throttle = field(default_factory=throttle.of_sign_ins)
     letters: Throttle = field(default_factory=throttle.of_letters)
+    mailboxes: Throttle = field(default_factory=throttle.of_mailboxes)
     invitations: Throttle = field(default_factory=throttle.of_invitations)
     resets: Throttle = field(default_factory=throttle.of_resets)
     networks: Networks = field(default_factory=Networks)

@@ -2,4 +2,5 @@
 
 from avow import catalog
 
+catalog.part("age_gate", controls=["accounts.affirmations", "accounts.sign_up"])
 catalog.part("staff", controls=["accounts.staff", "accounts.looking", "vault.door"])

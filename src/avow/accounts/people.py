@@ -11,17 +11,22 @@ from sqlalchemy import select, text, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import fields
+from avow.accounts import affirmations, endings, fields
+from avow.accounts.affirmations import Affirmed
 from avow.accounts.fields import FieldRefused
 from avow.accounts.needs import Needs
 from avow.accounts.tables import credential, person, tenant
 from avow.base.actor import GATEWAY, Actor
 from avow.base.errors import NotFound
+from avow.policy.words import AGE_FIELDS
 from avow.vault import Act, Gone, OpenRefused, Ref, blind_index, fact
 
 
 class Profile(NamedTuple):
-    """A person as they see themselves. `keep_h`: hours of API content that their tenant asked to keep; None: not asked."""
+    """A person as they see themselves. `keep_h`: hours of API content that their tenant asked to keep; None: not asked.
+
+    `country`: theirs, in which they affirmed to be old enough; None: nobody asked.
+    """
 
     tenant_id: UUID
     subject_id: UUID
@@ -29,6 +34,7 @@ class Profile(NamedTuple):
     keep_h: int | None
     facts: dict[str, str]
     role: str
+    country: str | None
 
 
 def actor(tenant_id: UUID, subject_id: UUID) -> Actor:
@@ -111,6 +117,19 @@ async def put_hash(
     await connection.execute(update(credential).where(credential.c.id == row.id).values(box=box))
 
 
+async def replace_hash(
+    needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, password_hash: str
+) -> None:
+    """Give a person another password in the place of one that is to be void, in the caller's transaction.
+
+    The row before is buried, so that a restored backup does not bring the old password back: who had it then has none and
+    sets a new one by mail. Raises NotFound when they were erased.
+    """
+    await _row(connection, subject_id)
+    await endings.drop(needs, connection, credential, credential.c.subject_id == subject_id)
+    await add_hash(needs, connection, tenant_id, subject_id, password_hash)
+
+
 async def add_hash(
     needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, password_hash: str
 ) -> None:
@@ -140,23 +159,32 @@ async def amend(needs: Needs, who: Actor, given: Mapping[str, object]) -> Profil
     """Rectify a person's own data (GDPR Art. 16): `given` fields replace, empty or null ones are taken out.
 
     The old box is overwritten in the same act, and digests of before and after go on the person's record. The address, by
-    which the account is found, is not changed here.
-    Raises FieldRefused.
+    which the account is found, is not changed here. Another country needs `of_age` anew. Raises FieldRefused or TooYoung.
     """
     if "email" in given:
         raise FieldRefused("The e-mail address is what the account is found by; it is not changed here.", param="email")
-    changed = fields.read(needs.policy.account, given)
+    moves = "age" in needs.policy.parts and not given.keys().isdisjoint(AGE_FIELDS)
+    country = affirmations.read_country(needs.policy, given) if moves else None
+    changed = fields.read(needs.policy.account, told(given) if moves else given)
     tenant_id, subject_id = own(who)
     async with needs.database.tenant(tenant_id) as connection:
         row = await _row(connection, subject_id)
         profile = await _profile(needs, connection, row)
         facts = {**{name: kept for name, kept in profile.facts.items() if name not in given}, **changed}
         fields.require(needs.policy.account, facts)
-        box = needs.vault.seal(reference(tenant_id, subject_id), facts, row.ends_at)
+        before = {**profile.facts, **Affirmed(profile.country).kept}
+        profile = profile._replace(facts=facts, country=country or profile.country)
+        held = {**facts, **Affirmed(profile.country).kept}
+        box = needs.vault.seal(reference(tenant_id, subject_id), held, row.ends_at)
         await connection.execute(update(person).where(person.c.id == subject_id).values(box=box))
-        act = Act(who, "rectify", tenant_id, subject_id, before=profile.facts, after=facts)
+        act = Act(who, "rectify", tenant_id, subject_id, before=before, after=held)
         await needs.vault.record_act(connection, act)
-    return profile._replace(facts=facts)
+    return profile
+
+
+def told(opened: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a person's box they told about themselves: all but what they affirmed of their age."""
+    return {name: value for name, value in opened.items() if name not in AGE_FIELDS}
 
 
 def reference(tenant_id: UUID, subject_id: UUID) -> Ref:
@@ -182,4 +210,6 @@ async def _profile(needs: Needs, connection: AsyncConnection, row: Row[Any]) -> 
     opened = await needs.vault.open(connection, ref, row.box, "access", actor(row.tenant_id, row.subject_id))
     if opened is Gone:
         raise NotFound
-    return Profile(row.tenant_id, row.subject_id, row.confirmed_at is not None, row.keep_h, opened, row.role)
+    country = opened.get("country")
+    confirmed = row.confirmed_at is not None
+    return Profile(row.tenant_id, row.subject_id, confirmed, row.keep_h, told(opened), row.role, country)

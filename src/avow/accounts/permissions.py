@@ -51,6 +51,7 @@ ROUTES: Final[Mapping[str, Roles]] = {
     # Where there is nothing; Litestar serves it beside its OpenAPI document.
     "GET /api/{path}": PUBLIC,
     # Who is not signed in yet, or carries a token instead.
+    "GET /api/auth/signup": PUBLIC,
     "POST /api/auth/signup": PUBLIC,
     "POST /api/auth/confirm": PUBLIC,
     "POST /api/auth/login": PUBLIC,
@@ -112,6 +113,9 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "DELETE /api/requests": BELONGING | KEY,
     "DELETE /api/requests/{request_id}": BELONGING | KEY,
     # The organisation.
+    "POST /api/projects": MANAGING,
+    "GET /api/projects": BELONGING,
+    "PATCH /api/projects/{project_id}": MANAGING,
     "PATCH /api/tenant": MANAGING,
     "GET /api/tenant/members": MANAGING,
     "PATCH /api/tenant/members/{member_id}": MANAGING,

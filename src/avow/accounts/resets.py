@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import codes, directory, endings, keys, letters, pace, passwords, people, sessions, tokens
+from avow.accounts import codes, directory, endings, keys, letters, pace, passwords, people, sessions, throttle, tokens
 from avow.accounts.needs import Needs
 from avow.accounts.sessions import Session
 from avow.accounts.tables import api_key, confirmation, identity, passkey, person, recovery_code, reset, second_factor
@@ -39,11 +39,12 @@ async def ask(needs: Needs, email: str, caller: str | None = None) -> None:
     needs.networks.check(caller, needs.clock.now())
     needs.networks.fail(caller, needs.clock.now())
     async with pace.even(needs.step_s):
-        name, now = normalise(email), needs.clock.now()
+        name, mailbox, now = normalise(email), throttle.mailbox(email), needs.clock.now()
         found = await people.find(needs, email)
-        if found is None or needs.resets.wait_s(name, now):
+        if found is None or needs.resets.wait_s(name, now) or needs.mailboxes.wait_s(mailbox, now):
             return
         needs.resets.fail(name, now)
+        needs.mailboxes.fail(mailbox, now)
         async with needs.database.tenant(found.tenant_id) as connection:
             # To the address that the owner gave, not to the one typed now, which may only look like it.
             address = await people.open_address(needs, connection, found.tenant_id, found.subject_id, ANSWER)
@@ -115,7 +116,7 @@ async def _replace(
     password_hash: str,
     but: UUID = sessions.NOBODY,
 ) -> None:
-    await people.put_hash(needs, connection, tenant_id, subject_id, password_hash)
+    await people.replace_hash(needs, connection, tenant_id, subject_id, password_hash)
     await sessions.end_all(connection, subject_id, but)
     await connection.execute(delete(reset).where(reset.c.subject_id == subject_id))
     await letters.changed(needs, connection, tenant_id, subject_id, letters.PASSWORD_CHANGED)
@@ -130,7 +131,7 @@ async def _take_over(needs: Needs, connection: AsyncConnection, tenant_id: UUID,
     await connection.execute(delete(confirmation).where(confirmation.c.subject_id == subject_id))
     for way in (second_factor, recovery_code, passkey, identity):
         await endings.drop(needs, connection, way, way.c.subject_id == subject_id)
-    theirs = select(api_key.c.id).where(api_key.c.subject_id == subject_id, api_key.c.state == "active")
+    theirs = select(api_key.c.id).where(api_key.c.subject_id == subject_id, api_key.c.state != "revoked")
     for key_id in (await connection.execute(theirs)).scalars().all():
         await keys.end(needs, connection, tenant_id, key_id)
     return True

@@ -30,7 +30,7 @@ class Rotated(NamedTuple):
 async def rotate(needs: Needs, who: Actor, key_id: UUID, overlap_h: int = OVERLAP_H) -> Rotated:
     """Give one's own active key a new secret; the one before works for `overlap_h` more hours (0: no more).
 
-    One from before that, still working after an earlier rotation, ends now. Raises NotFound.
+    One from before that, still working after an earlier rotation, ends now. Raises NotFound or ProjectArchived.
     """
     tenant_id, subject_id = own(who)
     made = key_text.make()

@@ -6,7 +6,7 @@ gets the same answer after the same work and at the same step of time; only the 
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import delete, func, text, update
@@ -14,19 +14,30 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import directory, fields, letters, pace, people, resets, tokens
-from avow.accounts.fields import SignUp
+from avow.accounts import affirmations, directory, fields, letters, pace, people, resets, throttle, tokens
+from avow.accounts.affirmations import Affirmed
 from avow.accounts.needs import Needs
 from avow.accounts.tables import confirmation, person, tenant, tenant_kind
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
+from avow.policy import Policy
+from avow.privacy import acceptances
 from avow.vault import blind_index, fact
 from avow.vault.blind import normalise
 
 CONFIRM_WITHIN = timedelta(hours=24)
+EXAMPLE_COUNTRY = "DE"
 
 Also = Callable[[AsyncConnection, UUID, UUID], Awaitable[None]]
 """Writes more rows of a new account, of this tenant and person, in the same transaction."""
+
+
+class SignUp(NamedTuple):
+    """What a new person gave: the password apart, what they told by field name, and what they affirmed."""
+
+    password: str
+    facts: dict[str, str]
+    affirmed: Affirmed = Affirmed()
 
 
 class ConfirmationRefused(AvowError):
@@ -37,16 +48,55 @@ class ConfirmationRefused(AvowError):
     hint = "Sign up again with the same address: a new message will be sent."
 
 
+class MailboxSlowed(AvowError):
+    """Many messages were asked for to this mailbox, perhaps under several ways to write its address."""
+
+    status = 429
+    code = "mailbox_slowed"
+    hint = "Wait as long as Retry-After says; messages that were sent already still work."
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__(param="email")
+        self.wait_s = wait_s
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": str(self.wait_s)}
+
+
 class Taken(Exception):
     """Somebody else took the address while this sign-up was under way; rolls the transaction back."""
+
+
+def read(policy: Policy, given: Mapping[str, object]) -> SignUp:
+    """Check a sign-up against the policy. Raises FieldRefused, which names the field and never its value; TooYoung,
+    NotAgreed or AgreedToAnother."""
+    apart = ("password", *affirmations.names(policy))
+    facts = fields.read(policy.account, {name: value for name, value in given.items() if name not in apart})
+    fields.require(policy.account, facts)
+    password = fields.read_text("password", given.get("password"))
+    return SignUp(password, facts, affirmations.read(policy, given))
+
+
+def example(policy: Policy, email: str, password: str) -> dict[str, object]:
+    """All that a sign-up under a policy must give, made up but for address and password: for people of the platform's own."""
+    affirmed = {"country": EXAMPLE_COUNTRY, "of_age": True, "agreed": list(affirmations.versions(policy))}
+    return {
+        **dict.fromkeys(policy.account.required, email.partition("@")[0]),
+        **{name: affirmed[name] for name in affirmations.names(policy)},
+        "email": email,
+        "password": password,
+    }
 
 
 async def sign_up(needs: Needs, given: Mapping[str, object]) -> None:
     """Make an account from `given` fields and ask the address's owner to confirm; tells nothing about the address.
 
-    Raises FieldRefused, WeakPassword or Busy, each before anything is looked up or stored.
+    Raises FieldRefused, TooYoung, NotAgreed, AgreedToAnother, MailboxSlowed (with Retry-After), WeakPassword or Busy, each
+    before anything is looked up or stored.
     """
-    asked = fields.read_sign_up(needs.policy.account, given)
+    asked = read(needs.policy, given)
+    _count(needs, asked.facts["email"])
     async with pace.even(needs.step_s):
         password_hash = await needs.passwords.hash(asked.password, context=(needs.host, *asked.facts.values()))
         found = await people.find(needs, asked.facts["email"])
@@ -57,6 +107,14 @@ async def sign_up(needs: Needs, given: Mapping[str, object]) -> None:
                 found = await people.find(needs, asked.facts["email"])
         if found is not None:
             await tell_owner(needs, found, normalise(asked.facts["email"]))
+
+
+def _count(needs: Needs, email: str) -> None:
+    """Count a message to a mailbox, whoever has an account there. Raises MailboxSlowed."""
+    name, now = throttle.mailbox(email), needs.clock.now()
+    if wait_s := needs.mailboxes.wait_s(name, now):
+        raise MailboxSlowed(wait_s)
+    needs.mailboxes.fail(name, now)
 
 
 async def open_account(
@@ -80,7 +138,7 @@ async def open_account(
             tenant.insert().values(tenant_id=tenant_id, created_at=now, wallet_id=wallet_id, keep_h=None)
         )
         await connection.execute(tenant_kind.insert().values(tenant_id=tenant_id, kind=kind))
-        await write_person(needs, connection, tenant_id, subject_id, asked.facts, now)
+        await write_person(needs, connection, tenant_id, subject_id, asked, now)
         if password_hash is not None:
             await people.add_hash(needs, connection, tenant_id, subject_id, password_hash)
         if also is not None:
@@ -149,20 +207,35 @@ async def write_person(
     connection: AsyncConnection,
     tenant_id: UUID,
     subject_id: UUID,
-    facts: dict[str, str],
+    asked: SignUp,
     now: datetime,
     role: str = "owner",
     confirmed_at: datetime | None = None,
 ) -> None:
-    """Write a person's row. Raises Taken, of which nobody may be told who has not shown that the address is theirs."""
+    """Write a person's row and what they accepted. Raises Taken, of which nobody may be told who has not shown that the
+    address is theirs."""
     begun = {**fact.begin(needs.policy, "account", tenant_id, subject_id, now), "id": subject_id}
+    held = {**asked.facts, **asked.affirmed.kept}
     row = {
         **begun,
-        "email_index": blind_index(needs.ring, "email", facts["email"]),
+        "email_index": blind_index(needs.ring, "email", asked.facts["email"]),
         "confirmed_at": confirmed_at,
         "role": role,
-        "box": needs.vault.seal(people.reference(tenant_id, subject_id), facts, begun["ends_at"]),
+        "box": needs.vault.seal(people.reference(tenant_id, subject_id), held, begun["ends_at"]),
     }
     made = insert(person).values(row).on_conflict_do_nothing(index_elements=[person.c.email_index])
     if not (await connection.execute(made)).rowcount:
         raise Taken
+    await _accept(needs, connection, tenant_id, subject_id, asked.affirmed.agreed, now)
+
+
+async def _accept(
+    needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, agreed: tuple[int, ...], now: datetime
+) -> None:
+    """Write down that a newcomer accepted the policy in force, by name or by coming in, where it says how."""
+    if "acceptance" not in needs.policy.parts:
+        return
+    version, terms = (*agreed, None, None)[:2]
+    how: acceptances.How = "explicit" if agreed else "use"
+    version = version or needs.policy.version
+    await acceptances.record(connection, needs.policy, tenant_id, subject_id, version, how, now, terms=terms)

@@ -14,8 +14,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts import fields, people, sessions, sign_up
-from avow.accounts.fields import SignUp
 from avow.accounts.needs import Needs
+from avow.accounts.sign_up import SignUp
 from avow.accounts.tables import person, session, staff, tenant_kind
 from avow.base.actor import Actor
 from avow.base.db import Database

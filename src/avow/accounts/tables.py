@@ -2,13 +2,25 @@
 
     tenant ─ one wallet      person ─ one credential, one second factor with recovery codes,
                                       passkeys, identities elsewhere, sessions, confirmations, resets, API keys;
-           └ invitations              staff where they are that
+           └ invitations, projects    staff where they are that
 
 `person.id` is the subject id that every fact about somebody carries. What a person told us lies sealed in
 `person.box`; the address is found again by its blind index only.
 """
 
-from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, DateTime, Index, Integer, LargeBinary, Text, Uuid
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    Uuid,
+)
 
 from avow.catalog import fact_columns, not_personal, personal, store, table
 
@@ -45,7 +57,7 @@ person = table(
     CheckConstraint("role IN ('owner', 'admin', 'member', 'viewer', 'former')", name="role"),
     Index("person_of_tenant", "tenant_id"),
     holds=[
-        personal("account", box=["email", "username", "name", "company", "address", "phone"]),
+        personal("account", box=["email", "username", "name", "company", "address", "phone", "country", "of_age"]),
         personal(
             "account",
             clear=["email_index", "confirmed_at", "role"],
@@ -229,6 +241,21 @@ reset = table(
     ],
 )
 
+project = table(
+    "project",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("keep_h", Integer),
+    Column("archived_at", TIME),
+    Column("box", LargeBinary, nullable=False),
+    Index("project_of_tenant", "tenant_id", "id"),
+    holds=[
+        personal("account", box=["project_name"]),
+        personal("account", clear=["keep_h", "archived_at"], why="read with each key of the project; hours and a time"),
+    ],
+)
+"""`subject_id` is the tenant's id: a project belongs to the organisation itself. `keep_h`: as in `tenant`."""
+
 LIMITS = ("requests_per_min", "tokens_per_min", "budget_day_nano", "budget_month_nano", "budget_total_nano")
 """What a key may use at most; null: no limit. Judged by the ledger in the call that reserves."""
 
@@ -240,6 +267,7 @@ api_key = table(
     Column("public_id", Text, nullable=False, unique=True),
     Column("secret_hmac", LargeBinary, nullable=False),
     Column("box", LargeBinary, nullable=False),
+    Column("project_id", Uuid, ForeignKey("project.id", ondelete="SET NULL"), index=True),
     Column("keep_h", Integer),
     Column("state", Text, nullable=False),
     Column("expires_at", TIME),
@@ -252,14 +280,15 @@ api_key = table(
     Column("old_public_id", Text, unique=True),
     Column("old_secret_hmac", LargeBinary),
     Column("old_until", TIME),
-    CheckConstraint("state IN ('active', 'revoked')", name="state"),
+    CheckConstraint("state IN ('active', 'archived', 'revoked')", name="state"),
     holds=[
-        personal("credential", box=["name", "project", "networks"]),
+        personal("credential", box=["name", "networks"]),
         personal(
             "credential",
             clear=[
                 *("wallet_id", "public_id", "secret_hmac", "keep_h", "state", "expires_at", "revoked_at", *LIMITS),
                 *(
+                    "project_id",
                     "scopes",
                     "models",
                     "network_digests",
@@ -274,7 +303,8 @@ api_key = table(
         ),
     ],
 )
-"""`last_used_at` is a minute. After a rotation the secret before works as `old_…` until `old_until`."""
+"""State `archived`: its project is; `revoked` is for good. `last_used_at` is a minute. After a rotation the secret before
+works as `old_…` until `old_until`."""
 
 store(
     "identity provider",

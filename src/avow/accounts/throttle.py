@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from avow.vault.blind import normalise
+
 FORGET_AFTER = timedelta(hours=24)
 SIZE_MAX = 10_000
 DOUBLINGS_MAX = 20
@@ -107,6 +109,20 @@ def of_resets() -> Throttle:
     """Slows down the messages with which a password is reset. The wait stays within the life of their tokens, so who
     asks for another's resets without end only sees to it that the owner has one that works."""
     return Throttle(3, timedelta(minutes=10), timedelta(hours=1))
+
+
+def of_mailboxes() -> Throttle:
+    """Slows down the messages that strangers can cause to be sent to one mailbox, under all the ways to write it."""
+    return Throttle(10, timedelta(minutes=10), timedelta(hours=1))
+
+
+def mailbox(address: str) -> str:
+    """The mailbox that an address most likely reaches: without what follows a plus (RFC 5233), and without dots.
+
+    Only to count by: two addresses of one mailbox stay two accounts.
+    """
+    local, _, domain = normalise(address).rpartition("@")
+    return f"{local.partition('+')[0].replace('.', '')}@{domain}"
 
 
 def of_letters() -> Throttle:

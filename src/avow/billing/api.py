@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Date, Select, Table, and_, cast, func, lit
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts.needs import Needs
+from avow.accounts.ownership import readable
 from avow.accounts.people import own
 from avow.accounts.tables import api_key
 from avow.base import money
@@ -144,8 +145,9 @@ async def read_usage(
     if not EPOCH <= since.replace(tzinfo=UTC) <= now + timedelta(days=2):
         raise BadInput("The time lies before 1970 or in the future.", param="since")
     async with accounts.database.tenant(tenant_id) as c:
-        requests = [_used(r) for r in await c.execute(_requests(subject_id, now, after, limit))]
-        days = [_sum(r) for r in await c.execute(_days(subject_id, now, since))]
+        mine = readable(tenant_id, subject_id, usage.c.subject_id, usage.c.key_id)
+        requests = [_used(r) for r in await c.execute(_requests(mine, now, after, limit))]
+        days = [_sum(r) for r in await c.execute(_days(mine, now, since))]
     return UsagePage(requests, days, requests[-1].id if len(requests) == limit else None)
 
 
@@ -182,19 +184,19 @@ async def _ledger(
     return [Line(r.id, r.at, r.kind, money.text(r.amount)) for r in await c.execute(page)]
 
 
-def _requests(subject_id: UUID, now: datetime, after: UUID | None, limit: int) -> Select[Any]:
+def _requests(mine: ColumnElement[bool], now: datetime, after: UUID | None, limit: int) -> Select[Any]:
     """Newest first: request ids sort by time."""
     wanted = (
         select(usage, charge.c.amount)
         .outerjoin(charge, charge.c.id == usage.c.id)
-        .where(usage.c.subject_id == subject_id, _lives(usage, now))
+        .where(mine, _lives(usage, now))
         .order_by(usage.c.id.desc())
         .limit(limit)
     )
     return wanted if after is None else wanted.where(usage.c.id < after)
 
 
-def _days(subject_id: UUID, now: datetime, since: datetime) -> Select[Any]:
+def _days(mine: ColumnElement[bool], now: datetime, since: datetime) -> Select[Any]:
     day = cast(func.timezone("UTC", usage.c.since), Date).label("day")
     return (
         select(
@@ -207,7 +209,7 @@ def _days(subject_id: UUID, now: datetime, since: datetime) -> Select[Any]:
         )
         .outerjoin(charge, charge.c.id == usage.c.id)
         .where(
-            usage.c.subject_id == subject_id,
+            mine,
             _lives(usage, now),
             usage.c.since >= since,
         )

@@ -48,7 +48,7 @@ class Settle(msgspec.Struct, frozen=True, gc=False):
     """Charge a request and end its hold. What `amount` exceeds the hold by is absorbed, not charged.
 
     `input_tokens` includes `cached_tokens`, as OpenAI counts. `extra` is handed to the wrapping SQL function (see
-    `Functions`), for the gateway's trace: `(ends_at, box)`.
+    `Functions`), for the gateway's trace.
     """
 
     request_id: UUID

@@ -166,13 +166,16 @@ class V1:
         key = await self._admit(_secret(scope["headers"]), scope)
         rules = self._gateway.rules.current
         plan, now = rules.plan(key), self._gateway.clock.now()
+        # Anthropic's clients send the version of their words; the same list is theirs in those.
+        show = _show_anthropic if any(name == b"anthropic-version" for name, _ in scope["headers"]) else _show
         shown = {
-            name: _show(model)
-            for name, model in rules.models.items()
-            if model.seen_by(plan, now) and model.open_to(key)
+            name: show(model) for name, model in rules.models.items() if model.seen_by(plan, now) and model.open_to(key)
         }
         if path == MODELS:
-            await reply.whole(200, [], _encode({"object": "list", "data": list(shown.values())}))
+            page: dict[str, Any] = {"object": "list", "data": list(shown.values())}
+            if show is _show_anthropic:
+                page |= {"has_more": False, "first_id": next(iter(shown), None), "last_id": next(reversed(shown), None)}
+            await reply.whole(200, [], _encode(page))
             return
         one = shown.get(path.removeprefix(MODELS + "/"))
         if one is None:
@@ -250,3 +253,7 @@ def _hours(value: bytes) -> int:
 
 def _show(model: Model) -> dict[str, Any]:
     return {"id": model.id, "object": "model", "created": 0, "owned_by": model.routes[0].upstream.processor or "avow"}
+
+
+def _show_anthropic(model: Model) -> dict[str, Any]:
+    return {"id": model.id, "type": "model", "display_name": model.id, "created_at": "1970-01-01T00:00:00Z"}

@@ -12,7 +12,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
@@ -34,7 +34,7 @@ from avow.gateway.connection import UpstreamTimeout
 from avow.gateway.fleet import Fleet
 from avow.gateway.meter import Measured, Outcome
 from avow.gateway.orders import Ledger, Order, Wish
-from avow.gateway.rules import CONTENT, RuleBook
+from avow.gateway.rules import CONTENT, USAGE, RuleBook
 from avow.gateway.sse import cost_comment
 from avow.gateway.surfaces import CHAT, Surface
 from avow.policy import Never
@@ -238,7 +238,7 @@ class Completion:
         """The box of what was asked and answered, or None where nothing is kept."""
         if isinstance(order.kept_until, Never) or not outcome.answer:
             return None
-        ref = Ref(order.key.tenant_id, "trace", CONTENT, order.request_id, order.key.subject_id)
+        ref = Ref(order.key.tenant_id, "trace", CONTENT, order.request_id, order.content_owner)
         parts = {"request": order.request.fields, "response": msgspec.Raw(outcome.answer)}
         fields = {name: part for name, part in parts.items() if order.plan.stores(CONTENT, name)}
         try:
@@ -258,7 +258,7 @@ class Completion:
             latency_ms=int((self._loop.time() - self.started_at) * 1000),
             status=outcome.status,
             why=outcome.why,
-            extra=None if box is None else (order.kept_until, box),
+            extra=_kept(order, box),
         )
 
     async def _answer(self, order: Order, outcome: Outcome, settled: Settled, kept: bool) -> None:
@@ -285,6 +285,14 @@ class Completion:
             await self._reply.whole(
                 error.status, refusals.headers(error, request_id), self._ask.surface.shape.render(error)
             )
+
+
+def _kept(order: Order, box: bytes | None) -> tuple[Any, ...] | None:
+    """What the ledger's wrapper writes beside the charge: the trace, and whose it and the usage are (None: nothing to say)."""
+    of_tenant = CONTENT in order.plan.of_tenant, USAGE in order.plan.of_tenant
+    if box is None and not of_tenant[1]:
+        return None
+    return (None if box is None else order.kept_until, box, *of_tenant)
 
 
 def _headers(order: Order, kept: bool) -> list[tuple[bytes, bytes]]:

@@ -2,6 +2,7 @@
 --
 -- Whose trace it is comes from the charge that this very call writes. A settle that finds no hold keeps no trace: it is a
 -- resend, and a trace deleted since must not come back, or the person no longer exists.
+-- Where the policy says that content or usage belongs to the organisation, its subject is the organisation: the tenant's own id.
 
 CREATE FUNCTION completion_batch(
     p_epoch int,
@@ -10,7 +11,7 @@ CREATE FUNCTION completion_batch(
     s_id uuid[], s_amount bigint[], s_input int[], s_cached int[], s_output int[], s_latency int[], s_status int[],
     s_why text[],
     c_id uuid[], c_input int[], c_cached int[], c_output int[],
-    t_id uuid[], t_ends timestamptz[], t_box bytea[],
+    t_id uuid[], t_ends timestamptz[], t_box bytea[], t_of_tenant boolean[], t_usage_of_tenant boolean[],
     OUT refused int[], OUT reasons text[], OUT affordable bigint[], OUT settled int[], OUT charged bigint[],
     OUT fresh int, OUT epoch bigint
 ) LANGUAGE plpgsql SECURITY DEFINER
@@ -32,16 +33,21 @@ BEGIN
             v_fresh := ARRAY(SELECT s_id[n] FROM unnest(settled[1:fresh]) AS n);
         END IF;
         INSERT INTO trace (id, tenant_id, subject_id, since, ends_at, policy_version, box)
-        SELECT t.id, c.tenant_id, c.subject_id, c.since, t.ends_at, c.policy_version, t.box
-        FROM unnest(t_id, t_ends, t_box) AS t(id, ends_at, box)
+        SELECT t.id, c.tenant_id, CASE WHEN t.of_tenant THEN c.tenant_id ELSE c.subject_id END, c.since, t.ends_at,
+               c.policy_version, t.box
+        FROM unnest(t_id, t_ends, t_box, t_of_tenant) AS t(id, ends_at, box, of_tenant)
         JOIN charge c ON c.id = t.id
-        WHERE NOT v_resent OR t.id = ANY (v_fresh);
+        WHERE t.box IS NOT NULL AND (NOT v_resent OR t.id = ANY (v_fresh));
+        IF true = ANY (t_usage_of_tenant) THEN
+            UPDATE usage u SET subject_id = u.tenant_id FROM unnest(t_id, t_usage_of_tenant) AS t(id, of_tenant)
+            WHERE u.id = t.id AND t.of_tenant;
+        END IF;
     END IF;
 END $$;
 
 CREATE FUNCTION completion_settle(
     p_id uuid, p_amount bigint, p_input int, p_cached int, p_output int, p_latency int, p_status int, p_why text,
-    p_trace_ends timestamptz, p_box bytea,
+    p_trace_ends timestamptz, p_box bytea, p_of_tenant boolean, p_usage_of_tenant boolean,
     OUT charged bigint, OUT fresh boolean, OUT epoch bigint
 ) LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp
@@ -52,8 +58,12 @@ BEGIN
     SELECT s.charged, s.fresh, s.epoch INTO charged, fresh, epoch
     FROM ledger_settle(p_id, p_amount, p_input, p_cached, p_output, p_latency, p_status, p_why) s;
     INSERT INTO trace (id, tenant_id, subject_id, since, ends_at, policy_version, box)
-    SELECT c.id, c.tenant_id, c.subject_id, c.since, p_trace_ends, c.policy_version, p_box FROM charge c
-    WHERE c.id = p_id AND fresh;
+    SELECT c.id, c.tenant_id, CASE WHEN p_of_tenant THEN c.tenant_id ELSE c.subject_id END, c.since, p_trace_ends,
+           c.policy_version, p_box
+    FROM charge c WHERE c.id = p_id AND p_box IS NOT NULL AND fresh;
+    IF p_usage_of_tenant AND fresh THEN
+        UPDATE usage u SET subject_id = u.tenant_id WHERE u.id = p_id;
+    END IF;
 END $$;
 
 GRANT EXECUTE ON FUNCTION completion_batch, completion_settle TO avow_writer, avow_keeper;

@@ -100,6 +100,8 @@ def _measured(price: Price, input_tokens: int, cached_tokens: int, output_tokens
 def _text_bytes(value: Any) -> int:
     if isinstance(value, str):
         return len(value.encode())
+    if type(value) is int:  # a token of a prompt that was sent as tokens
+        return BYTES_PER_TOKEN
     if isinstance(value, dict):
         return sum(map(_text_bytes, value.values()))
     return sum(map(_text_bytes, value)) if isinstance(value, list) else 0

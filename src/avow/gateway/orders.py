@@ -81,6 +81,11 @@ class Order(msgspec.Struct, frozen=True):
     def keeps(self) -> bool:
         return not isinstance(self.kept_until, Never)
 
+    @property
+    def content_owner(self) -> UUID:
+        """Whom the kept content is about: the person whose key it is, or the organisation, whose own id is its tenant's."""
+        return self.key.tenant_id if CONTENT in self.plan.of_tenant else self.key.subject_id
+
 
 async def place(wish: Wish, rules: RuleBook, ledger: Ledger, clock: Clock) -> Order:
     """Judge a wish and hold its highest price. Raises the refusals of the local checks and those of the ledger."""

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, Select, delete, or_, select
 
 from avow.accounts.needs import Needs
+from avow.accounts.ownership import readable
 from avow.accounts.people import own
 from avow.base import money
 from avow.base.actor import Actor
@@ -41,7 +42,8 @@ class Listed(NamedTuple):
 async def listed(needs: Needs, who: Actor, after: UUID | None, limit: int) -> list[Listed]:
     """One's own requests, newest first, at most `limit` of them older than the request `after`."""
     tenant_id, subject_id = own(who)
-    query = _listing(needs.clock.now()).where(usage.c.subject_id == subject_id)
+    mine = readable(tenant_id, subject_id, usage.c.subject_id, usage.c.key_id)
+    query = _listing(needs.clock.now()).where(mine)
     if after is not None:
         query = query.where(usage.c.id < after)
     async with needs.database.tenant(tenant_id) as connection:
@@ -52,12 +54,13 @@ async def listed(needs: Needs, who: Actor, after: UUID | None, limit: int) -> li
 async def read(needs: Needs, who: Actor, request_id: UUID) -> dict[str, Any]:
     """What was asked and answered, opened for its owner. Raises NotFound for what was not kept or has ended."""
     tenant_id, subject_id = own(who)
-    query = select(trace).where(trace.c.id == request_id, trace.c.subject_id == subject_id, _alive(needs.clock.now()))
+    mine = _mine(tenant_id, subject_id)
+    query = select(trace).where(trace.c.id == request_id, mine, _alive(needs.clock.now()))
     async with needs.database.tenant(tenant_id) as connection:
         row = (await connection.execute(query)).one_or_none()
         if row is None:
             raise NotFound
-        ref = Ref(tenant_id, trace.name, CONTENT, row.id, subject_id)
+        ref = Ref(tenant_id, trace.name, CONTENT, row.id, row.subject_id)
         opened = await needs.vault.open(connection, ref, row.box, "access", who)
     if opened is Gone:
         raise NotFound
@@ -70,7 +73,7 @@ async def end(needs: Needs, who: Actor, request_id: UUID) -> None:
     Its tombstone is durable before the row is gone, so that no backup brings it back.
     """
     tenant_id, subject_id = own(who)
-    mine = delete(trace).where(trace.c.id == request_id, trace.c.subject_id == subject_id)
+    mine = delete(trace).where(trace.c.id == request_id, _mine(tenant_id, subject_id))
     async with needs.database.tenant(tenant_id) as connection:
         if not (await connection.execute(mine)).rowcount:
             raise NotFound
@@ -81,7 +84,7 @@ async def end_many(needs: Needs, who: Actor, since: datetime | None, until: date
     """Delete what was kept of all one's own requests (of those made from `since` until before `until`), as `end` does;
     returns of how many. Chunk by chunk: what was deleted stays so when this is broken off."""
     tenant_id, subject_id = own(who)
-    chosen = select(trace.c.id).where(trace.c.subject_id == subject_id).order_by(trace.c.id).limit(CHUNK_ROWS)
+    chosen = select(trace.c.id).where(_mine(tenant_id, subject_id)).order_by(trace.c.id).limit(CHUNK_ROWS)
     chosen = chosen if since is None else chosen.where(trace.c.since >= since)
     chosen = chosen if until is None else chosen.where(trace.c.since < until)
     total = 0
@@ -93,6 +96,12 @@ async def end_many(needs: Needs, who: Actor, since: datetime | None, until: date
         total += len(found)
         if len(found) < CHUNK_ROWS:
             return total
+
+
+def _mine(tenant_id: UUID, subject_id: UUID) -> ColumnElement[bool]:
+    """A trace does not name its key; the usage of the same request does, while it lives."""
+    key_id = select(usage.c.key_id).where(usage.c.id == trace.c.id).scalar_subquery()
+    return readable(tenant_id, subject_id, trace.c.subject_id, key_id)
 
 
 def _bury(needs: Needs, ids: list[UUID]) -> None:

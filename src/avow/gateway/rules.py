@@ -77,17 +77,17 @@ class Rules:
     policy: Policy
     models: Mapping[str, Model]
     prices: Prices
-    _plans: dict[tuple[int, int | None, int | None], Plan] = field(default_factory=dict, repr=False)
+    _plans: dict[tuple[int, int | None, int | None, int | None], Plan] = field(default_factory=dict, repr=False)
 
     def plan(self, key: KeyRecord) -> Plan:
         """What may be stored of this key's requests, and who may see them."""
-        name = (key.key_id.int, key.keep_h, key.tenant_keep_h)
+        name = (key.key_id.int, key.keep_h, key.project_keep_h, key.tenant_keep_h)
         plan = self._plans.get(name)
         if plan is None:
             if len(self._plans) >= PLANS_MAX:
                 self._plans.clear()
-            wishes = _overrides(key.tenant_keep_h), _overrides(key.keep_h)
-            plan = self._plans[name] = compile(self.policy, wishes[0], None, wishes[1], epoch=self.epoch)
+            wishes = (_overrides(each) for each in (key.tenant_keep_h, key.project_keep_h, key.keep_h))
+            plan = self._plans[name] = compile(self.policy, *wishes, epoch=self.epoch)
         return plan
 
 

@@ -163,7 +163,7 @@ def message(body: bytes) -> Request:
     made = message_count(body)
     if made.max_tokens is None:
         raise InvalidRequest("This parameter is required.", param="max_tokens")
-    return msgspec.structs.replace(made, choices=1)
+    return msgspec.structs.replace(made, choices=1, stream=made.fields.get("stream") is True)
 
 
 def message_count(body: bytes) -> Request:
@@ -177,7 +177,7 @@ def message_count(body: bytes) -> Request:
         raise InvalidRequest("Only tools that the client runs are supported.", param="tools")
     _check_blocks([{**tool, "type": "custom"} for tool in known.tools or ()], frozenset(("custom",)), "tools")
     named = (known.metadata or {}).get("user_id")
-    made = _request(fields, known.model, stream=known.stream, wants_usage=True, max_tokens=known.max_tokens)
+    made = _request(fields, known.model, wants_usage=True, max_tokens=known.max_tokens)
     return msgspec.structs.replace(made, end_user=named if type(named) is str else None)
 
 
@@ -209,7 +209,7 @@ def _request(
         max_tokens=max_tokens,
         choices=choices,
         input_extra=input_extra + (TOOLS_TOKENS if "tools" in fields else 0),
-        stores=fields.get("store") is True,
+        stores=fields.pop("store", None) is True,
         end_user=wire.take_personal(fields),
         fields=fields,
     )

@@ -31,7 +31,7 @@ upstream = table(
     Column("state", Text, nullable=False, server_default="active"),
     CheckConstraint("state IN ('active', 'draining')", name="state"),
     CheckConstraint("retention_h >= 0", name="retention"),
-    CheckConstraint("kind IN ('openai', 'compatible', 'azure', 'anthropic', 'engine')", name="kind"),
+    CheckConstraint("kind IN ('openai', 'compatible', 'openrouter', 'azure', 'anthropic', 'engine')", name="kind"),
     holds=[not_personal("an account of the operator with a provider; its credential is sealed for the platform")],
     app="read",
 )

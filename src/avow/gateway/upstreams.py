@@ -99,16 +99,17 @@ def provider(
     context: ssl.SSLContext | None = None,
     opaque_key: bytes = b"",
 ) -> Upstream:
-    """A provider of a kind. `base_url` ends before the path of a surface, usually in `/v1`."""
+    """A provider of a kind. `base_url` ends before the path of a surface, usually in `/v1`; its query is sent with each."""
     known = KINDS[kind]
     headers = {**(known.headers(credential) if credential else {}), **_JSON}
-    base = base_url.rstrip("/")
+    base, _, query = base_url.partition("?")
+    base, query = base.rstrip("/"), query and f"?{query}"
     made: dict[str, Target] = {}
     for way in known.ways.values():
         if way.path not in made:
-            made[way.path] = Target(base + way.path, headers, context=context)
+            made[way.path] = Target(base + way.path + query, headers, context=context)
     ways = {surface: (way, made[way.path]) for surface, way in known.ways.items()}
-    probe = Target(base + "/models", headers, method="GET", context=context)
+    probe = Target(base + "/models" + query, headers, method="GET", context=context)
     return Upstream(name, processor, ways, opaque_key, admission, probe)
 
 
@@ -132,6 +133,7 @@ def refusal(status: int, retry_after: bytes | None) -> AvowError:
 
 _JSON = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
 _CHAT = "/chat/completions"
+_COUNTED = frozenset(("messages", "system", "tools", "tool_choice", "thinking"))
 
 
 def _to_openai(request: Request, their_name: str, tokens_max: int) -> dict[str, Any]:
@@ -149,11 +151,16 @@ def _to_compatible(request: Request, their_name: str, tokens_max: int) -> dict[s
     fields = {**request.fields, "model": their_name, limit: tokens_max}
     if limit == "max_completion_tokens":
         fields.pop("max_tokens", None)
-    fields.pop("store", None)
     fields.pop("stream_options", None)
     if request.stream:
         fields["stream_options"] = {**(request.fields.get("stream_options") or {}), "include_usage": True}
     return fields
+
+
+def _to_openrouter(request: Request, their_name: str, tokens_max: int) -> dict[str, Any]:
+    """A broker passes requests on: only to those who keep nothing and train on nothing."""
+    fields = _to_compatible(request, their_name, tokens_max)
+    return {**fields, "provider": {"data_collection": "deny", "zdr": True}, "usage": {"include": True}}
 
 
 def _to_responses(request: Request, their_name: str, tokens_max: int) -> dict[str, Any]:
@@ -172,7 +179,8 @@ def _chat_to_messages(request: Request, their_name: str, tokens_max: int) -> dic
 
 
 def _to_count(request: Request, their_name: str, _: int) -> dict[str, Any]:
-    return {**request.fields, "model": their_name}
+    """Only what has tokens: what says how to answer is refused there."""
+    return {**{name: request.fields[name] for name in _COUNTED & request.fields.keys()}, "model": their_name}
 
 
 def _named(fields: dict[str, Any], request: Request) -> dict[str, Any]:
@@ -182,7 +190,6 @@ def _named(fields: dict[str, Any], request: Request) -> dict[str, Any]:
 def _to_plain(request: Request, their_name: str, _: int) -> dict[str, Any]:
     """Input only: nothing is generated that would need a limit."""
     fields = {**request.fields, "model": their_name}
-    fields.pop("store", None)
     fields.pop("stream", None)
     return fields
 
@@ -233,6 +240,7 @@ _ANTHROPIC = {
 KINDS: Mapping[str, Kind] = {
     "openai": Kind(_OPENAI, _bearer),
     "compatible": Kind(_openai_ways(_to_compatible), _bearer),
+    "openrouter": Kind(_openai_ways(_to_openrouter), _bearer),
     "azure": Kind(_OPENAI, lambda credential: {"api-key": credential}),
     "anthropic": Kind(_ANTHROPIC, lambda credential: {"x-api-key": credential, "anthropic-version": ANTHROPIC_VERSION}),
 }

@@ -115,7 +115,7 @@ def parse(body: bytes) -> Request:
         wants_usage=options is not None and options.include_usage is True,
         max_tokens=min(asked, default=None),
         choices=known.n or 1,
-        stores=fields.get("store") is True,
+        stores=fields.pop("store", None) is True,
         input_extra=TOOLS_TOKENS if "tools" in fields else 0,
         end_user=take_personal(fields),
         fields=fields,

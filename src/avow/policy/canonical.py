@@ -26,7 +26,9 @@ def canonical(
         "version": version,
         "features": sorted(features),
         "claims": sorted(claims),
-        "account": {"fields": sorted(account.fields), "required": sorted(account.required)} | _marks(account),
+        "account": {"fields": sorted(account.fields), "required": sorted(account.required)}
+        | ({} if account.unconfirmed is None else {"unconfirmed": of_keep(account.unconfirmed)})
+        | _marks(account),
         "categories": {category.name: of_category(category) for category in categories.values()},
     }
     if parts:

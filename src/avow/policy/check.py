@@ -47,7 +47,7 @@ def _without_rule(policy: Policy, holding: Holding) -> Problem:
 
 def _fields_unlisted(policy: Policy, category: Category, holding: Holding) -> list[Problem]:
     # The account's table has room for everything that some policy takes; sign-up refuses what this one does not.
-    refused = words.ACCOUNT_FIELDS if category.name == "account" else ()
+    refused = _refused(policy) if category.name == "account" else ()
     unlisted = tuple(field for field in holding.fields if field not in category.fields and field not in refused)
     if not unlisted:
         return []
@@ -61,6 +61,10 @@ def _fields_unlisted(policy: Policy, category: Category, holding: Holding) -> li
             "or stop storing it.",
         )
     ]
+
+
+def _refused(policy: Policy) -> tuple[str, ...]:
+    return (*words.ACCOUNT_FIELDS, *(() if "age" in policy.parts else words.AGE_FIELDS))
 
 
 def _without_store(policy: Policy, category: Category) -> Problem:

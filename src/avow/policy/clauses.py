@@ -25,7 +25,7 @@ def of(
     answers: Mapping[str, tuple[str, ...]],
 ) -> tuple[Clause, ...]:
     """Every clause of a policy, in the order in which a page shows them."""
-    found = [_sign_up(account)]
+    found = [_sign_up(account, "age" in parts)]
     for category in categories.values():
         found += [_keep(category), _use(category)]
         if category.keep.kind != "never":
@@ -91,7 +91,7 @@ def _claim(id: str, kind: Literal["claim", "feature"], claim: words.Claim, featu
     return Clause(id, kind, _says(), claim.en, claim.zh, claim.controls, claim.probes, feature)
 
 
-def _sign_up(account: Account) -> Clause:
+def _sign_up(account: Account, of_age: bool) -> Clause:
     optional = tuple(field for field in account.fields if field not in account.required)
     fields = words.ACCOUNT_FIELDS
     en = f"To open an account you give {both([*(fields[name].en for name in account.required), 'a password'])}."
@@ -99,10 +99,17 @@ def _sign_up(account: Account) -> Clause:
     if optional:
         en += f" You may also give {both(fields[name].en for name in optional)}."
         zh += f"您也可以提供{'、'.join(fields[name].zh for name in optional)}。"
+    if of_age:
+        en += " You name your country and affirm that you are old enough there."
+        zh += "您需注明所在国家并确认已达该国规定的年龄。"
+    if account.unconfirmed is not None:
+        within = periods.en(account.unconfirmed)
+        en += f" Where an address must be confirmed, an account is deleted whose address nobody confirmed within {within}."
+        zh += f"须确认邮箱时，{periods.zh(account.unconfirmed)}内未确认的账户将被删除。"
     return Clause(
         id="sign_up",
         kind="sign_up",
-        says=_says(required=account.required, optional=optional),
+        says=_says(required=account.required, optional=optional, **({"affirmed": words.AGE_FIELDS} if of_age else {})),
         en=en + " Anything else is refused.",
         zh=zh + "其他信息一律不予接受。",
         controls=("accounts.people",),

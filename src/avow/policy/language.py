@@ -146,6 +146,15 @@ ACCOUNT = (
         words=words.ACCOUNT_FIELDS,
         strict="fewer",
     ),
+    Key(
+        "unconfirmed",
+        "keep",
+        "Where an address must be confirmed (`avow serve`): how long an account stays whose address nobody has confirmed; "
+        "left out: no such end.",
+        '"24 hours"',
+        required=False,
+        strict="shorter",
+    ),
 )
 
 CATEGORY = (

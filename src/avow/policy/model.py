@@ -188,6 +188,8 @@ class Account:
     answers: tuple[str, ...] = field(default=(), compare=False)
     operator_choice: bool = False
     placeholder: bool = False
+    unconfirmed: Keep | None = None
+    """How long an account stays whose address nobody has confirmed, where that is asked for; None: no such end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,9 @@ def _account(report: Report, table: object) -> Account | None:
     for key in ("fields", "required"):
         if "email" not in found[key]:
             report.add((*path, key), "An account needs an e-mail address.", f'Add "email" to {key}.')
+    if account.unconfirmed is not None and account.unconfirmed.kind != "period":
+        hint = 'Write a period such as "7 days", or leave it out for no such end.'
+        report.add((*path, "unconfirmed"), "The time to confirm an address is a period.", hint)
     for field in account.required:
         if field not in account.fields:
             report.add((*path, "required"), f"{field} is required but not taken.", f'Add "{field}" to account.fields.')

@@ -118,9 +118,10 @@ def _age(part: Part, parts: Parts) -> Pair:
     said = f" ({', '.join(f'{age} in {word.en}' for word, age in others)})" if others else ""
     said_zh = f"（{'，'.join(f'{word.zh} {age} 岁' for word, age in others)}）" if others else ""
     return (
-        f"This service is for people of {values['minimum']} years or older{said}; only that you affirm it is stored. "
+        f"This service is for people of {values['minimum']} years or older{said}; "
+        "only your country and that you affirm it are stored. "
         f"If data of somebody younger is found, {minor.en}.",
-        f"本服务面向年满 {values['minimum']} 岁的用户{said_zh}；仅记录您的确认。如发现未达年龄者的数据，{minor.zh}。",
+        f"本服务面向年满 {values['minimum']} 岁的用户{said_zh}；仅记录您所在国家及您的确认。如发现未达年龄者的数据，{minor.zh}。",
     )
 
 

@@ -100,6 +100,8 @@ class Plan:
     rules: Mapping[str, _Rule] = field(repr=False)
     fields: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
     """By category: the fields that may be stored."""
+    of_tenant: frozenset[str] = frozenset()
+    """The categories whose facts belong to the organisation, not to the person whose key it is."""
 
     def end(self, category: str, since: datetime, header_h: int | None = None) -> datetime | Never | None:
         """The UTC end of a fact of `since`; None = the life of the account; NEVER = it must not be stored.
@@ -159,6 +161,7 @@ def compile(
         fields=MappingProxyType(
             {c.name: frozenset(c.fields).difference(c.without) for c in policy.categories.values()}
         ),
+        of_tenant=frozenset(c.name for c in policy.categories.values() if c.owner == "tenant"),
     )
 
 

@@ -5,6 +5,7 @@ A policy may only use words that stand here, so that each of them has a publishe
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,9 @@ ACCOUNT_FIELDS: Mapping[str, Word] = {
     "address": Word("your address", "地址"),
     "phone": Word("your phone number", "电话号码"),
 }
+
+AGE_FIELDS: Final = ("country", "of_age")
+"""What `account` holds besides where the policy asks for the age: the country, and that its age was affirmed."""
 
 STAFF: Mapping[str, Word] = {
     "support": Word("support", "客服"),

@@ -103,6 +103,12 @@ async def again(needs: Needs, subject_id: UUID) -> None:
         await end_all(needs.database, store, Of(subject_id), needs.policy)
 
 
+async def lapse(needs: Needs, subject_id: UUID) -> None:
+    """End a person who never showed that they are there: as an erasure does, but nobody asked for it or gets a receipt."""
+    await asyncio.to_thread(needs.tombstones.bury_person, subject_id, needs.clock.now())
+    await again(needs, subject_id)
+
+
 async def _carry_out(needs: Needs, request: Row[Any]) -> None:
     subject_id = request.subject_id
     if request.state != "running":
@@ -179,6 +185,8 @@ async def _finish(needs: Needs, request_id: UUID) -> None:
         await requests.close_others(c, request.subject_id, request_id, now)
         await c.execute(delete(erasure_progress).where(erasure_progress.c.request_id == request_id))
         await jobs.put(c, LOOK_JOB, request_id, now + LOOK_AGAIN)
+        if needs.organisation is not None and request.subject_id != request.tenant_id:
+            await needs.organisation(c, request.tenant_id)
 
 
 async def _entry(

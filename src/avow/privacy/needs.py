@@ -54,6 +54,12 @@ class Leaving(Protocol):
     async def __call__(self, c: AsyncConnection, tenant_id: UUID, subject_id: UUID, /) -> None: ...
 
 
+class Organisation(Protocol):
+    """Asks for the end of an organisation that nobody is left in, in the transaction that ends an erasure."""
+
+    async def __call__(self, c: AsyncConnection, tenant_id: UUID, /) -> None: ...
+
+
 class Forget(Protocol):
     """Returns when no process can use a cached key of the person any more."""
 
@@ -63,7 +69,7 @@ class Forget(Protocol):
 @dataclass(frozen=True, slots=True)
 class Needs:
     """`database` speaks as role `avow_keeper`. `stores` are all places with facts, in the order in which they end.
-    `signer` and `forget` are used by erasures only."""
+    `signer`, `forget` and `organisation` are used by erasures only; without the last no organisation ends with its people."""
 
     policy: Policy
     clock: Clock
@@ -73,3 +79,4 @@ class Needs:
     tombstones: Tombstones
     signer: Signer
     forget: Forget
+    organisation: Organisation | None = None

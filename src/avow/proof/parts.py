@@ -104,6 +104,25 @@ async def part_self_service(on: Ground) -> Finding:
     return Finding("proved", ", ".join(done)) if done else Finding("unproved", "nothing can be deleted item by item")
 
 
+async def part_age_gate(on: Ground) -> Finding:
+    """A newcomer who says to be too young for a country, or says nothing of it, is refused, in each country that is named."""
+    wanted = on.policy.parts["age"].values
+    async with on.http() as http:
+        form = (await http.get("/api/auth/signup")).json()
+        whole = {name: f"probe-{secrets.token_hex(8)}" for name in form["required"]}
+        whole |= {"email": f"{whole['email']}@example.invalid", "password": secrets.token_hex(16)}
+        whole |= {} if form["agree_to"] is None else {"agreed": form["agree_to"]}
+        refused = []
+        for country in ("US", *wanted.get("by_country", {})):
+            for said in ({"of_age": False}, {}):
+                given = {**whole, "country": country, **said}
+                answer = await http.post("/api/auth/signup", json=given, headers=SAME_ORIGIN)
+                refused.append((answer.status_code, answer.json().get("code")))
+    if set(refused) != {(403, "too_young"), (400, "field_refused")} or form["age"]["minimum"] != wanted["minimum"]:
+        return Finding("failed", f"answered {sorted({status for status, _ in refused})}, asks for {form['age']}")
+    return Finding("proved", f"{len(refused)} newcomers refused, in {len(refused) // 2} countries")
+
+
 async def part_erasure(on: Ground) -> Finding:
     """Who asks for erasure gets a genuine receipt, and can sign in no more."""
     who = await on.canaries.newcomer()

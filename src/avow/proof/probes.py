@@ -239,16 +239,16 @@ async def not_kept(on: Ground) -> Finding:
 async def erased(on: Ground) -> Finding:
     """What was sealed for a canary cannot be opened once it is erased, not even from a copy made before."""
     canary = await on.canaries.kept()
-    if on.ring.key(canary.subject_id, canary.ref.category, _slot(canary)) is None:
+    if on.ring.key(canary.ref.subject_id, canary.ref.category, _slot(canary)) is None:
         return Finding("failed", "the control had no key before the erasure")
     await on.canaries.erase(canary)
-    on.ring.forget(canary.subject_id)
-    if on.ring.key(canary.subject_id, canary.ref.category, _slot(canary)) is not None:
+    on.ring.forget(canary.ref.subject_id)
+    if on.ring.key(canary.ref.subject_id, canary.ref.category, _slot(canary)) is not None:
         return Finding("failed", "the key is still there")
     async with on.keeper.begin() as c:
         left = 0
         for table in dict.fromkeys(t for t, p in facts() if on.policy.categories[p.category].on_erasure == "delete"):
-            mine = table.c.subject_id == canary.subject_id
+            mine = table.c.subject_id.in_([canary.subject_id, canary.ref.subject_id])
             left += await c.scalar(select(func.count()).select_from(table).where(mine)) or 0
     return Finding("failed", f"{left} rows are left") if left else Finding("proved", "key gone, 0 rows left")
 
@@ -291,7 +291,7 @@ ALL: dict[str, Probe] = _BUILT_IN | {
     for probe in (
         *(parts.part_api, parts.part_opt_out, parts.part_field_choice, parts.part_self_service, parts.part_staff),
         *(parts.part_processors, parts.part_backups, parts.part_erasure, parts.part_rights, parts.part_consents),
-        *(parts.part_notices, parts.part_acceptance),
+        *(parts.part_notices, parts.part_acceptance, parts.part_age_gate),
     )
 }
 

@@ -178,6 +178,10 @@ PROBES: Mapping[str, tuple[str, str]] = {
         "A canary deletes what is its own by itself, and it is gone.",
         "金丝雀账户可自行删除其内容，且删除后不再存在。",
     ),
+    "part_age_gate": (
+        "A newcomer who does not affirm the age of their country is refused, in each country that the policy names.",
+        "未确认已达所在国家规定年龄的注册者会被拒绝，政策列明的每个国家均是如此。",
+    ),
     "part_erasure": (
         "A canary that asks for erasure gets a genuine receipt and can sign in no more.",
         "请求删除的金丝雀账户会收到真实有效的回执，且无法再登录。",

@@ -204,8 +204,9 @@ class Vault:
         actor = asked.actor
         held = await standing.load(conn, {subject for subject, _ in asked.boxes}, self.clock.now())
         for subject, category in asked.boxes:
-            owner = (actor.tenant_id, actor.subject_id) == (asked.tenant_id, subject)
             colleague = actor.tenant_id == asked.tenant_id
+            # What is about the organisation itself, whose own id it carries, is its people's own.
+            owner = colleague and subject in (actor.subject_id, asked.tenant_id)
             question = Question(category, asked.purpose, actor.role, owner, colleague)
             if not (decision := decide(self.policy, held[subject], question)):
                 return decision
