@@ -129,9 +129,9 @@ def _judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> 
         input_tokens = meter.upper_input_tokens(wish.body_bytes) + request.input_extra
         tokens = _tokens_max(wish, input_tokens, tokens_max or model.output_tokens_max, model.output_tokens_max)
         amount = prices.upper(price, input_tokens, tokens * request.choices)
+    surface = wish.surface
     return Order(
-        *(uuid7(), wish.surface, request, wish.key, plan, model, routes),
-        *(price, at, input_tokens, tokens, amount, kept_until),
+        uuid7(), surface, request, wish.key, plan, model, routes, price, at, input_tokens, tokens, amount, kept_until
     )
 
 

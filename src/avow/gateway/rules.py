@@ -7,7 +7,7 @@ judges the request again; until then a request costs a dictionary look-up.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -45,13 +45,21 @@ class Model:
     context_tokens: int
     output_tokens_max: int
     routing: Routing = "finish"
+    stays_here: bool = field(init=False)
+    """Whether nobody outside sees what is sent to any of its routes."""
+
+    def __post_init__(self) -> None:
+        here = all(route.upstream.processor is None for route in self.routes)
+        object.__setattr__(self, "stays_here", here)
 
     def open_to(self, key: KeyRecord) -> bool:
         """Whether the key may use this model."""
         return key.models is None or self.id in key.models
 
-    def seen_by(self, plan: Plan, at: datetime) -> list[Route]:
+    def seen_by(self, plan: Plan, at: datetime) -> Sequence[Route]:
         """The routes whose upstreams may see content, by the plan and by what is declared of them."""
+        if self.stays_here:
+            return self.routes
         return [
             route
             for route in self.routes

@@ -75,6 +75,8 @@ class ChatUsage(msgspec.Struct):
         written = (details and (details.cache_write_tokens or details.cache_creation_tokens)) or 0
         reasoning = (self.completion_tokens_details and self.completion_tokens_details.reasoning_tokens) or 0
         beside = (self.total_tokens or 0) - self.prompt_tokens - self.completion_tokens
+        if beside <= 0 and not (cached or written or reasoning):
+            return Buckets(self.prompt_tokens, 0, 0, self.completion_tokens)
         return _split(self.prompt_tokens, cached, written, self.completion_tokens, reasoning, beside)
 
 
