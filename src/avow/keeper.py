@@ -33,6 +33,8 @@ SWEEP_S = 600
 RECOVER_S = 30
 FIRST_LOOK_S = 60
 LOOK_S = 6 * 3600
+LOOK_DUE_S = 5
+"""How often is asked whether it is time to look: 6 hours have gone by, or another policy has come into force."""
 STOP_S = 3.0
 
 
@@ -52,6 +54,7 @@ class Keeper:
     def __init__(self, parts: Parts, reaped: Reaped, at: Desk) -> None:
         self.parts, self.reaped, self.at = parts, reaped, at
         self.recovery = Recovery(at.keeper.raw, parts.clock, parts.home / "run" / "spool", functions=FUNCTIONS)
+        self._looked_under, self._looked_at_s = "", 0.0
         self.jobs = jobs.Worker(
             at.keeper,
             {
@@ -104,7 +107,7 @@ class Keeper:
             _every(RETRY_S, "holds", self._recover),
             _every(SWEEP_S, "sweep", self._sweep),
             _every(3600, "logs", self._end_logs),
-            _every(LOOK_S, "probes", self._look, after=FIRST_LOOK_S),
+            _every(LOOK_DUE_S, "probes", self._look_if_due, after=FIRST_LOOK_S),
         ]
 
     async def _follow_policy(self) -> None:
@@ -121,6 +124,13 @@ class Keeper:
             await end_unconfirmed(self.at)
         if swept.clock_jump:
             structlog.get_logger().error("clock_jump", kind="no key is destroyed until: avow sweep --confirm-clock")
+
+    async def _look_if_due(self) -> None:
+        """Look every 6 hours; under a policy that is new, its sentences wait for no older round."""
+        under, now_s = self.at.vault.policy.hash, asyncio.get_running_loop().time()
+        if under != self._looked_under or now_s - self._looked_at_s >= LOOK_S:
+            self._looked_under, self._looked_at_s = under, now_s
+            await self._look()
 
     async def _look(self) -> None:
         async for found in self.at.look():

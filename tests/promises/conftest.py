@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.promises.profile import policy, published, running  # noqa: F401  fixtures of the profiles' classes
+
 _rows = {
     row["id"]: row
     for row in csv.DictReader((Path(__file__).parent / "rows.tsv").open(), delimiter="\t", quoting=csv.QUOTE_NONE)

@@ -180,7 +180,8 @@ def _grouped(shown: Sequence[Shown], locale: str) -> list[dict[str, Any]]:
 def _version(one: Version, now: Version, coming: Sequence[Version], locale: str) -> dict[str, Any]:
     """A version's number, dates and state in words."""
     if one.in_force_at is not None:
-        state = translate(locale, "version_since").format(time=minute(one.in_force_at))
+        word = "version_since" if one.number == now.number else "version_came"
+        state = translate(locale, word).format(time=minute(one.in_force_at))
     elif one.number in {each.number for each in coming}:
         state = translate(locale, "version_waits").format(time=minute(one.effective_at))
     else:

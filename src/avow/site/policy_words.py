@@ -39,6 +39,7 @@ PAGES: Mapping[str, tuple[str, str]] = {
     "version": ("Version {number}", "第 {number} 版"),
     "version_current": ("in force", "现行有效"),
     "version_since": ("In force since {time}", "自 {time} 起生效"),
+    "version_came": ("Came into force on {time}", "曾于 {time} 生效"),
     "version_waits": ("Takes effect on {time}", "将于 {time} 生效"),
     "version_replaced": ("Never took effect; another version took its place.", "从未生效，已被其他版本取代。"),
     "version_published": ("Published on {time}", "公布于 {time}"),
@@ -70,8 +71,9 @@ PAGES: Mapping[str, tuple[str, str]] = {
     "verdict_awaited": ("first check is running", "首轮检验进行中"),
     "verdict_example": ("example", "示例"),
     "first_round": (
-        "The service has just started: the first round of checks is running, and its results appear here within minutes.",
-        "本服务刚刚启动，首轮检验正在进行，结果将在数分钟内显示于此。",
+        "The service has just started, or its policy has just changed: the first round of checks is running, and its results "
+        "appear here within minutes.",
+        "本服务刚刚启动或政策刚刚变更，首轮检验正在进行，结果将在数分钟内显示于此。",
     ),
     "counted": (
         "{proved} of {count} sentences are proved by a check of the last 24 hours.",

@@ -1,0 +1,219 @@
+"""What is checked of a platform that runs under a profile, from outside: its sign-up, a call, its pages, its figures.
+
+A test file of a profile inherits `ProfileChecks` and says its name and what is its own.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import json
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+import httpx
+import pytest
+
+from avow import app, catalog
+from avow.accounts.fields import FieldRefused
+from avow.policy import Policy, parse
+from avow.policy.words import ACCOUNT_FIELDS
+from avow.proof import receipts
+from tests.platform import ROOT, Platform, complete
+from tests.upstream import scripted_platform
+
+VALUES = {
+    "email": "",
+    "username": "kim",
+    "name": "Kim Doe",
+    "company": "Doe Ltd",
+    "address": "1 Example Street",
+    "phone": "+49 30 1234567",
+}
+PAGES = ("/privacy", "/privacy/1", "/privacy/changes", "/privacy/data", "/privacy/processors", "/terms")
+UNITS_ZH = {"day": "天", "month": "个月", "year": "年"}
+MONTHS = {"March": 3, "April": 4}
+_PERIOD = re.compile(r"(\d+)[- ](day|month|year)s?")
+_DATE = re.compile(r"(?:(\d+) )?(March|April) (\d{4})")
+_NAMED = re.compile(r"TLS \d\.\d|AES-\d+|Level \d|SOC \d")
+_AGE = re.compile(r"\d+")
+
+
+def figures(says: str) -> Iterator[tuple[str, str]]:
+    """The figures of a row (they stand in bold), as they read in English and in Chinese."""
+    for bold in re.findall(r"\*\*([^*]+)\*\*", says):
+        if found := _PERIOD.search(bold):
+            plural = "" if found[1] == "1" else "s"
+            yield f"{found[1]} {found[2]}{plural}", f"{found[1]} {UNITS_ZH[found[2]]}"
+        elif found := _DATE.search(bold):
+            day, day_zh = (f"{found[1]} ", f" {found[1]} 日") if found[1] else ("", "")
+            yield f"{day}{found[2]} {found[3]}", f"{found[3]} 年 {MONTHS[found[2]]} 月{day_zh}"
+        elif found := _NAMED.search(bold):
+            yield found[0], found[0]
+        elif found := _AGE.fullmatch(bold):
+            yield found[0], f"{found[0]} 岁"
+
+
+def rows(prefix: str) -> list[dict[str, str]]:
+    """The rows of one source."""
+    with (ROOT / "tests" / "promises" / "rows.tsv").open() as table:
+        found = csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE)
+        return [row for row in found if row["id"].startswith(f"{prefix}-")]
+
+
+def text_of(page: httpx.Response) -> str:
+    """A page as people read it."""
+    assert page.status_code == 200, page.text
+    return html.unescape(re.sub(r"<[^>]+>", "", page.text))
+
+
+@pytest.fixture(scope="class")
+def running(request: pytest.FixtureRequest) -> Iterator[Platform]:
+    """A platform under the profile of the class."""
+    with scripted_platform(app.policy_text(request.cls.profile)) as (platform, _):
+        yield platform
+
+
+@pytest.fixture(scope="class")
+def policy(request: pytest.FixtureRequest) -> Policy:
+    """The profile of the class."""
+    return parse(app.policy_text(request.cls.profile), request.cls.profile)
+
+
+@pytest.fixture(scope="class")
+def published(running: Platform) -> dict[str, dict[str, Any]]:
+    """The clauses that the platform publishes for programs, by id."""
+    with running.http() as http:
+        return {each["id"]: each for each in http.get("/.well-known/avow-policy.json").json()["clauses"]}
+
+
+class ProfileChecks:
+    """Inherited once for each profile; `profile` is its name, `prefix` that of its rows."""
+
+    profile: ClassVar[str]
+    prefix: ClassVar[str]
+    stored: ClassVar[str] = "none"
+    """What the header of an answer says of a call without wishes."""
+
+    def newcomer(self, http: httpx.Client, policy: Policy, published: Mapping[str, object]) -> dict[str, Any]:
+        """Everything that this profile asks at sign-up; the platform itself says what is to be affirmed."""
+        given: dict[str, Any] = {name: VALUES[name] for name in policy.account.fields}
+        given |= {"email": f"p-{secrets.token_hex(6)}@example.org", "password": secrets.token_hex(12)}
+        form = http.get("/api/auth/signup")
+        asked = form.json() if form.is_success else {}
+        assert bool(asked.get("age")) == ("age" in published)
+        given |= {"country": "DE", "of_age": True} if asked.get("age") else {}
+        return given | ({"agreed": asked["agree_to"]} if asked.get("agree_to") else {})
+
+    def test_sign_up_takes_exactly_its_fields(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        other = sorted(set(ACCOUNT_FIELDS) - set(policy.account.fields))
+        with running.http() as http:
+            given = self.newcomer(http, policy, published)
+            for name in (*policy.account.required, *({"country", "of_age"} & given.keys())):
+                without = {key: value for key, value in given.items() if key != name}
+                assert http.post("/api/auth/signup", json=without).status_code == 400, name
+            for name in (*other, "birth_date"):
+                refused = http.post("/api/auth/signup", json={**given, name: VALUES.get(name, "2001-01-01")})
+                assert (refused.status_code, refused.json()["code"]) == (400, FieldRefused.code), name
+            assert http.post("/api/auth/signup", json=given).status_code == 202
+            facts = running.sign_in(http, given["email"], given["password"])["facts"]
+        assert {name: facts[name] for name in policy.account.fields} == {n: given[n] for n in policy.account.fields}
+        assert set(facts) <= {*policy.account.fields, "country", "of_age"}
+
+    def test_a_call_is_answered_and_kept_as_published(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        with running.http() as http:
+            given = self.newcomer(http, policy, published)
+            assert http.post("/api/auth/signup", json=given).status_code == 202
+            running.sign_in(http, given["email"], given["password"])
+            answer = complete(http, running.key(http)["secret"], "Say something.")
+            [listed] = http.get("/api/requests").json()["requests"]
+        assert answer.is_success
+        assert answer.headers["avow-stored"] == self.stored
+        assert listed["stored"] is (self.stored == "trace")
+        keep = published["keep.api_content"]["says"]["keep"]
+        if self.stored == "none":
+            assert keep == "never"
+        else:
+            assert keep["unit"] == "days"
+            ends_at = datetime.fromisoformat(answer.headers["avow-expires-at"])
+            kept = ends_at - datetime.fromisoformat(listed["at"].replace("Z", "+00:00"))
+            assert abs(kept - timedelta(days=keep["amount"])) < timedelta(minutes=1)
+
+    @pytest.mark.parametrize("locale", ["en", "zh"])
+    def test_every_figure_of_the_source_is_on_the_page_or_waits_for_its_part(
+        self, running: Platform, policy: Policy, locale: str
+    ) -> None:
+        with running.http() as http:
+            page = text_of(http.get("/privacy", params={"locale": locale}))
+        checked = json.loads(running.cli("policy", "check", self.profile, "--json").stdout)
+        waiting = {clause for part in checked["not_configured"] for clause in part["clauses"]}
+        for row in rows(self.prefix):
+            answers = [clause for clause in policy.clauses if row["id"] in clause.answers]
+            assert answers, row["id"]
+            for pair in figures(row["says"]):
+                figure = pair[locale == "zh"]
+                said = [clause for clause in answers if figure in (clause.zh if locale == "zh" else clause.en)]
+                assert said, f"{row['id']}: nothing says {figure}"
+                for clause in said:
+                    sentence = clause.zh if locale == "zh" else clause.en
+                    assert (sentence in page) != (clause.id in waiting), clause.id
+
+    def test_every_sentence_is_published_or_listed_as_not_configured(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        checked = json.loads(running.cli("policy", "check", self.profile, "--json").stdout)
+        waiting = {clause for part in checked["not_configured"] for clause in part["clauses"]}
+        documents = {clause.id for clause in policy.clauses if clause.evidence}
+        assert {clause.id for clause in policy.clauses} == published.keys() | waiting | documents
+        assert not published.keys() & (waiting | documents)
+        assert all(part["why"] for part in checked["not_configured"])
+
+    @pytest.mark.parametrize("locale", ["en", "zh"])
+    def test_its_pages_are_public_whole_without_a_script_and_lead_home(self, running: Platform, locale: str) -> None:
+        with running.http() as http:
+            for path in PAGES:
+                page = http.get(path, params={"locale": locale})
+                assert page.status_code == 200, path
+                assert f'<html lang="{locale}">' in page.text
+                assert "<script" not in page.text and "set-cookie" not in page.headers
+                assert page.text.count("<h1>") == page.text.count("<main") == 1
+                for link in ("/", "/privacy", "/privacy/changes", "/privacy/data", "/privacy/processors", "/terms"):
+                    assert f'href="{link}?locale={locale}"' in page.text, (path, link)
+
+    def test_the_data_map_names_every_stored_category_and_the_register_every_processor(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        with running.http() as http:
+            data, register = http.get("/privacy/data").text, http.get("/privacy/processors?locale=en").text
+        assert set(re.findall(r'id="data\.(\w+)"', data)) == {
+            clause["says"]["category"] for id, clause in published.items() if id.startswith("keep.")
+        }
+        named = {part.name for part in policy.named("processor")}
+        assert set(re.findall(r'card" id="processor\.([\w-]+)"', register)) == named
+        assert register.count("not connected</dd>") == len(named)
+
+    def test_the_policy_for_programs_is_signed(self, running: Platform) -> None:
+        with running.http() as http:
+            document = http.get("/.well-known/avow-policy.json").content
+            key = receipts.parse_key(http.get("/.well-known/avow-receipt-key").json()["key"])
+        found = receipts.verify(document, key)
+        assert found["document"] == "avow-policy"
+        assert set(found["text"]) == {"en", "zh"}
+        with pytest.raises(receipts.ReceiptBroken):
+            receipts.verify(document.replace(b"30 days", b"90 days").replace(b"12 months", b"90 months"), key)
+
+    def test_what_it_says_is_proved(self, running: Platform, policy: Policy) -> None:
+        """An erasure takes half a minute and has a test of its own in `tests/proof`."""
+        parts = sorted((policy.features & catalog.parts().keys()) - {"erasure"})
+        names = ("purposes", "not_kept", "plaintext", "sign_up", "policy_hash", *(f"part_{part}" for part in parts))
+        done = running.cli("verify", "--json", *names, check=False)
+        found = {row["probe"]: (row["verdict"], row["figure"]) for row in map(json.loads, done.stdout.splitlines())}
+        assert {verdict for verdict, _ in found.values()} == {"proved"}, found
+        assert done.returncode == 0

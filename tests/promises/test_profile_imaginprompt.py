@@ -1,0 +1,38 @@
+"""An image studio whose English text counts: the running platform against its source."""
+
+from pathlib import Path
+
+import pytest
+
+from avow import app
+from tests.platform import Platform
+from tests.promises.profile import ProfileChecks, text_of
+
+
+class TestImaginprompt(ProfileChecks):
+    profile, prefix = "imaginprompt", "IMG"
+
+    @pytest.mark.promise("IMG-0.2")
+    def test_the_english_text_counts_and_nothing_is_said_in_chinese_only(
+        self, running: Platform, tmp_path: Path
+    ) -> None:
+        with running.http() as http:
+            zh = http.get("/privacy", params={"locale": "zh"})
+            en = text_of(http.get("/privacy", params={"locale": "en"}))
+        assert 'class="note">如各语言文本存在差异，以英文文本为准。' in zh.text
+        assert 'href="?locale=en"' in zh.text
+        assert en.count("the one in English counts") == 1
+        one_sided = tmp_path / "one-sided.toml"
+        one_sided.write_text(app.policy_text(self.profile) + '\n[terms.zh]\ntext = "使用条款。"\n')
+        checked = running.cli("policy", "check", str(one_sided), check=False)
+        assert checked.returncode == 1 and "terms.en" in checked.stdout
+
+    def test_no_encryption_of_transport_is_claimed_that_the_source_does_not_claim(self, running: Platform) -> None:
+        with running.http() as http:
+            assert "TLS" not in text_of(http.get("/privacy", params={"locale": "en"}))
+
+    def test_the_page_leads_back_home(self, running: Platform) -> None:
+        with running.http() as http:
+            page = http.get("/privacy", params={"locale": "zh"})
+            assert 'href="/?locale=zh">主页</a>' in page.text
+            assert http.get("/", params={"locale": "zh"}).status_code == 200

@@ -1,0 +1,21 @@
+"""A prepaid API mesh whose two texts bear two dates: the running platform against its source."""
+
+import pytest
+
+from tests.platform import Platform
+from tests.promises.profile import ProfileChecks, text_of
+
+
+class TestInferMesh(ProfileChecks):
+    profile, prefix = "infer-mesh", "MESH"
+
+    @pytest.mark.promise("MESH-0.1")
+    def test_each_text_has_its_own_date_and_the_older_is_reported(self, running: Platform) -> None:
+        with running.http() as http:
+            en = text_of(http.get("/privacy", params={"locale": "en"}))
+            zh = text_of(http.get("/privacy", params={"locale": "zh"}))
+        assert "Text last changed: 2 April 2026." in en and "is older than this one: Chinese" in en
+        assert "文本最后更新：2026 年 3 月 17 日。" in zh and "早于其他语言的文本" in zh
+        assert "我们重视您的隐私和您的每一条数据。" in zh
+        checked = running.cli("policy", "check", self.profile).stdout
+        assert "locale.zh.date: The text is older than the one in another language." in checked

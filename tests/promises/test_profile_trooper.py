@@ -1,0 +1,25 @@
+"""An image API in three countries, with terms of its own: the running platform against its source."""
+
+import re
+
+import pytest
+
+from tests.platform import Platform
+from tests.promises.profile import ProfileChecks, text_of
+
+
+class TestTrooper(ProfileChecks):
+    profile, prefix, stored = "imagine-trooper", "TRO", "trace"
+
+    @pytest.mark.promise("TRO-1.3")
+    @pytest.mark.promise("TRO-5.9")
+    def test_everybody_reads_the_policy_and_whom_to_write_to(self, running: Platform) -> None:
+        with running.http() as http:
+            page = text_of(http.get("/privacy", params={"locale": "en"}))
+        assert "Version 1" in page
+        assert re.search(r"\([^)]*cookies[^)]*\) write to info@example\.org", page)
+
+    @pytest.mark.parametrize(("locale", "text"), [("en", "You use the service lawfully"), ("zh", "您应合法使用本服务")])
+    def test_the_terms_stand_beside_the_policy(self, running: Platform, locale: str, text: str) -> None:
+        with running.http() as http:
+            assert text in text_of(http.get("/terms", params={"locale": locale}))
