@@ -2,62 +2,39 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import sys
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 from uuid import UUID
 
-import asyncpg
 import click
-from sqlalchemy import delete, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import delete
 
-from avow import app, catalog, checking, desk, settings, start, supervisor
-from avow.accounts import keys, members, people, staff
+from avow import app, catalog, checking, desk, start, supervisor
+from avow.accounts import keys, people, staff
 from avow.accounts.key_terms import Setting
-from avow.accounts.tables import person, session, tenant
-from avow.base import access, log, money
-from avow.base.errors import AvowError, NotFound
-from avow.desk import Desk
+from avow.accounts.tables import session
+from avow.base import access, money
+from avow.base.errors import AvowError
 from avow.gateway import offers
 from avow.gateway.fleet import ROUTINGS, Routing
 from avow.gateway.handling import Handling, is_here, judge
 from avow.gateway.offers import Offer
 from avow.gateway.upstreams import KINDS
-from avow.policy import PolicyError, parse, words
+from avow.policy import Overrides, explain, parse, words
 from avow.policy.export import export as export_policy
 from avow.privacy import backup as backups
-from avow.privacy import erase, export, plans, requests, retention, summary
+from avow.privacy import plans, retention, summary
 from avow.privacy.outlook import Outlook
 from avow.privacy.plans import Applied
 from avow.proof import receipts
+from avow.subjects import subject
+from avow.terminal import CallersPath, Commands, at_desk, parts_of, run, show, tenant_of
 
-T = TypeVar("T")
 EXIT_FAILED, EXIT_UNPROVED = 1, 2
-
-
-class Commands(click.Group):
-    """Shows an error of ours as its sentence and what to do next, and ends with 1."""
-
-    def invoke(self, context: click.Context) -> Any:
-        try:
-            return super().invoke(context)
-        except (AvowError, PolicyError) as error:
-            click.echo(f"avow: {error}", err=True)
-            if error.hint:
-                click.echo(f"  {error.hint}", err=True)
-            sys.exit(1)
-        except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            click.echo(f"avow: {type(error).__name__}", err=True)
-            click.echo("  Does the database of this home answer? log/postgres-*.log in AVOW_HOME says more.", err=True)
-            sys.exit(1)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,38 +43,6 @@ class Commands(click.Group):
 def main(context: click.Context) -> None:
     """Avow: an AI inference platform whose privacy policy is its configuration."""
     context.obj = context.obj or {}
-
-
-def parts_of(context: click.Context, *, demo: bool = False, **given: Any) -> app.Parts:
-    if os.geteuid() == 0:
-        raise AvowError("Avow does not run as root.", hint="Run it as the system user: tools/avow, or runuser -u avow.")
-    os.umask(0o077)
-    return app.build(settings.read(os.environ, **given), demo=demo, **context.obj)
-
-
-@asynccontextmanager
-async def at_desk(context: click.Context, *, follow: bool = True) -> AsyncIterator[Desk]:
-    """A desk over the database of this home; an embedded one that does not run is started for the time being."""
-    parts = parts_of(context)
-    log.set_up(parts.home / "log", "command")
-    cluster = parts.cluster
-    asleep = cluster is not None and cluster.pid() is None
-    if cluster and asleep:
-        await asyncio.to_thread(cluster.start)
-    try:
-        async with desk.opened(parts, follow=follow) as made:
-            yield made
-    finally:
-        if cluster and asleep:
-            await asyncio.to_thread(cluster.stop)
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(work)
-
-
-def show(value: Any) -> None:
-    click.echo(json.dumps(value, indent=1, ensure_ascii=False, default=str))
 
 
 # --- running
@@ -155,7 +100,7 @@ def policy_render(name: str, locale: str) -> None:
 
 
 @policy.command("verify")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("file", type=CallersPath(path_type=Path, exists=True, dir_okay=False))
 @click.option("--key", help="The service's public key, hexadecimal; by default that of this installation.")
 @click.pass_context
 def policy_verify(context: click.Context, file: Path, key: str | None) -> None:
@@ -166,6 +111,42 @@ def policy_verify(context: click.Context, file: Path, key: str | None) -> None:
         raise receipts.ReceiptBroken("This is signed, but it is no policy.")
     show({name: found[name] for name in ("name", "version", "hash", "at", "text")})
     click.echo("The policy is genuine.", err=True)
+
+
+@policy.command("explain")
+@click.argument("name")
+@click.option("--tenant", multiple=True, help="CATEGORY=HOURS: what the organisation asks for; may be repeated.")
+@click.option("--project", multiple=True, help="CATEGORY=HOURS: what the project asks for.")
+@click.option("--key", multiple=True, help="CATEGORY=HOURS: what the API key asks for.")
+@click.option("--request", "header_h", type=click.IntRange(min=0), help="HOURS: the request's header avow-retention.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON array of the lines.")
+def policy_explain(
+    name: str,
+    tenant: tuple[str, ...],
+    project: tuple[str, ...],
+    key: tuple[str, ...],
+    header_h: int | None,
+    as_json: bool,
+) -> None:
+    """Print what holds for one request: each value, the level that it comes from, its clause, and what was cut."""
+    checked = parse(app.policy_text(name), name)
+    lines = explain(checked, *(_wishes(level) for level in (tenant, project, key)), header_h=header_h)
+    if as_json:
+        show([asdict(line) for line in lines])
+        return
+    for line in lines:
+        cut = f"  (cut: {line.clipped})" if line.clipped else ""
+        click.echo(f"{line.name:20} {line.value:22} {line.level:9} {line.clause or '-'}{cut}")
+
+
+def _wishes(level: tuple[str, ...]) -> Overrides | None:
+    hours: dict[str, int] = {}
+    for wish in level:
+        category, _, amount = wish.partition("=")
+        if category not in words.CATEGORIES or not amount.isascii() or not amount.isdigit():
+            raise click.BadParameter(f"{wish!r} is not CATEGORY=HOURS, for example api_content=24.")
+        hours[category] = int(amount)
+    return Overrides(hours) if hours else None
 
 
 @policy.command("export")
@@ -257,7 +238,7 @@ def receipt() -> None:
 
 
 @receipt.command("verify")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("file", type=CallersPath(path_type=Path, exists=True, dir_okay=False))
 @click.option("--key", help="The service's public key, hexadecimal; by default that of this installation.")
 @click.pass_context
 def receipt_verify(context: click.Context, file: Path, key: str | None) -> None:
@@ -265,72 +246,6 @@ def receipt_verify(context: click.Context, file: Path, key: str | None) -> None:
     public = receipts.parse_key(key) if key else receipts.Receipts(parts_of(context).ring).public_key
     show(receipts.verify(file.read_bytes().rstrip(b"\n"), public))
     click.echo("The receipt is genuine.", err=True)
-
-
-# --- people's rights
-
-
-@main.group()
-def subject() -> None:
-    """One person's data, by the id that their account shows."""
-
-
-@subject.command("plan-erase")
-@click.argument("id", type=click.UUID)
-@click.pass_context
-def subject_plan(context: click.Context, id: UUID) -> None:
-    """Show what an erasure would end, and what stays by law and until when."""
-
-    async def plan() -> list[erase.Step]:
-        async with at_desk(context) as at:
-            return await erase.plan(at.privacy, id)
-
-    for step in run(plan()):
-        until = f" until {step.until:%Y-%m-%d}" if step.until else ""
-        click.echo(f"{step.ending:7} {step.facts:7} {step.store}{until}  {step.why}")
-
-
-@subject.command("export")
-@click.argument("id", type=click.UUID)
-@click.pass_context
-def subject_export(context: click.Context, id: UUID) -> None:
-    """Print everything that is stored about a person, opened for them; the opening is on their own record."""
-
-    async def collect() -> dict[str, Any]:
-        async with at_desk(context) as at:
-            return await export.collect(at.privacy, at.vault, await _tenant_of(at, id), id)
-
-    show(run(collect()))
-
-
-@subject.command("erase")
-@click.argument("id", type=click.UUID)
-@click.pass_context
-def subject_erase(context: click.Context, id: UUID) -> None:
-    """Erase a person now, as if they had asked, and print the signed receipt."""
-
-    async def carry_out() -> bytes:
-        async with at_desk(context) as at:
-            now = at.parts.clock.now()
-            tenant_id = await _tenant_of(at, id)
-            async with at.keeper.begin() as c:
-                await members.check_erasure(c, tenant_id, id)
-                taken = await requests.take(c, at.vault, tenant_id, id, "erase", now)
-            await erase.run(at.privacy, taken.id)
-            async with at.app.begin() as c:
-                return await requests.receipt(c, taken.id, taken.token)
-
-    sys.stdout.buffer.write(run(carry_out()) + b"\n")
-
-
-async def _tenant_of(at: Desk, subject_id: UUID) -> UUID:
-    async with at.keeper.begin() as c:
-        found: UUID | None = await c.scalar(select(person.c.tenant_id).where(person.c.id == subject_id))
-        # What belongs to an organisation itself has the tenant's own id as its subject.
-        found = found or await c.scalar(select(tenant.c.tenant_id).where(tenant.c.tenant_id == subject_id))
-    if found is None:
-        raise NotFound("There is no such person.")
-    return found
 
 
 @main.command()
@@ -358,13 +273,15 @@ def sweep(context: click.Context, confirm_clock: bool) -> None:
 
 
 @main.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=CallersPath(path_type=Path))
 @click.pass_context
 def backup(context: click.Context, folder: Path) -> None:
-    """Write a backup into a new folder. It holds no keys, is told of every erasure, and ends after 30 days."""
+    """Write a backup into a new folder outside the home. It holds no keys, is told of every erasure, and ends as the policy
+    says."""
 
     async def work() -> backups.Manifest:
         async with at_desk(context) as at:
+            backups.check_folder(folder, at.parts.home)
             reader = at.parts.dsn(access.BACKUP)
             return await backups.make(at.privacy, folder, reader, at.parts.program)
 
@@ -373,7 +290,7 @@ def backup(context: click.Context, folder: Path) -> None:
 
 
 @main.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=CallersPath(path_type=Path))
 @click.option("--replace", is_flag=True, help="Drop the database that is there now.")
 @click.pass_context
 def restore(context: click.Context, folder: Path, replace: bool) -> None:
@@ -412,7 +329,7 @@ def key_create(context: click.Context, id: UUID, name: str) -> None:
 
     async def work() -> keys.MadeKey:
         async with at_desk(context) as at:
-            return await keys.create(at.accounts, people.actor(await _tenant_of(at, id), id), Setting(name=name))
+            return await keys.create(at.accounts, people.actor(await tenant_of(at, id), id), Setting(name=name))
 
     show(run(work())._asdict())
 
@@ -614,6 +531,8 @@ def _price(amount: str) -> int:
     except ValueError as wrong:
         raise click.BadParameter(str(wrong)) from None
 
+
+main.add_command(subject)
 
 if __name__ == "__main__":
     main()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -19,6 +20,7 @@ from avow.base import access
 from avow.base.clock import FileClock
 from avow.base.db import Database, Dsn
 from avow.base.postgres import Cluster
+from avow.policy import parse
 from avow.privacy import backup, erase, folders, retention
 from avow.privacy.backup import Manifest
 from avow.privacy.needs import Needs
@@ -231,9 +233,35 @@ async def test_a_backup_whose_end_has_come_is_not_brought_back(
     on: Needs, database: Databases, cluster: Cluster, folder: Path, target: Dsn, clock: FileClock
 ) -> None:
     await made(on, database, cluster, folder)
-    clock.move(backup.KEEP)
+    clock.move(backup.KEEP_MAX)
     with pytest.raises(backup.BackupExpired):
         await restored(on, folder, target, cluster)
+
+
+async def test_a_backup_ends_as_the_policy_says(
+    on: Needs, database: Databases, cluster: Cluster, folder: Path, clock: FileClock
+) -> None:
+    text = (scratch.PROFILE.parent / "infiner.toml").read_text()
+    assert backup.end(parse(text), clock.now()) - clock.now() > timedelta(days=29, hours=23)
+    weekly = replace(on, policy=parse(re.sub(r'(\[backup\]\n)keep = "30 days"', r'\1keep = "7 days"', text)))
+    written = await made(weekly, database, cluster, folder)
+    assert written.ends_at - written.made_at == timedelta(days=7)
+    clock.move(timedelta(days=7) - timedelta(minutes=5))
+    await retention.sweep(weekly, clock.now(), confirm_clock=True)
+    assert folder.exists()
+    clock.move(timedelta(minutes=6))
+    await retention.sweep(weekly, clock.now(), confirm_clock=True)
+    assert not folder.exists()
+
+
+def test_a_backup_does_not_lie_in_what_it_saves(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(home)
+    for folder in (home, home / "backup", home / "deep" / ".." / "backup", tmp_path / "link" / "backup"):
+        with pytest.raises(backup.FolderUnfit, match="inside AVOW_HOME"):
+            backup.check_folder(folder, home)
+    assert backup.check_folder(tmp_path / "backup", home) == tmp_path / "backup"
 
 
 async def test_a_backup_of_tables_that_are_not_known_is_not_restored(

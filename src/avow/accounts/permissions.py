@@ -110,6 +110,7 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "GET /api/usage": BELONGING | KEY,
     "GET /api/requests": BELONGING | KEY,
     "GET /api/requests/{request_id}": BELONGING | KEY,
+    "GET /api/requests/{request_id}/policy": BELONGING | KEY,
     "DELETE /api/requests": BELONGING | KEY,
     "DELETE /api/requests/{request_id}": BELONGING | KEY,
     # The organisation.

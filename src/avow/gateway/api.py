@@ -14,7 +14,8 @@ from avow.accounts import surface
 from avow.accounts.callers import Accounts, Caller, dependencies
 from avow.accounts.needs import Needs
 from avow.base.errors import BadInput
-from avow.gateway import requests
+from avow.gateway import explained, requests
+from avow.gateway.explained import Explained
 
 PAGE_MAX = 100
 
@@ -44,6 +45,12 @@ async def read_request(request_id: FromPath[UUID], who: Caller, accounts: Accoun
     return await requests.read(accounts, who, request_id)
 
 
+@get("/api/requests/{request_id:uuid}/policy")
+async def explain_request(request_id: FromPath[UUID], who: Caller, accounts: Accounts) -> Explained:
+    """Why one's own request was stored as it was, or not: each value, the level that set it, and the clause behind it."""
+    return await explained.of(accounts, who, request_id)
+
+
 @delete("/api/requests/{request_id:uuid}", status_code=204)
 async def end_request(request_id: FromPath[UUID], who: Caller, accounts: Accounts) -> None:
     """Delete what was kept of one's own request."""
@@ -64,7 +71,7 @@ async def end_requests(
     return {"ended": await requests.end_many(accounts, who, since, until)}
 
 
-ROUTES = (list_requests, read_request, end_request, end_requests)
+ROUTES = (list_requests, read_request, explain_request, end_request, end_requests)
 
 
 def router(accounts: Needs) -> Router:

@@ -25,6 +25,7 @@ from avow.policy import Policy
 from avow.privacy import archive, copies, requests, standings
 from avow.privacy.archive import Copy
 from avow.privacy.copies import Shelf
+from avow.privacy.letters import AUTHORITIES
 from avow.privacy.needs import Identity, Leaving, Rectify, Tell
 from avow.privacy.requests import Kind, NotConfirmed, State
 from avow.privacy.standings import Whose
@@ -80,8 +81,9 @@ class NewRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 class Request(msgspec.Struct):
     """A request as its person sees it. `times` says when it came into each state; `plan`, for each store, what ends how or
-    what is copied, null until it is worked on. `text` and `answer`, what was written, come with a single request.
-    `copied` counts the facts of a copy so far, which can be fetched until `copy_ends_at` (null: nothing to fetch)."""
+    what is copied, null until it is worked on. `text` and `answer`, what was written, come with a single request; a
+    refused one names the data protection authorities to which one can complain. `copied` counts the facts of a copy so
+    far, which can be fetched until `copy_ends_at` (null: nothing to fetch)."""
 
     id: UUID
     kind: str
@@ -98,6 +100,7 @@ class Request(msgspec.Struct):
     answer: str | None
     copied: int
     copy_ends_at: datetime | None
+    complain_to: str | None
 
 
 class Taken(msgspec.Struct):
@@ -316,4 +319,5 @@ def _one(row: Row[Any], told: dict[str, Any], copied: int, copy_ends_at: datetim
         answer=told.get("answer"),
         copied=copied,
         copy_ends_at=copy_ends_at if row.state == "succeeded" else None,
+        complain_to=AUTHORITIES if row.state == "refused" else None,
     )

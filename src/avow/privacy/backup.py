@@ -28,6 +28,7 @@ from avow.base.db import Database, Dsn
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.base.migrate import PACKAGE, migrate
+from avow.policy import Policy
 from avow.privacy import erase, folders
 from avow.privacy.folders import MANIFEST
 from avow.privacy.needs import Needs
@@ -36,8 +37,8 @@ from avow.privacy.stores import CHUNK_ROWS, TableStore
 SECRET = "backup"  # noqa: S105  the name of a secret
 FORMAT = 1
 DUMP = "database"
-KEEP = timedelta(days=30)
-"""How long a backup is kept; after that the sweep removes it."""
+KEEP_MAX = timedelta(days=30)
+"""How long a backup is kept where the policy says nothing of backups; after that the sweep removes it."""
 
 Program = Callable[[str], Path]
 
@@ -47,7 +48,7 @@ class FolderUnfit(AvowError):
 
     status = 409
     code = "backup_folder_unfit"
-    hint = "Name a folder that does not exist yet, or an empty one, outside AVOW_HOME."
+    hint = "Name a folder that does not exist yet, or an empty one, outside AVOW_HOME: a backup outlives the home."
 
 
 class NoBackup(AvowError):
@@ -111,6 +112,21 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
     check: str = ""
 
 
+def end(policy: Policy, made_at: datetime) -> datetime:
+    """When a backup ends: as `[backup]` of the policy says; the language refuses a longer time than deleted data may stay."""
+    part = policy.parts.get("backup")
+    ends_at: datetime | None = None if part is None else part.values["keep"].end(made_at)
+    return ends_at or made_at + KEEP_MAX
+
+
+def check_folder(folder: Path, home: Path) -> Path:
+    """The whole path of a folder for a backup. Raises FolderUnfit for one inside the home."""
+    folder = folder.resolve()
+    if folder.is_relative_to(home.resolve()):
+        raise FolderUnfit(f"{folder} lies inside AVOW_HOME ({home}); a backup does not belong to what it saves.")
+    return folder
+
+
 async def make(needs: Needs, folder: Path, reader: Dsn, program: Program) -> Manifest:
     """Write a backup into `folder`. `reader` speaks as role `avow_backup`; `program` finds PostgreSQL's programs.
 
@@ -119,7 +135,7 @@ async def make(needs: Needs, folder: Path, reader: Dsn, program: Program) -> Man
     """
     folder = await asyncio.to_thread(_new_folder, folder)
     now = needs.clock.now()
-    made = Manifest(uuid7(), FORMAT, await _schema(reader), now, now + KEEP, needs.policy.hash)
+    made = Manifest(uuid7(), FORMAT, await _schema(reader), now, end(needs.policy, now), needs.policy.hash)
     _write(needs, folder, made)
     async with needs.database.begin() as c:
         await folders.register(c, made.id, folder, now, made.ends_at)

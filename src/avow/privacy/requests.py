@@ -127,7 +127,6 @@ async def take(
     await _refuse_more(c, subject_id, kind)
     token, due_at = secrets.token_urlsafe(32), due(vault.policy, at, place)
     row = fact.begin(vault.policy, "rights", tenant_id, subject_id, at)
-    row["ends_at"] = vault.policy.categories["rights"].keep.end(due_at)
     row |= {"kind": kind, "state": "verified", "due_at": due_at, "changed_at": at, "purpose": purpose, "place": place}
     row |= {"times": dict.fromkeys(("received", "verified"), at.isoformat()), "token_hash": _hash(token)}
     await c.execute(insert(rights_request).values(row | {"box": await sealed(vault, row, {"text": text})}))

@@ -33,7 +33,7 @@ from avow.policy.words import PROBES
 from avow.privacy import versions
 from avow.privacy.requests import OPEN
 from avow.privacy.tables import rights_request
-from avow.proof import hygiene, parts, purposes, scan
+from avow.proof import ages, hygiene, parts, purposes, scan
 from avow.proof.evidence import Evidence, Finding
 from avow.proof.tables import scan_control
 from avow.vault import Ref, Ring, Vault, box, hour_of
@@ -151,15 +151,18 @@ async def undeclared(keeper: Database, home: Path) -> tuple[list[str], str]:
 
 
 async def oldest_fact(on: Ground) -> Finding:
-    """No fact lies in the database more than 20 minutes after its end (sweeps come every 10)."""
-    now, late, count = on.clock.now(), [], 0
+    """No fact lies in the database more than 20 minutes after its end (sweeps come every 10), and none has a later end, or
+    none, than the policy gives to what began when it did."""
+    now, wrong, count = on.clock.now(), [], 0
     async with on.keeper.begin() as c:
         for table in dict.fromkeys(table for table, _ in facts()):
             count += 1
             oldest = await c.scalar(select(func.min(table.c.ends_at)))
             if oldest is not None and oldest < now - SWEEP_GRACE:
-                late.append(f"{table.name} {(now - oldest).total_seconds() / 3600:.1f} h late")
-    return Finding("failed", "; ".join(late)) if late else Finding("proved", f"{count} tables, none late")
+                wrong.append(f"{table.name} {(now - oldest).total_seconds() / 3600:.1f} h late")
+            if forged := await ages.beyond(c, table, on.policy):
+                wrong.append(f"{table.name} {forged} with an end beyond the rule")
+    return Finding("failed", "; ".join(wrong)) if wrong else Finding("proved", f"{count} tables, none late")
 
 
 async def deadlines(on: Ground) -> Finding:

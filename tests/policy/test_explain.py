@@ -1,0 +1,51 @@
+"""What is explained is what holds: value by value as the plan says, with the level that last changed it."""
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from avow.policy import Line, Overrides, compile, explain, parse
+from tests.policy.test_plan import hours, overrides
+
+POLICY = parse((Path(__file__).parents[2] / "profiles" / "default.toml").read_text())
+
+
+def line(lines: tuple[Line, ...], name: str) -> Line:
+    return next(each for each in lines if each.name == name)
+
+
+def test_each_level_is_named_where_it_decided() -> None:
+    content = "keep api_content"
+    tenant, key = Overrides({"api_content": 100}), Overrides({"api_content": 50})
+    assert line(explain(POLICY), content).level == "platform"
+    found = line(explain(POLICY, tenant), content)
+    assert (found.value, found.level, found.clause) == ("100 hours", "tenant", "keep.api_content")
+    found = line(explain(POLICY, tenant, None, key), content)
+    assert (found.value, found.level) == ("50 hours", "key")
+    found = line(explain(POLICY, tenant, None, key, header_h=20), content)
+    assert (found.value, found.level) == ("20 hours", "request")
+    found = line(explain(POLICY, tenant, None, key, header_h=80), content)
+    assert (found.value, found.level) == ("50 hours", "key")
+
+
+def test_a_wish_beyond_the_level_above_is_cut_and_says_so() -> None:
+    found = line(
+        explain(POLICY, Overrides({"api_content": 10}), None, Overrides({"api_content": 20})), "keep api_content"
+    )
+    assert found.value == "10 hours" and "allows no more" in found.clipped
+
+
+@given(overrides, overrides, overrides, st.none() | hours)
+def test_what_is_explained_is_what_the_plan_says(
+    tenant: Overrides, project: Overrides, key: Overrides, header_h: int | None
+) -> None:
+    plan, lines = compile(POLICY, tenant, project, key), explain(POLICY, tenant, project, key, header_h=header_h)
+    for name, category in POLICY.categories.items():
+        most_h = plan.keep_h(name)
+        if header_h is not None and category.keep.may_shorten and (most_h is None or header_h < most_h):
+            most_h = header_h
+        said = line(lines, f"keep {name}").value
+        assert (said == "not stored") == (most_h == 0 or category.keep.kind == "never")
+        if most_h:
+            assert said == f"{most_h} hours"
