@@ -40,7 +40,7 @@ from avow.privacy.needs import Identity, Rectify, Tell
 from avow.privacy.tombstones import Tombstones
 from avow.privacy.versions import Current
 from avow.settings import Settings, SettingsWrong, smtp_parts
-from avow.vault import Ring, outbox
+from avow.vault import Chain, Ring, chain, outbox
 
 NAME = "Avow"
 MODEL = llm.MODEL
@@ -95,6 +95,11 @@ class Parts:
     def tombstones(self) -> Tombstones:
         """The list of what was erased, beside the ring."""
         return Tombstones(self.home / "keyring" / "tombstones", self.ring)
+
+    @property
+    def chain(self) -> Chain:
+        """The chain over the record of openings and acts; its head lies beside the ring."""
+        return Chain(self.ring, self.home / "keyring" / chain.FILE_NAME)
 
     def password(self, role: str) -> str:
         """The password of a database role; a named secret of the ring."""

@@ -13,11 +13,12 @@ from uuid import UUID
 import click
 from sqlalchemy import delete
 
-from avow import app, catalog, checking, desk, start, supervisor
+from avow import app, catalog, checking, commands, desk, start, supervisor
 from avow.accounts import keys, people, staff
 from avow.accounts.key_terms import Setting
 from avow.accounts.tables import session
 from avow.base import access, money
+from avow.base.actor import COMMAND
 from avow.base.errors import AvowError
 from avow.gateway import offers
 from avow.gateway.fleet import ROUTINGS, Routing
@@ -306,10 +307,30 @@ def restore(context: click.Context, folder: Path, replace: bool) -> None:
             async with at.keeper.begin() as c:
                 # Somebody may have signed out since the backup was made.
                 await c.execute(delete(session))
+            # The backup's record is shorter than the one that the chain's head remembers.
+            after = {"backup": made.id, "made_at": made.made_at}
+            await at.anchor("restore a backup", commands.why(context), after=after)
             return made
 
     made = run(work())
     click.echo(f"restored backup {made.id} of {made.made_at:%Y-%m-%d %H:%M} UTC")
+
+
+@main.group()
+def record() -> None:
+    """The record of who opened data and who did what. `avow verify record` checks the chain over it."""
+
+
+@record.command("anchor")
+@click.pass_context
+def record_anchor(context: click.Context) -> None:
+    """Begin the chain anew from the lines that are there, after a break was looked into."""
+
+    async def work() -> None:
+        async with at_desk(context) as at:
+            await at.anchor("begin the chain anew", commands.why(context))
+
+    run(work())
 
 
 # --- operator's conveniences
@@ -329,7 +350,8 @@ def key_create(context: click.Context, id: UUID, name: str) -> None:
 
     async def work() -> keys.MadeKey:
         async with at_desk(context) as at:
-            return await keys.create(at.accounts, people.actor(await tenant_of(at, id), id), Setting(name=name))
+            who = people.actor(await tenant_of(at, id), id)
+            return await keys.create(at.accounts, who, Setting(name=name), by=COMMAND, reason=commands.why(context))
 
     show(run(work())._asdict())
 
@@ -358,7 +380,9 @@ def user_create(
     async def work() -> UUID:
         async with at_desk(context) as at:
             until = trained_until.replace(tzinfo=UTC)
-            return await staff.appoint(at.accounts, at.keeper, facts, password, role, until, agreement)
+            return await staff.appoint(
+                at.accounts, at.keeper, facts, password, role, until, agreement, commands.why(context)
+            )
 
     show({"id": run(work()), "role": role})
 
@@ -371,7 +395,7 @@ def user_remove(context: click.Context, email: str) -> None:
 
     async def work() -> UUID:
         async with at_desk(context) as at:
-            return await staff.dismiss(at.accounts, at.keeper, email)
+            return await staff.dismiss(at.accounts, at.keeper, email, commands.why(context))
 
     show({"id": run(work()), "role": None})
 
@@ -533,6 +557,7 @@ def _price(amount: str) -> int:
 
 
 main.add_command(subject)
+commands.ask_why(main)
 
 if __name__ == "__main__":
     main()

@@ -25,6 +25,7 @@ from avow.gateway import FUNCTIONS
 from avow.privacy import copies, erase, notices, plans, requests, retention
 from avow.supervisor import Ready, Reaped
 from avow.vault import outbox
+from avow.vault.chain import CHUNK_LINKS, CHUNK_ROWS
 
 LOCK = 726175
 RETRY_S = 1.0
@@ -33,6 +34,7 @@ SWEEP_S = 600
 RECOVER_S = 30
 FIRST_LOOK_S = 60
 LOOK_S = 6 * 3600
+LINK_S = 2.0
 LOOK_DUE_S = 5
 """How often is asked whether it is time to look: 6 hours have gone by, or another policy has come into force."""
 STOP_S = 3.0
@@ -54,6 +56,7 @@ class Keeper:
     def __init__(self, parts: Parts, reaped: Reaped, at: Desk) -> None:
         self.parts, self.reaped, self.at = parts, reaped, at
         self.recovery = Recovery(at.keeper.raw, parts.clock, parts.home / "run" / "spool", functions=FUNCTIONS)
+        self.chain = parts.chain
         self._looked_under, self._looked_at_s = "", 0.0
         self.jobs = jobs.Worker(
             at.keeper,
@@ -106,6 +109,7 @@ class Keeper:
             _every(1, "jobs", self.jobs.run),
             _every(RETRY_S, "holds", self._recover),
             _every(SWEEP_S, "sweep", self._sweep),
+            _every(LINK_S, "record", self._link_record),
             _every(3600, "logs", self._end_logs),
             _every(LOOK_DUE_S, "probes", self._look_if_due, after=FIRST_LOOK_S),
         ]
@@ -120,6 +124,8 @@ class Keeper:
 
     async def _sweep(self) -> None:
         swept = await retention.sweep(self.at.privacy, self.parts.clock.now())
+        while await self.chain.trim(self.at.keeper) == CHUNK_LINKS:
+            pass
         if not self.parts.demo:
             await end_unconfirmed(self.at)
         if swept.clock_jump:
@@ -136,6 +142,10 @@ class Keeper:
         async for found in self.at.look():
             if found.verdict == "failed":
                 structlog.get_logger().error("probe_failed", probe=found.probe, verdict=found.verdict)
+
+    async def _link_record(self) -> None:
+        while await self.chain.extend(self.at.keeper) == CHUNK_ROWS:
+            pass
 
     async def _recover(self) -> None:
         """Look for holds that a dead worker left: at once when one was reaped, and every 30 s."""

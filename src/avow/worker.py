@@ -22,7 +22,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from avow import app, server
-from avow.accounts import admission, callers, desk_api, members, members_api, openings_api, permissions, surface
+from avow.accounts import acts, admission, callers, desk_api, members, members_api, openings_api, permissions, surface
 from avow.accounts import api as accounts_api
 from avow.app import Parts
 from avow.base import access, log
@@ -177,6 +177,7 @@ def handlers() -> list[HTTPRouteHandler]:
         *notices_api.ROUTES,
     ]
     permissions.check(admission.routes(found))
+    acts.check(admission.routes(found))
     return found
 
 
