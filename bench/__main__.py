@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("gateway", "ledger")
+NAMES = ("gateway", "ledger", "timing", "signin")
 
 
 def main() -> int:

@@ -38,8 +38,9 @@ from avow.policy import ANSWER, Policy, parse
 from avow.privacy.letters import Letter
 from avow.privacy.needs import Identity, Rectify, Tell
 from avow.privacy.tombstones import Tombstones
+from avow.privacy.versions import Current
 from avow.settings import Settings, SettingsWrong, smtp_parts
-from avow.vault import Ring, Vault, outbox
+from avow.vault import Chain, Ring, chain, outbox
 
 NAME = "Avow"
 MODEL = llm.MODEL
@@ -95,6 +96,11 @@ class Parts:
         """The list of what was erased, beside the ring."""
         return Tombstones(self.home / "keyring" / "tombstones", self.ring)
 
+    @property
+    def chain(self) -> Chain:
+        """The chain over the record of openings and acts; its head lies beside the ring."""
+        return Chain(self.ring, self.home / "keyring" / chain.FILE_NAME)
+
     def password(self, role: str) -> str:
         """The password of a database role; a named secret of the ring."""
         return _password(self.ring, role)
@@ -137,8 +143,9 @@ def build(settings: Settings, *, demo: bool = False, clock: Clock | None = None,
     )
 
 
-def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
-    """What the slice of accounts needs, over `database` as role `avow_app`."""
+def accounts(parts: Parts, database: Database, current: Current) -> Needs:
+    """What the slice of accounts needs, over `database` as role `avow_app`, under what is in force in this process."""
+    vault = current.vault
 
     async def first_credit(
         connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, wallet_id: UUID, at: datetime
@@ -147,7 +154,7 @@ def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
         ends_at = policy.categories["payment"].keep.end(at)
         await credit.begin_own(connection, subject_id, wallet_id, at, policy_version=policy.version, ends_at=ends_at)
 
-    directory = Directory(database, pepper(parts.ring), parts.clock, must_confirm=not parts.demo)
+    directory = Directory(database, pepper(parts.ring), parts.clock, must_confirm=not parts.demo, current=current)
     return Needs(
         clock=parts.clock,
         database=database,
@@ -160,6 +167,7 @@ def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
         tombstones=parts.tombstones,
         provider=_provider(parts),
         operator_mail=parts.settings.operator_mail,
+        current=current,
     )
 
 

@@ -13,11 +13,12 @@ from uuid import UUID
 import click
 from sqlalchemy import delete
 
-from avow import app, catalog, checking, desk, start, supervisor
+from avow import app, catalog, checking, commands, desk, start, supervisor
 from avow.accounts import keys, people, staff
 from avow.accounts.key_terms import Setting
 from avow.accounts.tables import session
 from avow.base import access, money
+from avow.base.actor import COMMAND
 from avow.base.errors import AvowError
 from avow.gateway import offers
 from avow.gateway.fleet import ROUTINGS, Routing
@@ -27,7 +28,9 @@ from avow.gateway.upstreams import KINDS
 from avow.policy import Overrides, explain, parse, words
 from avow.policy.export import export as export_policy
 from avow.privacy import backup as backups
-from avow.privacy import retention
+from avow.privacy import plans, retention, summary
+from avow.privacy.outlook import Outlook
+from avow.privacy.plans import Applied
 from avow.proof import receipts
 from avow.subjects import subject
 from avow.terminal import CallersPath, Commands, at_desk, parts_of, run, show, tenant_of
@@ -155,6 +158,48 @@ def policy_export(name: str, form: Literal["dpv", "fides"]) -> None:
     show(export_policy(parse(app.policy_text(name), name), form))
 
 
+@policy.command("plan")
+@click.argument("name")
+@click.option("--effective", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]), help="When it takes effect, UTC.")
+@click.option("--json", "as_json", is_flag=True, help="The whole plan as one JSON object.")
+@click.pass_context
+def policy_plan(context: click.Context, name: str, effective: datetime | None, as_json: bool) -> None:
+    """Show what a policy file would change, on the data that is there, and keep that as a plan; nothing is changed."""
+    date = None if effective is None else effective.replace(tzinfo=UTC)
+
+    async def work() -> tuple[UUID, Outlook]:
+        async with at_desk(context) as at:
+            return await plans.make(at.privacy, at.telling.readers, app.policy_text(name), name, date)
+
+    id, found = run(work())
+    if as_json:
+        show({"plan": id, **found.plain()})
+    else:
+        for line in summary.lines(found):
+            click.echo(line)
+        click.echo(f"Apply it with: avow policy apply {id}{' --approve ADDRESS' if found.destructive else ''}")
+
+
+@policy.command("apply")
+@click.argument("id", type=click.UUID)
+@click.option("--approve", help="The address of another operator, whose password is read from standard input.")
+@click.pass_context
+def policy_apply(context: click.Context, id: UUID, approve: str | None) -> None:
+    """Publish what a plan says; what it tightens holds at once, what it loosens from its date."""
+    password = _password() if approve else ""
+
+    async def work() -> tuple[Applied, dict[str, list[int]]]:
+        async with at_desk(context) as at:
+            second = await staff.vouch(at.accounts, at.keeper, approve, password) if approve else None
+            made = await plans.apply(at.privacy, at.telling.readers, id, approved_by=second)
+            await at.follow()
+            return made, await plans.carry_out(at.privacy, id)
+
+    made, done = run(work())
+    for line in summary.result_lines(made, done):
+        click.echo(line)
+
+
 # --- proof
 
 
@@ -262,10 +307,30 @@ def restore(context: click.Context, folder: Path, replace: bool) -> None:
             async with at.keeper.begin() as c:
                 # Somebody may have signed out since the backup was made.
                 await c.execute(delete(session))
+            # The backup's record is shorter than the one that the chain's head remembers.
+            after = {"backup": made.id, "made_at": made.made_at}
+            await at.anchor("restore a backup", commands.why(context), after=after)
             return made
 
     made = run(work())
     click.echo(f"restored backup {made.id} of {made.made_at:%Y-%m-%d %H:%M} UTC")
+
+
+@main.group()
+def record() -> None:
+    """The record of who opened data and who did what. `avow verify record` checks the chain over it."""
+
+
+@record.command("anchor")
+@click.pass_context
+def record_anchor(context: click.Context) -> None:
+    """Begin the chain anew from the lines that are there, after a break was looked into."""
+
+    async def work() -> None:
+        async with at_desk(context) as at:
+            await at.anchor("begin the chain anew", commands.why(context))
+
+    run(work())
 
 
 # --- operator's conveniences
@@ -285,7 +350,8 @@ def key_create(context: click.Context, id: UUID, name: str) -> None:
 
     async def work() -> keys.MadeKey:
         async with at_desk(context) as at:
-            return await keys.create(at.accounts, people.actor(await tenant_of(at, id), id), Setting(name=name))
+            who = people.actor(await tenant_of(at, id), id)
+            return await keys.create(at.accounts, who, Setting(name=name), by=COMMAND, reason=commands.why(context))
 
     show(run(work())._asdict())
 
@@ -314,7 +380,9 @@ def user_create(
     async def work() -> UUID:
         async with at_desk(context) as at:
             until = trained_until.replace(tzinfo=UTC)
-            return await staff.appoint(at.accounts, at.keeper, facts, password, role, until, agreement)
+            return await staff.appoint(
+                at.accounts, at.keeper, facts, password, role, until, agreement, commands.why(context)
+            )
 
     show({"id": run(work()), "role": role})
 
@@ -327,7 +395,7 @@ def user_remove(context: click.Context, email: str) -> None:
 
     async def work() -> UUID:
         async with at_desk(context) as at:
-            return await staff.dismiss(at.accounts, at.keeper, email)
+            return await staff.dismiss(at.accounts, at.keeper, email, commands.why(context))
 
     show({"id": run(work()), "role": None})
 
@@ -489,6 +557,7 @@ def _price(amount: str) -> int:
 
 
 main.add_command(subject)
+commands.ask_why(main)
 
 if __name__ == "__main__":
     main()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -13,11 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow import app, canary
 from avow.accounts import members, people
+from avow.accounts.acts import Command
+from avow.accounts.everybody import Everybody
 from avow.accounts.needs import Needs as Accounts
-from avow.accounts.tables import person
+from avow.accounts.tables import person, tenant
 from avow.app import Parts
 from avow.base import access
+from avow.base.actor import COMMAND, PLATFORM
 from avow.base.db import Database
+from avow.base.errors import NotFound
 from avow.billing import invariants
 from avow.gateway.tables import upstream
 from avow.policy import published
@@ -25,12 +31,14 @@ from avow.privacy import requests, stores
 from avow.privacy.caches import NotifyAndWait
 from avow.privacy.copies import Maker
 from avow.privacy.needs import Needs as Privacy
+from avow.privacy.notices import Telling
 from avow.privacy.outside import OutsideFiles
 from avow.privacy.versions import Current
 from avow.proof import evidence, probes
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
-from avow.vault import Gone, Vault
+from avow.vault import Act, Gone, Vault
+from avow.vault.tables import audit
 
 ANSWER_S_MAX = 5.0
 
@@ -58,6 +66,12 @@ class Desk:
             await self.current.follow(c)
 
     @property
+    def telling(self) -> Telling:
+        """What telling people of a change needs."""
+        where = self.parts.settings.base_url
+        return Telling(self.vault, Everybody(self.vault), where, self.parts.installed)
+
+    @property
     def copies(self) -> Maker:
         """What copies of people's data are made with."""
         return Maker(self.privacy, self.vault, app.tell(self.accounts))
@@ -81,6 +95,7 @@ class Desk:
             sums_wrong=self._sums_wrong,
             strangers=self._strangers,
             listens=(self.parts.settings.host, self.parts.settings.port),
+            record=partial(self.parts.chain.verify, self.keeper),
         )
         try:
             for name in names or self._published():
@@ -90,6 +105,29 @@ class Desk:
                     yield found
         finally:
             await people_of.close()
+
+    async def record_command(self, act: Command, given: Mapping[str, Any], reason: str | None) -> None:
+        """Put a command on the record before it runs: on that of the person whose `id` it was given, or the platform's.
+
+        Raises NotFound for a person who is not there.
+        """
+        async with self.keeper.begin() as c:
+            tenant_id: UUID | None = PLATFORM
+            subject_id = given["id"] if act.record == "person" else PLATFORM
+            if subject_id != PLATFORM:
+                tenant_id = await c.scalar(select(person.c.tenant_id).where(person.c.id == subject_id))
+            if tenant_id is None:
+                # Content can belong to an organisation: then its id is the one that was given.
+                tenant_id = await c.scalar(select(tenant.c.tenant_id).where(tenant.c.tenant_id == subject_id))
+            if tenant_id is None:
+                raise NotFound("There is no such person.")
+            await self.vault.record_act(c, Act(COMMAND, act.word, tenant_id, subject_id, reason=reason, after=given))
+
+    async def anchor(self, word: str, reason: str | None = None, **states: Any) -> None:
+        """Begin the chain of the record anew, and put on the record that this was done."""
+        async with self.keeper.begin() as c:
+            await self.vault.record_act(c, Act.of_platform(COMMAND, word, reason=reason, **states))
+        await self.parts.chain.anchor(self.keeper)
 
     def _published(self) -> list[str]:
         named = {probe for clause in published(self.vault.policy, self.parts.installed) for probe in clause.probes}
@@ -113,8 +151,9 @@ async def opened(parts: Parts, *, follow: bool = True) -> AsyncIterator[Desk]:
     database yet); closes what it opened."""
     keeper, product = parts.database(access.KEEPER), parts.database(access.APP)
     vault = Vault(parts.ring, parts.policy, parts.clock)
-    accounts = app.accounts(parts, product, vault)
-    made = Desk(parts, keeper, product, vault, accounts, privacy_needs(parts, keeper, vault), Current(vault))
+    current = Current(vault)
+    accounts = app.accounts(parts, product, current)
+    made = Desk(parts, keeper, product, vault, accounts, privacy_needs(parts, keeper, vault), current)
     try:
         if follow:
             await made.follow()
@@ -149,7 +188,7 @@ def privacy_needs(parts: Parts, keeper: Database, vault: Vault) -> Privacy:
         clock=parts.clock,
         database=keeper,
         ring=parts.ring,
-        stores=[OutsideFiles(parts.home, addresses), *stores.tables()],
+        stores=[OutsideFiles(parts.home, addresses), *stores.tables({audit.name: parts.chain.release})],
         tombstones=parts.tombstones,
         signer=Receipts(parts.ring),
         forget=NotifyAndWait(keeper),

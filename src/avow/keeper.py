@@ -22,9 +22,10 @@ from avow.base import jobs, log
 from avow.billing.holds import Recovery
 from avow.desk import Desk
 from avow.gateway import FUNCTIONS
-from avow.privacy import copies, erase, requests, retention
+from avow.privacy import copies, erase, notices, plans, requests, retention
 from avow.supervisor import Ready, Reaped
 from avow.vault import outbox
+from avow.vault.chain import CHUNK_LINKS, CHUNK_ROWS
 
 LOCK = 726175
 RETRY_S = 1.0
@@ -33,6 +34,7 @@ SWEEP_S = 600
 RECOVER_S = 30
 FIRST_LOOK_S = 60
 LOOK_S = 6 * 3600
+LINK_S = 2.0
 LOOK_DUE_S = 5
 """How often is asked whether it is time to look: 6 hours have gone by, or another policy has come into force."""
 STOP_S = 3.0
@@ -54,12 +56,16 @@ class Keeper:
     def __init__(self, parts: Parts, reaped: Reaped, at: Desk) -> None:
         self.parts, self.reaped, self.at = parts, reaped, at
         self.recovery = Recovery(at.keeper.raw, parts.clock, parts.home / "run" / "spool", functions=FUNCTIONS)
+        self.chain = parts.chain
         self._looked_under, self._looked_at_s = "", 0.0
         self.jobs = jobs.Worker(
             at.keeper,
             {
                 requests.ERASE_JOB: lambda id: erase.run(at.privacy, id),
                 erase.LOOK_JOB: lambda id: erase.look_again(at.privacy, id),
+                plans.CARRY_JOB: lambda id: _done(plans.carry_out(at.privacy, id)),
+                plans.LATE_JOB: lambda id: _done(plans.carry_out(at.privacy, id)),
+                notices.TELL_JOB: lambda id: _done(notices.tell(at.privacy, at.telling, id)),
                 requests.COPY_JOB: lambda id: copies.run(at.copies, id),
             },
         )
@@ -98,20 +104,28 @@ class Keeper:
 
     def _loops(self) -> list[Coroutine[None, None, None]]:
         return [
-            _every(1, "policy", self.at.follow),
+            _every(1, "policy", self._follow_policy),
             _every(1, "mail", self._send_mail),
             _every(1, "jobs", self.jobs.run),
             _every(RETRY_S, "holds", self._recover),
             _every(SWEEP_S, "sweep", self._sweep),
+            _every(LINK_S, "record", self._link_record),
             _every(3600, "logs", self._end_logs),
             _every(LOOK_DUE_S, "probes", self._look_if_due, after=FIRST_LOOK_S),
         ]
+
+    async def _follow_policy(self) -> None:
+        """Bring into force what is due, and take over what is in force."""
+        await plans.switch(self.at.privacy, self.parts.clock.now())
+        await self.at.follow()
 
     async def _send_mail(self) -> None:
         await outbox.drain(self.at.keeper, self.at.vault, self.parts.mail)
 
     async def _sweep(self) -> None:
         swept = await retention.sweep(self.at.privacy, self.parts.clock.now())
+        while await self.chain.trim(self.at.keeper) == CHUNK_LINKS:
+            pass
         if not self.parts.demo:
             await end_unconfirmed(self.at)
         if swept.clock_jump:
@@ -128,6 +142,10 @@ class Keeper:
         async for found in self.at.look():
             if found.verdict == "failed":
                 structlog.get_logger().error("probe_failed", probe=found.probe, verdict=found.verdict)
+
+    async def _link_record(self) -> None:
+        while await self.chain.extend(self.at.keeper) == CHUNK_ROWS:
+            pass
 
     async def _recover(self) -> None:
         """Look for holds that a dead worker left: at once when one was reaped, and every 30 s."""
@@ -167,6 +185,11 @@ async def _every(seconds: float, name: str, act: Callable[[], Awaitable[None]], 
         except Exception as wrong:
             structlog.get_logger().error("keeper_failed", kind=name, **log.failure(wrong))
         await asyncio.sleep(seconds)
+
+
+async def _done(work: Awaitable[object]) -> None:
+    """A job's handler answers nothing."""
+    await work
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> bool:

@@ -8,8 +8,9 @@ from uuid import UUID
 
 import click
 
-from avow import app
-from avow.accounts import members, staff
+from avow import app, commands
+from avow.accounts import members
+from avow.base.actor import COMMAND
 from avow.privacy import answers, erase, export, requests, standings
 from avow.privacy.standings import Whose
 from avow.terminal import at_desk, run, show, tenant_of
@@ -80,7 +81,9 @@ def subject_restrict(context: click.Context, id: UUID) -> None:
             whose = Whose(await tenant_of(at, id), id)
             async with at.keeper.begin() as c:
                 await standings.restrict(c, at.vault, whose, at.parts.clock.now())
-                await at.vault.record_act(c, Act(staff.COMMAND, "restrict", *whose, "consent", "legal"))
+                await at.vault.record_act(
+                    c, Act(COMMAND, "restrict", *whose, "consent", "legal", commands.why(context))
+                )
 
     run(carry_out())
     click.echo(f"{id}: restricted")
@@ -97,7 +100,7 @@ def subject_release(context: click.Context, id: UUID, reason: str) -> None:
         async with at_desk(context) as at:
             whose, now = Whose(await tenant_of(at, id), id), at.parts.clock.now()
             async with at.keeper.begin() as c:
-                await answers.release(c, at.vault, app.tell(at.accounts), staff.COMMAND, whose, reason, now)
+                await answers.release(c, at.vault, app.tell(at.accounts), COMMAND, whose, reason, now)
 
     run(carry_out())
     click.echo(f"{id}: released")

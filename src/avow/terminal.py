@@ -17,7 +17,7 @@ import click
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-from avow import app, desk, settings
+from avow import app, commands, desk, settings
 from avow.accounts.tables import person, tenant
 from avow.base import log
 from avow.base.errors import AvowError, NotFound
@@ -60,7 +60,10 @@ def parts_of(context: click.Context, *, demo: bool = False, **given: Any) -> app
 
 @asynccontextmanager
 async def at_desk(context: click.Context, *, follow: bool = True) -> AsyncIterator[Desk]:
-    """A desk over the database of this home; an embedded one that does not run is started for the time being."""
+    """A desk over the database of this home; an embedded one that does not run is started for the time being.
+
+    A command that is an act is put on the record first.
+    """
     parts = parts_of(context)
     log.set_up(parts.home / "log", "command")
     cluster = parts.cluster
@@ -69,6 +72,7 @@ async def at_desk(context: click.Context, *, follow: bool = True) -> AsyncIterat
         await asyncio.to_thread(cluster.start)
     try:
         async with desk.opened(parts, follow=follow) as made:
+            await commands.record(made, context)
             yield made
     finally:
         if cluster and asleep:

@@ -30,8 +30,10 @@ from avow.accounts.needs import Needs, pepper
 from avow.accounts.passwords import Passwords
 from avow.app import identity, rectify, tell
 from avow.base.clock import FileClock
+from avow.gateway import api as gateway_api
 from avow.policy import Policy, parse
 from avow.privacy import api as privacy_api
+from avow.privacy import desk_api as privacy_desk_api
 from avow.privacy.tombstones import Tombstones
 from avow.vault import Ring, Vault, outbox
 
@@ -162,7 +164,10 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
         )
         others = Router(
             "/",
-            route_handlers=[*openings_api.ROUTES, *desk_api.ROUTES, *members_api.ROUTES, *privacy_api.ROUTES],
+            route_handlers=[
+                *(*openings_api.ROUTES, *desk_api.ROUTES, *members_api.ROUTES),
+                *(*privacy_api.ROUTES, *privacy_desk_api.ROUTES, *gateway_api.ROUTES),
+            ],
             dependencies={
                 **api.dependencies(needs),
                 "staff": Provide(admission.find_staff),

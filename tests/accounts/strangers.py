@@ -14,11 +14,17 @@ import httpx
 from tests.platform import Platform, complete, wait_until
 
 from avow.accounts.permissions import ROUTES
+from avow.gateway import surfaces
+from avow.gateway.asgi import MODELS
 
 TENANTS_OWN = frozenset({"tenant", "wallet", "tenant_kind"})
 """Tables whose rows everybody of a tenant may know of."""
 LAST = ("POST /api/tenant/leave", "POST /api/auth/logout")
 """What changes who calls, and so is called last."""
+MOVING = frozenset({"audit", "session", "outbox"})
+"""Looking leaves marks, sessions are seen and end, letters leave."""
+ABOUT = ("openai-organization", "openai-project", "x-request-id", "idempotency-key", "avow-request-id")
+"""Headers in which something is named."""
 BODIES: Mapping[str, dict[str, Any]] = {
     "PATCH /api/me": {},
     "POST /api/keys": {"name": "made by a test"},
@@ -46,9 +52,21 @@ def calls(ids: list[str], at_most: frozenset[str] = frozenset(ROUTES)) -> Iterat
         yield from ((route, url, body) for url in urls for body in bodies)
 
 
+def v1_calls(ids: list[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(route, URL, body) of every surface of `/v1`: each id behind its path, and in the fields and headers that name things
+    elsewhere. No model is asked: what is named is not there."""
+    for path in (*surfaces.BY_PATH, MODELS):
+        for id in ids:
+            yield from ((f"{method} {path}", f"{path}/{id}", {}) for method in ("GET", "POST", "DELETE"))
+        for id in ids[:3]:
+            named = dict.fromkeys(("user", "previous_response_id", "conversation", "id", "key_id", "tenant_id"), id)
+            yield f"POST {path}", path, {"model": id, "messages": [], "input": "x", "metadata": {"id": id}, **named}
+
+
 def call(http: httpx.Client, route: str, url: str, body: dict[str, Any]) -> httpx.Response:
     method = route.partition(" ")[0]
-    return http.request(method, url, json=None if method in ("GET", "DELETE") else body)
+    about = {name: url.rpartition("/")[2][:64] for name in ABOUT} if url.startswith("/v1/") else {}
+    return http.request(method, url, json=None if method in ("GET", "DELETE") else body, headers=about)
 
 
 @dataclass
@@ -123,6 +141,14 @@ def new_victim(platform: Platform) -> Victim:
     return victim
 
 
+def tenant_tables(platform: Platform) -> list[str]:
+    """The tables whose rows belong to organisations."""
+    query = """SELECT table_name AS t FROM information_schema.columns JOIN information_schema.tables USING (table_name)
+               WHERE column_name = 'tenant_id' AND columns.table_schema = 'public' AND table_type = 'BASE TABLE'
+               ORDER BY 1"""
+    return [row["t"] for row in platform.sql(query)]
+
+
 def ids_of(platform: Platform, tenant_id: str) -> dict[str, list[str]]:
     """Every id of an organisation's rows, by table: at most two each, and of the columns that end in `id`."""
     query = """SELECT table_name AS t, column_name AS c FROM information_schema.columns
@@ -141,7 +167,7 @@ def state_of(platform: Platform, tenant_id: str, but: str = "") -> dict[str, str
     """A digest of an organisation's rows by table, without those of one person; what looking changes is left out, and
     when a key was last used, which is written some time after its use."""
     state = {}
-    for table in ("tenant", "person", "credential", "api_key", "invitation", "wallet", "trace", "rights_request"):
+    for table in set(tenant_tables(platform)) - MOVING:
         query = f"""SELECT md5(coalesce(string_agg(t.kept, '|' ORDER BY t.kept), '')) AS digest
                     FROM (SELECT *, (to_jsonb(each) - 'last_used_at')::text AS kept FROM {table} each) t
                     WHERE tenant_id = $1 AND to_jsonb(t) ->> 'subject_id' IS DISTINCT FROM $2"""

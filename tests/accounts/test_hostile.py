@@ -5,11 +5,13 @@ import json
 import time
 from collections import Counter
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from tests.accounts.conftest import PASSWORD, House
 
 from avow.accounts import surface
+from avow.accounts.permissions import ROUTES
 
 SIGN_UP = {"email": "ada@example.org", "password": PASSWORD}
 JSON = {"content-type": "application/json"}
@@ -142,6 +144,87 @@ async def test_a_failure_of_ours_tells_and_logs_nothing_personal(
     assert failed.status_code == 500 and failed.json()["code"] == "internal_error"
     assert marker not in failed.text and marker not in caplog.text
     assert await house.rows("person") == await house.rows("tenant") == await house.rows("outbox") == 0
+
+
+async def test_a_parameter_that_comes_twice_is_refused(house: House) -> None:
+    browser = await house.signed_in("ada@example.org")
+    for query in ("limit=1&limit=100", "after=&after=", "limit=1&%6cimit=2", "&".join(f"a{n}=" for n in range(200))):
+        for path in ("/api/keys", "/api/me/openings", "/api/requests"):
+            refused = await browser.get(f"{path}?{query}")
+            assert (refused.status_code, refused.json()["code"]) == (400, "invalid_request"), query
+    assert (await browser.get("/api/keys?limit=1")).status_code == 200
+
+
+NOT_THEIRS = {
+    "role": "owner",
+    "tenant_id": str(uuid4()),
+    "confirmed_at": "2026-01-01",
+    "kind": "internal",
+    "state": "x",
+}
+
+
+async def test_no_route_takes_what_nobody_asked_for(house: House) -> None:
+    """Mass assignment: each route with a body, with each column that somebody would like to set."""
+    browser = await house.signed_in("ada@example.org")
+    key = (await browser.post("/api/keys", json={})).json()["id"]
+    before = await house.query("SELECT p.role, p.tenant_id, p.confirmed_at, k.state FROM person p, api_key k")
+    takes = {"POST /api/tenant/invitations": {"role"}, "PATCH /api/tenant/members/{member_id}": {"role"}}
+    takes |= {"POST /api/privacy/requests": {"kind"}}
+    refused = 0
+    for route in sorted(ROUTES):
+        method, _, path = route.partition(" ")
+        if method not in ("POST", "PATCH") or route in ("POST /api/auth/logout", "POST /api/tenant/leave"):
+            continue
+        for name in set(NOT_THEIRS) - takes.get(route, set()):
+            where = path.replace("{key_id}", key).replace("{member_id}", str(uuid4()))
+            answer = await browser.request(method, where, json={name: NOT_THEIRS[name]})
+            told = answer.json() if answer.content else {}
+            if answer.status_code == 400 and (told.get("param") == name or name in told.get("detail", "")):
+                refused += 1
+            assert answer.status_code < 500, (route, answer.text)
+    assert refused > 60
+    assert await house.query("SELECT p.role, p.tenant_id, p.confirmed_at, k.state FROM person p, api_key k") == before
+
+
+async def test_a_password_of_ten_thousand_characters_is_refused_before_it_is_hashed(house: House) -> None:
+    browser = await house.signed_in("ada@example.org")
+    hashed, long = house.hasher.hashed, "long" * 2500
+    for path, body in (
+        ("/api/auth/signup", {"email": "bob@example.org", "password": long}),
+        ("/api/me/password", {"password": long}),
+    ):
+        refused = await browser.post(path, json=body)
+        assert (refused.status_code, refused.json()["code"]) == (400, "password_refused"), path
+        assert long not in refused.text
+    assert house.hasher.hashed == hashed and await house.rows("person") == 1
+
+
+@pytest.mark.parametrize("name", ["𠮷田 太郎", "Zoë 🦊 O’Brien", "𝓐𝓭𝓪", "نور", "Å"])
+async def test_names_of_any_script_come_back_as_they_were_given(house: House, name: str) -> None:
+    browser = await house.signed_in("ada@example.org", name=name)
+    assert (await browser.get("/api/me")).json()["facts"]["name"] == name
+
+
+@pytest.mark.parametrize("alike", ["аda@example.org", "ada@exаmple.org", "ada@example.org​", "ádа@example.org"])
+async def test_a_look_alike_of_an_address_is_nobody_and_gets_nothing_of_anybody(house: House, alike: str) -> None:
+    """Cyrillic letters in the place of Latin ones, and what nobody sees: another account, or a refusal, never this one."""
+    await house.signed_in("ada@example.org")
+    browser, rows = house.browser(), await house.rows("person")
+    entered = await browser.post("/api/auth/login", json={"email": alike, "password": PASSWORD})
+    assert entered.status_code == 401
+    made = await browser.post("/api/auth/signup", json={"email": alike, "password": PASSWORD})
+    assert made.status_code in (202, 400)
+    assert await house.rows("person") == rows + (made.status_code == 202)
+    assert all(to != "ada@example.org" or "already" not in subject for to, subject, _ in await house.mail())
+
+
+async def test_two_tabs_that_rectify_at_once_leave_one_whole_state(house: House) -> None:
+    browser = await house.signed_in("ada@example.org")
+    names = [f"Ada {number}" for number in range(8)]
+    answers = await asyncio.gather(*(browser.patch("/api/me", json={"name": name}) for name in names))
+    assert {answer.status_code for answer in answers} == {200}
+    assert (await browser.get("/api/me")).json()["facts"]["name"] in names
 
 
 def test_quotes_without_end_cost_no_more_than_their_length() -> None:

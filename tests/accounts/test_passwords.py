@@ -1,6 +1,7 @@
 """Passwords: what is accepted, what is kept, and that nobody is cheaper than anybody else."""
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator
 
@@ -105,3 +106,21 @@ async def test_the_default_parameters_are_argon2id_of_64_mib() -> None:
     hashing = Passwords()
     assert (await hashing.hash(GOOD)).startswith("$argon2id$v=19$m=65536,t=3,p=1$")
     hashing.close()
+
+
+async def test_hashing_steps_back_behind_everything_else() -> None:
+    """Each thread of the pool has a lower priority than the loop's, or signing in would make the gateway wait."""
+    seen: set[int] = set()
+
+    class Watching(PasswordHasher):
+        def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+            seen.add(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+            return super().hash(password, salt=salt)
+
+    made = Passwords(Watching(time_cost=1, memory_cost=8, parallelism=1))
+    seen.clear()
+    try:
+        await asyncio.gather(*(made.hash(f"{GOOD} {number}") for number in range(4)))
+    finally:
+        made.close()
+    assert min(seen) > os.getpriority(os.PRIO_PROCESS, threading.get_native_id())

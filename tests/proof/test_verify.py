@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.platform import Platform, new_platform, policy_text
+from tests.platform import Platform, new_platform, policy_text, wait_until
 from tests.upstream import Upstream, scripted_platform
 
-SEEDED = ("oldest_fact", "plaintext", "not_kept", "policy_hash", "row_security", "sums", "slots")
+SEEDED = ("record", "oldest_fact", "plaintext", "not_kept", "policy_hash", "row_security", "sums", "slots")
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +143,33 @@ def test_a_lost_row_policy_is_found(target: Platform) -> None:
     target.sql("ALTER TABLE trace DISABLE ROW LEVEL SECURITY")
     is_caught(target, "row_security", "rows of others")
     target.sql("ALTER TABLE trace ENABLE ROW LEVEL SECURITY")
+
+
+def test_a_changed_record_is_found(target: Platform) -> None:
+    """Each change of the record, by whoever owns the database: a word, a time, a line taken out, two lines swapped."""
+    with target.http() as http:
+        target.sign_up(http)
+        assert http.patch("/api/tenant", json={"keep_h": 1}).is_success
+        assert http.patch("/api/tenant", json={"keep_h": 2}).is_success
+    linked = "SELECT count(*) AS n FROM audit LEFT JOIN audit_link ON row_id = id WHERE link IS NULL"
+    wait_until(lambda: not target.sql(linked)[0]["n"])
+    target.sql("CREATE TABLE kept AS SELECT * FROM audit")
+    lines = "SELECT min(id::text)::uuid AS one, max(id::text)::uuid AS other FROM audit WHERE act = 'ask to keep'"
+    one, other = target.sql(lines)[0].values()
+    for change in (
+        "UPDATE audit SET actor = 'staff:nobody' WHERE id = $1",
+        "UPDATE audit SET since = since + interval '1 day' WHERE id = $1",
+        "DELETE FROM audit WHERE id = $1",
+    ):
+        target.sql(change, one)
+        is_caught(target, "record", "the line of link")
+        target.sql("DELETE FROM audit WHERE id = $1", one)
+        target.sql("INSERT INTO audit SELECT * FROM kept WHERE id = $1", one)
+    swap = "UPDATE audit a SET box = b.box FROM kept b WHERE a.id = ANY($1) AND b.id = ANY($1) AND a.id <> b.id"
+    target.sql(swap, [one, other])
+    is_caught(target, "record", "the line of link")
+    target.sql("UPDATE audit a SET box = b.box FROM kept b WHERE a.id = b.id AND a.id = ANY($1)", [one, other])
+    target.sql("DROP TABLE kept")
 
 
 def test_a_changed_balance_is_found(target: Platform) -> None:

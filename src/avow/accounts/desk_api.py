@@ -18,6 +18,7 @@ PAGE_MAX = 100
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)]
 Reason = Annotated[str, msgspec.Meta(max_length=2000)]
+Word = Annotated[str, msgspec.Meta(max_length=100)] | None
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -41,9 +42,14 @@ class Wanted(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Search(msgspec.Struct, forbid_unknown_fields=True):
-    """Whose record is searched (everybody's if left out), from when until when, and why."""
+    """Whose record is searched (everybody's if left out; the platform's own is 00000000-…-0001), by whom (`actor`, as a
+    line tells it), for which act, category and outcome, from when until when, and why."""
 
     subject: UUID | None = None
+    actor: Word = None
+    act: Word = None
+    category: Word = None
+    outcome: Word = None
     reason: Reason = ""
     since: Time | None = None
     until: Time | None = None
@@ -83,9 +89,8 @@ async def open_facts(data: JSONBody[Wanted], staff: Staff, accounts: Accounts) -
 @post("/api/desk/openings", status_code=200, response_headers=surface.NO_STORE)
 async def search_openings(data: JSONBody[Search], staff: Staff, accounts: Accounts) -> LinePage:
     """Search the record of who looked at whom; for the auditor."""
-    found = await looking.search(
-        accounts, staff, data.reason, data.subject, data.since, data.until, data.after, data.limit
-    )
+    sought = looking.Sought(*(getattr(data, name) for name in looking.Sought._fields))
+    found = await looking.search(accounts, staff, data.reason, sought, data.after, data.limit)
     return LinePage(found, found[-1].id if len(found) == data.limit else None)
 
 

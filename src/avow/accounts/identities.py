@@ -16,7 +16,7 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import affirmations, ceremonies, endings, fields, letters, sessions, sign_up, tokens
+from avow.accounts import acts, affirmations, ceremonies, endings, fields, letters, sessions, sign_up, tokens
 from avow.accounts.needs import Needs
 from avow.accounts.oidc import Claims, Provider, ProviderRefused, encode
 from avow.accounts.people import own
@@ -142,6 +142,7 @@ async def unlink(needs: Needs, who: Actor, identity_id: UUID) -> None:
         if not await endings.drop(needs, connection, identity, *mine):
             raise NotFound("There is no such identity of yours.")
         await letters.changed(needs, connection, tenant_id, subject_id, letters.IDENTITY_REMOVED)
+        await acts.note(needs, connection, who, "unlink identity", category="credential")
 
 
 def configured(needs: Needs) -> Provider:
@@ -194,6 +195,7 @@ async def _link(needs: Needs, provider: Provider, claims: Claims, current: Sessi
         if not await _write(needs, connection, provider, claims, current.tenant_id, current.subject_id):
             raise IdentityTaken
         await letters.changed(needs, connection, current.tenant_id, current.subject_id, letters.IDENTITY_ADDED)
+        await acts.note(needs, connection, current.who, "link identity", category="credential")
     return await sessions.renew(needs, current), current.who
 
 

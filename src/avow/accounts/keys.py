@@ -16,7 +16,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import directory, key_terms, key_text, projects, tenants, tokens
+from avow.accounts import acts, directory, key_terms, key_text, projects, tenants, tokens
 from avow.accounts.key_terms import Change, Scope, Setting
 from avow.accounts.limits import Limits
 from avow.accounts.needs import Needs
@@ -69,8 +69,10 @@ class ListedKey(NamedTuple):
     networks: list[str] | None
 
 
-async def create(needs: Needs, who: Actor, setting: Setting = ANY) -> MadeKey:
-    """Make a key for a person. `keep_h` may only shorten what the tenant asked for.
+async def create(
+    needs: Needs, who: Actor, setting: Setting = ANY, *, by: Actor | None = None, reason: str | None = None
+) -> MadeKey:
+    """Make a key for a person; `by`: somebody else does. `keep_h` may only shorten what the tenant asked for.
 
     Raises FieldRefused, BadInput, KeepRefused, TooManyKeys, or for its project NotFound or ProjectArchived.
     """
@@ -96,6 +98,8 @@ async def create(needs: Needs, who: Actor, setting: Setting = ANY) -> MadeKey:
             raise TooManyKeys
         await projects.check(connection, setting.project_id)
         await connection.execute(api_key.insert().values({**row, "wallet_id": wallet_id}))
+        after = _state(begun["id"], setting)
+        await acts.note(needs, connection, who, "create key", by=by, category="credential", reason=reason, after=after)
     return MadeKey(begun["id"], made.prefix, made.text)
 
 
@@ -112,11 +116,14 @@ async def amend(needs: Needs, who: Actor, key_id: UUID, change: Change) -> Liste
         (boxed,) = await _opened(needs, connection, who, [row])
         if isinstance(boxed, GoneType):
             raise NotFound("There is no such active key of yours.")
-        setting = key_terms.changed(_setting(row, boxed), change)
+        before = _setting(row, boxed)
+        setting = key_terms.changed(before, change)
         _check(needs, setting, needs.clock.now() if change.expires_at is not UNSET else None)
         columns = _columns(needs, reference(tenant_id, subject_id, key_id), setting, row.ends_at)
         query = update(api_key).where(api_key.c.id == key_id).values(columns).returning(api_key)
         row = (await connection.execute(query)).one()
+        was, now_is = _state(key_id, before), _state(key_id, setting)
+        await acts.note(needs, connection, who, "change key", category="credential", before=was, after=now_is)
         await directory.announce(connection, tenant_id)
     needs.directory.forget(tenant_id)
     return _listed(row, setting)
@@ -133,6 +140,8 @@ async def revoke(needs: Needs, who: Actor, key_id: UUID) -> None:
         if await connection.scalar(mine) is None:
             raise NotFound("There is no such key of yours.")
         await end(needs, connection, tenant_id, key_id)
+        after = {"key": key_id, "state": "revoked"}
+        await acts.note(needs, connection, who, "revoke key", category="credential", after=after)
     needs.directory.forget(tenant_id)
 
 
@@ -198,6 +207,11 @@ def _columns(needs: Needs, ref: Ref, setting: Setting, ends_at: datetime | None)
         "network_digests": key_terms.digests(needs.pepper, setting.networks),
         **msgspec.structs.asdict(setting.limits),
     }
+
+
+def _state(key_id: UUID, setting: Setting) -> dict[str, Any]:
+    """A key and what it may do, as the record digests it."""
+    return {"key": key_id, **msgspec.to_builtins(setting)}
 
 
 async def _opened(needs: Needs, connection: AsyncConnection, who: Actor, rows: Sequence[Row[Any]]) -> list[Opened]:

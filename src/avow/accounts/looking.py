@@ -6,7 +6,7 @@ anything. What is a secret (`credential`) is for nobody's eyes, whatever a polic
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts import people, staff
 from avow.accounts.needs import Needs
-from avow.base.actor import Actor
+from avow.base.actor import PLATFORM, Actor
 from avow.base.errors import AvowError, NotFound
 from avow.catalog.words import Personal, facts
 from avow.policy import Question, Standing, decide, words
@@ -68,6 +68,18 @@ class Line(msgspec.Struct):
     has_reason: bool
 
 
+class Sought(NamedTuple):
+    """What lines of the record are to be like; None: it does not matter."""
+
+    subject: UUID | None = None
+    actor: str | None = None
+    act: str | None = None
+    category: str | None = None
+    outcome: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 async def find(needs: Needs, who: Actor, email: str, purpose: str, reason: str) -> Found:
     """Find a person by address and leave a mark with them. Raises ReasonMissing, OpenRefused, NotFound."""
     _require(reason)
@@ -117,28 +129,30 @@ async def search(
     needs: Needs,
     who: Actor,
     reason: str,
-    subject_id: UUID | None,
-    since: datetime | None,
-    until: datetime | None,
+    sought: Sought,
     older_than: UUID | None,
     limit: int,
 ) -> list[Line]:
-    """Lines of everybody's record, newest first: of one person, of a span of time, or of all.
+    """Lines of everybody's record that fit everything that is sought, newest first.
 
-    A person whose record is singled out reads that it was. Raises NotFound for a person who is not there.
+    The search itself is on record: with the person whose record is singled out, else with the platform. Raises NotFound
+    for a person who is not there.
     """
-    if subject_id is not None:
-        tenant_id = await staff.tenant_of(needs, subject_id)
-        async with needs.database.tenant(tenant_id) as c:
-            act = Act(who, "search record", tenant_id, subject_id, "audit", "proof", reason)
-            await needs.vault.record_act(c, act)
-    wanted = {"wanted": subject_id, "since": since, "until": until, "older": older_than}
+    subject_id = sought.subject or PLATFORM
+    tenant_id = await staff.tenant_of(needs, subject_id)
+    async with needs.database.tenant(tenant_id) as c:
+        asked = {name: value for name, value in sought._asdict().items() if value is not None}
+        await needs.vault.record_act(
+            c, Act(who, "search record", tenant_id, subject_id, "audit", "proof", reason, after=asked)
+        )
     query = text(
-        "SELECT * FROM openings_found(CAST(:wanted AS uuid), CAST(:since AS timestamptz), CAST(:until AS timestamptz), "
+        "SELECT * FROM openings_found(CAST(:subject AS uuid), CAST(:actor AS text), CAST(:act AS text), "
+        "CAST(:category AS text), CAST(:outcome AS text), CAST(:since AS timestamptz), CAST(:until AS timestamptz), "
         "CAST(:older AS uuid), :at, :most)"
     )
+    page = {"older": older_than, "at": needs.clock.now(), "most": limit}
     async with needs.database.begin() as c:
-        rows = (await c.execute(query, {**wanted, "at": needs.clock.now(), "most": limit})).mappings().all()
+        rows = (await c.execute(query, {**sought._asdict(), **page})).mappings().all()
     return [Line(**{("at" if name == "since" else name): value for name, value in row.items()}) for row in rows]
 
 

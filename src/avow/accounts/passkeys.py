@@ -27,7 +27,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
-from avow.accounts import ceremonies, endings, fields, letters, people, sessions, tokens
+from avow.accounts import acts, ceremonies, endings, fields, letters, people, sessions, tokens
 from avow.accounts.needs import Needs
 from avow.accounts.people import own
 from avow.accounts.tables import passkey
@@ -136,6 +136,7 @@ async def add(needs: Needs, who: Actor, token: str | None, credential: dict[str,
         if not (await connection.execute(new)).rowcount:
             raise PasskeyUnfit("This passkey was added before.")
         await letters.changed(needs, connection, tenant_id, subject_id, letters.PASSKEY_ADDED)
+        await acts.note(needs, connection, who, "add passkey", category="credential")
     return UUID(str(begun["id"]))
 
 
@@ -203,6 +204,7 @@ async def remove(needs: Needs, who: Actor, passkey_id: UUID) -> None:
         if not await endings.drop(needs, connection, passkey, *mine):
             raise NotFound("There is no such passkey of yours.")
         await letters.changed(needs, connection, tenant_id, subject_id, letters.PASSKEY_REMOVED)
+        await acts.note(needs, connection, who, "remove passkey", category="credential")
 
 
 def rp_id(needs: Needs) -> str:

@@ -11,7 +11,20 @@ from uuid import UUID
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import codes, directory, endings, keys, letters, pace, passwords, people, sessions, throttle, tokens
+from avow.accounts import (
+    acts,
+    codes,
+    directory,
+    endings,
+    keys,
+    letters,
+    pace,
+    passwords,
+    people,
+    sessions,
+    throttle,
+    tokens,
+)
 from avow.accounts.needs import Needs
 from avow.accounts.sessions import Session
 from avow.accounts.tables import api_key, confirmation, identity, passkey, person, recovery_code, reset, second_factor
@@ -85,6 +98,8 @@ async def take(needs: Needs, token: str, password: str) -> None:
         if await _take_over(needs, connection, found.tenant_id, found.subject_id):
             await directory.announce(connection, found.tenant_id)
         await _replace(needs, connection, found.tenant_id, found.subject_id, password_hash)
+        who = people.actor(found.tenant_id, found.subject_id)
+        await acts.note(needs, connection, who, "reset password", category="credential")
     needs.directory.forget(found.tenant_id)
 
 
@@ -96,6 +111,7 @@ async def change(needs: Needs, current: Session, password: str) -> None:
     password_hash = await _hash(needs, current.tenant_id, current.subject_id, password)
     async with needs.database.tenant(current.tenant_id) as connection:
         await _replace(needs, connection, current.tenant_id, current.subject_id, password_hash, but=current.id)
+        await acts.note(needs, connection, current.who, "change password", category="credential")
 
 
 async def _hash(needs: Needs, tenant_id: UUID, subject_id: UUID, password: str) -> str:

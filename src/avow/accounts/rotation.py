@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import update
 
-from avow.accounts import directory, key_text, keys, tokens
+from avow.accounts import acts, directory, key_text, keys, tokens
 from avow.accounts.needs import Needs
 from avow.accounts.people import own
 from avow.accounts.tables import api_key
@@ -45,6 +45,8 @@ async def rotate(needs: Needs, who: Actor, key_id: UUID, overlap_h: int = OVERLA
             "old_until": until,
         }
         await connection.execute(update(api_key).where(api_key.c.id == key_id).values(changed))
+        before, after = {"key": row.public_id}, {"key": made.public_id, "old_until": until}
+        await acts.note(needs, connection, who, "rotate key", category="credential", before=before, after=after)
         await directory.announce(connection, tenant_id)
     needs.directory.forget(tenant_id)
     return Rotated(key_id, made.prefix, made.text, until)

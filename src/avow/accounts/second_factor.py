@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pyotp
 from sqlalchemy import delete, func, select, update
 
-from avow.accounts import codes, endings, letters, passwords, people, sessions
+from avow.accounts import acts, codes, endings, letters, passwords, people, sessions
 from avow.accounts.needs import Needs
 from avow.accounts.people import own
 from avow.accounts.sessions import Session, StepUpRefused
@@ -101,6 +101,7 @@ async def confirm(needs: Needs, current: Session, code: str) -> list[str]:
         await connection.execute(kept.values({**begun, "box": box, "confirmed_at": now, "last_step": step}))
         await sessions.end_all(connection, subject_id, but=current.id)
         await letters.changed(needs, connection, tenant_id, subject_id, letters.FACTOR_ADDED)
+        await acts.note(needs, connection, current.who, "add second factor", category="credential")
         return await codes.make_recovery(needs, connection, tenant_id, subject_id)
 
 
@@ -111,6 +112,7 @@ async def renew_codes(needs: Needs, who: Actor) -> list[str]:
         raise NotFound("There is no second factor.")
     async with needs.database.tenant(tenant_id) as connection:
         await letters.changed(needs, connection, tenant_id, subject_id, letters.CODES_RENEWED)
+        await acts.note(needs, connection, who, "renew recovery codes", category="credential")
         return await codes.make_recovery(needs, connection, tenant_id, subject_id)
 
 
@@ -129,3 +131,4 @@ async def remove(needs: Needs, who: Actor, password: str) -> None:
             raise NotFound("There is no second factor.")
         await endings.drop(needs, connection, recovery_code, recovery_code.c.subject_id == subject_id)
         await letters.changed(needs, connection, tenant_id, subject_id, letters.FACTOR_REMOVED)
+        await acts.note(needs, connection, who, "remove second factor", category="credential")

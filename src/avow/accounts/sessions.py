@@ -13,7 +13,7 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import codes, endings, letters, pace, people, tokens
+from avow.accounts import acts, codes, endings, letters, pace, people, tokens
 from avow.accounts.needs import Needs
 from avow.accounts.passwords import Verdict
 from avow.accounts.tables import session
@@ -253,12 +253,14 @@ async def revoke(needs: Needs, current: Session, session_id: UUID) -> None:
     async with needs.database.tenant(current.tenant_id) as connection:
         if not await endings.drop(needs, connection, session, *mine):
             raise NotFound("There is no such session of yours.")
+        await acts.note(needs, connection, current.who, "end sessions", category="credential")
 
 
 async def end_others(needs: Needs, current: Session) -> None:
     """End all sessions of a person but this one."""
     async with needs.database.tenant(current.tenant_id) as connection:
         await end_all(connection, current.subject_id, but=current.id)
+        await acts.note(needs, connection, current.who, "end sessions", category="credential")
 
 
 async def end_all(connection: AsyncConnection, subject_id: UUID, but: UUID = NOBODY) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import affirmations, directory, fields, letters, pace, people, resets, throttle, tokens
+from avow.accounts import acts, affirmations, directory, fields, letters, pace, people, resets, throttle, tokens
 from avow.accounts.affirmations import Affirmed
 from avow.accounts.needs import Needs
 from avow.accounts.tables import confirmation, person, tenant, tenant_kind
@@ -144,6 +144,7 @@ async def open_account(
         if also is not None:
             await also(connection, tenant_id, subject_id)
         await needs.first_credit(connection, tenant_id, subject_id, wallet_id, now)
+        await acts.note(needs, connection, people.actor(tenant_id, subject_id), "open account")
         if confirmed:
             await connection.execute(update(person).where(person.c.id == subject_id).values(confirmed_at=now))
         else:
@@ -187,6 +188,7 @@ async def confirm(needs: Needs, token: str) -> None:
         await connection.execute(delete(confirmation).where(confirmation.c.subject_id == found.subject_id))
         confirmed = func.coalesce(person.c.confirmed_at, now)
         await connection.execute(update(person).where(person.c.id == found.subject_id).values(confirmed_at=confirmed))
+        await acts.note(needs, connection, people.actor(found.tenant_id, found.subject_id), "confirm address")
         await directory.announce(connection, found.tenant_id)
     needs.directory.forget(found.tenant_id)
 

@@ -6,25 +6,22 @@ else: a session of staff is always their own, and what it opens is opened as sta
 """
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import fields, people, sign_up
+from avow.accounts import fields, people, sessions, sign_up
 from avow.accounts.needs import Needs
 from avow.accounts.sign_up import SignUp
 from avow.accounts.tables import person, session, staff, tenant_kind
-from avow.base.actor import Actor
+from avow.base.actor import COMMAND, PLATFORM
 from avow.base.db import Database
 from avow.base.errors import AvowError, BadInput, NotFound
 from avow.policy import words
 from avow.vault import Act, Ref, fact
-
-COMMAND: Final = Actor("staff", "command", "operator")
-"""Who runs `avow` on the machine itself."""
 
 
 class StaffRefused(AvowError):
@@ -35,6 +32,14 @@ class StaffRefused(AvowError):
     hint = "Give staff an address of their own, which is no customer's account."
 
 
+class VoucherRefused(AvowError):
+    """Who approves is a member of staff with the role operator, in training, and gives their password."""
+
+    status = 403
+    code = "voucher_refused"
+    hint = "avow user create --role operator makes somebody one; ask them to type their password."
+
+
 async def appoint(
     needs: Needs,
     keeper: Database,
@@ -43,6 +48,7 @@ async def appoint(
     role: str,
     trained_until: datetime,
     agreement: str,
+    reason: str | None = None,
 ) -> UUID:
     """Make somebody staff, or change what they are; gives their id. `facts` are fields of the account, e-mail too.
 
@@ -64,11 +70,11 @@ async def appoint(
     if found is None:
         raise NotFound
     async with keeper.begin() as c:
-        await _write(needs, c, found.tenant_id, found.subject_id, role, trained_until, agreed)
+        await _write(needs, c, found.tenant_id, found.subject_id, role, trained_until, agreed, reason)
     return UUID(str(found.subject_id))
 
 
-async def dismiss(needs: Needs, keeper: Database, email: str) -> UUID:
+async def dismiss(needs: Needs, keeper: Database, email: str, reason: str | None = None) -> UUID:
     """Take somebody's staff role and end their sessions at once; gives their id. Raises NotFound."""
     found = await people.find(needs, email)
     if found is None:
@@ -79,13 +85,29 @@ async def dismiss(needs: Needs, keeper: Database, email: str) -> UUID:
             raise NotFound("This person is no staff.")
         await c.execute(delete(session).where(session.c.subject_id == found.subject_id))
         before = {"role": role}
-        act = Act(COMMAND, "dismiss staff", found.tenant_id, found.subject_id, before=before, after={"role": None})
+        whose, after = (found.tenant_id, found.subject_id), {"role": None}
+        act = Act(COMMAND, "dismiss staff", *whose, "account", "service", reason, before, after)
         await needs.vault.record_act(c, act)
     return UUID(str(found.subject_id))
 
 
+async def vouch(needs: Needs, keeper: Database, email: str, password: str) -> str:
+    """The name under which a member of staff with the role operator approves an act of somebody else, once their password
+    was right. Raises VoucherRefused, or what sign-in raises for one who guesses."""
+    found = await people.find(needs, email)
+    if found is None or not await sessions.is_shown(needs, found.tenant_id, found.subject_id, password):
+        raise VoucherRefused
+    async with keeper.begin() as c:
+        row = (await c.execute(select(staff).where(staff.c.id == found.subject_id))).one_or_none()
+    if row is None or row.role != "operator" or row.trained_until <= needs.clock.now():
+        raise VoucherRefused
+    return f"staff:{found.subject_id}"
+
+
 async def tenant_of(needs: Needs, subject_id: UUID) -> UUID:
-    """The tenant of a person, for staff who know their id. Raises NotFound."""
+    """The tenant of a person, for staff who know their id; the platform's record is its own. Raises NotFound."""
+    if subject_id == PLATFORM:
+        return PLATFORM
     async with needs.database.begin() as c:
         query = text("SELECT tenant_of_person(:wanted, :at)")
         found: UUID | None = await c.scalar(query, {"wanted": subject_id, "at": needs.clock.now()})
@@ -102,6 +124,7 @@ async def _write(
     role: str,
     trained_until: datetime,
     agreement: str,
+    reason: str | None,
 ) -> None:
     kind = await c.scalar(select(tenant_kind.c.kind).where(tenant_kind.c.tenant_id == tenant_id))
     if kind != "internal":
@@ -119,5 +142,6 @@ async def _write(
     # Staff own nothing here: without their role they have their own rights left, and no more.
     await c.execute(update(person).where(person.c.id == subject_id).values(role="former"))
     await c.execute(delete(session).where(session.c.subject_id == subject_id))
-    act = Act(COMMAND, "appoint staff", tenant_id, subject_id, before={"role": old}, after={"role": role})
+    states = ({"role": old}, {"role": role})
+    act = Act(COMMAND, "appoint staff", tenant_id, subject_id, "account", "service", reason, *states)
     await needs.vault.record_act(c, act)

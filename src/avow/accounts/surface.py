@@ -2,9 +2,11 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qsl
 
 import structlog
 from litestar import Request, Response
@@ -18,6 +20,7 @@ from avow.base.errors import AvowError, BadInput
 DEPTH_MAX = 64
 SIZE_MAX = 64 * 1024
 """Bytes of a body; far above what any route of accounts needs."""
+PARAMETERS_MAX = 100
 MEDIA_TYPE = "application/problem+json"
 NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 """What every answer of `/api` tells a browser: do not keep it, and do not guess what it is."""
@@ -28,11 +31,28 @@ AnyRequest = Request[Any, Any, Any]
 
 
 async def check(request: AnyRequest) -> None:
-    """Refuse what another site sent and what is no sound JSON, before a route runs. Raises CrossSite or BadInput."""
+    """Refuse what another site sent, a parameter that comes twice and what is no sound JSON, before a route runs.
+
+    Raises CrossSite or BadInput.
+    """
     origin.check(request.method, {name.lower(): value for name, value in request.headers.items()})
+    check_query(request.scope["query_string"])
     body = await request.body()
     if body:
         check_body(body)
+
+
+def check_query(query: bytes) -> None:
+    """Refuse a query that two readers could read differently. Raises BadInput."""
+    try:
+        names = [
+            name for name, _ in parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=PARAMETERS_MAX)
+        ]
+    except ValueError:
+        raise BadInput("The query of the address cannot be read.") from None
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise BadInput("A parameter of the address comes twice.", param=name[:64])
 
 
 def check_body(body: bytes) -> None:

@@ -1,7 +1,7 @@
 """Who is asking."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 Kind = Literal["subject", "key", "staff", "system"]
@@ -22,5 +22,9 @@ class Actor:
     subject_id: UUID | None = None
 
 
+PLATFORM: Final = UUID(int=1)
+"""Stands for tenant and person where an act is about nobody: a price, a backup, the policy."""
+COMMAND: Final = Actor("staff", "command", "operator")
+"""Who runs `avow` on the machine itself."""
 KEEPER = Actor("system", "keeper", "keeper")
 GATEWAY = Actor("system", "gateway", "gateway")

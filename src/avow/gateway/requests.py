@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Select, delete, or_, select
 
+from avow.accounts import acts
 from avow.accounts.needs import Needs
 from avow.accounts.ownership import readable
 from avow.accounts.people import own
@@ -77,6 +78,7 @@ async def end(needs: Needs, who: Actor, request_id: UUID) -> None:
     async with needs.database.tenant(tenant_id) as connection:
         if not (await connection.execute(mine)).rowcount:
             raise NotFound
+        await acts.note(needs, connection, who, "delete content", category=CONTENT, after={"request": request_id})
         await asyncio.to_thread(needs.tombstones.bury_item, trace.name, request_id, needs.clock.now())
 
 
@@ -92,6 +94,8 @@ async def end_many(needs: Needs, who: Actor, since: datetime | None, until: date
         async with needs.database.tenant(tenant_id) as connection:
             found = list((await connection.execute(chosen)).scalars())
             await connection.execute(delete(trace).where(trace.c.id.in_(found)))
+            if found:
+                await acts.note(needs, connection, who, "delete content", category=CONTENT, after={"requests": found})
             await asyncio.to_thread(_bury, needs, found)
         total += len(found)
         if len(found) < CHUNK_ROWS:

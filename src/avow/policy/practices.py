@@ -186,8 +186,9 @@ SECURITY: Mapping[str, Levels] = {
             "recorded": Term(
                 "Openings of people's data are recorded, with who, what and why, and access is watched.",
                 "对个人数据的每次查阅均记录何人、何内容及何原因，访问受到持续监测。",
-                "staff",
-                ("vault.door",),
+                None,
+                ("vault.door", "vault.chain"),
+                ("record",),
             )
         }
     ),

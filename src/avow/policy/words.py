@@ -283,6 +283,13 @@ CLAIMS: Mapping[str, Claim] = {
         controls=("privacy.erase", "vault.ring", "proof.receipts"),
         probes=("erased",),
     ),
+    "recorded": Claim(
+        "Whoever opens data about you or changes your account stands on a record that you can read; nobody can change or "
+        "shorten it unnoticed.",
+        "何人查阅您的数据或更改您的账户均载于记录，您可以查阅；任何人都无法在不被发现的情况下更改或删减该记录。",
+        controls=("vault.audit", "vault.chain"),
+        probes=("record",),
+    ),
     "sums": Claim(
         "A charge is never more than what was reserved for it, and a balance never falls below zero.",
         "任何扣费都不会超过为其预留的金额，余额永远不会低于零。",
@@ -329,6 +336,7 @@ PROBES: Mapping[str, str] = {
     "slots": "no hour's key outlives its hour",
     "row_security": "one tenant's role reads no row of another tenant",
     "sums": "the wallets equal the ledger and none is below zero",
+    "record": "no line of the record of openings and acts was changed, taken out or put in",
     "policy_hash": "the hash served equals the hash loaded",
     "purposes": "opening a canary for a purpose outside its category's list is refused; no stranger reads a readable row",
     "not_kept": "a canary request of a tenant that did not ask leaves no row of the category",

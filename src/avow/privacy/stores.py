@@ -19,9 +19,10 @@ import contextlib
 import functools
 import itertools
 import operator
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
@@ -58,6 +59,8 @@ GENTLEST_FIRST: tuple[Ending, ...] = ("hold", "detach", "blank", "delete")
 
 Key = tuple[Any, ...]
 Note = Callable[[AsyncConnection, int], Awaitable[None]]
+Before = Callable[[AsyncConnection, Sequence[Any]], Awaitable[None]]
+"""Is told the ids of the rows that are about to end, in the transaction that ends them."""
 
 
 class StillReferenced(AvowError):
@@ -172,10 +175,11 @@ class Store(Protocol):
 
 
 class TableStore:
-    """One declared table."""
+    """One declared table; `before` hears of the rows that end."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, before: Before | None = None) -> None:
         self.table = table
+        self._before = before
         self._held = tuple(held for other, held in catalog.facts() if other is table)
         self._key = tuple(table.primary_key.columns)
 
@@ -209,6 +213,8 @@ class TableStore:
         if keys:
             width = len(self._key)
             chosen = tuple_(*self._key).in_([key[-width:] for key in keys])
+            if self._before is not None:
+                await self._before(c, [key[-width] for key in keys])
             try:
                 await c.execute(self._change(which, policy, chosen))
             except IntegrityError as error:
@@ -316,9 +322,10 @@ async def end_all(database: Database, store: Store, which: Which, policy: Policy
     return total
 
 
-def tables() -> list[TableStore]:
-    """A store for each table with facts, children before the tables that they refer to."""
-    return [TableStore(table) for table in dict.fromkeys(table for table, _ in catalog.facts())]
+def tables(before: Mapping[str, Before] = MappingProxyType({})) -> list[TableStore]:
+    """A store for each table with facts, children before the tables that they refer to. `before`, by a table's name,
+    hears of its rows before they end."""
+    return [TableStore(table, before.get(table.name)) for table in dict.fromkeys(table for table, _ in catalog.facts())]
 
 
 def _ending(policy: Policy, category: str, on: Literal["expiry", "erasure"]) -> Ending:

@@ -37,10 +37,12 @@ from avow.proof import ages, hygiene, parts, purposes, scan
 from avow.proof.evidence import Evidence, Finding
 from avow.proof.tables import scan_control
 from avow.vault import Ref, Ring, Vault, box, hour_of
+from avow.vault.chain import Verified
 
 SOON = timedelta(days=3)
 SWEEP_GRACE = timedelta(minutes=20)
 KEY_GRACE_H = 2
+RECORD_GRACE = timedelta(minutes=1)
 CONTROL_BYTES = 24
 PROBE_S_MAX = 300
 
@@ -116,6 +118,8 @@ class Ground:
     """Outside parties that may be sent content and that the policy names nowhere."""
     listens: tuple[str, int]
     """Host and port that the operator chose."""
+    record: Callable[[], Awaitable[Verified]]
+    """Looks at the whole chain over the record of openings and acts."""
 
     @property
     def remains(self) -> list[Path]:
@@ -219,6 +223,16 @@ async def sums(on: Ground) -> Finding:
     return Finding("failed", "; ".join(wrong[:3])) if wrong else Finding("proved", "no violation")
 
 
+async def record(on: Ground) -> Finding:
+    """No line of the record of openings and acts was changed, taken out, swapped or put in, and none waits for its link."""
+    found = await on.record()
+    if found.wrong:
+        return Finding("failed", f"{'; '.join(found.wrong[:3])}{' …' if len(found.wrong) > 3 else ''}")
+    if found.waiting_since is not None and (waits := on.clock.now() - found.waiting_since) > RECORD_GRACE:
+        return Finding("unproved", f"lines have waited for {waits.total_seconds():.0f} s; does the keeper run?")
+    return Finding("proved", f"{found.links} lines, the newest link is {found.head[:12]}")
+
+
 async def policy_hash(on: Ground) -> Finding:
     """The policy that is served, the one that is loaded and the one on record are the same."""
     async with on.http() as http:
@@ -281,7 +295,7 @@ async def tls(on: Ground) -> Finding:
 _BUILT_IN: dict[str, Probe] = {
     probe.__name__: probe
     for probe in (
-        *(declared, oldest_fact, plaintext, slots, row_security, sums),
+        *(declared, oldest_fact, plaintext, slots, row_security, sums, record),
         *(policy_hash, purposes.purposes, not_kept, erased, sign_up, tls),
         deadlines,
         *(hygiene.headers, hygiene.cookies, hygiene.modes, hygiene.listening, hygiene.cards),
@@ -294,7 +308,7 @@ ALL: dict[str, Probe] = _BUILT_IN | {
     for probe in (
         *(parts.part_api, parts.part_opt_out, parts.part_field_choice, parts.part_self_service, parts.part_staff),
         *(parts.part_processors, parts.part_backups, parts.part_erasure, parts.part_rights, parts.part_consents),
-        parts.part_age_gate,
+        *(parts.part_notices, parts.part_acceptance, parts.part_age_gate),
     )
 }
 

@@ -92,6 +92,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "一个租户的角色读不到另一租户的任何数据行。",
     ),
     "probe_sums": ("The wallets equal the ledger, and none is below zero.", "钱包与账本一致，且无一低于零。"),
+    "probe_record": (
+        "No line of the record of openings and acts was changed, taken out or put in.",
+        "查阅与操作记录中没有任何一行被更改、删除或插入。",
+    ),
     "probe_policy_hash": (
         "The policy that is served, loaded and on record is one and the same.",
         "对外公布、已加载与记录在案的政策完全一致。",

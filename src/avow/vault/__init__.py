@@ -10,6 +10,7 @@ person's standing decide, and the opening is on record where that person can rea
     Act, record_act      an administrative act, put on the record of the person whom it concerns
     Ref, Gone      the address of a box; what a box reads as once its key is destroyed
     Ring           the halves: destroy_holders, destroy_slots, make_slots, graves, named secrets
+    Chain          the chain over that record: extend, verify, release, trim, anchor
     standing       record and load what people consented to, objected to and had restricted
     outbox         put and drain mail that waits, sealed
     keys           tell other processes that keys were destroyed
@@ -20,6 +21,7 @@ person's standing decide, and the opening is on record where that person can rea
 from avow.vault import fact, keys, outbox, standing
 from avow.vault.blind import blind_index
 from avow.vault.box import BoxBroken, Gone, GoneType, PayloadRefused, Ref
+from avow.vault.chain import Chain, ChainBroken
 from avow.vault.door import Act, NotPrepared, Opened, OpenRefused, Vault
 from avow.vault.mirror import FileMirror, Grave, Mirror
 from avow.vault.provider import FileKeyProvider, KeyProvider, KeyringTooOpen, MasterLost
@@ -29,6 +31,8 @@ __all__ = [
     "Act",
     "BoxBroken",
     "Buried",
+    "Chain",
+    "ChainBroken",
     "ClockJump",
     "Destroyed",
     "FileKeyProvider",

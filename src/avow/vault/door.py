@@ -15,7 +15,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base import cards
-from avow.base.actor import Actor
+from avow.base.actor import PLATFORM, Actor
 from avow.base.clock import Clock
 from avow.base.errors import AvowError
 from avow.policy import Decision, Policy, Question, decide
@@ -79,6 +79,11 @@ class Act(NamedTuple):
     reason: str | None = None
     before: Mapping[str, Any] | None = None
     after: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of_platform(cls, actor: Actor, word: str, **more: Any) -> "Act":
+        """An act that is about nobody: it stands on the platform's own record, for auditors to search."""
+        return cls(actor, word, PLATFORM, PLATFORM, **more)
 
     def told(self) -> dict[str, str]:
         """What the box of the record holds."""
@@ -240,7 +245,9 @@ class Vault:
     # --- administrative acts
 
     async def record_act(self, conn: AsyncConnection, act: Act) -> None:
-        """Put an act that concerns a person on their record, in the transaction that carries it out."""
+        """Put an act on the record of the person whom it concerns, in the transaction that carries it out; the
+        transaction's tenant is that person's, or the keeper's none.
+        """
         row = fact.begin(self.policy, "audit", act.tenant_id, act.subject_id, self.clock.now())
         row |= _who(act.actor) | {"act": act.word, "category": act.category, "purpose": act.purpose}
         row |= {"outcome": "done", "count": 1, "box": await self._sealed_record(row, act.told())}

@@ -1,8 +1,19 @@
 """What a person has said about their data, who looked at it, and the mail that waits for them."""
 
-from sqlalchemy import Boolean, CheckConstraint, Column, DateTime, Index, Integer, LargeBinary, Text, Uuid
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    Uuid,
+)
 
-from avow.catalog import fact_columns, personal, store, table
+from avow.catalog import fact_columns, not_personal, personal, store, table
 
 standing = table(
     "standing",
@@ -53,6 +64,20 @@ audit = table(
 """The subject is the person concerned; `actor` is `kind:id` of who looked or acted (a pseudonym of staff), `role` what
 they were when they did, `since` is when. An opening counts its boxes; an administrative act has the outcome `done` and
 a word in `act`. The box holds the reason that was given, and digests of what an act found and left."""
+
+audit_link = table(
+    "audit_link",
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("row_id", Uuid, nullable=False, unique=True),
+    Column("salt", LargeBinary),
+    Column("leaf", LargeBinary, nullable=False),
+    Column("link", LargeBinary, nullable=False),
+    Column("released", LargeBinary),
+    Index("audit_link_live", "number", postgresql_where="released IS NULL"),
+    holds=[not_personal("keyed hashes of lines of the record, and a salt that goes when its line ends")],
+    app="none",
+)
+"""One link for each line of `audit`, in the order in which the keeper found them; see `chain`."""
 
 outbox = table(
     "outbox",

@@ -1,0 +1,105 @@
+"""Does signing in make the gateway wait? The p99 of `/v1` with and without ten sign-ins a second, in one run.
+
+One worker, a scripted upstream that answers at once, sequential completions on one connection: without sign-ins, with them,
+and again, in turns, so that both see the same machine. Sign-ins hash with production's Argon2id (64 MiB, 3 passes).
+
+    python -m bench.signin [--seconds 10] [--turns 6]        writes bench/results/signin.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import statistics
+import threading
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from tests.platform import MODEL, Platform
+from tests.upstream import scripted_platform
+
+from bench import machine
+
+RESULTS = Path(__file__).parent / "results" / "signin.json"
+RATE = 10
+"""Sign-ins a second."""
+
+
+class SignIns:
+    """Somebody who signs in `RATE` times a second, each time as another account; how it ended is counted."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform, self.over, self.statuses = platform, threading.Event(), Counter[int]()
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> SignIns:
+        self._threads = [threading.Thread(target=self._go, args=(n,)) for n in range(RATE)]
+        for each in self._threads:
+            each.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        for each in self._threads:
+            each.join()
+
+    def _go(self, number: int) -> None:
+        """One a second, however long each takes: a slow answer makes nobody ask less."""
+        begun = time.monotonic() + number / RATE
+        with self.platform.http() as http:
+            while not self.over.wait(max(0.0, begun - time.monotonic())):
+                begun += 1
+                body = {"email": f"p-{secrets.token_hex(8)}@example.org", "password": secrets.token_hex(12)}
+                self.statuses[http.post("/api/auth/login", json=body).status_code] += 1
+
+
+def completions(http: httpx.Client, key: str, seconds: float) -> list[float]:
+    """Milliseconds of one completion after the other."""
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8}
+    times, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        begun = time.perf_counter()
+        answer = http.post("/v1/chat/completions", json=body, headers={"authorization": f"Bearer {key}"})
+        assert answer.status_code == 200, answer.text
+        times.append((time.perf_counter() - begun) * 1000)
+    return times
+
+
+def figures(times: list[float]) -> dict[str, Any]:
+    """Milliseconds."""
+    parts = statistics.quantiles(times, n=100)
+    return {"requests": len(times), "p50": round(parts[49], 2), "p90": round(parts[89], 2), "p99": round(parts[98], 2)}
+
+
+def main() -> None:
+    """Measure in turns, print the table, write it down."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--turns", type=int, default=6)
+    asked = parser.parse_args()
+    times: dict[str, list[float]] = {"without": [], "with": []}
+    statuses = Counter[int]()
+    with scripted_platform() as (platform, _), platform.http() as http:
+        key = platform.demo["api_key"]
+        completions(http, key, 2)
+        for _turn in range(asked.turns):
+            times["without"] += completions(http, key, asked.seconds)
+            with SignIns(platform) as signing_in:
+                times["with"] += completions(http, key, asked.seconds)
+            statuses += signing_in.statuses
+    told = {name: figures(values) for name, values in times.items()}
+    for name, row in told.items():
+        print(f"{name:8} {row}")
+    print(f"sign-ins answered: {dict(statuses)}")
+    head = {"measured_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}", "machine": machine.describe()}
+    counted = {str(status): count for status, count in statuses.items()}
+    RESULTS.write_text(json.dumps({**head, "sign_ins": counted, "completions_ms": told}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,298 @@
+"""Whatever the table of acts names stands on the record once it was done; what changes something has a line there."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import click
+import httpx
+import pyotp
+import pytest
+from sqlalchemy import insert
+from tests.accounts.authenticator import Authenticator
+from tests.accounts.conftest import PASSWORD, PROFILE, House
+from tests.accounts.provider import CLIENT, SECRET, LocalProvider
+from tests.accounts.test_staff import with_staff
+
+from avow import cli, worker
+from avow.accounts import acts, admission, staff
+from avow.accounts.acts import ActUndeclared, Silent
+from avow.accounts.oidc import CALLBACK, Provider
+from avow.gateway.tables import trace
+from avow.policy import Policy, parse
+from avow.vault import Ref, fact
+
+ADA, BOB = "ada@example.org", "bob@example.org"
+NEW = "another long pass phrase of mine"
+
+
+@pytest.fixture
+def policy() -> Policy:
+    return parse(with_staff(PROFILE.read_text()))
+
+
+@dataclass
+class Walk:
+    """Ada, who owns an organisation, and what she has made so far, by name."""
+
+    house: House
+    provider: LocalProvider
+    ada: httpx.AsyncClient
+    made: dict[str, Any] = field(default_factory=dict)
+
+    async def ask(self, method: str, path: str, body: Any = None, browser: httpx.AsyncClient | None = None) -> Any:
+        """Call a route; it must succeed."""
+        answer = await (browser or self.ada).request(method, path, json=body)
+        assert answer.status_code < 400, (method, path, answer.text)
+        return answer.json() if answer.content else {}
+
+    async def keep(self, name: str, method: str, path: str, body: Any = None) -> None:
+        self.made[name] = await self.ask(method, path, body)
+
+    async def acts(self) -> list[str]:
+        """The words on everybody's record, oldest first."""
+        rows = await self.house.query("SELECT act FROM audit WHERE outcome = 'done' ORDER BY id")
+        return [row.act for row in rows]
+
+    async def content(self) -> str:
+        """A request of Ada's of which something was kept; gives its id."""
+        me, needs = await self.ask("GET", "/api/me"), self.house.needs
+        tenant_id, subject_id = UUID(me["tenant_id"]), UUID(me["id"])
+        begun = fact.begin(needs.policy, "api_content", tenant_id, subject_id, needs.clock.now())
+        await needs.vault.prepare(subject_id, "api_content", begun["ends_at"])
+        ref = Ref(tenant_id, trace.name, "api_content", begun["id"], subject_id)
+        box = needs.vault.seal(ref, {"request": "a", "response": "b"}, begun["ends_at"])
+        async with self.house.databases.keeper.begin() as c:
+            await c.execute(insert(trace).values(**begun, box=box))
+        return str(begun["id"])
+
+    async def hired(self, role: str) -> httpx.AsyncClient:
+        """Somebody of the staff, signed in with a second factor."""
+        email, until = f"{role}@avow.example", self.house.clock.now() + timedelta(days=30)
+        needs, browser = self.house.needs, self.house.browser()
+        await staff.appoint(needs, self.house.databases.keeper, {"email": email}, PASSWORD, role, until, "NDA")
+        await self.ask("POST", "/api/auth/login", {"email": email, "password": PASSWORD}, browser)
+        secret = (await self.ask("POST", "/api/me/second-factor", None, browser))["secret"]
+        code = {"code": pyotp.TOTP(secret).at(self.house.clock.now())}
+        await self.ask("POST", "/api/me/second-factor/confirm", code, browser)
+        return browser
+
+
+@pytest.fixture
+async def walk(house: House) -> AsyncIterator[Walk]:
+    provider = LocalProvider(house.clock)
+    await provider.start()
+    ours = Provider(provider.issuer, CLIENT, SECRET, f"{house.needs.base_url}{CALLBACK}", house.clock)
+    object.__setattr__(house.needs, "provider", ours)
+    browser = house.browser()
+    yield Walk(house, provider, browser)
+    await ours.close()
+    await provider.stop()
+
+
+async def sign_up(w: Walk) -> None:
+    await w.ask("POST", "/api/auth/signup", {"email": ADA, "password": PASSWORD})
+
+
+async def confirm(w: Walk) -> None:
+    await w.ask("POST", "/api/auth/confirm", {"token": await w.house.token(ADA)})
+
+
+async def reset(w: Walk) -> None:
+    await w.ask("POST", "/api/auth/reset", {"email": ADA})
+    await w.ask("POST", "/api/auth/reset/finish", {"token": await w.house.token(ADA, "reset"), "password": PASSWORD})
+    await w.ask("POST", "/api/auth/login", {"email": ADA, "password": PASSWORD})
+
+
+async def invite_and_join(w: Walk) -> None:
+    await invite(w, BOB)
+    browser = w.house.browser()
+    w.made["bob"] = await w.ask(
+        "POST", "/api/invitations/accept", {"token": await w.house.token(BOB, "invitation"), "password": PASSWORD}
+    )
+    await w.ask("POST", "/api/auth/login", {"email": BOB, "password": PASSWORD}, browser)
+    w.made["bob's browser"] = browser
+
+
+async def add_factor(w: Walk) -> None:
+    secret = (await w.ask("POST", "/api/me/second-factor"))["secret"]
+    code = pyotp.TOTP(secret).at(w.house.clock.now())
+    await w.ask("POST", "/api/me/second-factor/confirm", {"code": code})
+
+
+async def add_passkey(w: Walk) -> None:
+    options = await w.ask("POST", "/api/me/passkeys/begin")
+    device = Authenticator(w.house.needs.base_url)
+    await w.keep("passkey", "POST", "/api/me/passkeys", {"credential": device.create(options)})
+
+
+async def link(w: Walk) -> None:
+    url = (await w.ask("POST", "/api/me/identities"))["url"]
+    answer = await w.ada.get(CALLBACK, params=w.provider.agree(url))
+    assert answer.status_code == 303, answer.text
+    w.made["identity"] = (await w.ask("GET", "/api/me/identities"))[0]
+
+
+async def leak(w: Walk) -> None:
+    found = await w.ask("POST", "/api/keys", {})
+    await w.ask("POST", "/api/keys/leaked", {"key": found["secret"]})
+
+
+async def invite(w: Walk, email: str) -> None:
+    await w.keep("invitation", "POST", "/api/tenant/invitations", {"email": email, "role": "member"})
+
+
+async def end_one(w: Walk) -> None:
+    await w.ask("DELETE", f"/api/requests/{await w.content()}")
+
+
+async def end_all(w: Walk) -> None:
+    await w.content()
+    assert (await w.ask("DELETE", "/api/requests"))["ended"] == 1
+
+
+async def session(w: Walk) -> None:
+    other = w.house.browser()
+    await w.ask("POST", "/api/auth/login", {"email": ADA, "password": NEW}, other)
+    found = next(each for each in await w.ask("GET", "/api/me/sessions") if not each["current"])
+    await w.ask("DELETE", f"/api/me/sessions/{found['id']}")
+
+
+async def find(w: Walk) -> None:
+    w.made["support"] = await w.hired("support")
+    asked = {"email": ADA, "purpose": "support", "reason": "ticket 7"}
+    await w.ask("POST", "/api/desk/people", asked, w.made["support"])
+
+
+async def look(w: Walk) -> None:
+    """Where nothing is; an opening that finds a box stands there as one."""
+    asked = {"subject": (await w.ask("GET", "/api/me"))["id"], "category": "account", "purpose": "support"}
+    body = {**asked, "reason": "ticket 7", "after": str(UUID(int=1))}
+    await w.ask("POST", "/api/desk/open", body, w.made["support"])
+
+
+async def search(w: Walk) -> None:
+    asked = {"subject": (await w.ask("GET", "/api/me"))["id"], "reason": "a review"}
+    await w.ask("POST", "/api/desk/openings", asked, await w.hired("auditor"))
+
+
+async def answer(w: Walk) -> None:
+    asked = await w.ask("POST", "/api/privacy/requests", {"kind": "complain", "password": NEW, "text": "It is slow."})
+    body = {"id": asked["id"], "state": "succeeded", "answer": "We mended it."}
+    await w.ask("POST", "/api/desk/requests/answer", body, await w.hired("privacy"))
+
+
+Step = Callable[[Walk], Awaitable[Any]]
+STEPS: dict[str, Step] = {
+    "POST /api/auth/signup": sign_up,
+    "POST /api/auth/confirm": confirm,
+    "POST /api/auth/reset/finish": reset,
+    "PATCH /api/me": lambda w: w.ask("PATCH", "/api/me", {"name": "Ada"}),
+    "POST /api/me/password": lambda w: w.ask("POST", "/api/me/password", {"password": NEW}),
+    "POST /api/keys": lambda w: w.keep("key", "POST", "/api/keys", {"name": "one"}),
+    "PATCH /api/keys/{key_id}": lambda w: w.ask("PATCH", f"/api/keys/{w.made['key']['id']}", {"name": "two"}),
+    "POST /api/keys/{key_id}/rotate": lambda w: w.ask("POST", f"/api/keys/{w.made['key']['id']}/rotate", {}),
+    "DELETE /api/keys/{key_id}": lambda w: w.ask("DELETE", f"/api/keys/{w.made['key']['id']}"),
+    "POST /api/keys/leaked": leak,
+    "DELETE /api/requests/{request_id}": end_one,
+    "DELETE /api/requests": end_all,
+    "POST /api/projects": lambda w: w.keep("project", "POST", "/api/projects", {"name": "one"}),
+    "PATCH /api/projects/{project_id}": lambda w: w.ask(
+        "PATCH", f"/api/projects/{w.made['project']['id']}", {"name": "two"}
+    ),
+    "PATCH /api/tenant": lambda w: w.ask("PATCH", "/api/tenant", {"keep_h": 5}),
+    "POST /api/tenant/invitations": lambda w: invite(w, "carol@example.org"),
+    "DELETE /api/tenant/invitations/{invitation_id}": lambda w: w.ask(
+        "DELETE", f"/api/tenant/invitations/{w.made['invitation']['id']}"
+    ),
+    "POST /api/invitations/accept": invite_and_join,
+    "PATCH /api/tenant/members/{member_id}": lambda w: w.ask(
+        "PATCH", f"/api/tenant/members/{w.made['bob']['id']}", {"role": "admin"}
+    ),
+    "POST /api/tenant/leave": lambda w: w.ask("POST", "/api/tenant/leave", None, w.made["bob's browser"]),
+    "DELETE /api/tenant/members/{member_id}": lambda w: w.ask("DELETE", f"/api/tenant/members/{w.made['bob']['id']}"),
+    "DELETE /api/me/sessions/{session_id}": session,
+    "DELETE /api/me/sessions": lambda w: w.ask("DELETE", "/api/me/sessions"),
+    "POST /api/me/second-factor/confirm": add_factor,
+    "POST /api/me/second-factor/recovery-codes": lambda w: w.ask("POST", "/api/me/second-factor/recovery-codes"),
+    "POST /api/me/second-factor/remove": lambda w: w.ask("POST", "/api/me/second-factor/remove", {"password": NEW}),
+    "POST /api/me/passkeys": add_passkey,
+    "DELETE /api/me/passkeys/{passkey_id}": lambda w: w.ask("DELETE", f"/api/me/passkeys/{w.made['passkey']['id']}"),
+    "GET /api/auth/provider/callback": link,
+    "DELETE /api/me/identities/{identity_id}": lambda w: w.ask(
+        "DELETE", f"/api/me/identities/{w.made['identity']['id']}"
+    ),
+    "POST /api/desk/requests/answer": answer,
+    "POST /api/desk/people": find,
+    "POST /api/desk/open": look,
+    "POST /api/desk/openings": search,
+}
+"""How each route that names an act is called so that it succeeds, in the order in which a person can do all of them."""
+
+
+async def test_every_route_that_names_an_act_puts_it_on_the_record(walk: Walk) -> None:
+    assert set(STEPS) == {route for route, act in acts.ROUTES.items() if not isinstance(act, Silent)}
+    for route, step in STEPS.items():
+        before = await walk.acts()
+        await step(walk)
+        told = (await walk.acts())[len(before) :]
+        assert acts.ROUTES[route] in told, (route, told)
+
+
+async def test_an_act_that_fails_is_not_on_the_record(house: House, walk: Walk) -> None:
+    """The line is part of the transaction that does it: where nothing was done, nothing is told."""
+    await sign_up(walk)
+    await walk.ask("POST", "/api/auth/login", {"email": ADA, "password": PASSWORD})
+    before = await walk.acts()
+    for method, path, body in (
+        ("POST", "/api/keys", {"keep_h": 10**6}),
+        ("PATCH", "/api/me", {"email": BOB}),
+        ("DELETE", f"/api/keys/{UUID(int=9)}", None),
+        ("POST", "/api/me/password", {"password": "short"}),
+    ):
+        answer = await walk.ada.request(method, path, json=body)
+        assert 400 <= answer.status_code < 500, (path, answer.text)
+        assert await walk.acts() == before
+
+
+async def test_where_the_record_cannot_be_written_nothing_is_done(house: House, walk: Walk) -> None:
+    await sign_up(walk)
+    await walk.ask("POST", "/api/auth/login", {"email": ADA, "password": PASSWORD})
+    owner = await asyncpg.connect(**house.databases.admin.arguments())
+    await owner.execute("ALTER TABLE audit ADD CONSTRAINT full_disk CHECK (act IS NULL) NOT VALID")
+    await owner.close()
+    for method, path, body in (
+        ("POST", "/api/keys", {}),
+        ("PATCH", "/api/me", {"name": "Ada"}),
+        ("PATCH", "/api/tenant", {"keep_h": 5}),
+        ("POST", "/api/tenant/invitations", {"email": BOB}),
+    ):
+        assert (await walk.ada.request(method, path, json=body)).status_code == 500, path
+    assert await house.rows("api_key") == await house.rows("invitation") == 0
+    me = await walk.ask("GET", "/api/me")
+    assert (me["facts"], me["keep_h"]) == ({"email": ADA}, None)
+
+
+def test_a_route_that_changes_something_has_a_line() -> None:
+    served = set(admission.routes(worker.handlers()))
+    assert {route for route in served if not route.startswith("GET ")} <= set(acts.ROUTES) <= served
+    with pytest.raises(ActUndeclared, match="PUT /api/new"):
+        acts.check([*served, "PUT /api/new"])
+
+
+def test_every_command_has_a_line() -> None:
+    def named(group: click.Group, prefix: str = "") -> set[str]:
+        found: set[str] = set()
+        for name, command in group.commands.items():
+            found |= named(command, f"{prefix}{name} ") if isinstance(command, click.Group) else {prefix + name}
+        return found
+
+    assert named(cli.main) == set(acts.COMMANDS)
+
+
+def test_a_silent_line_says_why() -> None:
+    silent = [act for act in (*acts.ROUTES.values(), *acts.COMMANDS.values()) if isinstance(act, Silent)]
+    assert all(len(act.why.split()) > 3 for act in silent)
