@@ -41,7 +41,8 @@ def test_logs_of_calls_stay_twelve_calendar_months_unless_their_person_goes() ->
         platform.http() as gone,
     ):
         stays, leaves = (
-            platform.sign_up(each, name="Somebody", username=name) for each, name in ((http, "stays"), (gone, "leaves"))
+            platform.sign_up(each, name="Somebody", username=name, country="DE", of_age=True)
+            for each, name in ((http, "stays"), (gone, "leaves"))
         )
         for each in (http, gone):
             assert complete(each, platform.key(each)["secret"], "Hello.").is_success
@@ -67,7 +68,8 @@ def test_billing_has_its_archival_period_and_a_policy_without_one_does_not_load(
         silent.write_text(text.replace('keep = "7 years"\n', "", 1))
         refused = platform.cli("policy", "check", str(silent), check=False)
         assert refused.returncode == 1 and "category.payment" in refused.stdout + refused.stderr
-        me = platform.sign_up(http, username="somebody")
+        agreed = http.get("/api/auth/signup").json()["agree_to"]
+        me = platform.sign_up(http, username="somebody", country="DE", of_age=True, agreed=agreed)
         assert complete(http, platform.key(http)["secret"], "Hello.").is_success
         end = end_of(platform, "charge", me["id"])
         move_to(platform, end, -5 * MINUTE)
