@@ -1,5 +1,5 @@
 """Composition: from settings to the parts, and from the parts to what a worker serves. Only this file and its
-neighbours `start` and `keeper` know every slice.
+neighbours (`start`, `worker`, `keeper`, `desk`, `canary`, the commands) know every slice.
 """
 
 from __future__ import annotations
@@ -192,8 +192,8 @@ def identity(accounts: Needs) -> Identity:
 def rectify(accounts: Needs) -> Rectify:
     """Puts fields of somebody's account right."""
 
-    async def put_right(tenant_id: UUID, subject_id: UUID, given: Mapping[str, object]) -> None:
-        await people.amend(accounts, people.actor(tenant_id, subject_id), given)
+    async def put_right(c: AsyncConnection, tenant_id: UUID, subject_id: UUID, given: Mapping[str, object]) -> None:
+        await people.amend_in(c, accounts, people.actor(tenant_id, subject_id), given)
 
     return put_right
 

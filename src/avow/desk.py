@@ -135,7 +135,7 @@ class Desk:
 
     async def _strangers(self) -> list[str]:
         """Upstreams of outside parties that the policy does not name."""
-        named = {name.removeprefix("processor.") for name in self.vault.policy.parts}
+        named = {party.name for party in self.vault.policy.named("processor")}
         async with self.keeper.begin() as c:
             rows = (await c.execute(select(upstream).where(upstream.c.kind != "engine"))).all()
         return [row.name for row in rows if row.processor is not None and row.processor not in named]

@@ -49,7 +49,7 @@ OUTGROWN = (
 )
 
 
-class Undeclared(AvowError):
+class UndeclaredFound(AvowError):
     """Something in the database or in the home is declared nowhere."""
 
     code = "undeclared"
@@ -100,7 +100,7 @@ async def prepare(parts: Parts) -> Policy:
             await credit.set_first(c, app.DEMO_CREDIT if parts.demo else 0)
         silent, _ = await probes.undeclared(keeper, parts.home)
         if silent:
-            raise Undeclared(f"Nobody declared what these hold about people: {', '.join(silent[:10])}.")
+            raise UndeclaredFound(f"Nobody declared what these hold about people: {', '.join(silent[:10])}.")
         if parts.settings.engine:
             await _offer_engine(parts, keeper)
         return policy

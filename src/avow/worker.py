@@ -138,7 +138,7 @@ class Front:
             return await evidence.latest(c, self.vault.policy.hash, self.parts.clock.now())
 
     async def connected(self) -> frozenset[str]:
-        """The outside parties that may be sent content now, by their name in the policy."""
+        """The outside parties at which one of our models runs, by their name in the policy."""
         async with self.database.begin() as c:
             return await offers.processors(c)
 

@@ -39,7 +39,7 @@ class Above:
     async def leaving(self, c: AsyncConnection, tenant_id: UUID, subject_id: UUID) -> None:
         """The rule about last owners is that of accounts."""
 
-    async def rectify(self, tenant_id: UUID, subject_id: UUID, given: Mapping[str, object]) -> None:
+    async def rectify(self, c: AsyncConnection, tenant_id: UUID, subject_id: UUID, given: Mapping[str, object]) -> None:
         self.put_right.append(given)
 
     async def tell(

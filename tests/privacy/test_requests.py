@@ -187,6 +187,13 @@ async def test_fields_are_put_right_at_once(client: AsyncTestClient[Litestar], a
     assert above.put_right == [{"name": "Ada"}]
 
 
+async def test_of_a_request_that_is_refused_nothing_is_done(client: AsyncTestClient[Litestar], above: Above) -> None:
+    above.proved = True
+    asked = {"kind": "rectify", "fields": {"name": "Ada"}, "place": "nowhere"}
+    assert (await client.post("/api/privacy/requests", json=asked)).status_code == 400
+    assert above.put_right == []
+
+
 async def test_the_job_row_holds_an_id_and_nothing_else(client: AsyncTestClient[Litestar], on: Needs) -> None:
     taken = (await client.post("/api/privacy/requests", json=ERASE)).json()
     async with on.database.begin() as c:

@@ -85,8 +85,8 @@ class KeyRecord:
     """What a working key says: who acts, who pays, and how long content is wished to be kept.
 
     `keep_h` is the key's wish, `project_keep_h` its project's and `tenant_keep_h` the tenant's, in hours; None: that level
-    asked for nothing. The ledger
-    judges the key's limits; `tokens_per_min` is here so that a request which can never pass is not sent there.
+    asked for nothing. The ledger judges the key's limits; `tokens_per_min` is here so that a request which can never pass is
+    not sent there.
     """
 
     key_id: UUID

@@ -156,7 +156,14 @@ async def lock(needs: Needs, connection: AsyncConnection, subject_id: UUID) -> P
 
 
 async def amend(needs: Needs, who: Actor, given: Mapping[str, object]) -> Profile:
-    """Rectify a person's own data (GDPR Art. 16): `given` fields replace, empty or null ones are taken out.
+    """Rectify a person's own data, see `amend_in`."""
+    async with needs.database.tenant(own(who)[0]) as connection:
+        return await amend_in(connection, needs, who, given)
+
+
+async def amend_in(connection: AsyncConnection, needs: Needs, who: Actor, given: Mapping[str, object]) -> Profile:
+    """Rectify a person's own data, in the caller's transaction (GDPR Art. 16): `given` fields replace, empty or null ones are
+    taken out.
 
     The old box is overwritten in the same act, and digests of before and after go on the person's record. The address, by
     which the account is found, is not changed here. Another country needs `of_age` anew. Raises FieldRefused or TooYoung.
@@ -167,18 +174,17 @@ async def amend(needs: Needs, who: Actor, given: Mapping[str, object]) -> Profil
     country = affirmations.read_country(needs.policy, given) if moves else None
     changed = fields.read(needs.policy.account, told(given) if moves else given)
     tenant_id, subject_id = own(who)
-    async with needs.database.tenant(tenant_id) as connection:
-        row = await _row(connection, subject_id)
-        profile = await _profile(needs, connection, row)
-        facts = {**{name: kept for name, kept in profile.facts.items() if name not in given}, **changed}
-        fields.require(needs.policy.account, facts)
-        before = {**profile.facts, **Affirmed(profile.country).kept}
-        profile = profile._replace(facts=facts, country=country or profile.country)
-        held = {**facts, **Affirmed(profile.country).kept}
-        box = needs.vault.seal(reference(tenant_id, subject_id), held, row.ends_at)
-        await connection.execute(update(person).where(person.c.id == subject_id).values(box=box))
-        act = Act(who, "rectify", tenant_id, subject_id, before=before, after=held)
-        await needs.vault.record_act(connection, act)
+    row = await _row(connection, subject_id)
+    profile = await _profile(needs, connection, row)
+    facts = {**{name: kept for name, kept in profile.facts.items() if name not in given}, **changed}
+    fields.require(needs.policy.account, facts)
+    before = {**profile.facts, **Affirmed(profile.country).kept}
+    profile = profile._replace(facts=facts, country=country or profile.country)
+    held = {**facts, **Affirmed(profile.country).kept}
+    box = needs.vault.seal(reference(tenant_id, subject_id), held, row.ends_at)
+    await connection.execute(update(person).where(person.c.id == subject_id).values(box=box))
+    act = Act(who, "rectify", tenant_id, subject_id, before=before, after=held)
+    await needs.vault.record_act(connection, act)
     return profile
 
 

@@ -34,8 +34,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-_JSON = (b"content-type", b"application/json")
-_STREAM = [
+JSON = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+STREAM = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
@@ -58,12 +58,12 @@ class AsgiReply:
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         self.ended = True
-        fixed = [_JSON, (b"cache-control", b"no-store"), (b"content-length", b"%d" % len(body))]
+        fixed = [*JSON, (b"content-length", b"%d" % len(body))]
         await self._send({"type": "http.response.start", "status": status, "headers": [*fixed, *headers]})
         await self._send({"type": "http.response.body", "body": body})
 
     async def begin(self, headers: Headers) -> None:
-        await self._send({"type": "http.response.start", "status": 200, "headers": [*_STREAM, *headers]})
+        await self._send({"type": "http.response.start", "status": 200, "headers": [*STREAM, *headers]})
 
     async def chunk(self, data: bytes) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
@@ -74,7 +74,7 @@ class AsgiReply:
 
 
 class V1:
-    """The ASGI application; `app.build` puts it in front of everything else for paths below `/v1`."""
+    """The ASGI application; `worker.Front` puts it in front of everything else for paths below `/v1`."""
 
     def __init__(self, gateway: Gateway, *, body_s_max: float = BODY_S_MAX) -> None:
         self._gateway = gateway

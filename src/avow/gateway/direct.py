@@ -19,10 +19,9 @@ from avow.gateway.surfaces import Surface
 
 _STATUS = {each: b"HTTP/1.1 %d %s\r\n" % (each, each.phrase.encode()) for each in HTTPStatus}
 _BY_URL = {path.encode(): surface for path, surface in surfaces.BY_PATH.items()}
-_JSON = b"content-type: application/json\r\ncache-control: no-store\r\n"
-_STREAM = (
-    b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-store\r\nx-accel-buffering: no\r\n"
-    b"transfer-encoding: chunked\r\n"
+_JSON, _STREAM = (
+    b"".join(b"%b: %b\r\n" % each for each in headers)
+    for headers in (asgi.JSON, [*asgi.STREAM, (b"transfer-encoding", b"chunked")])
 )
 
 

@@ -5,8 +5,13 @@ backup can be read, remembers outside the database that it happened, and says on
 was cleaned. A sweep is the same loop with time as its condition. No product table is named here: what there is to end is
 what the catalog declares, and how it ends is what the policy says.
 
-    requests      what people ask: take, move, of, receipt; ERASE_JOB
-    erase         plan, run (handler of ERASE_JOB), look_again (handler of LOOK_JOB), resume
+    requests      what people ask: take, move, of, receipt, resume; ERASE_JOB
+    erase         plan, run (handler of ERASE_JOB), look_again (handler of LOOK_JOB)
+    standings     restriction, objections and consents of a person
+    copies        copies for access and portability, made by the keeper; `archive` is the file that people get
+    answers       what people of the operator answer; routes in `desk_api`
+    versions      what was published and what is in force; `floors`, `plans` and `notices` are how it changes
+    acceptances   who accepted which version; no consent
     retention     sweep, make_slots
     stores        Store, and TableStore over the catalog; `tables()` gives one for each table
     outside       OutsideFiles: mail and the demo note, which stand for the outside world
@@ -14,6 +19,6 @@ what the catalog declares, and how it ends is what the policy says.
     folders       the backups that exist: told of every erasure, removed at their end
     backup        make, restore, replay
     export        everything about one person, opened for them
-    api           ROUTES; they need a `privacy: api.Desk` and a `person: Actor`
+    api           ROUTES; they need `privacy: api.Desk`, `person: Actor` and `proved: bool`
     needs         Needs, and what is asked from the slices above as protocols
 """

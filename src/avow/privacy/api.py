@@ -27,7 +27,7 @@ from avow.privacy.archive import Copy
 from avow.privacy.copies import Shelf
 from avow.privacy.letters import AUTHORITIES
 from avow.privacy.needs import Identity, Leaving, Rectify, Tell
-from avow.privacy.requests import Kind, NotConfirmed, State
+from avow.privacy.requests import Kind, NotProved, State
 from avow.privacy.standings import Whose
 from avow.vault import Gone, Opened, Vault
 
@@ -129,12 +129,10 @@ async def ask(data: JSONBody[NewRequest], person: Person, proved: Proved, privac
     """Ask for access, a copy to take along, rectification, erasure or restriction, object, withdraw a consent, or complain."""
     whose = own(person)
     if data.password is not None and not await privacy.identity(*whose, data.password):
-        raise NotConfirmed
+        raise NotProved
     if data.kind in STEP_UP and data.password is None and not proved:
-        raise NotConfirmed
+        raise NotProved
     _check(data)
-    if data.kind == "rectify" and data.fields is not None:
-        await privacy.rectify(*whose, data.fields)
     async with privacy.database.tenant(whose.tenant_id) as c:
         return await _take(c, privacy, whose, data)
 
@@ -162,6 +160,8 @@ async def _carry_out(c: AsyncConnection, privacy: Desk, whose: Whose, data: NewR
         await standings.restrict(c, privacy.vault, whose, now)
     elif data.kind == "object":
         return await standings.object_to(c, privacy.vault, whose, purpose, now)
+    elif data.kind == "rectify":
+        await privacy.rectify(c, *whose, data.fields or {})
     elif data.kind == "withdraw":
         await standings.consent(c, privacy.vault, whose, purpose, now, given=False)
     return None
@@ -198,7 +198,7 @@ async def fetch_copy(id: FromPath[UUID], person: Person, proved: Proved, privacy
     """Fetch the copy of one's data as a ZIP file, once: when it was sent whole, it is deleted. One that breaks off can be
     fetched again."""
     if not proved:
-        raise NotConfirmed(hint="Show who you are at /api/auth/step-up, then fetch it; that holds for ten minutes.")
+        raise NotProved(hint="Show who you are at /api/auth/step-up, then fetch it; that holds for ten minutes.")
     row = next(iter(await _rows(person, privacy, id)), None)
     if row is None or row.kind not in copies.KINDS:
         raise NotFound

@@ -31,9 +31,12 @@ class Identity(Protocol):
 
 
 class Rectify(Protocol):
-    """Puts fields of somebody's account right, with what was there before and is there now on their record (`accounts`)."""
+    """Puts fields of somebody's account right in the transaction of the request, with what was there before and is there
+    now on their record (`accounts`)."""
 
-    async def __call__(self, tenant_id: UUID, subject_id: UUID, given: Mapping[str, object], /) -> None: ...
+    async def __call__(
+        self, c: AsyncConnection, tenant_id: UUID, subject_id: UUID, given: Mapping[str, object], /
+    ) -> None: ...
 
 
 class Tell(Protocol):

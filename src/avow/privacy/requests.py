@@ -63,7 +63,7 @@ class TooManyOpen(AvowError):
     hint = "Wait until one of them is answered; GET /api/privacy/requests lists them with their dates."
 
 
-class NotConfirmed(AvowError):
+class NotProved(AvowError):
     """Nobody showed that this is you, so the request was not taken."""
 
     status = 403

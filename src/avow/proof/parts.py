@@ -18,8 +18,8 @@ from sqlalchemy import func, insert, select
 from avow.base.actor import GATEWAY, Actor
 from avow.base.ids import uuid7
 from avow.catalog import facts
-from avow.policy import asked, words
-from avow.privacy import acceptances, requests, versions
+from avow.policy import words
+from avow.privacy import acceptances, requests, standings, versions
 from avow.privacy.folders import MANIFEST
 from avow.privacy.tables import backup_folder, notice, policy_plan
 from avow.privacy.tombstones import FILE_NAME
@@ -139,7 +139,7 @@ async def part_erasure(on: Ground) -> Finding:
 
 async def part_rights(on: Ground) -> Finding:
     """Who restricts the use of their data has it restricted at once, and lifts it again; each request has its due date; an
-    objection that does not reach is refused with its reason, and nobody's request is late."""
+    objection that does not reach is refused with its reason."""
     who, wrong = await on.canaries.newcomer(), []
     async with signed_in(on, who) as (http, _):
         taken = (await http.post(REQUESTS, json={"kind": "restrict"})).json()
@@ -163,7 +163,7 @@ async def part_rights(on: Ground) -> Finding:
 
 async def part_consents(on: Ground) -> Finding:
     """No consent is given by using the service; each is given and taken back by one call, and holds from then on."""
-    who, names = await on.canaries.newcomer(), sorted(asked(on.policy))
+    who, names = await on.canaries.newcomer(), standings.choices(on.policy)[1]
     if not names:
         return Finding("unproved", "the policy asks for no consent")
     seen = []
@@ -301,7 +301,7 @@ async def _ask_for_erasure(http: httpx.AsyncClient, who: Customer) -> httpx.Resp
 
 
 async def _receipt(http: httpx.AsyncClient, id: str, token: str) -> bytes:
-    """The receipt once there is one; processes may hold keys for half a minute, so it takes as long."""
+    """The receipt once there is one: an erasure waits until no process can hold a key any more."""
     async with asyncio.timeout(RECEIPT_S_MAX):
         while True:
             answer = await http.get(f"/api/privacy/receipts/{id}", headers={"avow-receipt-token": token})
