@@ -7,10 +7,11 @@ from datetime import timedelta
 
 import pytest
 
+from avow.accounts.directory import KeyRefused
 from avow.base.ids import uuid7
 from avow.billing.events import Open
 from avow.billing.ledger import SHARED_EVENTS_MIN
-from avow.billing.refusals import BalanceShort, KeyRefused, LedgerUnavailable, RequestSettled, WalletFrozen
+from avow.billing.refusals import BalanceShort, LedgerUnavailable, RequestSettled, WalletFrozen
 from tests.billing.conftest import COMPLETION, NOW, Bank, gathered, settle
 
 

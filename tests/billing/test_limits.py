@@ -12,12 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from avow.accounts.directory import KeyRefused
 from avow.base.clock import SystemClock
 from avow.base.ids import uuid7
 from avow.billing import invariants
 from avow.billing.calls import Batch, Calls, Waiting
 from avow.billing.events import Functions, Open, Settle
-from avow.billing.refusals import BudgetExceeded, KeyRefused, RateExceeded
+from avow.billing.refusals import BudgetExceeded, RateExceeded
 from tests.billing.conftest import NOW, Bank, Payer, gathered, settle
 
 MIDNIGHT = datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC)

@@ -41,11 +41,15 @@ _BY_PUBLIC_ID = "SELECT * FROM api_key_by_public_id($1, $2)"
 
 
 class KeyRefused(AvowError):
-    """This API key is not known."""
+    """The API key is missing, unknown or no longer active."""
 
     status = 401
     code = "invalid_api_key"
-    hint = "Check that the whole key was copied; make a new one at /api/keys."
+    hint = "Nothing was charged. Send `authorization: Bearer <key>` with a whole, active key; make one at /api/keys."
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"www-authenticate": "Bearer"}
 
 
 class KeyRevoked(AvowError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from avow.accounts.directory import KeyRefused
 from avow.base.errors import AvowError, Unavailable
 from avow.base.money import text
 
@@ -15,14 +16,6 @@ class LedgerUnavailable(Unavailable):
     """The ledger did not confirm in time that the money is reserved, so the model was not called."""
 
     code: ClassVar[str] = "ledger_unavailable"
-
-
-class KeyRefused(AvowError):
-    """This API key is revoked, expired or unknown."""
-
-    status: ClassVar[int] = 401
-    code: ClassVar[str] = "invalid_api_key"
-    hint = "Nothing was charged. Use a key that is active, or make a new one."
 
 
 class MoneyShort(AvowError):

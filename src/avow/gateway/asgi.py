@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
 from avow.accounts import key_text
-from avow.accounts.directory import KeyRecord
+from avow.accounts.directory import KeyRecord, KeyRefused
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.gateway import refusals, surfaces, wire
@@ -236,7 +236,7 @@ def _secret(headers: list[tuple[bytes, bytes]]) -> str:
             continue
         if key_text.PATTERN.fullmatch(secret):
             return secret
-    raise refusals.KeyRefused()
+    raise KeyRefused
 
 
 def _address(scope: Scope) -> str | None:

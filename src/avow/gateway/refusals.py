@@ -65,18 +65,6 @@ class WrongType(AvowError):
     hint = "Send `content-type: application/json`."
 
 
-class KeyRefused(AvowError):
-    """The API key is missing, unknown or revoked."""
-
-    status = 401
-    code = "invalid_api_key"
-    hint = "Send `authorization: Bearer <key>` with a key that is still active."
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"www-authenticate": "Bearer"}
-
-
 class ModelUnknown(AvowError):
     """The model does not exist, has no price, or this key may not use it."""
 
