@@ -131,7 +131,7 @@ class Bank:
             await made.close()
 
 
-COMPLETION = Functions("completion_batch", "completion_settle", extra=2)
+COMPLETION = Functions("completion_batch", "completion_settle", extra=4)
 
 
 @pytest.fixture

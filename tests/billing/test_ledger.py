@@ -238,7 +238,7 @@ async def test_the_trace_is_written_with_the_charge_and_never_brought_back(bank:
     async with bank.batcher(functions=COMPLETION) as ledger:
         opens = [payer.open(100) for _ in range(4)]
         await asyncio.gather(*map(ledger.open, opens))
-        traced = [settle(o, 30, extra=(ends, b"box %d" % n)) for n, o in enumerate(opens[:3])]
+        traced = [settle(o, 30, extra=(ends, b"box %d" % n, False, False)) for n, o in enumerate(opens[:3])]
         await ledger.settle(traced[0])
         await asyncio.gather(ledger.settle(traced[1]), ledger.settle(traced[2]), ledger.settle(settle(opens[3], 30)))
         rows = await bank.admin.fetch("SELECT id, subject_id, since, ends_at, box FROM trace ORDER BY box")
@@ -249,7 +249,9 @@ async def test_the_trace_is_written_with_the_charge_and_never_brought_back(bank:
         await ledger.settle(traced[0])
         late = payer.open(100)
         await ledger.open(late)
-        await asyncio.gather(ledger.settle(traced[1]), ledger.settle(settle(late, 30, extra=(ends, b"late"))))
+        await asyncio.gather(
+            ledger.settle(traced[1]), ledger.settle(settle(late, 30, extra=(ends, b"late", False, False)))
+        )
         assert [r["box"] for r in await bank.admin.fetch("SELECT box FROM trace")] == [b"late"]
 
 
