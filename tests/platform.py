@@ -284,7 +284,7 @@ class Platform:
         with self.http(verify=trust) as client:
             yield client
 
-    def sign_up(self, client: httpx.Client, **fields: str) -> dict[str, Any]:
+    def sign_up(self, client: httpx.Client, **fields: Any) -> dict[str, Any]:
         """A new person, signed in on `client`; returns `/api/me` with the password."""
         email = fields.pop("email", f"p-{secrets.token_hex(6)}@example.org")
         password = fields.pop("password", secrets.token_hex(12))

@@ -38,8 +38,9 @@ from avow.policy import ANSWER, Policy, parse
 from avow.privacy.letters import Letter
 from avow.privacy.needs import Identity, Rectify, Tell
 from avow.privacy.tombstones import Tombstones
+from avow.privacy.versions import Current
 from avow.settings import Settings, SettingsWrong, smtp_parts
-from avow.vault import Chain, Ring, Vault, chain, outbox
+from avow.vault import Chain, Ring, chain, outbox
 
 NAME = "Avow"
 MODEL = llm.MODEL
@@ -142,8 +143,9 @@ def build(settings: Settings, *, demo: bool = False, clock: Clock | None = None,
     )
 
 
-def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
-    """What the slice of accounts needs, over `database` as role `avow_app`."""
+def accounts(parts: Parts, database: Database, current: Current) -> Needs:
+    """What the slice of accounts needs, over `database` as role `avow_app`, under what is in force in this process."""
+    vault = current.vault
 
     async def first_credit(
         connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, wallet_id: UUID, at: datetime
@@ -152,7 +154,7 @@ def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
         ends_at = policy.categories["payment"].keep.end(at)
         await credit.begin_own(connection, subject_id, wallet_id, at, policy_version=policy.version, ends_at=ends_at)
 
-    directory = Directory(database, pepper(parts.ring), parts.clock, must_confirm=not parts.demo)
+    directory = Directory(database, pepper(parts.ring), parts.clock, must_confirm=not parts.demo, current=current)
     return Needs(
         clock=parts.clock,
         database=database,
@@ -165,6 +167,7 @@ def accounts(parts: Parts, database: Database, vault: Vault) -> Needs:
         tombstones=parts.tombstones,
         provider=_provider(parts),
         operator_mail=parts.settings.operator_mail,
+        current=current,
     )
 
 

@@ -28,7 +28,9 @@ from avow.gateway.upstreams import KINDS
 from avow.policy import Overrides, explain, parse, words
 from avow.policy.export import export as export_policy
 from avow.privacy import backup as backups
-from avow.privacy import retention
+from avow.privacy import plans, retention, summary
+from avow.privacy.outlook import Outlook
+from avow.privacy.plans import Applied
 from avow.proof import receipts
 from avow.subjects import subject
 from avow.terminal import CallersPath, Commands, at_desk, parts_of, run, show, tenant_of
@@ -154,6 +156,48 @@ def _wishes(level: tuple[str, ...]) -> Overrides | None:
 def policy_export(name: str, form: Literal["dpv", "fides"]) -> None:
     """Print a policy in the words of others: W3C DPV (JSON-LD) or fideslang."""
     show(export_policy(parse(app.policy_text(name), name), form))
+
+
+@policy.command("plan")
+@click.argument("name")
+@click.option("--effective", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]), help="When it takes effect, UTC.")
+@click.option("--json", "as_json", is_flag=True, help="The whole plan as one JSON object.")
+@click.pass_context
+def policy_plan(context: click.Context, name: str, effective: datetime | None, as_json: bool) -> None:
+    """Show what a policy file would change, on the data that is there, and keep that as a plan; nothing is changed."""
+    date = None if effective is None else effective.replace(tzinfo=UTC)
+
+    async def work() -> tuple[UUID, Outlook]:
+        async with at_desk(context) as at:
+            return await plans.make(at.privacy, at.telling.readers, app.policy_text(name), name, date)
+
+    id, found = run(work())
+    if as_json:
+        show({"plan": id, **found.plain()})
+    else:
+        for line in summary.lines(found):
+            click.echo(line)
+        click.echo(f"Apply it with: avow policy apply {id}{' --approve ADDRESS' if found.destructive else ''}")
+
+
+@policy.command("apply")
+@click.argument("id", type=click.UUID)
+@click.option("--approve", help="The address of another operator, whose password is read from standard input.")
+@click.pass_context
+def policy_apply(context: click.Context, id: UUID, approve: str | None) -> None:
+    """Publish what a plan says; what it tightens holds at once, what it loosens from its date."""
+    password = _password() if approve else ""
+
+    async def work() -> tuple[Applied, dict[str, list[int]]]:
+        async with at_desk(context) as at:
+            second = await staff.vouch(at.accounts, at.keeper, approve, password) if approve else None
+            made = await plans.apply(at.privacy, at.telling.readers, id, approved_by=second)
+            await at.follow()
+            return made, await plans.carry_out(at.privacy, id)
+
+    made, done = run(work())
+    for line in summary.result_lines(made, done):
+        click.echo(line)
 
 
 # --- proof

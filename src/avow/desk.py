@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from avow import app, canary
 from avow.accounts import members, people
 from avow.accounts.acts import Command
+from avow.accounts.everybody import Everybody
 from avow.accounts.needs import Needs as Accounts
 from avow.accounts.tables import person, tenant
 from avow.app import Parts
@@ -30,6 +31,7 @@ from avow.privacy import requests, stores
 from avow.privacy.caches import NotifyAndWait
 from avow.privacy.copies import Maker
 from avow.privacy.needs import Needs as Privacy
+from avow.privacy.notices import Telling
 from avow.privacy.outside import OutsideFiles
 from avow.privacy.versions import Current
 from avow.proof import evidence, probes
@@ -62,6 +64,12 @@ class Desk:
         """Take over a policy that has come into force."""
         async with self.keeper.begin() as c:
             await self.current.follow(c)
+
+    @property
+    def telling(self) -> Telling:
+        """What telling people of a change needs."""
+        where = self.parts.settings.base_url
+        return Telling(self.vault, Everybody(self.vault), where, self.parts.installed)
 
     @property
     def copies(self) -> Maker:
@@ -143,8 +151,9 @@ async def opened(parts: Parts, *, follow: bool = True) -> AsyncIterator[Desk]:
     database yet); closes what it opened."""
     keeper, product = parts.database(access.KEEPER), parts.database(access.APP)
     vault = Vault(parts.ring, parts.policy, parts.clock)
-    accounts = app.accounts(parts, product, vault)
-    made = Desk(parts, keeper, product, vault, accounts, privacy_needs(parts, keeper, vault), Current(vault))
+    current = Current(vault)
+    accounts = app.accounts(parts, product, current)
+    made = Desk(parts, keeper, product, vault, accounts, privacy_needs(parts, keeper, vault), current)
     try:
         if follow:
             await made.follow()

@@ -22,7 +22,7 @@ from avow.base import jobs, log
 from avow.billing.holds import Recovery
 from avow.desk import Desk
 from avow.gateway import FUNCTIONS
-from avow.privacy import copies, erase, requests, retention
+from avow.privacy import copies, erase, notices, plans, requests, retention
 from avow.supervisor import Ready, Reaped
 from avow.vault import outbox
 from avow.vault.chain import CHUNK_LINKS, CHUNK_ROWS
@@ -63,6 +63,9 @@ class Keeper:
             {
                 requests.ERASE_JOB: lambda id: erase.run(at.privacy, id),
                 erase.LOOK_JOB: lambda id: erase.look_again(at.privacy, id),
+                plans.CARRY_JOB: lambda id: _done(plans.carry_out(at.privacy, id)),
+                plans.LATE_JOB: lambda id: _done(plans.carry_out(at.privacy, id)),
+                notices.TELL_JOB: lambda id: _done(notices.tell(at.privacy, at.telling, id)),
                 requests.COPY_JOB: lambda id: copies.run(at.copies, id),
             },
         )
@@ -101,7 +104,7 @@ class Keeper:
 
     def _loops(self) -> list[Coroutine[None, None, None]]:
         return [
-            _every(1, "policy", self.at.follow),
+            _every(1, "policy", self._follow_policy),
             _every(1, "mail", self._send_mail),
             _every(1, "jobs", self.jobs.run),
             _every(RETRY_S, "holds", self._recover),
@@ -110,6 +113,11 @@ class Keeper:
             _every(3600, "logs", self._end_logs),
             _every(LOOK_DUE_S, "probes", self._look_if_due, after=FIRST_LOOK_S),
         ]
+
+    async def _follow_policy(self) -> None:
+        """Bring into force what is due, and take over what is in force."""
+        await plans.switch(self.at.privacy, self.parts.clock.now())
+        await self.at.follow()
 
     async def _send_mail(self) -> None:
         await outbox.drain(self.at.keeper, self.at.vault, self.parts.mail)
@@ -177,6 +185,11 @@ async def _every(seconds: float, name: str, act: Callable[[], Awaitable[None]], 
         except Exception as wrong:
             structlog.get_logger().error("keeper_failed", kind=name, **log.failure(wrong))
         await asyncio.sleep(seconds)
+
+
+async def _done(work: Awaitable[object]) -> None:
+    """A job's handler answers nothing."""
+    await work
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> bool:

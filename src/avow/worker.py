@@ -39,7 +39,7 @@ from avow.gateway.direct import Connection, Direct, Turn
 from avow.gateway.rules import RuleBook
 from avow.privacy import api as privacy_api
 from avow.privacy import desk_api as privacy_desk_api
-from avow.privacy import versions
+from avow.privacy import notices_api, versions
 from avow.privacy.versions import Current
 from avow.proof import evidence
 from avow.proof.evidence import Evidence
@@ -95,7 +95,7 @@ class Front:
         self.current = Current(self.vault)
         self.ledger = Batcher(self.writer.raw, parts.clock, parts.home / "run" / "spool", functions=FUNCTIONS)
         self.ledger.start()
-        self.accounts = app.accounts(parts, self.database, self.vault)
+        self.accounts = app.accounts(parts, self.database, self.current)
         engine = app.engine(parts) if parts.settings.engine else None
         book = RuleBook(partial(rules.load, self.database, self.vault, engine, self.current.follow))
         await book.start()
@@ -174,6 +174,7 @@ def handlers() -> list[HTTPRouteHandler]:
     found: list[HTTPRouteHandler] = [
         *(*_PUBLIC, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES),
         *(*gateway_api.ROUTES, *privacy_api.ROUTES, *privacy_desk_api.ROUTES, *members_api.ROUTES, *desk_api.ROUTES),
+        *notices_api.ROUTES,
     ]
     permissions.check(admission.routes(found))
     acts.check(admission.routes(found))

@@ -146,9 +146,10 @@ async def test_without_a_reason_nothing_is_shown(house: House, hire: Hire, role:
 async def test_people_and_keys_have_no_desk_and_staff_no_customers_routes(house: House, hire: Hire) -> None:
     ada, me = await person(house)
     key = (await ada.post("/api/keys", json={})).json()["secret"]
-    for stranger in (ada, house.browser(authorization=f"Bearer {key}")):
+    program = house.browser(authorization=f"Bearer {key}")
+    for stranger, code in ((ada, "not_permitted"), (program, "session_needed")):
         refused = await stranger.post("/api/desk/open", json=asked(me["id"]))
-        assert (refused.status_code, refused.json()["code"]) == (403, "not_permitted")
+        assert (refused.status_code, refused.json()["code"]) == (403, code)
     desk = await hire("operator")
     for method, path in (("POST", "/api/keys"), ("PATCH", "/api/tenant"), ("POST", "/api/desk/openings")):
         refused = await desk.request(method, path, json={})

@@ -72,6 +72,8 @@ ROUTES: Final[Mapping[str, str | Silent]] = {
     "DELETE /api/privacy/consents/{name}": SAID,
     "DELETE /api/privacy/standing/objections/{purpose}": SAID,
     "DELETE /api/privacy/standing/restriction": SAID,
+    "POST /api/me/acceptance": Silent("an acceptance is its own record, with the version and the time"),
+    "POST /api/me/notices/{id}/dismiss": Silent("it hides a notice from the person who has read it; the notice stays"),
     "POST /api/keys": "create key",
     "PATCH /api/keys/{key_id}": "change key",
     "POST /api/keys/{key_id}/rotate": "rotate key",
@@ -102,6 +104,10 @@ COMMANDS: Final[Mapping[str, Command | Silent]] = {
     "policy check": READS,
     "policy render": READS,
     "policy export": READS,
+    "policy plan": Silent("a plan is its own record, with the text of the policy and the time"),
+    "policy apply": Silent(
+        "the version that it publishes stands in policy_version: text, time, who applied and approved it"
+    ),
     "policy verify": READS,
     "policy explain": READS,
     "verify": Silent("what the probes found is evidence; canaries are erased as people are"),

@@ -12,9 +12,9 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 
-from avow.accounts import callers, permissions
+from avow.accounts import agreements, callers, permissions
 from avow.accounts.callers import Accounts
 from avow.accounts.needs import Needs
 from avow.accounts.permissions import NotPermitted
@@ -23,6 +23,8 @@ from avow.accounts.surface import AnyRequest
 from avow.accounts.tables import passkey, person, second_factor, staff
 from avow.base.actor import Actor
 from avow.base.errors import AvowError
+from avow.privacy.tables import acceptance
+from avow.privacy.versions import Current
 
 SEEN = "avow.caller"
 
@@ -49,12 +51,14 @@ class SessionNeeded(AvowError):
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """Somebody whose session or key a request carries. `role` is their line in the table of permissions, `strong`
-    whether they have a second factor, `session` None for a key."""
+    whether they have a second factor, `session` None for a key, `accepted` the newest version of the policy that they have
+    accepted (0: none)."""
 
     actor: Actor
     role: str
     strong: bool = False
     session: Session | None = None
+    accepted: int = 0
 
     @property
     def staff(self) -> Actor:
@@ -65,8 +69,8 @@ class Admitted:
 async def admit(connection: Connection, _: BaseRouteHandler) -> None:
     """Let a request pass to its route if the table of permissions says so; the guard of every route.
 
-    Raises NotSignedIn, NotPermitted, SessionNeeded, SecondFactorMissing, StepUpNeeded, RouteUndeclared, or what the
-    directory says of a key.
+    Raises NotSignedIn, NotPermitted, SessionNeeded, SecondFactorMissing, StepUpNeeded, NotAccepted, RouteUndeclared, or what
+    the directory says of a key.
     """
     scope: Any = connection.scope
     if scope["method"] == "OPTIONS":
@@ -81,6 +85,8 @@ async def admit(connection: Connection, _: BaseRouteHandler) -> None:
         raise SessionNeeded if found.role == "key" else NotPermitted
     if permissions.is_desk(route):
         _check_staff(accounts, found)
+    elif accounts.current is not None and found.session is not None:
+        await _check_accepted(accounts, accounts.current, found, route)
 
 
 async def find(accounts: Needs, request: AnyRequest) -> Admitted:
@@ -116,13 +122,24 @@ def _check_staff(accounts: Needs, found: Admitted) -> None:
         raise StepUpNeeded
 
 
+async def _check_accepted(accounts: Needs, current: Current, found: Admitted, route: str) -> None:
+    """Their own account and rights are open to people whatever they have accepted; the rest is not."""
+    if found.session is None or not agreements.is_asked(current, found.accepted):
+        return
+    is_own = permissions.allowed(route, "former")
+    if not (is_own and current.agreed is not None and current.agreed.how == "explicit"):
+        await agreements.accept_by_use(accounts.database, current, found.session.tenant_id, found.session.subject_id)
+
+
 async def _of_session(accounts: Needs, request: AnyRequest) -> Admitted:
     current = await callers.find_current(request, accounts)
     mine = person.c.id == current.subject_id
     code = exists().where(second_factor.c.subject_id == person.c.id, second_factor.c.confirmed_at.is_not(None))
     key = exists().where(passkey.c.subject_id == person.c.id)
+    accepted = select(func.max(acceptance.c.accepted_version)).where(acceptance.c.subject_id == person.c.id)
     query = (
         select(person.c.role, staff.c.role.label("staff"), staff.c.trained_until, (code | key).label("strong"))
+        .add_columns(accepted.scalar_subquery().label("accepted"))
         .outerjoin(staff, staff.c.id == person.c.id)
         .where(mine)
     )
@@ -134,4 +151,4 @@ async def _of_session(accounts: Needs, request: AnyRequest) -> Admitted:
     if row.staff is not None:
         # Whose training has run out is no staff until it is renewed, and keeps their own account.
         role = row.staff if row.trained_until > accounts.clock.now() else "former"
-    return Admitted(current.who, role, row.strong, current)
+    return Admitted(current.who, role, row.strong, current, row.accepted or 0)

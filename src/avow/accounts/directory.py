@@ -21,13 +21,14 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import key_terms, key_text, tokens
+from avow.accounts import agreements, key_terms, key_text, tokens
 from avow.accounts.key_terms import Scope
 from avow.base import log
 from avow.base.actor import Actor
 from avow.base.clock import Clock
 from avow.base.db import Database
 from avow.base.errors import AvowError
+from avow.privacy.versions import Current
 
 CHANNEL = "avow_keys_changed"
 """Each message is the id of a tenant whose keys or wishes have changed."""
@@ -100,6 +101,8 @@ class KeyRecord:
     models: frozenset[str] | None = None
     network_digests: tuple[str, ...] | None = None
     project_keep_h: int | None = None
+    accepted: int = 0
+    """The newest version of the policy that the owner has accepted."""
 
     @property
     def actor(self) -> Actor:
@@ -125,11 +128,12 @@ class Directory:
         clock: Clock,
         *,
         must_confirm: bool,
+        current: Current | None = None,
         size_max: int = SIZE_MAX,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.database, self.clock, self.must_confirm, self.size_max = database, clock, must_confirm, size_max
-        self._pepper, self._monotonic = pepper, monotonic
+        self._pepper, self._monotonic, self._current = pepper, monotonic, current
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         self._asking: dict[str, asyncio.Task[_Seen | None]] = {}
         self._changes = 0
@@ -140,9 +144,13 @@ class Directory:
     async def find(self, key: str, *, fresh: bool = False) -> KeyRecord:
         """Tell whose key a text is; `fresh` asks the database whatever is remembered.
 
-        Raises KeyRefused, and only for the right secret KeyRevoked, KeyArchived, KeyExpired or NotConfirmed.
+        Raises KeyRefused, and only for the right secret KeyRevoked, KeyArchived, KeyExpired, NotConfirmed or NotAccepted.
         """
-        return self._working(await self._recognise(key, fresh))
+        found = self._working(await self._recognise(key, fresh))
+        if self._current is not None and agreements.is_asked(self._current, found.accepted):
+            await agreements.accept_by_use(self.database, self._current, found.tenant_id, found.subject_id)
+            self.forget(found.tenant_id)
+        return found
 
     async def admit(self, key: str, scope: Scope, address: str | None) -> KeyRecord:
         """As `find`, for a use of the key, by somebody at a network address that is compared and forgotten.
@@ -306,6 +314,7 @@ def _record(row: asyncpg.Record) -> KeyRecord:
         _set(row["models"]),
         None if networks is None else tuple(networks),
         row["project_keep_h"],
+        row["accepted"] or 0,
     )
 
 

@@ -47,14 +47,14 @@ $$;
 CREATE FUNCTION api_key_by_public_id(wanted text, at timestamptz)
 RETURNS TABLE (id uuid, tenant_id uuid, subject_id uuid, wallet_id uuid, secret_hmac bytea, state text,
                expires_at timestamptz, keep_h integer, project_keep_h integer, tenant_keep_h integer, confirmed boolean,
-               tokens_per_min bigint, scopes text[], models text[], network_digests text[])
+               tokens_per_min bigint, scopes text[], models text[], network_digests text[], accepted integer)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT k.id, k.tenant_id, k.subject_id, k.wallet_id,
            CASE WHEN k.public_id = wanted THEN k.secret_hmac ELSE k.old_secret_hmac END, k.state,
            CASE WHEN k.public_id = wanted THEN k.expires_at ELSE least(k.expires_at, k.old_until) END, k.keep_h, j.keep_h,
            t.keep_h,
            p.confirmed_at IS NOT NULL, k.tokens_per_min, k.scopes, k.models,
-           k.network_digests
+           k.network_digests, (SELECT max(a.accepted_version) FROM acceptance a WHERE a.subject_id = k.subject_id)
     FROM api_key k JOIN tenant t ON t.tenant_id = k.tenant_id JOIN person p ON p.id = k.subject_id
          LEFT JOIN project j ON j.id = k.project_id
     WHERE (k.public_id = wanted OR k.old_public_id = wanted) AND (k.ends_at IS NULL OR k.ends_at > at)

@@ -18,6 +18,7 @@ from avow.base.clock import Clock
 from avow.base.db import Database
 from avow.policy import Policy
 from avow.privacy.tombstones import Tombstones
+from avow.privacy.versions import Current
 from avow.vault import Ring, Vault
 
 PEPPER = "pepper"
@@ -36,7 +37,7 @@ class Needs:
     """`database` speaks as role `avow_app`. `base_url` is the public address as people type it, `secure` whether it is
     spoken to with TLS. `directory` belongs to this process and hears of changes as long as its `watch` runs.
     `provider`: where people may sign in instead; None: not set up.
-    `operator_mail`: who hears of attacks besides the person; empty: nobody."""
+    `operator_mail`: who hears of attacks besides the person; empty: nobody. `current`: what is in force in this process."""
 
     clock: Clock
     database: Database
@@ -56,6 +57,7 @@ class Needs:
     networks: Networks = field(default_factory=Networks)
     provider: Provider | None = None
     operator_mail: str = ""
+    current: Current | None = None
     step_s: float = pace.STEP_S
 
     @property

@@ -13,7 +13,7 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import fields, people, sign_up
+from avow.accounts import fields, people, sessions, sign_up
 from avow.accounts.needs import Needs
 from avow.accounts.sign_up import SignUp
 from avow.accounts.tables import person, session, staff, tenant_kind
@@ -30,6 +30,14 @@ class StaffRefused(AvowError):
     status = 409
     code = "staff_refused"
     hint = "Give staff an address of their own, which is no customer's account."
+
+
+class VoucherRefused(AvowError):
+    """Who approves is a member of staff with the role operator, in training, and gives their password."""
+
+    status = 403
+    code = "voucher_refused"
+    hint = "avow user create --role operator makes somebody one; ask them to type their password."
 
 
 async def appoint(
@@ -81,6 +89,19 @@ async def dismiss(needs: Needs, keeper: Database, email: str, reason: str | None
         act = Act(COMMAND, "dismiss staff", *whose, "account", "service", reason, before, after)
         await needs.vault.record_act(c, act)
     return UUID(str(found.subject_id))
+
+
+async def vouch(needs: Needs, keeper: Database, email: str, password: str) -> str:
+    """The name under which a member of staff with the role operator approves an act of somebody else, once their password
+    was right. Raises VoucherRefused, or what sign-in raises for one who guesses."""
+    found = await people.find(needs, email)
+    if found is None or not await sessions.is_shown(needs, found.tenant_id, found.subject_id, password):
+        raise VoucherRefused
+    async with keeper.begin() as c:
+        row = (await c.execute(select(staff).where(staff.c.id == found.subject_id))).one_or_none()
+    if row is None or row.role != "operator" or row.trained_until <= needs.clock.now():
+        raise VoucherRefused
+    return f"staff:{found.subject_id}"
 
 
 async def tenant_of(needs: Needs, subject_id: UUID) -> UUID:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -38,6 +38,11 @@ async def record(
     row = fact.begin(policy, "consent", tenant_id, subject_id, at)
     row |= {"accepted_version": version, "accepted_terms": terms, "accepted_how": how}
     await c.execute(insert(acceptance).on_conflict_do_nothing(), row)
+
+
+async def announce(c: AsyncConnection, tenant_id: UUID) -> None:
+    """Tell every process, once the caller's transaction is committed, to look at a tenant's keys anew."""
+    await c.execute(text("SELECT pg_notify('avow_keys_changed', :tenant)"), {"tenant": str(tenant_id)})
 
 
 async def newest(c: AsyncConnection, subject_id: UUID) -> int:

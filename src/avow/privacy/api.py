@@ -127,7 +127,7 @@ class Held(msgspec.Struct):
 @post("/api/privacy/requests", status_code=202)
 async def ask(data: JSONBody[NewRequest], person: Person, proved: Proved, privacy: Privacy) -> Taken:
     """Ask for access, a copy to take along, rectification, erasure or restriction, object, withdraw a consent, or complain."""
-    whose = _own(person)
+    whose = own(person)
     if data.password is not None and not await privacy.identity(*whose, data.password):
         raise NotConfirmed
     if data.kind in STEP_UP and data.password is None and not proved:
@@ -202,7 +202,7 @@ async def fetch_copy(id: FromPath[UUID], person: Person, proved: Proved, privacy
     row = next(iter(await _rows(person, privacy, id)), None)
     if row is None or row.kind not in copies.KINDS:
         raise NotFound
-    whose, now = _own(person), privacy.clock.now()
+    whose, now = own(person), privacy.clock.now()
     stores = await copies.stores_of(privacy.shelf, whose.tenant_id, id, now)
     copy = Copy(id, row.kind, row.changed_at, stores, privacy.policy, privacy.installed)
     name = f"{row.kind}-{row.changed_at:%Y-%m-%d}.zip"
@@ -219,7 +219,7 @@ async def _sent(privacy: Desk, person: Actor, whose: Whose, copy: Copy) -> Async
 @get("/api/privacy/standing")
 async def read_standing(person: Person, privacy: Privacy) -> Held:
     """What one has restricted, objected to and consented to, and what can be."""
-    whose = _own(person)
+    whose = own(person)
     async with privacy.database.tenant(whose.tenant_id) as c:
         held = await standings.held(c, whose, privacy.clock.now())
     objections, consents = standings.choices(privacy.policy)
@@ -229,7 +229,7 @@ async def read_standing(person: Person, privacy: Privacy) -> Held:
 @delete("/api/privacy/standing/restriction", status_code=204)
 async def release(person: Person, privacy: Privacy) -> None:
     """Lift one's own restriction."""
-    whose = _own(person)
+    whose = own(person)
     async with privacy.database.tenant(whose.tenant_id) as c:
         await standings.release(c, privacy.vault, whose, privacy.clock.now())
 
@@ -237,7 +237,7 @@ async def release(person: Person, privacy: Privacy) -> None:
 @delete("/api/privacy/standing/objections/{purpose:str}", status_code=204)
 async def take_back(purpose: FromPath[str], person: Person, privacy: Privacy) -> None:
     """Take one's own objection back."""
-    whose = _own(person)
+    whose = own(person)
     async with privacy.database.tenant(whose.tenant_id) as c:
         await standings.take_back(c, privacy.vault, whose, purpose, privacy.clock.now())
 
@@ -255,7 +255,7 @@ async def withdraw_consent(name: FromPath[str], person: Person, privacy: Privacy
 
 
 async def _consent(person: Actor, privacy: Desk, name: str, *, given: bool) -> None:
-    whose = _own(person)
+    whose = own(person)
     async with privacy.database.tenant(whose.tenant_id) as c:
         await standings.consent(c, privacy.vault, whose, name, privacy.clock.now(), given=given)
 
@@ -276,12 +276,13 @@ ROUTES = (
 
 
 async def _rows(person: Actor, privacy: Desk, id: UUID | None = None) -> Sequence[Row[Any]]:
-    whose = _own(person)
+    whose = own(person)
     async with privacy.database.tenant(whose.tenant_id) as c:
         return await requests.of(c, whose.subject_id, id)
 
 
-def _own(person: Actor) -> Whose:
+def own(person: Actor) -> Whose:
+    """Whose facts a signed-in person may ask about: their tenant and themselves. Raises NotFound."""
     if person.tenant_id is None or person.subject_id is None:
         raise NotFound
     return Whose(person.tenant_id, person.subject_id)
@@ -289,7 +290,7 @@ def _own(person: Actor) -> Whose:
 
 async def _shown(privacy: Desk, person: Actor, rows: Sequence[Row[Any]], whole: Collection[UUID]) -> list[Request]:
     """Requests as their person sees them; what was written is opened for those in `whole`."""
-    whose, now = _own(person), privacy.clock.now()
+    whose, now = own(person), privacy.clock.now()
     found = []
     async with privacy.database.tenant(whose.tenant_id) as c:
         for row in rows:

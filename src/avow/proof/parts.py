@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from sqlalchemy import select
+from sqlalchemy import func, insert, select
 
 from avow.base.actor import GATEWAY, Actor
 from avow.base.ids import uuid7
 from avow.catalog import facts
 from avow.policy import asked, words
-from avow.privacy import requests
+from avow.privacy import acceptances, requests, versions
 from avow.privacy.folders import MANIFEST
-from avow.privacy.tables import backup_folder
+from avow.privacy.tables import backup_folder, notice, policy_plan
 from avow.privacy.tombstones import FILE_NAME
 from avow.proof import receipts
 from avow.proof.evidence import Finding
-from avow.vault import OpenRefused, Ref
+from avow.vault import OpenRefused, Ref, fact, standing
 
 if TYPE_CHECKING:
     from avow.proof.probes import Customer, Ground
@@ -34,6 +34,7 @@ CONTENT = "api_content"
 REQUESTS = "/api/privacy/requests"
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
 RECEIPT_S_MAX = 150.0
+TOLD_WITHIN = timedelta(hours=1)
 REMOVED_WITHIN = timedelta(minutes=20)
 """Sweeps come every 10 minutes."""
 
@@ -232,6 +233,45 @@ async def part_processors(on: Ground) -> Finding:
     if page.status_code != 200 or missing:
         return Finding("failed", f"not on the page: {', '.join(missing[:5])}")
     return Finding("proved", f"{len(named)} in the register, none beside them")
+
+
+async def part_notices(on: Ground) -> Finding:
+    """A notice stands in the dashboard until it is dismissed, and nobody waits long to be told of a published change."""
+    who, now = await on.canaries.newcomer(), on.clock.now()
+    row = fact.begin(on.policy, "account", who.tenant_id, who.subject_id, now)
+    row |= {"notice": "policy", "in_banner": True}
+    async with on.keeper.begin() as c:
+        row["notice_version"] = (await versions.current(c)).number
+        await c.execute(insert(notice).values(row))
+        query = select(func.count()).select_from(policy_plan).where(policy_plan.c.told_at.is_(None))
+        late = await c.scalar(query.where(policy_plan.c.applied_at < now - TOLD_WITHIN))
+    async with signed_in(on, who) as (http, _):
+        before = [each["id"] for each in (await http.get("/api/me/notices")).json()]
+        gone = (await http.post(f"/api/me/notices/{row['id']}/dismiss")).status_code
+        after = [each["id"] for each in (await http.get("/api/me/notices")).json()]
+    if late:
+        return Finding("failed", f"people are not told yet of {late} changes")
+    if str(row["id"]) not in before or gone != 204 or str(row["id"]) in after:
+        return Finding("failed", f"shown {before}, dismissed with {gone}, then shown {after}")
+    return Finding("proved", "shown, dismissed, shown no more; everybody was told of every change")
+
+
+async def part_acceptance(on: Ground) -> Finding:
+    """Accepting is recorded with the version, and is no consent to anything."""
+    who = await on.canaries.newcomer()
+    async with on.keeper.begin() as c:
+        number = (await versions.current(c)).number
+    async with signed_in(on, who) as (http, _):
+        said = await http.post("/api/me/acceptance", json={"version": number})
+        wrong = await http.post("/api/me/acceptance", json={"version": number + 1})
+    async with on.keeper.begin() as c:
+        accepted = await acceptances.newest(c, who.subject_id)
+        held = (await standing.load(c, [who.subject_id], on.clock.now()))[who.subject_id]
+    if (said.status_code, wrong.status_code, accepted) != (201, 409, number):
+        return Finding("failed", f"answered {said.status_code} and {wrong.status_code}, recorded {accepted}")
+    if held.consented:
+        return Finding("failed", f"counted as consent to {', '.join(sorted(held.consented))}")
+    return Finding("proved", f"version {number} accepted and recorded; no consent follows from it")
 
 
 @asynccontextmanager

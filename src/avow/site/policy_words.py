@@ -204,6 +204,14 @@ PROBES: Mapping[str, tuple[str, str]] = {
         "A look of staff at a canary stands on the canary's record with its reason; without a reason nothing is opened.",
         "工作人员查阅金丝雀账户会连同理由记入其查阅记录；没有理由则无法查阅。",
     ),
+    "part_notices": (
+        "A canary's notice stands in its dashboard until dismissed, and nobody waits to be told of a published change.",
+        "金丝雀账户的通知在关闭前一直显示于控制台，且所有已公布的变更均已告知所有人。",
+    ),
+    "part_acceptance": (
+        "A canary accepts the policy; that is recorded with its version, and no consent follows from it.",
+        "金丝雀账户接受政策后，会连同版本一并记录，且不因此产生任何同意。",
+    ),
     "part_processors": (
         "No outside party gets content that the public register does not name.",
         "未在公开登记中列明的外部服务商不会获得任何内容。",

@@ -1,0 +1,43 @@
+"""Everybody: the people who are told when the policy changes, and where they get mail."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from avow.accounts import people
+from avow.accounts.tables import person, tenant_kind
+from avow.base.actor import KEEPER
+from avow.vault import Gone, Vault
+
+
+class Everybody:
+    """All persons but those of internal tenants; connections are the keeper's. See `privacy.notices.Readers`."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    async def count(self, c: AsyncConnection) -> int:
+        """How many there are."""
+        return int(await c.scalar(select(func.count()).select_from(_all().subquery())) or 0)
+
+    async def page(self, c: AsyncConnection, after: UUID | None, limit: int) -> Sequence[tuple[UUID, UUID]]:
+        """Up to `limit` (subject, tenant) in the order of their ids, beginning after `after`."""
+        query = _all().order_by(person.c.id).limit(limit)
+        if after is not None:
+            query = query.where(person.c.id > after)
+        return [(row.id, row.tenant_id) for row in await c.execute(query)]
+
+    async def address(self, c: AsyncConnection, tenant_id: UUID, subject_id: UUID) -> str | None:
+        """The e-mail address of somebody, opened to write to them; None where its key is gone. Raises OpenRefused."""
+        box = await c.scalar(select(person.c.box).where(person.c.id == subject_id))
+        if box is None:
+            return None
+        found = await self._vault.open(c, people.reference(tenant_id, subject_id), box, "notices", KEEPER)
+        return None if found is Gone else str(found["email"])
+
+
+def _all() -> Select[tuple[UUID, UUID]]:
+    internal = select(tenant_kind.c.tenant_id).where(tenant_kind.c.kind == "internal")
+    return select(person.c.id, person.c.tenant_id).where(person.c.tenant_id.not_in(internal))

@@ -1,0 +1,288 @@
+"""Plans on real rows: what is found is what is done, no edit gives anything back, and nothing is done unasked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from avow.base.clock import FileClock
+from avow.policy import Keep, asked, diff, interim, parse
+from avow.privacy import notices, outlook, plans, retention, versions
+from avow.privacy.needs import Needs
+from avow.privacy.notices import Telling
+from avow.privacy.plans import ApprovalMissing, PlanApplied, PlanStale
+from avow.privacy.tables import notice, policy_plan
+from avow.vault import Vault, standing
+from avow.vault.tables import outbox
+from tests.platform import policy_text
+from tests.privacy import scratch
+from tests.privacy.scratch import Person
+
+SECOND = "staff:somebody"
+CONTENT = 'purposes = ["service", "history"]\nbasis = "contract"\nkeep = "at most 30 days"'
+PAGE = '\n[notice.policy]\nchannels = ["page"]\n'
+NOTICES = '\n[notice.policy_material]\nchannels = ["page", "email", "banner"]\n'
+
+
+def text(number: int, keep: str = "at most 30 days", more: str = "", features: str = "tls") -> str:
+    """The default policy with another period for content."""
+    return (
+        policy_text(
+            ("version = 1", f"version = {number}"),
+            (CONTENT, CONTENT.replace("at most 30 days", keep)),
+            ('features = ["tls"]', f'features = ["{features}"]'),
+        )
+        + more
+    )
+
+
+TELLING_FIRST = text(1, more=NOTICES, features="notices")
+
+
+class Crowd:
+    """People to be told; the address of whoever stands in `broken` cannot be had at first."""
+
+    def __init__(self, people: Sequence[Person] = ()) -> None:
+        self.people = sorted(people, key=lambda each: each.id)
+        self.broken: set[UUID] = set()
+
+    async def count(self, c: AsyncConnection) -> int:
+        return len(self.people)
+
+    async def page(self, c: AsyncConnection, after: UUID | None, limit: int) -> list[tuple[UUID, UUID]]:
+        found = [(each.id, each.tenant_id) for each in self.people if after is None or each.id > after]
+        return found[:limit]
+
+    async def address(self, c: AsyncConnection, tenant_id: UUID, subject_id: UUID) -> str:
+        if subject_id in self.broken:
+            raise ConnectionError
+        return f"{subject_id.hex}@example.org"
+
+
+async def begin(on: Needs, first: str = TELLING_FIRST) -> Needs:
+    async with on.database.begin() as c:
+        held = await versions.begin(c, parse(first), first, on.clock.now())
+    return replace(on, policy=held.policy)
+
+
+async def follow(on: Needs) -> Needs:
+    async with on.database.begin() as c:
+        return replace(on, policy=(await versions.in_force(c)).policy)
+
+
+async def ends_of(on: Needs, table: Any = scratch.note) -> list[datetime]:
+    async with on.database.begin() as c:
+        return sorted((await c.execute(select(table.c.ends_at))).scalars())
+
+
+async def test_what_a_plan_finds_is_what_is_done_and_the_next_sweep_ends_it(on: Needs, clock: FileClock) -> None:
+    on, ada = await begin(on), Person()
+    await ada.write(on, 3, clock.now() - timedelta(days=8))
+    await ada.write(on, 2, clock.now() - timedelta(days=1))
+    id, found = await plans.make(on, Crowd(), text(2, "at most 7 days", NOTICES, "notices"), "new")
+    (cut,) = found.cuts
+    assert (cut.store, cut.shortened, cut.expired) == ("scratch_note", 5, 3)
+    assert cut.keys_until == max(await ends_of(on))
+    assert not cut.keys_of_account
+    assert found.destructive
+    assert [each.direction for each in found.change.changes if each.path.endswith("api_content.keep")] == ["tightening"]
+    assert (await ada.counts(on))["scratch_note"] == 5
+    with pytest.raises(ApprovalMissing):
+        await plans.apply(on, Crowd(), id)
+    made = await plans.apply(on, Crowd(), id, approved_by=SECOND)
+    assert (made.number, made.in_force, made.drift) == (2, True, {})
+    assert await plans.carry_out(on, id) == {"scratch_note": [5, 3]}
+    on = await follow(on)
+    assert on.policy.version == 2
+    async with on.database.begin() as c:
+        await c.execute(delete(scratch.call))
+    await retention.sweep(on, clock.now())
+    assert (await ada.counts(on))["scratch_note"] == 2
+    with pytest.raises(PlanApplied):
+        await plans.apply(on, Crowd(), id, approved_by=SECOND)
+
+
+async def test_the_one_who_planned_does_not_approve(on: Needs, clock: FileClock) -> None:
+    on, ada = await begin(on), Person()
+    await ada.write(on, 1, clock.now() - timedelta(days=8))
+    shorter = text(2, "at most 7 days", NOTICES, "notices")
+    id, _ = await plans.make(on, Crowd(), shorter, "new", by=SECOND)
+    with pytest.raises(ApprovalMissing):
+        await plans.apply(on, Crowd(), id, approved_by=SECOND)
+    with pytest.raises(ApprovalMissing):
+        await plans.apply(on, Crowd(), id, by="staff:third", approved_by="staff:third")
+    assert (await plans.apply(on, Crowd(), id, approved_by="staff:third")).in_force
+
+
+async def test_counts_may_drift_and_kinds_of_effect_may_not(on: Needs, clock: FileClock) -> None:
+    on, ada = await begin(on), Person()
+    await ada.write(on, 1, clock.now() - timedelta(days=1))
+    shorter = text(2, "at most 7 days", NOTICES, "notices")
+    id, found = await plans.make(on, Crowd(), shorter, "new")
+    assert not found.destructive
+    await ada.write(on, 2, clock.now() - timedelta(days=8))
+    with pytest.raises(PlanStale):
+        await plans.apply(on, Crowd(), id, approved_by=SECOND)
+    id, _ = await plans.make(on, Crowd(), shorter, "new")
+    await ada.write(on, 4, clock.now() - timedelta(days=9))
+    made = await plans.apply(on, Crowd(), id, approved_by=SECOND)
+    assert made.drift == {"ends at once: scratch_note": (2, 6), "ends sooner: scratch_note": (3, 7)}
+
+
+async def test_another_policy_in_force_makes_a_plan_stale(on: Needs) -> None:
+    on = await begin(on)
+    one, _ = await plans.make(on, Crowd(), text(2, "at most 7 days", NOTICES, "notices"), "new")
+    other, _ = await plans.make(on, Crowd(), text(3, "at most 6 days", NOTICES, "notices"), "new")
+    await plans.apply(on, Crowd(), one)
+    with pytest.raises(PlanStale):
+        await plans.apply(on, Crowd(), other)
+
+
+@pytest.mark.parametrize(
+    ("first", "new", "days", "error"),
+    [
+        (TELLING_FIRST, TELLING_FIRST, None, outlook.VersionTaken),
+        (TELLING_FIRST, text(2, "at most 60 days", NOTICES, "notices"), None, outlook.DateMissing),
+        (TELLING_FIRST, text(2, "at most 60 days", NOTICES, "notices"), -1, outlook.DateWrong),
+        (text(1), text(2, "at most 60 days"), 30, outlook.NoticeMissing),
+        (text(1), text(2).replace('"latency_ms", ', ""), None, outlook.PlanUnfit),
+        (text(1), text(2, more='\n[contact.privacy]\nemail = "a@example.org"\nplaceholder = true\n'), None,
+         outlook.PlanUnfit),
+    ],
+)  # fmt: skip
+async def test_what_cannot_be_applied_is_not_planned(
+    on: Needs, first: str, new: str, days: int | None, error: type[Exception]
+) -> None:
+    on = await begin(on, first)
+    date = None if days is None else on.clock.now() + timedelta(days=days)
+    with pytest.raises(error):
+        await plans.make(on, Crowd([Person()]), new, "new", date)
+    async with on.database.begin() as c:
+        assert (await c.execute(select(policy_plan))).all() == []
+
+
+async def test_where_nobody_is_to_be_told_a_change_may_loosen_at_once(on: Needs) -> None:
+    on = await begin(on)
+    id, _ = await plans.make(on, Crowd(), text(2, "at most 60 days"), "new")
+    assert (await plans.apply(on, Crowd(), id)).in_force
+
+
+async def test_a_date_to_come_tightens_at_once_and_loosens_then(on: Needs, clock: FileClock) -> None:
+    on, ada = await begin(on), Person()
+    vault = Vault(on.ring, on.policy, on.clock)
+    telling = Telling(vault, Crowd([ada]), "https://avow.example", frozenset())
+    await ada.write(on, 1)
+    ends = await ends_of(on)
+    new = text(2, "at most 60 days", NOTICES, "notices").replace('keep = "12 months"', 'keep = "6 months"')
+    date = clock.now() + timedelta(days=30)
+    id, found = await plans.make(on, telling.readers, new, "new", date)
+    assert found.stricter == ("api_content",)
+    made = await plans.apply(on, telling.readers, id)
+    assert (made.in_force, made.effective_at) == (False, date)
+    await plans.carry_out(on, id)
+    on = await follow(on)
+    assert on.policy == interim(parse(TELLING_FIRST), parse(new))
+    assert on.policy.categories["audit"].keep == Keep("period", 6, "months")
+    assert on.policy.categories["api_content"].keep.hours == 30 * 24
+    assert await plans.switch(on, date) is None, "nobody was told yet"
+    assert await notices.tell(on, telling, id) == 1
+    assert await plans.switch(on, date - timedelta(seconds=1)) is None
+    assert await plans.switch(on, date) == 2
+    assert await plans.switch(on, date) is None
+    await plans.carry_out(on, id)
+    on = await follow(on)
+    assert on.policy == parse(new)
+    assert await ends_of(on) == ends, "what is stored keeps its end"
+    vault.close()
+
+
+async def test_a_corrected_version_takes_the_place_of_one_that_waits(on: Needs, clock: FileClock) -> None:
+    on = await begin(on)
+    vault = Vault(on.ring, on.policy, on.clock)
+    telling = Telling(vault, Crowd(), "https://avow.example", frozenset())
+    date = clock.now() + timedelta(days=30)
+    for number, keep in ((2, "at most 60 days"), (3, "at most 40 days")):
+        id, _ = await plans.make(on, Crowd(), text(number, keep, NOTICES, "notices"), "new", date)
+        await plans.apply(on, Crowd(), id)
+        await notices.tell(on, telling, id)
+    assert await plans.switch(on, date) == 3
+    async with on.database.begin() as c:
+        assert [each.number for each in await versions.upcoming(c)] == []
+        assert (await versions.one(c, 2)).in_force_at is None
+    vault.close()
+
+
+async def test_everybody_is_told_once_even_if_telling_is_broken_off(on: Needs) -> None:
+    crowd = Crowd([Person() for _ in range(notices.CHUNK_PEOPLE + 20)])
+    on = await begin(on)
+    vault = Vault(on.ring, on.policy, on.clock)
+    telling = Telling(vault, crowd, "https://avow.example", frozenset())
+    id, found = await plans.make(on, crowd, text(2, "at most 7 days", NOTICES, "notices"), "new")
+    assert found.notice == notices.Notice("policy_material", ("page", "email", "banner"), 120, 120)
+    await plans.apply(on, crowd, id)
+    crowd.broken = {crowd.people[110].id}
+    with pytest.raises(ConnectionError):
+        await notices.tell(on, telling, id)
+    crowd.broken = set()
+    assert await notices.tell(on, telling, id) == 20
+    assert await notices.tell(on, telling, id) == 0
+    async with on.database.begin() as c:
+        for table in (notice, outbox):
+            told = list((await c.execute(select(table.c.subject_id))).scalars())
+            assert sorted(told) == [each.id for each in crowd.people]
+        ada = crowd.people[0]
+        (shown,) = await notices.of(c, ada.id, on.clock.now())
+        assert (shown.kind, shown.version, shown.in_force, shown.page) == ("policy_material", 2, True, "/privacy/2")
+        await notices.dismiss(c, ada.id, shown.id, on.clock.now())
+        assert await notices.of(c, ada.id, on.clock.now()) == []
+        with pytest.raises(notices.NoticeUnknown):
+            await notices.dismiss(c, crowd.people[1].id, shown.id, on.clock.now())
+    vault.close()
+
+
+async def test_a_consent_that_is_not_asked_for_any_more_lapses(on: Needs) -> None:
+    asking = NOTICES + '\n[consent]\nasked = ["marketing", "training"]\n'
+    parts = 'notices", "consents'
+    on = await begin(on, text(1, more=asking, features=parts))
+    assert {*asked(on.policy)} == {"marketing", "training"}
+    ada, bob = Person(), Person()
+    async with on.database.begin() as c:
+        for who, purpose, value in ((ada, "marketing", True), (ada, "training", True), (bob, "marketing", False)):
+            said: dict[str, Any] = {"value": value, "at": on.clock.now(), "purpose": purpose}
+            await standing.record(c, on.policy, who.tenant_id, who.id, "consent", **said)
+    new = text(2, more=asking.replace('"marketing", ', ""), features=parts)
+    id, found = await plans.make(on, Crowd(), new, "new")
+    assert [(each.purpose, each.people) for each in found.lapses] == [("marketing", 1)]
+    await plans.apply(on, Crowd(), id)
+    await plans.carry_out(await follow(on), id)
+    async with on.database.begin() as c:
+        held = await standing.load(c, [ada.id, bob.id], on.clock.now())
+    assert held[ada.id].consented == {"training"}
+    assert held[bob.id].consented == frozenset()
+
+
+async def test_a_profile_switch_keeps_the_stricter_rule_of_each_fact(on: Needs) -> None:
+    """The default keeps content for 30 days and usage for 30 days; the other profile none, and usage for 12 months."""
+    on, ada = await begin(on), Person()
+    await ada.write(on, 2)
+    ends = await ends_of(on, scratch.call)
+    other = (scratch.PROFILE.parent / "deepailab.toml").read_text().replace("version = 1", "version = 2", 1)
+    change = diff(on.policy, parse(other))
+    assert change.loosens and change.tightens
+    with pytest.raises(outlook.PlanUnfit, match="is an example"):
+        await plans.make(on, Crowd(), other, "deepailab")
+    own = "\n".join(line for line in other.splitlines() if not line.startswith("placeholder"))
+    id, found = await plans.make(on, Crowd(), own, "deepailab")
+    assert "usage" in found.stricter
+    assert {cut.store: cut.expired for cut in found.cuts}["scratch_note"] == 2
+    await plans.apply(on, Crowd(), id, approved_by=SECOND)
+    await plans.carry_out(on, id)
+    assert await ends_of(on, scratch.call) == ends
+    assert max(await ends_of(on)) <= on.clock.now()

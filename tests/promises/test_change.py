@@ -1,0 +1,220 @@
+"""A change of policy on a running platform: planned, announced, waited for, in force, and accepted."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
+from email.policy import default
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.platform import ROOT, Platform, complete, new_platform, wait_until
+
+DAY_S = 24 * 3600
+NOTICE_DAYS = 10
+REST = """
+[notice.policy]
+channels = ["page"]
+"""
+STAFF = ("--role", "operator", "--trained-until", "2099-01-01", "--agreement", "A-1")
+
+
+def policy(version: int, *changes: tuple[str, str], more: str = "") -> str:
+    """The profile after Infiner's policy under a number of its own, with texts replaced that must be there."""
+    text = (ROOT / "profiles" / "infiner.toml").read_text()
+    for old, new in (("version = 1", f"version = {version}"), *changes):
+        assert old in text, f"the profile has no {old!r}"
+        text = text.replace(old, new, 1)
+    return text + more
+
+
+@pytest.fixture(scope="module")
+def changing() -> Iterator[Platform]:
+    """A platform under the first version, whose changes the tests of this file make one after the other."""
+    with new_platform(policy(1)) as platform:
+        yield platform.start()
+
+
+@pytest.fixture(scope="module")
+def ada(changing: Platform) -> Iterator[dict[str, Any]]:
+    """Somebody who was there before the first change; `http` is their browser, `key` their API key."""
+    with changing.http() as http:
+        me = changing.sign_up(http, name="Ada", company="Ada Works", country="US", of_age=True)
+        yield {**me, "http": http, "key": changing.key(http)["secret"]}
+
+
+def plan(platform: Platform, text: str, *arguments: str) -> dict[str, Any]:
+    """A plan of a policy text, as the operator's command shows it."""
+    file = platform.folder / f"new-{secrets.token_hex(4)}.toml"
+    file.write_text(text)
+    found: dict[str, Any] = json.loads(platform.cli("policy", "plan", str(file), "--json", *arguments).stdout)
+    return found
+
+
+def in_days(platform: Platform, days: int) -> str:
+    moved = float((platform.folder / "clock").read_text() or 0)
+    return f"{datetime.now(UTC) + timedelta(seconds=moved, days=days):%Y-%m-%dT%H:%M}"
+
+
+def letters(platform: Platform, address: str, word: str) -> list[str]:
+    """The texts of the mails to somebody about something."""
+    found = []
+    for path in (platform.home / "mail").glob("*.eml"):
+        letter = message_from_bytes(path.read_bytes(), policy=default)
+        if letter["To"] == address and word in str(letter["Subject"]):
+            found.append(letter.get_content())
+    return found
+
+
+def customers(platform: Platform) -> int:
+    """How many people there are, the platform's own canaries and staff not counted."""
+    query = "SELECT id FROM person WHERE tenant_id NOT IN (SELECT tenant_id FROM tenant_kind WHERE kind = 'internal')"
+    return len(platform.sql(query))
+
+
+def served(platform: Platform) -> dict[str, Any]:
+    with platform.http() as http:
+        answer: dict[str, Any] = http.get("/.well-known/avow-policy.json").json()
+    return answer
+
+
+def page(platform: Platform) -> str:
+    with platform.http() as http:
+        return http.get("/privacy", params={"locale": "en"}).text
+
+
+def acceptances(platform: Platform, who: dict[str, Any]) -> list[tuple[int, str]]:
+    rows = platform.sql("SELECT * FROM acceptance WHERE subject_id::text = $1 ORDER BY accepted_version", who["id"])
+    return [(row["accepted_version"], row["accepted_how"]) for row in rows]
+
+
+def ask(platform: Platform, who: dict[str, Any]) -> httpx.Response:
+    return complete(who["http"], who["key"], "Hello")
+
+
+@pytest.mark.promise("INF-11.2")
+@pytest.mark.promise("INF-11.3")
+@pytest.mark.promise("INF-11.4")
+@pytest.mark.promise("MESH-10.2")
+def test_a_material_change_is_announced_three_ways_and_comes_on_its_day(
+    changing: Platform, ada: dict[str, Any]
+) -> None:
+    """Mail and banner come once, before the day; kill -9 between loses neither them nor the day."""
+    longer = policy(2, ('keep = "at most 30 days"', 'keep = "at most 40 days"'))
+    refused = changing.cli("policy", "plan", str(written(changing, longer)), check=False)
+    assert refused.returncode == 1 and "--effective" in refused.stderr
+    found = plan(changing, longer, "--effective", in_days(changing, NOTICE_DAYS))
+    assert found["notice"]["channels"] == ["page", "email", "banner"]
+    people = customers(changing)
+    assert found["notice"]["people"] == people >= 2
+    said = changing.cli("policy", "apply", found["plan"]).stdout
+    assert "Version 2 is published and takes effect on" in said
+    changing.kill()
+    changing.start(expect="is ready")
+    wait_until(lambda: changing.sql("SELECT told_at FROM policy_plan")[0]["told_at"] is not None)
+    wait_until(lambda: letters(changing, ada["email"], "policy changes"))
+    [letter] = letters(changing, ada["email"], "policy changes")
+    assert "40 days" in letter and "40 天" in letter and "takes effect on" in letter
+    assert changing.sql("SELECT count(*) AS n FROM notice")[0]["n"] == people
+    [shown] = ada["http"].get("/api/me/notices").json()
+    assert (shown["kind"], shown["version"], shown["in_force"]) == ("policy_material", 2, False)
+    assert (served(changing)["version"], "40 days" in page(changing)) == (1, False)
+    changing.move_clock(NOTICE_DAYS * DAY_S + 60)
+    wait_until(lambda: served(changing)["version"] == 2)
+    assert "40 days" in page(changing)
+    changing.sign_in(ada["http"], ada["email"], ada["password"])  # ten days end a session
+    assert ada["http"].get("/api/me/notices").json()[0]["in_force"]
+    assert ada["http"].post(f"/api/me/notices/{shown['id']}/dismiss").status_code == 204
+    assert ada["http"].get("/api/me/notices").json() == []
+
+
+@pytest.mark.promise("INF-11.5")
+def test_the_first_use_after_the_day_is_the_acceptance_and_no_consent(changing: Platform, ada: dict[str, Any]) -> None:
+    with changing.http() as http:
+        changing.sign_in(http, ada["email"], ada["password"])
+    assert acceptances(changing, ada) == [(1, "use"), (2, "use")]
+    assert ask(changing, ada).status_code == 200
+    assert acceptances(changing, ada) == [(1, "use"), (2, "use")]
+    assert changing.sql("SELECT * FROM standing WHERE subject_id::text = $1", ada["id"]) == []
+
+
+def test_an_explicit_policy_closes_the_api_until_it_is_accepted(changing: Platform, ada: dict[str, Any]) -> None:
+    """One's own account, copy and erasure stay open; what opens the rest is named."""
+    text = policy(3, ('keep = "at most 30 days"', 'keep = "at most 40 days"'), ('how = "use"', 'how = "explicit"'))
+    found = plan(changing, text)
+    assert not found["destructive"]
+    changing.cli("policy", "apply", found["plan"])
+    wait_until(lambda: served(changing)["version"] == 3)
+    wait_until(lambda: ask(changing, ada).status_code == 403)
+    refused = ask(changing, ada).json()["error"]
+    assert refused["code"] == "policy_not_accepted" and "/api/me/acceptance" in refused["message"]
+    assert ada["http"].get("/api/keys").json()["code"] == "policy_not_accepted"
+    assert ada["http"].get("/api/me").status_code == 200
+    assert ada["http"].get("/api/privacy/requests").status_code == 200
+    asked = ada["http"].get("/api/me/acceptance").json()
+    assert (asked["accepted"], asked["asked"], asked["how"]) == (2, 3, "explicit")
+    assert ada["http"].post("/api/me/acceptance", json={"version": 2}).json()["code"] == "version_not_in_force"
+    assert ada["http"].post("/api/me/acceptance", json={"version": 3}).status_code == 201
+    assert acceptances(changing, ada) == [(1, "use"), (2, "use"), (3, "explicit")]
+    wait_until(lambda: ask(changing, ada).status_code == 200)
+
+
+@pytest.mark.promise("LAB-11.2")
+def test_a_change_that_is_not_material_is_posted_and_nobody_gets_mail(changing: Platform, ada: dict[str, Any]) -> None:
+    edits = (('keep = "at most 30 days"', 'keep = "at most 40 days"'), ('how = "use"', 'how = "explicit"'))
+    before = len(letters(changing, ada["email"], "policy changes"))
+    promised = policy(4, *edits, more=REST)
+    changing.cli("policy", "apply", plan(changing, promised)["plan"])
+    wait_until(lambda: served(changing)["version"] == 4)
+    wait_until(lambda: len(letters(changing, ada["email"], "policy changes")) == before + 1)
+    dated = policy(5, *edits, ('date = "', 'date = "2027-03-04"\n# "'), more=REST)
+    found = plan(changing, dated)
+    assert (found["notice"]["kind"], found["notice"]["people"]) == ("policy", 0)
+    changing.cli("policy", "apply", found["plan"])
+    wait_until(lambda: served(changing)["version"] == 5)
+    assert "4 March 2027" in page(changing)
+    assert len(letters(changing, ada["email"], "policy changes")) == before + 1
+    assert changing.sql("SELECT count(*) AS n FROM outbox")[0]["n"] == 0
+
+
+def test_what_ends_data_needs_a_second_operator(changing: Platform, ada: dict[str, Any]) -> None:
+    """Facts older than the new period end at once, once somebody else has vouched for it."""
+    assert changing.sql("SELECT count(*) AS n FROM usage WHERE subject_id::text = $1", ada["id"])[0]["n"] > 0
+    changing.move_clock(2 * DAY_S)
+    changing.cli(
+        "user", "create", *STAFF, "--email", "second@example.org", "--name", "Second", stdin="a long word for two\n"
+    )
+    shorter = policy(
+        6, ('keep = "at most 30 days"', 'keep = "at most 1 days"'), ('how = "use"', 'how = "explicit"'), more=REST
+    )
+    usage = shorter.index("[category.usage]")
+    keep = shorter.index("keep = ", usage)
+    shorter = shorter[:keep] + 'keep = "at most 24 hours"' + shorter[shorter.index("\n", keep) :]
+    found = plan(changing, shorter)
+    assert found["destructive"]
+    cut = {each["store"]: each for each in found["cuts"]}["usage"]
+    refused = changing.cli("policy", "apply", found["plan"], check=False)
+    assert refused.returncode == 1 and "--approve" in refused.stderr
+    wrong = changing.cli("policy", "apply", found["plan"], "--approve", "second@example.org", stdin="no\n", check=False)
+    assert wrong.returncode == 1 and "role operator" in wrong.stderr
+    said = changing.cli(
+        "policy", "apply", found["plan"], "--approve", "second@example.org", stdin="a long word for two\n"
+    )
+    assert f"{cut['shortened']:7} facts in usage end sooner, {cut['expired']} of them now." in said.stdout
+    assert str(changing.sql("SELECT approved_by FROM policy_version WHERE version = 6")[0]["approved_by"]).startswith(
+        "staff:"
+    )
+    assert changing.sql("SELECT count(*) AS n FROM usage WHERE ends_at > since + interval '24 hours'")[0]["n"] == 0
+    changing.cli("sweep", "--confirm-clock")
+    assert changing.sql("SELECT count(*) AS n FROM usage WHERE subject_id::text = $1", ada["id"])[0]["n"] == 0
+
+
+def written(platform: Platform, text: str) -> Any:
+    file = platform.folder / "longer.toml"
+    file.write_text(text)
+    return file
