@@ -175,3 +175,25 @@ def test_json_without_a_card_is_not_touched() -> None:
 def test_json_is_masked_however_its_characters_are_escaped(number: str) -> None:
     payload = ('["' + "".join(f"\\u{ord(each):04x}" for each in number) + '"]').encode()
     assert json.loads(cards.mask_json(payload)) == [hidden(number)]
+
+
+@pytest.mark.parametrize("number", [each for each in PUBLISHED if len(each) > cards.DIGITS_MIN])
+@pytest.mark.parametrize("between", ["", " ", "-"])
+def test_a_number_that_was_cut_off_is_masked_at_the_end_of_a_text_only(number: str, between: str) -> None:
+    for length in range(cards.DIGITS_MIN, len(number)):
+        begun = between.join(number[:length][at : at + 4] for at in range(0, length, 4))
+        cut = f"My card: {begun}"
+        if cards.mask(cut) != cut:
+            continue  # by chance this beginning is a whole number
+        assert cards.mask(cut, cut=True) == "My card: " + hidden(begun)
+        assert cards.mask(f"{cut} and more", cut=True) == f"{cut} and more"
+        payload = json.dumps({"text": cut, "seed": int(number[:length])}).encode()
+        assert json.loads(cards.mask_json(payload, cut=True))["text"] == "My card: " + hidden(begun)
+        assert cards.mask_json(payload) == payload
+
+
+@pytest.mark.parametrize(
+    "text", ["at 1732260000000", "call +4917012345678", "4111 1111 111", "id 41111111111111111111"]
+)
+def test_what_cannot_become_a_card_stays(text: str) -> None:
+    assert cards.mask(text, cut=True) == text

@@ -3,12 +3,14 @@
 A card number is 13 to 19 digits that end in Luhn's check digit (ISO/IEC 7812-1) and begin as cards of payment networks do,
 alone or in groups between spaces, hyphens or dots. Its last four digits stay, so that its owner knows it again. By chance one
 other number in ten of that length has the same form and is masked too; ids of ours and telephone numbers that begin with + are
-known apart, and so is what stands before the @ of an address.
+known apart, and so is what stands before the @ of an address. Where a text may have been cut off (`cut`), digits at its very
+end may be the beginning of a card number: from 13 on they are masked without a check digit.
 """
 
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 DIGITS_MIN, DIGITS_MAX = 13, 19
@@ -37,15 +39,15 @@ _ESCAPED: Final = re.compile(rb"\\u(?:00[23a]|20(?:0[79]|1[0-3]|2f)|3000|ff[01])
 _RUN_OF_ZEROS: Final = b"0" * DIGITS_MIN
 
 
-def mask(text: str) -> str:
+def mask(text: str, *, cut: bool = False) -> str:
     """The text with all but the last four digits of each card number as `*`; its length stays."""
-    return _RUN.sub(_mask_run, text)
+    return _RUN.sub(partial(_mask_run, cut), text)
 
 
-def mask_json(payload: bytes) -> bytes:
+def mask_json(payload: bytes, *, cut: bool = False) -> bytes:
     """JSON with the card numbers in its texts, names and whole numbers masked; whatever else it says stays as it was.
 
-    A whole number that is masked becomes a text.
+    A whole number that is masked becomes a text. `cut`: its texts may end in the middle of something.
     """
     if not (
         _RUN_OF_ZEROS in payload.translate(_KINDS, _BETWEEN)
@@ -53,42 +55,56 @@ def mask_json(payload: bytes) -> bytes:
         or (b"\\u" in payload and _ESCAPED.search(payload))
     ):
         return payload
-    return _TOKEN.sub(_mask_token, payload.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+    return _TOKEN.sub(partial(_mask_token, cut), payload.decode(errors="surrogateescape")).encode(
+        errors="surrogateescape"
+    )
 
 
-def _mask_token(match: re.Match[str]) -> str:
+def _mask_token(cut: bool, match: re.Match[str]) -> str:
     token = match[0]
     text = str(json.loads(token))
-    masked = mask(text)
+    masked = mask(text, cut=cut and token.startswith('"'))
     return token if masked == text else json.dumps(masked)
 
 
-def _mask_run(match: re.Match[str]) -> str:
+def _mask_run(cut: bool, match: re.Match[str]) -> str:
     if match["run"] is None:
         return match[0]
     shown = list(match[0])
-    for start, end in _cards(match[0]):
+    for start, end in _cards(match[0], cut and match.end() == len(match.string)):
         digits = [at for at in range(start, end) if shown[at].isdigit()]
         for at in digits[:-DIGITS_SHOWN]:
             shown[at] = "*"
     return "".join(shown)
 
 
-def _cards(run: str) -> Iterator[tuple[int, int]]:
-    """Where card numbers stand in a run, from the left and the longest first; they begin and end with a group."""
+def _cards(run: str, cut: bool) -> Iterator[tuple[int, int]]:
+    """Where card numbers stand in a run, from the left and the longest first; they begin and end with a group. `cut`: what
+    is left at the run's end may be the beginning of one."""
     groups = [group.span() for group in _GROUP.finditer(run)]
     first = 0
     while first < len(groups):
         last = next(
             (each for each in range(len(groups) - 1, first - 1, -1) if _is_card(run, groups[first : each + 1])), None
         )
+        if last is None and cut and _may_become_card(run, groups[first:]):
+            last = len(groups) - 1
         if last is not None:
             yield groups[first][0], groups[last][1]
         first = first + 1 if last is None else last + 1
 
 
+def _may_become_card(run: str, groups: list[tuple[int, int]]) -> bool:
+    digits = _digits(run, groups)
+    return DIGITS_MIN <= len(digits) < DIGITS_MAX and _BEGIN.match(digits) is not None
+
+
+def _digits(run: str, groups: list[tuple[int, int]]) -> str:
+    return "".join(str(int(digit)) for start, end in groups for digit in run[start:end])
+
+
 def _is_card(run: str, groups: list[tuple[int, int]]) -> bool:
-    digits = "".join(str(int(digit)) for start, end in groups for digit in run[start:end])
+    digits = _digits(run, groups)
     if not DIGITS_MIN <= len(digits) <= DIGITS_MAX or not _BEGIN.match(digits):
         return False
     # A dot is more often the point of a number: it stands between the groups that cards are printed in.

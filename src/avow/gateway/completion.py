@@ -46,6 +46,9 @@ CALLS_PER_KEY_MAX = 256
 STREAM_S_MAX = 1200.0
 SWEEP_S = 1.0
 
+_BROKEN_OFF = (b'"length"', b'"max_tokens"', b'"incomplete"')
+"""How the dialects say that an answer ended before its end."""
+
 Headers = Sequence[tuple[bytes, bytes]]
 
 
@@ -243,7 +246,8 @@ class Completion:
         fields = {name: part for name, part in parts.items() if order.plan.stores(CONTENT, name)}
         try:
             await self._gateway.vault.prepare(ref.subject_id, CONTENT, order.kept_until)
-            return self._gateway.vault.seal(ref, fields, order.kept_until)
+            cut = outcome.why != "done" or any(word in outcome.answer for word in _BROKEN_OFF)
+            return self._gateway.vault.seal(ref, fields, order.kept_until, cut=cut)
         except AvowError as error:
             log.warning("trace_not_kept", request_id=str(order.request_id), kind=error.code)
             return None
