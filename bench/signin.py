@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import secrets
 import statistics
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -30,32 +35,40 @@ RATE = 10
 """Sign-ins a second."""
 
 
-class SignIns:
-    """Somebody who signs in `RATE` times a second, each time as another account; how it ended is counted."""
+def sign_in(base_url: str, over: Event, statuses: Queue[Counter[int]]) -> None:
+    """Sign in `RATE` times a second, each time as another account, until it is over; for a process of its own."""
+    counted = Counter[int]()
 
-    def __init__(self, platform: Platform) -> None:
-        self.platform, self.over, self.statuses = platform, threading.Event(), Counter[int]()
-        self._threads: list[threading.Thread] = []
-
-    def __enter__(self) -> SignIns:
-        self._threads = [threading.Thread(target=self._go, args=(n,)) for n in range(RATE)]
-        for each in self._threads:
-            each.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.over.set()
-        for each in self._threads:
-            each.join()
-
-    def _go(self, number: int) -> None:
+    def go(number: int) -> None:
         """One a second, however long each takes: a slow answer makes nobody ask less."""
         begun = time.monotonic() + number / RATE
-        with self.platform.http() as http:
-            while not self.over.wait(max(0.0, begun - time.monotonic())):
+        with httpx.Client(base_url=base_url, timeout=60, headers={"sec-fetch-site": "same-origin"}) as http:
+            while not over.wait(max(0.0, begun - time.monotonic())):
                 begun += 1
                 body = {"email": f"p-{secrets.token_hex(8)}@example.org", "password": secrets.token_hex(12)}
-                self.statuses[http.post("/api/auth/login", json=body).status_code] += 1
+                counted[http.post("/api/auth/login", json=body).status_code] += 1
+
+    threads = [threading.Thread(target=go, args=(number,)) for number in range(RATE)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    statuses.put(counted)
+
+
+@contextmanager
+def signing_in(platform: Platform, total: Counter[int]) -> Iterator[None]:
+    """Somebody signs in meanwhile; how it ended is added to `total`."""
+    spawn = multiprocessing.get_context("spawn")
+    over, statuses = spawn.Event(), spawn.Queue()
+    other = spawn.Process(target=sign_in, args=(platform.base_url, over, statuses))
+    other.start()
+    try:
+        yield
+    finally:
+        over.set()
+        total += statuses.get(timeout=120)
+        other.join()
 
 
 def completions(http: httpx.Client, key: str, seconds: float) -> list[float]:
@@ -89,9 +102,8 @@ def main() -> None:
         completions(http, key, 2)
         for _turn in range(asked.turns):
             times["without"] += completions(http, key, asked.seconds)
-            with SignIns(platform) as signing_in:
+            with signing_in(platform, statuses):
                 times["with"] += completions(http, key, asked.seconds)
-            statuses += signing_in.statuses
     told = {name: figures(values) for name, values in times.items()}
     for name, row in told.items():
         print(f"{name:8} {row}")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import delete, select
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base.clock import FileClock
@@ -266,6 +269,97 @@ async def test_a_consent_that_is_not_asked_for_any_more_lapses(on: Needs) -> Non
         held = await standing.load(c, [ada.id, bob.id], on.clock.now())
     assert held[ada.id].consented == {"training"}
     assert held[bob.id].consented == frozenset()
+
+
+PERIODS = ("at most 1 hours", "at most 36 hours", "at most 1 months", "at most 30 days", "at most 5 months", "at most 1 years",
+           "life of the account", "0")  # fmt: skip
+EDITS = st.lists(
+    st.tuples(st.sampled_from(PERIODS), st.sampled_from(PERIODS), st.booleans(), st.integers(0, 400)),
+    min_size=2,
+    max_size=4,
+)
+
+
+def edited(number: int, content: str, usage: str) -> str:
+    lines, category = [], ""
+    for line in text(number, more=NOTICES + PAGE, features="notices").splitlines():
+        category = line[len("[category.") : -1] if line.startswith("[category.") else category
+        if category in ("api_content", "usage"):
+            if line.startswith(("clock = ", "ask = ")):
+                continue  # what lives as long as its account has none
+            if line.startswith("keep = "):
+                line = f'keep = "{content if category == "api_content" else usage}"'
+        lines.append(line)
+    return "\n".join(lines)
+
+
+@settings(
+    max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate], database=None
+)
+@given(edits=EDITS)
+async def test_no_sequence_of_edits_gives_anything_back(on: Needs, edits: list[tuple[str, str, bool, int]]) -> None:
+    """Each fact ends by the shortest period that was in force since it was collected, and plans say exactly what is done."""
+    on, chance = await begin(on, TELLING_FIRST + PAGE), random.Random(0)
+    few = [store for store in on.stores if store.name.startswith("scratch_")]
+    on = replace(await follow(on), clock=Still(datetime(2026, 1, 31, 12, tzinfo=UTC)), stores=few)
+    promised: dict[UUID, tuple[datetime, list[Keep]]] = {}
+    async with on.database.begin() as c:
+        await c.execute(update(scratch.note).values(policy_version=0, ends_at=None))
+        number = (await versions.listed(c, 1))[0].number
+    for content, usage, later, days in edits:
+        who, since = Person(), on.clock.now() - timedelta(days=chance.randrange(days + 1))
+        if on.policy.categories["api_content"].keep.kind != "never":
+            await who.write(on, 2, since)
+            promised |= await written_by(on, who, since)
+        number += 1
+        date = on.clock.now() + timedelta(days=10) if later else None
+        id, found = await plans.make(on, Crowd(), edited(number, content, usage), "new", date)
+        await plans.apply(on, Crowd(), id, approved_by=SECOND)
+        done = await plans.carry_out(on, id)
+        planned = {cut.store: [cut.shortened, cut.expired] for cut in found.cuts}
+        assert done == planned
+        on = await follow(on)
+        for _, keeps in promised.values():
+            keeps.append(on.policy.categories["api_content"].keep)
+        if later:
+            vault = Vault(on.ring, on.policy, on.clock)
+            await notices.tell(on, Telling(vault, Crowd(), "https://avow.example", frozenset()), id)
+            vault.close()
+            await plans.switch(on, on.clock.now() + timedelta(days=10))
+            on = await follow(on)
+            for _, keeps in promised.values():
+                keeps.append(on.policy.categories["api_content"].keep)
+            assert await plans.carry_out(on, id) == done, "its date changes no end"
+        await as_promised(on, promised)
+
+
+class Still:
+    """A clock that stands."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def now(self) -> datetime:
+        return self.at
+
+
+async def written_by(on: Needs, who: Person, since: datetime) -> dict[UUID, tuple[datetime, list[Keep]]]:
+    async with on.database.begin() as c:
+        ids = (await c.execute(select(scratch.note.c.id).where(scratch.note.c.subject_id == who.id))).scalars()
+        return {id: (since, [on.policy.categories["api_content"].keep]) for id in ids}
+
+
+async def as_promised(on: Needs, promised: dict[UUID, tuple[datetime, list[Keep]]]) -> None:
+    async with on.database.begin() as c:
+        found = {
+            row.id: row.ends_at for row in await c.execute(select(scratch.note).where(scratch.note.c.id.in_(promised)))
+        }
+    for id, (since, keeps) in promised.items():
+        ends = [end for keep in keeps if (end := keep.end(since)) is not None]
+        wanted = min(ends, default=None)
+        # What has ended waits for the sweep, however long ago that was.
+        is_over = wanted is not None and found[id] is not None and max(wanted, found[id]) <= on.clock.now()
+        assert found[id] == wanted or is_over, (since, keeps)
 
 
 async def test_a_profile_switch_keeps_the_stricter_rule_of_each_fact(on: Needs) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.platform import Platform, policy_text
+from avow.accounts import permissions
+from tests.platform import Platform, complete, policy_text
 from tests.promises.test_accounts import check_fields
-from tests.upstream import scripted_platform
+from tests.upstream import CREDENTIAL, scripted_platform
 
 POLICY = policy_text(
     ('fields = ["email", "name"]', 'fields = ["email", "username"]'),
@@ -48,3 +49,17 @@ def test_data_is_used_for_the_five_published_purposes_and_opened_for_no_other(me
     refused = mesh.cli("policy", "check", str(other), check=False)
     assert refused.returncode == 1
     assert "advertising" in refused.stdout + refused.stderr
+
+
+@pytest.mark.promise("MESH-5.3")
+def test_a_key_is_shown_once_and_a_providers_key_to_nobody(mesh: Platform) -> None:
+    """Keys lie nowhere in the clear: not in tables, log, files or answers, to whomever they are given."""
+    with mesh.http() as http:
+        mesh.sign_up(http)
+        key = mesh.key(http, name="shown once")
+        shown = [http.get(route.partition(" ")[2]) for route in permissions.ROUTES if route.startswith("GET /api/")]
+        assert sum(answer.is_success for answer in shown) > 10
+        assert not [answer.url for answer in shown if key["secret"] in answer.text or CREDENTIAL in answer.text]
+        assert http.get(f"/api/keys/{key['id']}").status_code in (404, 405), "a key is not read a second time"
+        assert complete(http, key["secret"], "Hello").is_success, "the gateway alone uses the provider's key"
+    assert mesh.scan([key["secret"], CREDENTIAL]) == {}
