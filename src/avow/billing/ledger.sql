@@ -144,10 +144,10 @@ BEGIN
                 INSERT INTO wallet_hold (id, wallet_id, key_id, price_id, model, amount, worker_epoch, expires_at,
                                          money_ends_at, usage_ends_at, first_byte, input_tokens, cached_tokens,
                                          output_tokens, tenant_id, subject_id, since, policy_version, tokens_max,
-                                         counted_at)
+                                         counted_at, ends_at)
                 SELECT id, wallet_id, key_id, price_id, model, amount, p_epoch, expires_at,
                        money_ends_at, usage_ends_at, false, 0, 0, 0, tenant_id, subject_id, at, version, tokens_max,
-                       counted_at
+                       counted_at, money_ends_at
                 FROM judged WHERE fits
                 RETURNING wallet_id, key_id, amount, tokens_max, counted_at
             ), moved AS (
@@ -185,10 +185,10 @@ BEGIN
                     INSERT INTO wallet_hold (id, wallet_id, key_id, price_id, model, amount, worker_epoch, expires_at,
                                              money_ends_at, usage_ends_at, first_byte, input_tokens, cached_tokens,
                                              output_tokens, tenant_id, subject_id, since, policy_version, tokens_max,
-                                             counted_at)
+                                             counted_at, ends_at)
                     VALUES (r.id, r.wallet_id, r.key_id, r.price_id, r.model, r.amount, p_epoch, r.expires_at,
                             r.money_ends_at, r.usage_ends_at, false, 0, 0, 0, r.tenant_id, r.subject_id, r.at, r.version,
-                            r.tokens_max, v_counted_at);
+                            r.tokens_max, v_counted_at, r.money_ends_at);
                     UPDATE wallet w SET held = w.held + r.amount WHERE w.id = r.wallet_id;
                     IF v_counted_at IS NOT NULL THEN
                         PERFORM key_debit(r.key_id, v_counted_at, 1, r.tokens_max, r.amount);
@@ -256,9 +256,9 @@ BEGIN
     -- The key is judged by the statement that places the hold, so that a revocation is never overtaken.
     INSERT INTO wallet_hold (id, wallet_id, key_id, price_id, model, amount, worker_epoch, expires_at, money_ends_at,
                              usage_ends_at, first_byte, input_tokens, cached_tokens, output_tokens,
-                             tenant_id, subject_id, since, policy_version, tokens_max, counted_at)
+                             tenant_id, subject_id, since, policy_version, tokens_max, counted_at, ends_at)
     SELECT p_id, k.wallet_id, p_key, p_price, p_model, p_amount, p_epoch, p_expires, p_money_ends,
-           p_usage_ends, false, 0, 0, 0, k.tenant_id, k.subject_id, p_at, p_version, p_tokens, v_counted_at
+           p_usage_ends, false, 0, 0, 0, k.tenant_id, k.subject_id, p_at, p_version, p_tokens, v_counted_at, p_money_ends
     FROM api_key k
     WHERE k.id = p_key AND k.wallet_id = v_wallet AND reason IS NULL
       AND k.state = 'active' AND (k.expires_at IS NULL OR k.expires_at > p_at);

@@ -287,7 +287,7 @@ CLAIMS: Mapping[str, Claim] = {
         "Whoever opens data about you or changes your account stands on a record that you can read; nobody can change or "
         "shorten it unnoticed.",
         "何人查阅您的数据或更改您的账户均载于记录，您可以查阅；任何人都无法在不被发现的情况下更改或删减该记录。",
-        controls=("vault.audit", "vault.chain"),
+        controls=("vault.door", "vault.chain"),
         probes=("record",),
     ),
     "sums": Claim(
