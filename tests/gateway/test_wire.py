@@ -207,3 +207,31 @@ def test_many_fields_are_refused_before_each_is_looked_for():
     assert time.process_time() - begun < 2
     some = {f"field_{number}": 1 for number in range(wire.FIELDS_MAX - len(HELLO))}
     assert len(wire.parse(body(**some)).fields) == wire.FIELDS_MAX
+
+
+@pytest.mark.parametrize(
+    ("changed", "param"),
+    [
+        ({"tools": [{"type": "web_search"}]}, "tools"),
+        ({"tools": [{"type": "mcp", "server_url": "http://127.0.0.1/"}]}, "tools"),
+        ({"cache_control": {"type": "ephemeral", "ttl": "1h"}}, "cache_control"),
+        ({"extra": [{"cache_control": {"ttl": "1h"}}]}, "cache_control"),
+    ],
+)
+def test_what_would_let_a_provider_call_others_or_keep_longer_is_refused(changed: dict[str, object], param: str) -> None:
+    with pytest.raises(refusals.InvalidRequest) as caught:
+        wire.parse(body(**changed))
+    assert caught.value.param == param
+
+
+def test_what_is_charged_besides_is_not_sent_on() -> None:
+    request = wire.parse(body(best_of=16, search_parameters={"mode": "on"}, enable_search=True, temperature=1))
+    assert set(request.fields) & {"best_of", "search_parameters", "enable_search", "temperature"} == {"temperature"}
+
+
+def test_a_field_that_comes_twice_is_found_in_a_large_body_too() -> None:
+    many = b"".join(b'"field%d": 1, ' % n for n in range(100))
+    large = b'{"model": "m", %b"messages": [{"role": "user", "content": "%b"}]%b}'
+    wire.parse(large % (many, b"x," * 1_000_000, b""))
+    with pytest.raises(refusals.InvalidRequest, match="twice"):
+        wire.parse(large % (many, b"x," * 1_000_000, b', "model": "n"'))

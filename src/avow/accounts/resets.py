@@ -27,7 +27,18 @@ from avow.accounts import (
 )
 from avow.accounts.needs import Needs
 from avow.accounts.sessions import Session
-from avow.accounts.tables import api_key, confirmation, identity, passkey, person, recovery_code, reset, second_factor
+from avow.accounts.tables import (
+    api_key,
+    confirmation,
+    identity,
+    invitation,
+    passkey,
+    person,
+    recovery_code,
+    reset,
+    second_factor,
+    tenant,
+)
 from avow.base.errors import AvowError
 from avow.policy import ANSWER
 from avow.vault import fact
@@ -150,4 +161,6 @@ async def _take_over(needs: Needs, connection: AsyncConnection, tenant_id: UUID,
     theirs = select(api_key.c.id).where(api_key.c.subject_id == subject_id, api_key.c.state != "revoked")
     for key_id in (await connection.execute(theirs)).scalars().all():
         await keys.end(needs, connection, tenant_id, key_id)
+    await connection.execute(update(tenant).where(tenant.c.tenant_id == tenant_id).values(keep_h=None))
+    await endings.drop(needs, connection, invitation, invitation.c.tenant_id == tenant_id)
     return True

@@ -112,7 +112,6 @@ ITEMS = frozenset(
         *("input_text", "output_text", "refusal", "summary_text", "reasoning_text"),
     )
 )
-TOOLS = frozenset(("function", "custom"))
 # They point at what an upstream would have to keep between two requests, or let it call others.
 STATEFUL = ("previous_response_id", "conversation", "prompt", "background", "container", "mcp_servers")
 
@@ -154,6 +153,11 @@ def moderation(body: bytes) -> Request:
 def rerank(body: bytes) -> Request:
     """Documents by nearness to a query, which is read once more with each of them."""
     fields, known = wire.read(body, _rerank)
+    for number, document in enumerate(known.documents):
+        if isinstance(document, dict) and (document.keys() != {"text"} or not isinstance(document["text"], str)):
+            raise InvalidRequest(
+                "A document is a text, or an object with nothing but its text.", param=f"documents[{number}]"
+            )
     again = (len(known.query.encode()) + DOCUMENT_TOKENS) * len(known.documents)
     return _request(fields, known.model, input_extra=again)
 
@@ -186,7 +190,7 @@ def response(body: bytes) -> Request:
     fields, known = wire.read(body, _responses)
     _check_stateless(fields)
     _check_blocks(known.input, ITEMS, "input")
-    if any(tool.get("type") not in TOOLS for tool in known.tools or ()):
+    if any(tool.get("type") not in wire.TOOLS for tool in known.tools or ()):
         raise InvalidRequest("Only tools that the client runs are supported.", param="tools")
     made = _request(fields, known.model, stream=known.stream, wants_usage=True, max_tokens=known.max_output_tokens)
     return msgspec.structs.replace(made, choices=1)

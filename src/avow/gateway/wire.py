@@ -21,13 +21,18 @@ BODY_BYTES_MAX = 4 * 1024 * 1024
 DEPTH_MAX = 64
 BRACKETS_MAX = 32_768
 CHOICES_MAX = 16
-FIELDS_MAX = 128  # each is looked for in the whole body
+FIELDS_MAX = 128
+SEARCHED_BYTES_MAX = 8 * 1024 * 1024  # fields times bytes: each field is looked for in the whole body
 
 # Names of the person behind the request, or orders to keep data at the upstream: never sent on.
 PERSONAL = ("user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention")
 # They change what the upstream charges or who answers there; our price and the policy do not know them.
-REPRICING = ("service_tier", "models", "route", "provider", "plugins", "n_predict")
+REPRICING = (
+    *("service_tier", "models", "route", "provider", "plugins", "n_predict"),
+    *("search_parameters", "enable_search", "inference_geo", "speed"),
+)
 UNPRICED = ("audio", "web_search_options")
+TOOLS = frozenset(("function", "custom"))
 TEXT_PARTS = frozenset(("text", "refusal"))
 
 _NOT_OPENING = bytes(set(range(256)) - set(b"[{"))
@@ -107,6 +112,7 @@ def parse(body: bytes) -> Request:
     """Read a chat completion request. Raises `TooLarge` or `InvalidRequest`; neither repeats what was sent."""
     fields, known = read(body, _decode_known)
     _check_priced(known, fields)
+    fields.pop("best_of", None)  # no parameter of chat, yet servers exist that answer and charge so often
     asked = [limit for limit in (known.max_tokens, known.max_completion_tokens) if limit is not None]
     options = known.stream_options
     return Request(
@@ -135,6 +141,8 @@ def read(body: bytes, decode: Callable[[bytes], T]) -> tuple[dict[str, Any], T]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InvalidRequest("The body is not valid JSON in UTF-8.") from None
     _check_keys(body, fields)
+    if b"cache_control" in body or b"\\u" in body:
+        _check_caches(fields)
     if b"\\u0000" in body and _NUL.search(body):
         raise InvalidRequest("The body holds a NUL character.")
     return fields, known
@@ -167,7 +175,7 @@ def _check_depth(body: bytes) -> None:
 def _check_keys(body: bytes, fields: dict[str, Any]) -> None:
     if len(fields) > FIELDS_MAX:
         raise InvalidRequest("The body has too many fields.")
-    plain = b"\\u" not in body
+    plain = b"\\u" not in body and len(fields) * len(body) <= SEARCHED_BYTES_MAX
     for name in fields:
         quoted = _QUOTED.get(name)
         if quoted is None:
@@ -183,6 +191,19 @@ def _check_keys(body: bytes, fields: dict[str, Any]) -> None:
         raise InvalidRequest("A field occurs twice.")
 
 
+def _check_caches(value: Any) -> None:
+    """At every depth: an upstream is not told to keep anything for longer than it does unasked."""
+    if isinstance(value, list):
+        for each in value:
+            _check_caches(each)
+    elif isinstance(value, dict):
+        cache = value.get("cache_control")
+        if cache is not None and (not isinstance(cache, dict) or cache.get("ttl", "5m") != "5m"):
+            raise InvalidRequest("A provider's cache may be asked for five minutes only.", param="cache_control")
+        for each in value.values():
+            _check_caches(each)
+
+
 def _check_priced(known: Known, fields: dict[str, Any]) -> None:
     for name in UNPRICED:
         if fields.get(name) is not None:
@@ -192,6 +213,9 @@ def _check_priced(known: Known, fields: dict[str, Any]) -> None:
     for number, message in enumerate(known.messages):
         if type(message.content) is list and any(part.type not in TEXT_PARTS for part in message.content):
             raise InvalidRequest("Only text is supported.", param=f"messages[{number}].content")
+    for tool in fields.get("tools") or ():
+        if not isinstance(tool, dict) or tool.get("type", "function") not in TOOLS:
+            raise InvalidRequest("Only tools that the client runs are supported.", param="tools")
 
 
 def _wrong_type(sentence: str) -> InvalidRequest:

@@ -28,7 +28,6 @@ from avow.privacy.standings import Whose
 from avow.privacy.tables import rights_request
 from avow.vault import Act, Gone, Vault
 
-BY_PEOPLE: Final = ("rectify", "complain")
 PURPOSE: Final = "legal"
 
 _QUEUE = sql(
@@ -131,7 +130,7 @@ async def answer(
         raise BadInput(f"An answer has 1 to {TEXT_CHARS_MAX} characters.", param="answer")
     async with database.tenant(await _tenant(database, id)) as c:
         row = await _row(c, id)
-        if row.kind not in BY_PEOPLE or row.state not in requests.OPEN:
+        if row.kind not in requests.BY_PEOPLE or row.state not in requests.OPEN:
             raise Answered
         told = await _told(c, vault, staff, row, f"answers the request {id}")
         now = clock.now()

@@ -42,6 +42,8 @@ ERASED = "erased"
 DAYS_MAX = timedelta(days=30)
 TEXT_CHARS_MAX = 4000
 OPEN_MAX = 20
+BY_PEOPLE: Final = ("rectify", "complain")
+"""Kinds that wait for somebody of the operator; of these, only so many at once."""
 
 _LOCK = sql("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _RECEIPT = sql("SELECT rights_receipt(:wanted, :hash)")
@@ -143,7 +145,7 @@ async def _refuse_more(c: AsyncConnection, subject_id: UUID, kind: Kind) -> None
     counts = {row[0]: row[1] for row in await c.execute(query)}
     if kind in JOBS and kind in counts:
         raise AlreadyAsked
-    if sum(counts.values()) >= OPEN_MAX and kind != "erase":
+    if kind in BY_PEOPLE and sum(counts.get(each, 0) for each in BY_PEOPLE) >= OPEN_MAX:
         raise TooManyOpen
 
 
