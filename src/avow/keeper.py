@@ -123,6 +123,7 @@ class Keeper:
         await outbox.drain(self.at.keeper, self.at.vault, self.parts.mail)
 
     async def _sweep(self) -> None:
+        await plans.resume(self.at.keeper)
         swept = await retention.sweep(self.at.privacy, self.parts.clock.now())
         while await self.chain.trim(self.at.keeper) == CHUNK_LINKS:
             pass

@@ -18,6 +18,7 @@ from sqlalchemy import Row, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base import jobs
+from avow.base.db import Database
 from avow.base.errors import AvowError, NotFound
 from avow.base.ids import uuid7
 from avow.policy import Policy, parse
@@ -139,6 +140,15 @@ async def carry_out(needs: Needs, id: UUID) -> dict[str, list[int]]:
         mine = update(policy_plan).where(policy_plan.c.id == id).returning(policy_plan.c.done)
         done: dict[str, list[int]] = (await c.execute(mine.values(shortened_at=needs.clock.now()))).scalar_one()
     return done
+
+
+async def resume(database: Database) -> None:
+    """Put the jobs of every applied plan that is not carried out, or of which not everybody was told, into the queue."""
+    undone = (policy_plan.c.state == "applied", policy_plan.c.shortened_at.is_(None) | policy_plan.c.told_at.is_(None))
+    async with database.begin() as c:
+        for id in (await c.execute(select(policy_plan.c.id).where(*undone))).scalars().all():
+            await jobs.put(c, CARRY_JOB, id)
+            await jobs.put(c, notices.TELL_JOB, id)
 
 
 async def switch(needs: Needs, now: datetime) -> int | None:
