@@ -218,7 +218,9 @@ def test_many_fields_are_refused_before_each_is_looked_for():
         ({"extra": [{"cache_control": {"ttl": "1h"}}]}, "cache_control"),
     ],
 )
-def test_what_would_let_a_provider_call_others_or_keep_longer_is_refused(changed: dict[str, object], param: str) -> None:
+def test_what_would_let_a_provider_call_others_or_keep_longer_is_refused(
+    changed: dict[str, object], param: str
+) -> None:
     with pytest.raises(refusals.InvalidRequest) as caught:
         wire.parse(body(**changed))
     assert caught.value.param == param

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, select, update
+from sqlalchemy import text as sql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base.clock import FileClock
@@ -137,6 +138,19 @@ async def test_counts_may_drift_and_kinds_of_effect_may_not(on: Needs, clock: Fi
     await ada.write(on, 4, clock.now() - timedelta(days=9))
     made = await plans.apply(on, Crowd(), id, approved_by=SECOND)
     assert made.drift == {"ends at once: scratch_note": (2, 6), "ends sooner: scratch_note": (3, 7)}
+
+
+async def test_work_that_was_given_up_is_taken_up_again(on: Needs) -> None:
+    on = await begin(on)
+    id, _ = await plans.make(on, Crowd(), text(2, "at most 7 days", NOTICES, "notices"), "new")
+    await plans.apply(on, Crowd(), id)
+    queued = sql("SELECT DISTINCT entrypoint FROM jobs.pgqueuer WHERE entrypoint <> 'policy.carry_out_late' ORDER BY 1")
+    async with on.database.begin() as c:
+        begun = (await c.execute(queued)).scalars().all()
+        await c.execute(sql("DELETE FROM jobs.pgqueuer"))
+    await plans.resume(on.database)
+    async with on.database.begin() as c:
+        assert {plans.CARRY_JOB, notices.TELL_JOB} == {*(await c.execute(queued)).scalars().all()} <= {*begun}
 
 
 async def test_another_policy_in_force_makes_a_plan_stale(on: Needs) -> None:
