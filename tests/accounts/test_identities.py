@@ -153,7 +153,7 @@ async def test_too_late_and_doubled_and_empty_answers_are_refused(house: House, 
     browser = house.browser()
     answer = provider.agree(await start(browser))
     doubled = [*answer.items(), ("state", answer["state"])]
-    assert (await browser.get(CALLBACK, params=doubled)).json()["code"] == "provider_refused"
+    assert (await browser.get(CALLBACK, params=doubled)).json()["code"] == "invalid_request"
     for odd in ({}, {"state": "é"}, {"state": "enter."}, {"state": "link." + answer["state"][6:], "code": "x"}):
         assert (await browser.get(CALLBACK, params=odd)).json()["code"] == "ceremony_refused"
     denied = {"state": answer["state"], "error": "access_denied", "iss": provider.issuer}

@@ -169,7 +169,7 @@ def rules_for(processor: str | None, plan=None, output_tokens_max: int = 1000) -
     model = Model("m", (Route(upstream, "theirs"),), 8192, output_tokens_max)
     made = Rules(1, POLICY, MappingProxyType({"m": model}), Prices([PRICE]))
     if plan is not None:
-        made._plans[(KEY.key_id.int, None, None)] = plan
+        made._plans[(KEY.key_id.int, None, None, None)] = plan
     return made
 
 
