@@ -20,6 +20,7 @@ from avow.accounts.tables import session
 from avow.base import access, money
 from avow.base.actor import COMMAND
 from avow.base.errors import AvowError
+from avow.billing import prices
 from avow.gateway import offers
 from avow.gateway.fleet import ROUTINGS, Routing
 from avow.gateway.handling import Handling, is_here, judge
@@ -488,6 +489,10 @@ def model() -> None:
 @click.option("--input", "input_price", required=True, help="Price of a million input tokens, for example 0.15.")
 @click.option("--output", "output_price", required=True, help="Price of a million output tokens.")
 @click.option("--cached", "cached_price", help="Price of a million cached input tokens; by default that of input.")
+@click.option("--cache-write", help="Price of a million tokens written to a cache; by default that of input.")
+@click.option("--reasoning", help="Price of a million reasoning tokens; by default that of output.")
+@click.option("--image", help="Price of a million image tokens; by default the dearer of input and output.")
+@click.option("--audio", help="Price of a million audio tokens; by default the dearer of input and output.")
 @click.option(
     "--routing", type=click.Choice(ROUTINGS), default="finish", show_default=True, help="How routes are chosen."
 )
@@ -505,6 +510,10 @@ def model_add(
     input_price: str,
     output_price: str,
     cached_price: str | None,
+    cache_write: str | None,
+    reasoning: str | None,
+    image: str | None,
+    audio: str | None,
     routing: Routing,
     rank: int,
     weight: int,
@@ -520,6 +529,10 @@ def model_add(
         input_nano=_price(input_price),
         output_nano=_price(output_price),
         cached_nano=_price(cached_price) if cached_price else None,
+        cache_write_nano=_price(cache_write) if cache_write else None,
+        reasoning_nano=_price(reasoning) if reasoning else None,
+        image_nano=_price(image) if image else None,
+        audio_nano=_price(audio) if audio else None,
         routing=routing,
         rank=rank,
         weight=weight,
@@ -528,7 +541,7 @@ def model_add(
 
     async def work() -> None:
         async with at_desk(context) as at, at.keeper.begin() as c:
-            await offers.put_model(c, offer, at.parts.clock.now())
+            await offers.put_model(c, offer, at.parts.clock.now(), prices.Seal.of(at.vault.ring))
 
     run(work())
     click.echo(f"model {id} at {upstream}")

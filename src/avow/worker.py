@@ -30,6 +30,7 @@ from avow.base.db import Database
 from avow.base.tables import policy_epoch
 from avow.billing import api as billing_api
 from avow.billing.ledger import Batcher
+from avow.billing.means import Means
 from avow.gateway import FUNCTIONS, offers, rules
 from avow.gateway import api as gateway_api
 from avow.gateway.asgi import V1, Receive, Scope, Send
@@ -99,7 +100,8 @@ class Front:
         engine = app.engine(parts) if parts.settings.engine else None
         book = RuleBook(partial(rules.load, self.database, self.vault, engine, self.current.follow))
         await book.start()
-        self.gateway = Gateway(book, self.accounts.directory, self.ledger, self.vault, Client(), parts.clock)
+        means = Means(self.database)
+        self.gateway = Gateway(book, self.accounts.directory, self.ledger, self.vault, Client(), parts.clock, means)
         self.v1: Any = V1(self.gateway)
         self.direct = Direct(self.gateway)
         self.platform: Any = platform(self)

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from avow.base.errors import NotFound
+from avow.billing.prices import Seal
 from avow.gateway import offers
 from avow.gateway.fleet import FAILURES_MAX
 from avow.gateway.handling import Handling
@@ -39,7 +40,7 @@ async def route(house, name, upstream, rank=0, declared=INSIDE):
     async with house.databases.keeper.begin() as c:
         await offers.put_upstream(c, house.vault, name, f"{upstream.url}/v1", CREDENTIAL, declared)
         offer = Offer(NAME, name, "theirs", 8192, 100, 10**9, 3 * 10**9, rank=rank)
-        await offers.put_model(c, offer, house.clock.now() - timedelta(hours=1))
+        await offers.put_model(c, offer, house.clock.now() - timedelta(hours=1), Seal.of(house.vault.ring))
 
 
 async def renewed(house):

@@ -1,11 +1,20 @@
 -- What must always be true of money. One statement, so one snapshot: it may run beside any load.
 
 -- The same arithmetic as prices.cost, written a second time so that one checks the other.
-CREATE FUNCTION token_cost(p price, p_input bigint, p_cached bigint, p_output bigint) RETURNS numeric
+CREATE FUNCTION token_cost(p price, u usage) RETURNS numeric
 LANGUAGE sql IMMUTABLE
 AS $$
-    SELECT ceil(((p_input - least(p_cached, p_input)) * p.input_nano::numeric + least(p_cached, p_input) * p.cached_nano::numeric
-                 + p_output * p.output_nano::numeric) / 1000000)
+    SELECT ceil((
+        (u.input_tokens - cached - written) * p.input_nano::numeric + cached * p.cached_nano::numeric
+        + written * coalesce(p.cache_write_nano, p.input_nano)::numeric
+        + (u.output_tokens - reasoning) * p.output_nano::numeric
+        + reasoning * coalesce(p.reasoning_nano, p.output_nano)::numeric
+        + u.image_tokens * coalesce(p.image_nano, greatest(p.input_nano, p.output_nano))::numeric
+        + u.audio_tokens * coalesce(p.audio_nano, greatest(p.input_nano, p.output_nano))::numeric
+    ) / 1000000)
+    FROM (SELECT least(u.cached_tokens, u.input_tokens)::bigint AS cached,
+                 least(u.reasoning_tokens, u.output_tokens)::bigint AS reasoning) parts
+    CROSS JOIN LATERAL (SELECT least(u.cache_write_tokens, u.input_tokens - cached)::bigint AS written) w
 $$;
 
 -- What must always be true of the counters.
@@ -63,9 +72,9 @@ AS $$
     SELECT 'I6 0 <= charge <= hold', c.id, c.amount, c.held
     FROM charge c WHERE c.amount < 0 OR c.amount > c.held OR c.absorbed < 0
     UNION ALL
-    SELECT 'I7 charge = price of its tokens', c.id, c.amount, least(c.held, token_cost(p, u.input_tokens, u.cached_tokens, u.output_tokens))
+    SELECT 'I7 charge = price of its tokens', c.id, c.amount, least(c.held, token_cost(p, u))
     FROM charge c JOIN usage u ON u.id = c.id JOIN price p ON p.id = c.price_id
-    WHERE c.amount <> least(c.held, token_cost(p, u.input_tokens, u.cached_tokens, u.output_tokens))
+    WHERE c.amount <> least(c.held, token_cost(p, u))
       AND (u.why = 'done' OR c.amount <> 0)
     UNION ALL
     SELECT 'I7 charge has a price', c.id, c.amount, NULL

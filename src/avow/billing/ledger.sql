@@ -13,7 +13,7 @@ CREATE FUNCTION ledger_batch(
     o_id uuid[], o_key uuid[], o_amount bigint[], o_price uuid[], o_model text[], o_at timestamptz[],
     o_expires timestamptz[], o_money_ends timestamptz[], o_usage_ends timestamptz[], o_version int[], o_tokens int[],
     s_id uuid[], s_amount bigint[], s_input int[], s_cached int[], s_output int[], s_latency int[], s_status int[],
-    s_why text[],
+    s_why text[], s_write int[], s_reasoning int[], s_image int[], s_audio int[], s_estimated boolean[],
     c_id uuid[], c_input int[], c_cached int[], c_output int[],
     OUT refused int[], OUT reasons text[], OUT affordable bigint[], OUT settled int[], OUT charged bigint[],
     OUT fresh int, OUT epoch bigint
@@ -40,11 +40,14 @@ BEGIN
 
     IF cardinality(s_id) > 0 THEN
         WITH told AS (
-            SELECT * FROM unnest(s_id, s_amount, s_input, s_cached, s_output, s_latency, s_status, s_why)
-                WITH ORDINALITY AS t(id, asked, input, cached, output, latency, status, why, n)
+            SELECT * FROM unnest(s_id, s_amount, s_input, s_cached, s_output, s_latency, s_status, s_why, s_write,
+                                 s_reasoning, s_image, s_audio, s_estimated)
+                WITH ORDINALITY AS t(id, asked, input, cached, output, latency, status, why, write, reasoning, image, audio,
+                                     estimated, n)
         ), gone AS (
             DELETE FROM wallet_hold h USING told t WHERE h.id = t.id
-            RETURNING t.n, t.asked, t.input, t.cached, t.output, t.latency, t.status, t.why, least(t.asked, h.amount) AS due,
+            RETURNING t.n, t.asked, t.input, t.cached, t.output, t.latency, t.status, t.why, t.write, t.reasoning, t.image,
+                t.audio, t.estimated, least(t.asked, h.amount) AS due,
                 h.id, h.wallet_id, h.key_id, h.price_id, h.model, h.amount, h.money_ends_at, h.usage_ends_at,
                 h.tenant_id, h.subject_id, h.since, h.policy_version, h.tokens_max, h.counted_at
         ), money AS (
@@ -54,8 +57,9 @@ BEGIN
                    tenant_id, subject_id, since, money_ends_at, policy_version FROM gone
         ), used AS (
             INSERT INTO usage (id, key_id, model, input_tokens, cached_tokens, output_tokens, latency_ms, status, why,
+                               cache_write_tokens, reasoning_tokens, image_tokens, audio_tokens, estimated,
                                tenant_id, subject_id, since, ends_at, policy_version)
-            SELECT id, key_id, model, input, cached, output, latency, status, why,
+            SELECT id, key_id, model, input, cached, output, latency, status, why, write, reasoning, image, audio, estimated,
                    tenant_id, subject_id, since, usage_ends_at, policy_version FROM gone
         ), moved AS (
             UPDATE wallet w SET held = w.held - x.held, posted = w.posted - x.due
@@ -281,6 +285,7 @@ END $$;
 -- that this very call charged it.
 CREATE FUNCTION ledger_settle(
     p_id uuid, p_amount bigint, p_input int, p_cached int, p_output int, p_latency int, p_status int, p_why text,
+    p_write int, p_reasoning int, p_image int, p_audio int, p_estimated boolean,
     OUT charged bigint, OUT fresh boolean, OUT epoch bigint
 ) LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp
@@ -305,8 +310,10 @@ BEGIN
     VALUES (p_id, h.wallet_id, h.price_id, h.amount, charged, p_amount - charged,
             h.tenant_id, h.subject_id, h.since, h.money_ends_at, h.policy_version);
     INSERT INTO usage (id, key_id, model, input_tokens, cached_tokens, output_tokens, latency_ms, status, why,
+                       cache_write_tokens, reasoning_tokens, image_tokens, audio_tokens, estimated,
                        tenant_id, subject_id, since, ends_at, policy_version)
     VALUES (p_id, h.key_id, h.model, p_input, p_cached, p_output, p_latency, p_status, p_why,
+            p_write, p_reasoning, p_image, p_audio, p_estimated,
             h.tenant_id, h.subject_id, h.since, h.usage_ends_at, h.policy_version);
     UPDATE wallet w SET held = w.held - h.amount, posted = w.posted - charged WHERE w.id = h.wallet_id;
     IF h.counted_at IS NOT NULL THEN

@@ -87,3 +87,27 @@ AS $$
         held_nano = u.held_nano - p_amount
     WHERE u.id = p_key
 $$;
+
+-- What keeps a key from the smallest request, if anything; nothing is reserved or counted. As `key_room`, with the reasons of
+-- a wallet (money, wallet) before it.
+CREATE FUNCTION key_means(p_key uuid, p_at timestamptz, OUT reason text, OUT room bigint)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+DECLARE
+    v_free bigint;
+    v_state text;
+BEGIN
+    room := 0;
+    SELECT w.posted + w.credit_limit - w.held, w.state INTO v_free, v_state
+    FROM api_key k JOIN wallet w ON w.id = k.wallet_id AND w.tenant_id = k.tenant_id WHERE k.id = p_key;
+    IF v_state IS DISTINCT FROM 'active' THEN
+        reason := 'wallet';
+    ELSIF v_free <= 0 THEN
+        reason := 'money';
+    ELSIF EXISTS (SELECT 1 FROM key_use u WHERE u.id = p_key) THEN
+        SELECT r.reason, r.room INTO reason, room FROM key_room(p_key, p_at, 1, 1) r;
+    END IF;
+END $$;
+
+GRANT EXECUTE ON FUNCTION key_means TO avow_app;

@@ -3,7 +3,19 @@
 Only the functions in `ledger.sql` write here. The indexes are few on purpose: each costs every request.
 """
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, DateTime, Identity, Index, Integer, Text, Uuid
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    Uuid,
+)
 from sqlalchemy import UniqueConstraint as Unique
 
 from avow.catalog import fact_columns, not_personal, personal, store, table
@@ -131,6 +143,8 @@ charge = table(
     app="read",
 )
 
+USED_PARTS = ("cache_write_tokens", "reasoning_tokens", "image_tokens", "audio_tokens")
+
 usage = table(
     "usage",
     Column("id", Uuid, primary_key=True),
@@ -139,6 +153,8 @@ usage = table(
     Column("input_tokens", Integer, nullable=False),
     Column("cached_tokens", Integer, nullable=False),
     Column("output_tokens", Integer, nullable=False),
+    *(Column(name, Integer, nullable=False, server_default="0") for name in USED_PARTS),
+    Column("estimated", Boolean, nullable=False, server_default="false"),
     Column("latency_ms", Integer, nullable=False),
     Column("status", Integer, nullable=False),
     Column("why", Text, nullable=False),
@@ -147,7 +163,7 @@ usage = table(
         personal(
             "usage",
             clear=[
-                *("key_id", "model", "input_tokens", "cached_tokens", "output_tokens"),
+                *("key_id", "model", "input_tokens", "cached_tokens", "output_tokens", *USED_PARTS, "estimated"),
                 *("latency_ms", "status", "why"),
             ],
             why="summed by day and model, and recomputed into the charge",
@@ -155,6 +171,9 @@ usage = table(
     ],
     app="read",
 )
+
+"""`input_tokens` includes cached and cache-write tokens, `output_tokens` reasoning; image and audio stand beside them.
+`estimated`: the upstream did not say what was used, so it was told from the bytes that were delivered."""
 
 price = table(
     "price",
@@ -165,12 +184,18 @@ price = table(
     Column("cached_nano", BigInteger, nullable=False),
     Column("output_nano", BigInteger, nullable=False),
     Column("valid_from", DateTime(timezone=True), nullable=False),
-    CheckConstraint("input_nano >= 0 AND cached_nano >= 0 AND output_nano >= 0", name="sign"),
+    *(Column(name, BigInteger) for name in ("cache_write_nano", "reasoning_nano", "image_nano", "audio_nano")),
+    Column("signature", LargeBinary),
+    CheckConstraint(
+        "least(input_nano, cached_nano, output_nano, cache_write_nano, reasoning_nano, image_nano, audio_nano) >= 0",
+        name="sign",
+    ),
     Unique("model", "currency", "valid_from"),
     holds=[not_personal("a price belongs to nobody")],
     app="read",
     writer="read",
 )
+"""Rows are never changed (`prices.Price`). `signature` is the platform's (`prices.Seal`); a row without it is no price."""
 
 ledger_txn = table(
     "ledger_txn",

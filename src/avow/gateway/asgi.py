@@ -24,7 +24,7 @@ from avow.gateway.rules import Model
 from avow.gateway.surfaces import Surface
 
 BODY_S_MAX = 30.0
-BODY_BYTES_UNKNOWN = 64 * 1024  # more is read only for a key that works
+BODY_BYTES_UNKNOWN = 64 * 1024  # more is read only for a key that works and has means
 SWEEP_S = 1.0
 RETENTION_H_MAX = 10_000_000
 MODELS, MESSAGES = "/v1/models", surfaces.MESSAGES.path
@@ -101,7 +101,7 @@ class V1:
             raise refusals.MethodWrong("POST")
         secret, retention_h = judge(scope["headers"])
         if is_large(scope["headers"]):
-            await self._admit(secret, scope)
+            await self._admit_large(secret, scope)
         body = await self._read(receive)
         completion = self._gateway.start(Ask(secret, body, retention_h, _address(scope), surface), reply)
         await self._stay(completion, receive, reply)
@@ -128,6 +128,12 @@ class V1:
     async def _admit(self, secret: str, scope: Scope) -> KeyRecord:
         try:
             return await self._gateway.keys.admit(secret, "inference", _address(scope))
+        except (SQLAlchemyError, OSError):
+            raise refusals.NotReady() from None
+
+    async def _admit_large(self, secret: str, scope: Scope) -> None:
+        try:
+            await self._gateway.admit_large(secret, _address(scope))
         except (SQLAlchemyError, OSError):
             raise refusals.NotReady() from None
 

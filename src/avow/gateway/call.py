@@ -14,7 +14,7 @@ import structlog
 
 from avow.base.errors import AvowError
 from avow.gateway import fleet as fleets
-from avow.gateway import meter, refusals, upstreams
+from avow.gateway import refusals, upstreams
 from avow.gateway.client import Client
 from avow.gateway.connection import Exchange, UpstreamGarbage, UpstreamLost
 from avow.gateway.dialects import Joined, Retold, Translation
@@ -132,7 +132,7 @@ class Call:
             raise UpstreamGarbage("The upstream's answer is not what was asked for.") from None
         self.outcome.answer, self.outcome.usage = self._ours(body), answer.usage
         if answer.usage is None:
-            self.outcome.tokens = meter.estimate_tokens(answer.said)
+            self.outcome.tokens = answer.tokens
 
     async def _collect(self, exchange: Exchange) -> None:
         """A JSON answer from an upstream that only streams."""
@@ -165,15 +165,17 @@ class Call:
         assert way.dialect.stream is not None, "this surface has no streams"
         retold = way.back.stream(order.request) if way.back is not None and passes else None
         wants_usage = retold is not None or order.request.wants_usage
+        tokens_max = order.output_tokens_max
         reader = way.dialect.stream(wants_usage=wants_usage, takes_progress=way.shows_progress)
         while not (reader.done or reader.fault) and (piece := await exchange.read()):
             passed, data = reader.feed(piece)
             if assembly is not None:
                 for event in data:
                     assembly.add(event)
-            if reader.tokens > outcome.tokens:
-                self._progress(order.request_id, reader.prompt_tokens or 0, 0, reader.tokens)
-            outcome.tokens, outcome.usage, outcome.input_tokens = reader.tokens, reader.usage, reader.prompt_tokens
+            tokens = reader.tokens
+            if tokens > outcome.tokens:
+                self._progress(order.request_id, reader.prompt_tokens or 0, 0, min(tokens, tokens_max))
+            outcome.tokens, outcome.usage, outcome.input_tokens = tokens, reader.usage, reader.prompt_tokens
             outcome.reads = outcome.reads or bool(reader.prompt_tokens)
             if retold is not None:
                 passed = retell(retold, data)

@@ -26,6 +26,7 @@ from avow.base.clock import Clock
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.billing.events import Settle, Settled
+from avow.billing.means import Means
 from avow.billing.refusals import RateExceeded
 from avow.gateway import meter, orders, refusals
 from avow.gateway.call import Call
@@ -97,6 +98,7 @@ class Gateway:
         vault: Vault,
         client: Client,
         clock: Clock,
+        means: Means,
         *,
         calls_per_key_max: int = CALLS_PER_KEY_MAX,
         stream_s_max: float = STREAM_S_MAX,
@@ -104,6 +106,7 @@ class Gateway:
     ) -> None:
         self.rules, self.keys, self.ledger, self.vault = rules, keys, ledger, vault
         self.client, self.clock, self.fleet = client, clock, fleet or Fleet(client)
+        self._means = means
         self._stream_s_max = stream_s_max
         self._calls_per_key_max = calls_per_key_max
         self._calls: Counter[int] = Counter()
@@ -131,6 +134,12 @@ class Gateway:
         self.client.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
+
+    async def admit_large(self, ask_secret: str, address: str | None) -> None:
+        """Say no before a large body is read: to whom has no key that works, no money, or nothing left of a limit."""
+        key = await self.keys.admit(ask_secret, "inference", address)
+        now = self.clock.now()
+        await self._means.check(key.key_id, now, needs_money=not self.rules.current.prices.gives_away(now))
 
     def enter(self, key_id: UUID) -> None:
         """Count a call of a key. Raises `RateExceeded` when too many run at once."""
@@ -202,14 +211,15 @@ class Completion:
     async def _complete(self) -> None:
         gateway = self._gateway
         surface = self._ask.surface
-        request = surface.parse(self._ask.body)
+        # Who asks before what: nothing is parsed for somebody unknown.
         key = await gateway.keys.admit(self._ask.secret, "inference", self._ask.address)
+        request = surface.parse(self._ask.body)
         gateway.enter(key.key_id)
         try:
             wish = Wish(request, key, len(self._ask.body), self._ask.retention_h, surface)
             order = self._order = await orders.place(wish, gateway.rules, gateway.ledger, gateway.clock)
             outcome = await self._call(order)
-            measured = meter.measure(outcome, order.price, request.fields, surface.said_in)
+            measured = meter.measure(outcome, order.price, request.fields, surface.said_in, order.output_tokens_max)
             box = await self._seal(order, outcome)
             settled = await gateway.ledger.settle(self._settle(order, outcome, measured, box))
         finally:
@@ -253,15 +263,21 @@ class Completion:
             return None
 
     def _settle(self, order: Order, outcome: Outcome, measured: Measured, box: bytes | None) -> Settle:
+        used = measured.used
         return Settle(
             request_id=order.request_id,
             amount=measured.amount,
-            input_tokens=measured.input_tokens,
-            cached_tokens=measured.cached_tokens,
-            output_tokens=measured.output_tokens,
+            input_tokens=used.input,
+            cached_tokens=used.cached,
+            output_tokens=used.output,
             latency_ms=int((self._loop.time() - self.started_at) * 1000),
             status=outcome.status,
             why=outcome.why,
+            cache_write_tokens=used.cache_write,
+            reasoning_tokens=used.reasoning,
+            image_tokens=used.image,
+            audio_tokens=used.audio,
+            estimated=measured.estimated,
             extra=_kept(order, box),
         )
 

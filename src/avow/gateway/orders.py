@@ -20,6 +20,7 @@ from avow.billing import prices
 from avow.billing.events import TOKENS_MAX, Open, Opened, Settle, Settled
 from avow.billing.prices import Price
 from avow.billing.refusals import MoneyShort
+from avow.engines.llm import PromptTooLong
 from avow.gateway import meter, refusals
 from avow.gateway.fleet import Route
 from avow.gateway.rules import CONTENT, MONEY, USAGE, Model, RuleBook
@@ -29,6 +30,7 @@ from avow.policy import Never, Plan
 
 # A hold outlives the longest call, so that a live request is never looked into by the recovery.
 HOLD_S = 1800.0
+LARGE_BYTES = 16 * 1024  # nothing smaller is too large for any model
 TRIES_MAX = 4
 
 
@@ -82,6 +84,11 @@ class Order(msgspec.Struct, frozen=True):
         return not isinstance(self.kept_until, Never)
 
     @property
+    def output_tokens_max(self) -> int:
+        """Of all its answers together."""
+        return self.tokens_max * self.request.choices
+
+    @property
     def content_owner(self) -> UUID:
         """Whom the kept content is about: the person whose key it is, or the organisation, whose own id is its tenant's."""
         return self.key.tenant_id if CONTENT in self.plan.of_tenant else self.key.subject_id
@@ -120,6 +127,10 @@ def _judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> 
     routes = [route for route in seen_by if wish.surface.name in route.upstream.ways]
     if not routes:
         raise refusals.NotOffered(param="model")
+    if wish.body_bytes > LARGE_BYTES:
+        routes = [route for route in routes if route.upstream.fits is None or route.upstream.fits(request)]
+        if not routes:
+            raise PromptTooLong(param="messages")
     price = rules.prices.of(model.id, at)
     kept_until = plan.end(CONTENT, at, wish.retention_h)
     if request.stores and isinstance(kept_until, Never):
@@ -173,7 +184,7 @@ def _open(order: Order) -> Open:
         money_ends_at=_end(order.plan, MONEY, order.at),
         usage_ends_at=_end(order.plan, USAGE, order.at),
         policy_version=order.plan.policy_version,
-        tokens_max=min(order.input_tokens_max + order.tokens_max * order.request.choices, TOKENS_MAX),
+        tokens_max=min(order.input_tokens_max + order.output_tokens_max, TOKENS_MAX),
     )
 
 

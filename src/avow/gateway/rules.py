@@ -20,7 +20,7 @@ from avow.accounts.directory import KeyRecord
 from avow.base.actor import GATEWAY
 from avow.base.db import Database
 from avow.base.tables import policy_epoch
-from avow.billing.prices import Prices
+from avow.billing.prices import Prices, Seal
 from avow.engines import llm
 from avow.gateway import handling, tables, upstreams
 from avow.gateway.fleet import Route, Routing
@@ -133,7 +133,7 @@ async def load(
         if follow is not None:
             await follow(connection)
         prices = Prices()
-        await prices.load(connection, currency)
+        await prices.load(connection, Seal.of(vault.ring), currency)
         return Rules(epoch or 0, vault.policy, await _models(connection, vault, engine), prices)
 
 

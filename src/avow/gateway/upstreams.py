@@ -19,7 +19,7 @@ import msgspec
 
 from avow.base.errors import AvowError
 from avow.engines import llm
-from avow.gateway import as_chat, as_messages, dialects, wire
+from avow.gateway import as_chat, as_messages, dialects, estimate, wire
 from avow.gateway.client import Target
 from avow.gateway.connection import UpstreamError, UpstreamTimeout
 from avow.gateway.dialects import Dialect, Translation
@@ -58,6 +58,7 @@ class Upstream:
 
     `ways` are by the surface's name, each with the target that its requests go to. `opaque_key` makes the ids that stand
     for a client's users there. `admission` says whether it may see content at all, `probe` is asked whether it lives.
+    `fits` tells of a large request whether it can be read there at all; None: that is for the upstream to say.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Upstream:
     opaque_key: bytes = field(default=b"", repr=False)
     admission: Admission = HERE
     probe: Target | None = None
+    fits: Callable[[Request], bool] | None = None
 
     def message(self, way: Way, request: Request, their_name: str, tokens_max: int) -> bytes:
         """The body that is sent. Raises `InvalidRequest` for what this upstream cannot do."""
@@ -117,7 +119,7 @@ def engine(name: str, running: llm.Engine) -> Upstream:
     """The language model in a process of this machine."""
     headers = {"authorization": f"Bearer {running.api_key}", **_JSON}
     target = Target(f"http://engine/v1{_CHAT}", headers, unix=str(running.socket_path), keep=False)
-    return Upstream(name, None, {surface: (way, target) for surface, way in _ENGINE.items()})
+    return Upstream(name, None, {surface: (way, target) for surface, way in _ENGINE.items()}, fits=_fits_engine)
 
 
 def refusal(status: int, retry_after: bytes | None) -> AvowError:
@@ -198,6 +200,11 @@ def _to_engine(request: Request, their_name: str, tokens_max: int) -> dict[str, 
     if request.choices > 1:
         raise InvalidRequest("This model gives one answer at a time.", param="n")
     return llm.to_theirs({**request.fields, "model": their_name, "max_tokens": tokens_max})
+
+
+def _fits_engine(request: Request) -> bool:
+    said = [request.fields.get("system"), request.fields["messages"]]
+    return llm.fits(estimate.text_bytes(said, estimate.FRAME), len(request.fields["messages"]))
 
 
 def _from_messages(to_theirs: Translate) -> Translate:
