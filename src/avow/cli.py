@@ -425,6 +425,13 @@ def upstream() -> None:
 @click.option("--contract", help="The id of the data processing agreement, as in the policy.")
 @click.option("--evidence-until", type=click.DateTime(["%Y-%m-%d"]), help="The day (UTC) on which the evidence ends.")
 @click.option("--kind", type=click.Choice(list(KINDS)), default="openai", show_default=True, help="What it speaks.")
+@click.option(
+    "--leaving",
+    type=click.Choice(get_args(Leaving)),
+    default="estimate",
+    show_default=True,
+    help="What a client pays that leaves before the end.",
+)
 @click.option("--key", "has_key", is_flag=True, help="Read the provider's API key from standard input.")
 @click.pass_context
 def upstream_add(
@@ -439,6 +446,7 @@ def upstream_add(
     contract: str | None,
     evidence_until: datetime | None,
     kind: str,
+    leaving: Leaving,
     has_key: bool,
 ) -> None:
     """Add a provider, or change it. BASE_URL ends before /chat/completions or /messages, usually in /v1."""
@@ -449,7 +457,7 @@ def upstream_add(
 
     async def work() -> str:
         async with at_desk(context) as at, at.keeper.begin() as c:
-            await offers.put_upstream(c, at.vault, name, base_url, credential, declared, kind)
+            await offers.put_upstream(c, at.vault, name, base_url, credential, declared, kind, leaving)
             now = at.parts.clock.now()
             admission = judge(at.vault.policy, declared)
             return "" if admission.holds(now) else admission.reason

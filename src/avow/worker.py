@@ -29,6 +29,7 @@ from avow.base import access, log
 from avow.base.db import Database
 from avow.base.tables import policy_epoch
 from avow.billing import api as billing_api
+from avow.billing import claims
 from avow.billing.ledger import Batcher
 from avow.billing.means import Means
 from avow.gateway import FUNCTIONS, offers, rules
@@ -100,8 +101,8 @@ class Front:
         engine = app.engine(parts) if parts.settings.engine else None
         book = RuleBook(partial(rules.load, self.database, self.vault, engine, self.current.follow))
         await book.start()
-        means = Means(self.database)
-        self.gateway = Gateway(book, self.accounts.directory, self.ledger, self.vault, Client(), parts.clock, means)
+        at = Means(self.database), claims.of(self.database, self.vault.ring)
+        self.gateway = Gateway(book, self.accounts.directory, self.ledger, self.vault, Client(), parts.clock, *at)
         self.v1: Any = V1(self.gateway)
         self.direct = Direct(self.gateway)
         self.platform: Any = platform(self)

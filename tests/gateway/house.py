@@ -27,7 +27,7 @@ from avow.accounts.tables import api_key, person, tenant
 from avow.base.clock import FileClock
 from avow.base.ids import uuid7
 from avow.base.tables import policy_epoch
-from avow.billing import credit, prices
+from avow.billing import claims, credit, prices
 from avow.billing.ledger import Batcher
 from avow.billing.means import Means
 from avow.billing.prices import Price
@@ -302,7 +302,8 @@ async def open_house(
         patient = Timeouts(connect_s=5, first_byte_s=20, between_bytes_s=20, total_s=60)
         client = Client(timeouts=timeouts or patient)
         options.setdefault("fleet", Fleet(client, tries_max=1))
-        gateway = Gateway(rules, directory, batcher, vault, client, clock, Means(databases.app), **options)
+        beside = Means(databases.app), claims.of(databases.app, ring)
+        gateway = Gateway(rules, directory, batcher, vault, client, clock, *beside, **options)
         async with serving(V1(gateway, body_s_max=0.5), Direct(gateway).take) as url:
             yield House(url, databases, gateway, vault, clock, upstream, directory, batcher)
         await gateway.close()

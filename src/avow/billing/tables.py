@@ -197,6 +197,26 @@ price = table(
 )
 """Rows are never changed (`prices.Price`). `signature` is the platform's (`prices.Seal`); a row without it is no price."""
 
+claim = table(
+    "claim",
+    Column("id", Uuid, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("request_id", Uuid, nullable=False),
+    Column("status", Integer),
+    Column("charged", BigInteger),
+    *fact_columns(),
+    holds=[
+        personal(
+            "payment",
+            clear=["digest", "request_id", "status", "charged"],
+            why="compared when a request comes again, so that nobody is charged twice for one; keyed digests and ids",
+            secret=["digest"],
+        )
+    ],
+)
+"""An idempotency key (`claims`): `id` and `digest` are keyed digests of the key and of what was asked. `status` and `charged`
+are null while the request runs."""
+
 ledger_txn = table(
     "ledger_txn",
     Column("id", Uuid, primary_key=True),

@@ -18,6 +18,7 @@ from avow.accounts import key_text
 from avow.accounts.directory import KeyRecord, KeyRefused
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
+from avow.billing.claims import NAME_BYTES_MAX
 from avow.gateway import refusals, surfaces, wire
 from avow.gateway.completion import Ask, Completion, Gateway, Headers
 from avow.gateway.rules import Model
@@ -99,11 +100,11 @@ class V1:
     async def _complete(self, surface: Surface, scope: Scope, receive: Receive, reply: AsgiReply) -> None:
         if scope["method"] != "POST":
             raise refusals.MethodWrong("POST")
-        secret, retention_h = judge(scope["headers"])
+        secret, retention_h, claim = judge(scope["headers"])
         if is_large(scope["headers"]):
             await self._admit_large(secret, scope)
         body = await self._read(receive)
-        completion = self._gateway.start(Ask(secret, body, retention_h, _address(scope), surface), reply)
+        completion = self._gateway.start(Ask(secret, body, retention_h, _address(scope), surface, claim), reply)
         await self._stay(completion, receive, reply)
 
     async def _stay(self, completion: Completion, receive: Receive, reply: AsgiReply) -> None:
@@ -215,20 +216,22 @@ def is_large(headers: list[tuple[bytes, bytes]]) -> bool:
     )
 
 
-def judge(headers: list[tuple[bytes, bytes]]) -> tuple[str, int | None]:
-    """The key's text and the hours that may be kept, from a head whose body is worth reading."""
-    content_type, retention_h = b"", None
+def judge(headers: list[tuple[bytes, bytes]]) -> tuple[str, int | None, bytes | None]:
+    """The key's text, the hours that may be kept and the idempotency key, from a head whose body is worth reading."""
+    content_type, retention_h, claim = b"", None, None
     for name, value in headers:
         if name == b"content-type":
             content_type = value
         elif name == b"avow-retention":
             hours = _hours(value)
             retention_h = hours if retention_h is None else min(hours, retention_h)
+        elif name == b"idempotency-key":
+            claim = _claim(value, claim)
         elif name == b"content-length" and int(value) > wire.BODY_BYTES_MAX:
             raise refusals.TooLarge()
     if content_type.partition(b";")[0].strip().lower() != b"application/json":
         raise refusals.WrongType()
-    return _secret(headers), retention_h
+    return _secret(headers), retention_h, claim
 
 
 def _secret(headers: list[tuple[bytes, bytes]]) -> str:
@@ -257,8 +260,18 @@ def _hours(value: bytes) -> int:
     return int(value)
 
 
+def _claim(value: bytes, before: bytes | None) -> bytes:
+    if before is not None or not re.fullmatch(rb"[!-~]{1,%d}" % NAME_BYTES_MAX, value):
+        sentence = f"The header is one text of 1 to {NAME_BYTES_MAX} visible ASCII characters without spaces."
+        raise refusals.InvalidRequest(sentence, param="idempotency-key")
+    return value
+
+
 def _show(model: Model) -> dict[str, Any]:
-    return {"id": model.id, "object": "model", "created": 0, "owned_by": model.routes[0].upstream.processor or "avow"}
+    """`avow_leaving`: what a client pays that leaves before the end, by the rules of the upstreams where the model runs."""
+    owner = model.routes[0].upstream.processor or "avow"
+    leaving = sorted({route.upstream.leaving for route in model.routes})
+    return {"id": model.id, "object": "model", "created": 0, "owned_by": owner, "avow_leaving": leaving}
 
 
 def _show_anthropic(model: Model) -> dict[str, Any]:

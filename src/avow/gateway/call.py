@@ -25,6 +25,7 @@ from avow.gateway.orders import Order
 log = structlog.get_logger()
 
 ANSWER_BYTES_MAX = 32 * 1024 * 1024
+DRAIN_BYTES_MAX = 4 * 1024 * 1024
 
 Progress = Callable[[UUID, int, int, int], None]
 Pass = Callable[[bytes], Awaitable[None]]
@@ -43,14 +44,19 @@ class Call:
         self._way = order.routes[0].upstream.ways[order.surface.name][0]
         self._progress, self._write = progress, write
         self._exchange: Exchange | None = None
+        self._leaving = order.routes[0].upstream.leaving
+        self._bytes_left: int | None = None
         self._loop = asyncio.get_running_loop()
 
     async def run(self) -> Outcome:
-        """Call the upstream; `write` gets what a streaming client is to see. A cancellation ends as `client_left`."""
+        """Call the upstream; `write` gets what a streaming client is to see. A cancellation ends as `client_left`, and so
+        does whatever ends after `drain`."""
         try:
             await self._run()
+            if self._bytes_left is not None:
+                self.outcome.why = "client_left"
         except AvowError as error:
-            self.outcome.error, self.outcome.why = error, "upstream_failed"
+            self.outcome.error, self.outcome.why = error, "upstream_failed" if self._bytes_left is None else "client_left"
         except asyncio.CancelledError:
             self.outcome.why = "client_left"
         except Exception as error:
@@ -58,6 +64,12 @@ class Call:
             self.outcome.error, self.outcome.why = AvowError(), "upstream_failed"
         self._let_go(self.outcome.why == "done")
         return self.outcome
+
+    def drain(self) -> bool:
+        """The client has left: whether the upstream is read to its end nevertheless, for it charges all of it."""
+        if self._leaving == "drain" and self.outcome.reads:
+            self._bytes_left = DRAIN_BYTES_MAX
+        return self._bytes_left is not None
 
     def _let_go(self, whole: bool) -> None:
         if self._exchange is not None:
@@ -104,7 +116,7 @@ class Call:
     async def _ask(self, route: Route) -> None:
         order, upstream = self._order, route.upstream
         way, target = upstream.ways[order.surface.name]
-        self._way = way
+        self._way, self._leaving = way, upstream.leaving
         body = upstream.message(way, order.request, route.their_name, order.tokens_max)
         exchange = self._exchange = await self._client.send(target, body, resend=True, sent=self._sent)
         if exchange.status != 200:
@@ -121,7 +133,9 @@ class Call:
 
     def _sent(self) -> None:
         """From here on the input is read; an upstream that tells how far it is has read what it told."""
-        self.outcome.reads = self._order.surface.bills and not self._way.shows_progress
+        self.outcome.reads = (
+            self._order.surface.bills and not self._way.shows_progress and self._leaving != "unbilled"
+        )
 
     async def _fetch(self, exchange: Exchange) -> None:
         """A JSON answer, passed on as it came once it is seen to be one."""
@@ -168,6 +182,10 @@ class Call:
         tokens_max = order.output_tokens_max
         reader = way.dialect.stream(wants_usage=wants_usage, takes_progress=way.shows_progress)
         while not (reader.done or reader.fault) and (piece := await exchange.read()):
+            if self._bytes_left is not None:
+                self._bytes_left -= len(piece)
+                if self._bytes_left < 0:
+                    raise asyncio.CancelledError
             passed, data = reader.feed(piece)
             if assembly is not None:
                 for event in data:
@@ -176,10 +194,10 @@ class Call:
             if tokens > outcome.tokens:
                 self._progress(order.request_id, reader.prompt_tokens or 0, 0, min(tokens, tokens_max))
             outcome.tokens, outcome.usage, outcome.input_tokens = tokens, reader.usage, reader.prompt_tokens
-            outcome.reads = outcome.reads or bool(reader.prompt_tokens)
+            outcome.reads = outcome.reads or (bool(reader.prompt_tokens) and self._leaving != "unbilled")
             if retold is not None:
                 passed = retell(retold, data)
-            if passed and passes:
+            if passed and passes and self._bytes_left is None:
                 outcome.begun = True
                 await self._write(passed)
         if reader.rejected and not outcome.begun:

@@ -9,6 +9,7 @@ only after the settle is durable, so the body of a JSON answer, and the end of a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,6 +26,7 @@ from avow.base import money
 from avow.base.clock import Clock
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
+from avow.billing.claims import Claim, Claims
 from avow.billing.events import Settle, Settled
 from avow.billing.means import Means
 from avow.billing.refusals import RateExceeded
@@ -46,6 +48,8 @@ log = structlog.get_logger()
 CALLS_PER_KEY_MAX = 256
 STREAM_S_MAX = 1200.0
 SWEEP_S = 1.0
+DRAIN_S_MAX = 60.0
+LARGE_BYTES = 256 * 1024  # a digest of more is not for the loop
 
 _BROKEN_OFF = (b'"length"', b'"max_tokens"', b'"incomplete"')
 """How the dialects say that an answer ended before its end."""
@@ -75,6 +79,7 @@ class Ask(msgspec.Struct, frozen=True):
     """What came: the key's text, the body as sent, and the hours that the client lets us keep it (None: as planned).
 
     `address` is where it came from, for keys that may be used from some networks only; it is compared and goes nowhere.
+    `claim` is its idempotency key.
     """
 
     secret: str
@@ -82,6 +87,7 @@ class Ask(msgspec.Struct, frozen=True):
     retention_h: int | None = None
     address: str | None = None
     surface: Surface = CHAT
+    claim: bytes | None = None
 
     def __repr__(self) -> str:
         return f"Ask({len(self.body)} bytes)"
@@ -99,6 +105,7 @@ class Gateway:
         client: Client,
         clock: Clock,
         means: Means,
+        claims: Claims,
         *,
         calls_per_key_max: int = CALLS_PER_KEY_MAX,
         stream_s_max: float = STREAM_S_MAX,
@@ -106,7 +113,7 @@ class Gateway:
     ) -> None:
         self.rules, self.keys, self.ledger, self.vault = rules, keys, ledger, vault
         self.client, self.clock, self.fleet = client, clock, fleet or Fleet(client)
-        self._means = means
+        self._means, self.claims = means, claims
         self._stream_s_max = stream_s_max
         self._calls_per_key_max = calls_per_key_max
         self._calls: Counter[int] = Counter()
@@ -178,12 +185,18 @@ class Completion:
         self.started_at = self._loop.time()
         self._order: Order | None = None
         self._given_up: AvowError | None = None
-        self.begun = self._at_upstream = self._left = False
+        self.begun = self._left = False
+        self._at_upstream: Call | None = None
 
     def leave(self) -> None:
-        """The client has gone: the upstream is stopped at once; what was delivered until now is settled."""
+        """The client has gone: the upstream is stopped at once, or drained where its rule says so, and that is settled."""
+        if self._left:
+            return
         self._left = True
-        self._stop()
+        if self._at_upstream is not None and self._at_upstream.drain():
+            self._loop.call_later(DRAIN_S_MAX, self._stop)
+        else:
+            self._stop()
 
     def give_up(self, error: AvowError) -> None:
         """End it from our side: as `leave`, but the client is told `error`."""
@@ -191,7 +204,7 @@ class Completion:
         self._stop()
 
     def _stop(self) -> None:
-        if self._at_upstream and self.task is not None:
+        if self._at_upstream is not None and self.task is not None:
             self.task.cancel()
 
     def forget(self, _: asyncio.Task[None]) -> None:
@@ -215,25 +228,58 @@ class Completion:
         key = await gateway.keys.admit(self._ask.secret, "inference", self._ask.address)
         request = surface.parse(self._ask.body)
         gateway.enter(key.key_id)
+        claim = None
         try:
+            if self._ask.claim is not None:
+                claim = await self._claimed(self._ask.claim, key)
             wish = Wish(request, key, len(self._ask.body), self._ask.retention_h, surface)
             order = self._order = await orders.place(wish, gateway.rules, gateway.ledger, gateway.clock)
+            if claim is not None:
+                await self._take(claim, order)
             outcome = await self._call(order)
             measured = meter.measure(outcome, order.price, request.fields, surface.said_in, order.output_tokens_max)
             box = await self._seal(order, outcome)
             settled = await gateway.ledger.settle(self._settle(order, outcome, measured, box))
         finally:
             gateway.exit(key.key_id)
+        if claim is not None:
+            await self._end(claim, order, outcome, settled)
         await self._answer(order, outcome, settled, box is not None)
+
+    async def _claimed(self, name: bytes, key: KeyRecord) -> Claim:
+        """The claim of the client's idempotency key, seen to be free before anything is held."""
+        claims, given = self._gateway.claims, (name, self._ask.surface.path, self._ask.body)
+        whose = key.tenant_id, key.subject_id
+        if len(self._ask.body) > LARGE_BYTES:
+            claim = await asyncio.to_thread(claims.named, *given, *whose)
+        else:
+            claim = claims.named(*given, *whose)
+        await claims.look(claim, self._gateway.clock.now())
+        return claim
+
+    async def _take(self, claim: Claim, order: Order) -> None:
+        """Give the key to this request, or give its money back: another one was quicker, or it cannot be told."""
+        try:
+            ends_at = orders.money_ends_at(order)
+            await self._gateway.claims.take(
+                claim, order.request_id, order.at, ends_at, order.plan.policy_version
+            )
+        except BaseException:
+            await self._gateway.ledger.settle(orders.void(order))
+            raise
+
+    async def _end(self, claim: Claim, order: Order, outcome: Outcome, settled: Settled) -> None:
+        with contextlib.suppress(SQLAlchemyError, OSError):  # the charge tells the same
+            await self._gateway.claims.end(claim, order.request_id, outcome.status, settled.charged)
 
     async def _call(self, order: Order) -> Outcome:
         """Only here may the task be cancelled, and only by `leave` and `give_up`."""
         outcome = Outcome(why="client_left")
         if not self._left and self._given_up is None:
             call = Call(order, self._gateway.client, self._gateway.fleet, self._gateway.ledger.progress, self._write)
-            self._at_upstream = True
+            self._at_upstream = call
             outcome = await call.run()
-            self._at_upstream = False
+            self._at_upstream = None
             while self.task is not None and self.task.cancelling():
                 self.task.uncancel()
         if outcome.why == "client_left" and not self._left:

@@ -22,7 +22,7 @@ from avow.gateway import tables
 from avow.gateway.client import Target
 from avow.gateway.fleet import Routing
 from avow.gateway.handling import Handling
-from avow.gateway.upstreams import KINDS
+from avow.gateway.upstreams import KINDS, Leaving
 from avow.vault import Vault
 
 
@@ -67,6 +67,7 @@ async def put_upstream(
     credential: str | None,
     declared: Handling,
     kind: str = "openai",
+    leaving: Leaving = "estimate",
 ) -> None:
     """Add a provider, or change the one of this name. Raises BadInput for a URL that is none and a kind not known."""
     if kind not in KINDS:
@@ -82,7 +83,7 @@ async def put_upstream(
     sealed = None
     if credential:
         sealed = await asyncio.to_thread(vault.seal_credential, tables.upstream.name, row_id, credential)
-    row = {"kind": kind, "base_url": base_url, "credential": sealed, **asdict(declared)}
+    row = {"kind": kind, "base_url": base_url, "credential": sealed, "leaving": leaving, **asdict(declared)}
     made = insert(tables.upstream).values(id=row_id, name=name, **row)
     await connection.execute(made.on_conflict_do_update(index_elements=["name"], set_=row))
     await _count(connection)
@@ -139,10 +140,15 @@ async def put_model(connection: AsyncConnection, offer: Offer, at: datetime, sea
     await _count(connection)
 
 
-async def processors(connection: AsyncConnection) -> frozenset[str]:
-    """The outside parties, by their name in the policy, that a model of ours may be asked at."""
-    known = select(tables.upstream.c.processor).join(tables.route).where(tables.upstream.c.processor.is_not(None))
-    return frozenset((await connection.execute(known.distinct())).scalars())
+async def processors(connection: AsyncConnection) -> dict[str, list[Leaving]]:
+    """The outside parties, by their name in the policy, that a model of ours may be asked at, and what a client pays that
+    leaves before the end (several accounts with one party may have several rules)."""
+    at = tables.upstream.c
+    known = select(at.processor, at.leaving).join(tables.route).where(at.processor.is_not(None)).distinct()
+    found: dict[str, list[Leaving]] = {}
+    for name, leaving in await connection.execute(known.order_by(at.processor, at.leaving)):
+        found.setdefault(name, []).append(leaving)
+    return found
 
 
 def _price(offer: Offer, at: datetime) -> Price:

@@ -109,9 +109,19 @@ async def place(wish: Wish, rules: RuleBook, ledger: Ledger, clock: Clock) -> Or
             continue
         if opened.policy_epoch <= order.plan.epoch:
             return order
-        await ledger.settle(Settle(order.request_id, 0, 0, 0, 0, 0, 503, "void"))
+        await ledger.settle(void(order))
         await rules.renew(opened.policy_epoch)
     raise refusals.RulesChanging()
+
+
+def void(order: Order) -> Settle:
+    """Give an order's money back: nothing was asked of anybody."""
+    return Settle(order.request_id, 0, 0, 0, 0, 0, 503, "void")
+
+
+def money_ends_at(order: Order) -> datetime | None:
+    """The end of what the ledger keeps of the order's money."""
+    return _end(order.plan, MONEY, order.at)
 
 
 def _judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> Order:
@@ -181,7 +191,7 @@ def _open(order: Order) -> Open:
         model=order.model.id,
         at=order.at,
         expires_at=order.at + timedelta(seconds=HOLD_S),
-        money_ends_at=_end(order.plan, MONEY, order.at),
+        money_ends_at=money_ends_at(order),
         usage_ends_at=_end(order.plan, USAGE, order.at),
         policy_version=order.plan.policy_version,
         tokens_max=min(order.input_tokens_max + order.output_tokens_max, TOKENS_MAX),

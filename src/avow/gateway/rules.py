@@ -170,6 +170,7 @@ def _provider(row: Row[Any], vault: Vault) -> Upstream:
         processor=row.processor,
         admission=handling.judge(vault.policy, declared),
         opaque_key=vault.ring.secret(OPAQUE_SECRET, create=True) or b"",
+        leaving=row.leaving,
     )
 
 

@@ -13,7 +13,7 @@ import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -31,6 +31,11 @@ RETRY_AFTER_S_MAX = 3600
 ANTHROPIC_VERSION = "2023-06-01"
 OPAQUE_CHARS = 32
 HERE = Admission(None)
+
+Leaving = Literal["estimate", "drain", "unbilled"]
+"""When a client leaves before the end. `estimate`: the upstream is stopped, and the input and what was delivered are charged.
+`drain`: for an upstream that charges the whole answer anyway; it is read to its end, within bounds, and charged as the upstream
+counts. `unbilled`: for one that charges nothing to who leaves before the first token; neither do we."""
 
 Translate = Callable[[Request, str, int], dict[str, Any]]
 """`(request, their_name, tokens_max)` to the fields to send. `request.end_user` is an opaque id by then."""
@@ -68,6 +73,7 @@ class Upstream:
     admission: Admission = HERE
     probe: Target | None = None
     fits: Callable[[Request], bool] | None = None
+    leaving: Leaving = "estimate"
 
     def message(self, way: Way, request: Request, their_name: str, tokens_max: int) -> bytes:
         """The body that is sent. Raises `InvalidRequest` for what this upstream cannot do."""
@@ -100,6 +106,7 @@ def provider(
     admission: Admission = HERE,
     context: ssl.SSLContext | None = None,
     opaque_key: bytes = b"",
+    leaving: Leaving = "estimate",
 ) -> Upstream:
     """A provider of a kind. `base_url` ends before the path of a surface, usually in `/v1`; its query is sent with each."""
     known = KINDS[kind]
@@ -112,7 +119,7 @@ def provider(
             made[way.path] = Target(base + way.path + query, headers, context=context)
     ways = {surface: (way, made[way.path]) for surface, way in known.ways.items()}
     probe = Target(base + "/models" + query, headers, method="GET", context=context)
-    return Upstream(name, processor, ways, opaque_key, admission, probe)
+    return Upstream(name, processor, ways, opaque_key, admission, probe, leaving=leaving)
 
 
 def engine(name: str, running: llm.Engine) -> Upstream:

@@ -51,7 +51,7 @@ class Site:
     database: Database
     evidence: Callable[[], Awaitable[Sequence[Evidence]]]
     parts: Callable[[], Awaitable[dict[str, bool]]]
-    connected: Callable[[], Awaitable[frozenset[str]]]
+    connected: Callable[[], Awaitable[Mapping[str, Sequence[str]]]]
 
     @property
     def policy(self) -> Policy:
