@@ -35,6 +35,7 @@ from avow.billing.means import Means
 from avow.gateway import FUNCTIONS, offers, rules
 from avow.gateway import api as gateway_api
 from avow.gateway.asgi import V1, Receive, Scope, Send
+from avow.gateway.cache import Cache
 from avow.gateway.client import Client
 from avow.gateway.completion import Gateway
 from avow.gateway.direct import Connection, Direct, Turn
@@ -101,8 +102,11 @@ class Front:
         engine = app.engine(parts) if parts.settings.engine else None
         book = RuleBook(partial(rules.load, self.database, self.vault, engine, self.current.follow))
         await book.start()
-        at = Means(self.database), claims.of(self.database, self.vault.ring)
-        self.gateway = Gateway(book, self.accounts.directory, self.ledger, self.vault, Client(), parts.clock, *at)
+        cache = Cache(self.database, self.vault, parts.clock)
+        beside = Means(self.database), claims.of(self.database, self.vault.ring)
+        self.gateway = Gateway(
+            book, self.accounts.directory, self.ledger, self.vault, Client(), parts.clock, *beside, cache=cache
+        )
         self.v1: Any = V1(self.gateway)
         self.direct = Direct(self.gateway)
         self.platform: Any = platform(self)

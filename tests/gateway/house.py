@@ -33,6 +33,7 @@ from avow.billing.means import Means
 from avow.billing.prices import Price
 from avow.billing.tables import charge, usage, wallet, wallet_hold
 from avow.gateway import FUNCTIONS, V1, Client, Gateway, RuleBook, Timeouts, load, tables
+from avow.gateway.cache import Cache
 from avow.gateway.direct import Direct
 from avow.gateway.fleet import Fleet
 from avow.gateway.scripted import ScriptedUpstream
@@ -53,7 +54,7 @@ keep = "0"
 trains = false
 """
 TEXT = (Path(__file__).parents[2] / "profiles" / "default.toml").read_text() + ACME
-POLICY = parse(TEXT.replace('features = ["tls"]', 'features = ["tls", "processors"]'))
+POLICY = parse(TEXT.replace('features = ["tls"', 'features = ["tls", "processors"'))
 DECLARED = {"processor": "acme", "region": "DE", "trains": False, "retention_h": 0, "contract": "dpa-acme"}
 CREDENTIAL = "sk-upstream-credential-4711"
 MODEL, COSTLY, FREE_MODEL, UNPRICED, OUTSIDE = "test/plain", "test/costly", "test/free", "test/unpriced", "test/outside"
@@ -302,6 +303,7 @@ async def open_house(
         patient = Timeouts(connect_s=5, first_byte_s=20, between_bytes_s=20, total_s=60)
         client = Client(timeouts=timeouts or patient)
         options.setdefault("fleet", Fleet(client, tries_max=1))
+        options.setdefault("cache", Cache(databases.app, vault, clock))
         beside = Means(databases.app), claims.of(databases.app, ring)
         gateway = Gateway(rules, directory, batcher, vault, client, clock, *beside, **options)
         async with serving(V1(gateway, body_s_max=0.5), Direct(gateway).take) as url:

@@ -56,7 +56,9 @@ class KeyReused(AvowError):
 
     status: ClassVar[int] = 422
     code: ClassVar[str] = "idempotency_key_reused"
-    hint = "Nothing was charged for this one. Make a new key for each request, and send it again only with the same body."
+    hint = (
+        "Nothing was charged for this one. Make a new key for each request, and send it again only with the same body."
+    )
 
 
 class RequestRunning(AvowError):

@@ -56,7 +56,10 @@ class Call:
             if self._bytes_left is not None:
                 self.outcome.why = "client_left"
         except AvowError as error:
-            self.outcome.error, self.outcome.why = error, "upstream_failed" if self._bytes_left is None else "client_left"
+            self.outcome.error, self.outcome.why = (
+                error,
+                "upstream_failed" if self._bytes_left is None else "client_left",
+            )
         except asyncio.CancelledError:
             self.outcome.why = "client_left"
         except Exception as error:
@@ -133,9 +136,7 @@ class Call:
 
     def _sent(self) -> None:
         """From here on the input is read; an upstream that tells how far it is has read what it told."""
-        self.outcome.reads = (
-            self._order.surface.bills and not self._way.shows_progress and self._leaving != "unbilled"
-        )
+        self.outcome.reads = self._order.surface.bills and not self._way.shows_progress and self._leaving != "unbilled"
 
     async def _fetch(self, exchange: Exchange) -> None:
         """A JSON answer, passed on as it came once it is seen to be one."""

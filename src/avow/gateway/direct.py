@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from avow.base.errors import AvowError
 from avow.gateway import asgi, surfaces
+from avow.gateway.cache import Asked
 from avow.gateway.completion import Ask, Completion, Gateway, Headers
 from avow.gateway.surfaces import Surface
 
@@ -70,19 +71,19 @@ class Direct:
         ):
             return None
         try:
-            secret, retention_h, claim = asgi.judge(connection.headers)
+            judged = asgi.judge(connection.headers)
             if asgi.is_large(connection.headers):
                 return None
         except AvowError:
             return None
-        return Turn(self._gateway, connection, surface, secret, retention_h, claim)
+        return Turn(self._gateway, connection, surface, judged)
 
 
 class Turn:
     """One request and its response: to the server the request under way, to the gateway the way back to the client."""
 
     __slots__ = (
-        *("_claim", "_completion", "_connection", "_gateway", "_head", "_retention_h", "_secret", "_surface"),
+        *("_completion", "_connection", "_gateway", "_head", "_judged", "_surface"),
         *("body", "disconnected", "keep_alive", "more_body", "response_complete"),
     )
 
@@ -91,12 +92,10 @@ class Turn:
         gateway: Gateway,
         connection: Connection,
         surface: Surface,
-        secret: str,
-        retention_h: int | None,
-        claim: bytes | None,
+        judged: tuple[str, int | None, Asked | None, bytes | None],
     ) -> None:
         self._gateway, self._connection = gateway, connection
-        self._surface, self._secret, self._retention_h, self._claim = surface, secret, retention_h, claim
+        self._surface, self._judged = surface, judged
         self._completion: Completion | None = None
         self._head = b""
         self.body = b""
@@ -116,8 +115,8 @@ class Turn:
                 self._completion.leave()
         elif not self.more_body and self._completion is None and not self.response_complete:
             client = self._connection.client
-            address = client[0] if client else None
-            ask = Ask(self._secret, self.body, self._retention_h, address, self._surface, self._claim)
+            secret, retention_h, *words = self._judged
+            ask = Ask(secret, self.body, retention_h, client[0] if client else None, self._surface, *words)
             self._completion = completion = self._gateway.start(ask, self)
             assert completion.task is not None
             completion.task.add_done_callback(self._over)

@@ -76,7 +76,7 @@ def measure(
 ) -> Measured:
     """What the client pays. `fields` is the request, read where `said_in` says when the upstream told of no use; then no
     more than `output_tokens_max` are taken for its answer."""
-    if outcome.why == "client_left" and not outcome.tokens and not outcome.reads:
+    if outcome.why == "cached" or (outcome.why == "client_left" and not outcome.tokens and not outcome.reads):
         return FREE
     if outcome.why == "upstream_failed" and not (outcome.tokens and outcome.begun):
         # Something may have been generated, but nothing of it was delivered.

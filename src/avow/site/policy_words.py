@@ -116,7 +116,10 @@ PAGES: Mapping[str, tuple[str, str]] = {
     "connected": ("connected", "已接入"),
     "leaving": ("Who leaves before the end of an answer", "在回答结束前离开者"),
     "leaving_estimate": ("pays for the input and for what was delivered", "支付输入和已送达部分的费用"),
-    "leaving_drain": ("pays for the whole answer, which the provider charges anyway", "支付整个回答的费用，因为服务商照常计费"),
+    "leaving_drain": (
+        "pays for the whole answer, which the provider charges anyway",
+        "支付整个回答的费用，因为服务商照常计费",
+    ),
     "leaving_unbilled": (
         "pays nothing before the first token, and from then on for the input and for what was delivered",
         "首个令牌之前不付费，此后支付输入和已送达部分的费用",
@@ -182,6 +185,10 @@ PROBES: Mapping[str, tuple[str, str]] = {
     "part_field_choice": (
         "What is stored of a canary's request lacks the fields that the policy leaves out.",
         "金丝雀账户请求的存储内容中不含政策排除的字段。",
+    ),
+    "part_cache": (
+        "A canary that asks the same again gets the same answer, another one and one that opted out do not.",
+        "金丝雀账户再次提出相同请求会得到同一回复，其他账户和选择不存储的请求则不会。",
     ),
     "part_self_service": (
         "A canary deletes what is its own by itself, and it is gone.",
