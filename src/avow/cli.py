@@ -7,7 +7,7 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID
 
 import click
@@ -25,7 +25,7 @@ from avow.gateway import offers
 from avow.gateway.fleet import ROUTINGS, Routing
 from avow.gateway.handling import Handling, is_here, judge
 from avow.gateway.offers import Offer
-from avow.gateway.upstreams import KINDS
+from avow.gateway.upstreams import KINDS, Leaving
 from avow.policy import Overrides, explain, parse, words
 from avow.policy.export import export as export_policy
 from avow.privacy import backup as backups

@@ -40,6 +40,7 @@ from avow.gateway.client import Client
 from avow.gateway.completion import Gateway
 from avow.gateway.direct import Connection, Direct, Turn
 from avow.gateway.rules import RuleBook
+from avow.gateway.upstreams import Leaving
 from avow.privacy import api as privacy_api
 from avow.privacy import desk_api as privacy_desk_api
 from avow.privacy import notices_api, versions
@@ -144,8 +145,9 @@ class Front:
         async with self.database.begin() as c:
             return await evidence.latest(c, self.vault.policy.hash, self.parts.clock.now())
 
-    async def connected(self) -> frozenset[str]:
-        """The outside parties at which one of our models runs, by their name in the policy."""
+    async def connected(self) -> dict[str, list[Leaving]]:
+        """The outside parties at which one of our models runs, by their name in the policy, with what a client pays that
+        leaves before the end of an answer."""
         async with self.database.begin() as c:
             return await offers.processors(c)
 

@@ -131,7 +131,7 @@ class House:
         return anthropic.AsyncAnthropic(api_key=who.secret, base_url=self.url, max_retries=0)
 
     async def post(
-        self, who: Customer | None, body: Any = None, *, url: str = "", path: str = "", **headers: str
+        self, who: Customer | None, body: Any = None, *, url: str = "", path: str = "", **headers: str | bytes
     ) -> httpx.Response:
         """A raw request; `body` is bytes or becomes JSON."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()

@@ -148,6 +148,6 @@ def _refuse(claim: Claim, found: Row[Any]) -> None:
         raise RequestRunning
     charged = found.amount if found.charged is None else found.charged
     status = found.seen if found.status is None else found.status
-    if charged == 0 and (599 if status is None else status) >= 400:  # noqa: PLR2004
+    if charged == 0 and (599 if status is None else status) >= 400:
         return
     raise AlreadyAnswered(found.request_id, charged)

@@ -26,8 +26,8 @@ TEMPLATE_TOKENS = 64
 class Outcome(msgspec.Struct):
     """How the upstream's part ended. `usage` is the upstream's word, `tokens` what was delivered without it.
 
-    `input_tokens` is what was said early of the input; `reads`: an upstream has the input, reads it and charges for it. `begun`: the client
-    has the head of a stream. `answer` is the JSON answer, `tail` the event that ends a stream.
+    `input_tokens` is what was said early of the input; `reads`: an upstream has the input, reads it and charges for it.
+    `begun`: the client has the head of a stream. `answer` is the JSON answer, `tail` the event that ends a stream.
     """
 
     why: Why = "done"

@@ -41,8 +41,8 @@ upstream = table(
 """`base_url` ends before `/chat/completions`; an engine's is empty, its socket is known to the process that runs it.
 `processor` is the outside party that sees the content, by its name in the policy; null when it stays in this house.
 `credential` is a system box (`vault.box.seal_system`). From `region` to `evidence_until` stands what is declared of its handling
-of data (`handling.Handling`); null: not known. One that is draining gets no new requests. `leaving`: what becomes of a request whose
-client leaves (`upstreams.Leaving`)."""
+of data (`handling.Handling`); null: not known. One that is draining gets no new requests. `leaving`: what becomes of a
+request whose client leaves (`upstreams.Leaving`)."""
 
 model = table(
     "model",
