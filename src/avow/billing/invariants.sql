@@ -83,10 +83,33 @@ AS $$
     SELECT 'I8 entries sum to zero', e.txn_id, sum(e.amount), 0
     FROM ledger_entry e GROUP BY e.txn_id, e.currency HAVING sum(e.amount) <> 0
     UNION ALL
+    -- What people wrote off as ended may be gone from ledger_txn; what is there has its two entries, whose key is unique.
+    SELECT 'I10 a credit is entered once', t.id, count(e.txn_id), 2
+    FROM ledger_txn t LEFT JOIN ledger_entry e ON e.txn_id = t.id GROUP BY t.id HAVING count(e.txn_id) <> 2
+    UNION ALL
+    SELECT 'I11 no more is given back than was paid', e.wallet_id, -sum(e.amount) FILTER (WHERE e.kind = 'refund'),
+           coalesce(sum(e.amount) FILTER (WHERE e.kind = 'payment'), 0)
+    FROM ledger_entry e WHERE e.account = 'wallet' AND e.kind IN ('payment', 'refund') GROUP BY e.wallet_id
+    HAVING sum(e.amount) < 0
+    UNION ALL
     SELECT 'I12 no hold outlives its request', h.id, h.amount, 0
     FROM wallet_hold h WHERE h.expires_at < p_at - interval '60 seconds'
     UNION ALL
+    SELECT 'I14 one key, one request, its charge', c.id, c.charged, p.amount
+    FROM claim c JOIN charge p ON p.id = c.request_id WHERE c.charged <> p.amount
+    UNION ALL
+    SELECT 'I14 one key, one request, its charge', max(c.id::text)::uuid, count(*), 1
+    FROM claim c GROUP BY c.request_id HAVING count(*) > 1
+    UNION ALL
     SELECT l.* FROM limit_violations() l
+$$;
+
+-- I13: what upstreams charged beyond the holds of the last day, which is ours to bear, and what was charged in it.
+CREATE FUNCTION ledger_absorbed(p_at timestamptz, OUT absorbed numeric, OUT charged numeric)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+AS $$
+    SELECT coalesce(sum(c.absorbed), 0), coalesce(sum(c.amount), 0)
+    FROM charge c WHERE c.since > p_at - interval '1 day'
 $$;
 
 -- I5: of the settles that were told as charged, those that the ledger does not have with that amount.
@@ -99,4 +122,4 @@ AS $$
     WHERE c.amount IS DISTINCT FROM t.amount
 $$;
 
-GRANT EXECUTE ON FUNCTION ledger_violations, limit_violations, ledger_missing, token_cost TO avow_keeper;
+GRANT EXECUTE ON FUNCTION ledger_violations, limit_violations, ledger_missing, ledger_absorbed, token_cost TO avow_keeper;
