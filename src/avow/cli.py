@@ -193,7 +193,7 @@ def policy_apply(context: click.Context, id: UUID, first: str | None, approve: s
     What takes data away needs both operators. For each, their password and the code of their second factor (an empty line:
     none) are read from standard input.
     """
-    shown = {email: _credentials(email) for email in (first, approve) if email}
+    shown = {email: _credentials(email) for email in dict.fromkeys((first, approve)) if email}
 
     async def work() -> tuple[Applied, dict[str, list[int]]]:
         async with at_desk(context) as at:
