@@ -82,7 +82,7 @@ async def test_what_the_client_has_seen_the_beginning_of_is_never_tried_again(ro
     first.script = Script(die_after=2)
     answer = await house.post(ann, {**ASK, "stream": True})
     assert answer.text.count("Hello") == 1 and "upstream_lost" in answer.text
-    assert second.requests == [] and (await house.settled(ann)).output_tokens == 2
+    assert second.requests == [] and (await house.settled(ann)).output_tokens == 3
 
 
 async def test_a_request_that_an_upstream_finds_invalid_is_not_sent_to_others(routed):
