@@ -4,6 +4,7 @@ Only the functions in `ledger.sql` write here. The indexes are few on purpose: e
 """
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -67,6 +68,8 @@ wallet_hold = table(
     Column("output_tokens", Integer, nullable=False),
     Column("tokens_max", Integer, nullable=False),
     Column("counted_at", DateTime(timezone=True)),
+    Column("shared", ARRAY(Uuid)),
+    Column("shared_at", DateTime(timezone=True)),
     # The fact columns without their indexes: the live set is small, and each index costs every request.
     *(Column(c.name, c.type, nullable=c.nullable) for c in fact_columns()),
     CheckConstraint("amount >= 0", name="amount"),
@@ -83,6 +86,8 @@ wallet_hold = table(
                     "output_tokens",
                     "tokens_max",
                     "counted_at",
+                    "shared",
+                    "shared_at",
                 ),
             ],
             why="money promised to a running request; it lives as long as the request and is settled by the database",
@@ -106,11 +111,12 @@ key_use = table(
     Column("month_nano", BigInteger, nullable=False),
     Column("total_nano", BigInteger, nullable=False),
     Column("held_nano", BigInteger, nullable=False),
+    Column("running", BigInteger, nullable=False, server_default="0"),
     *fact_columns(),
     holds=[
         personal(
             "credential",
-            clear=["minute", "requests", "tokens", "day_nano", "month_nano", "total_nano", "held_nano"],
+            clear=["minute", "requests", "tokens", "day_nano", "month_nano", "total_nano", "held_nano", "running"],
             why="compared with the key's limits in the call that reserves; sums, no single request",
         )
     ],
@@ -120,7 +126,37 @@ key_use = table(
 )
 """What a key with limits has used: `id` is the key's, `minute` the last UTC minute with a request. Requests and tokens are those
 of that minute, `day_nano` and `month_nano` the money of its day and month, holds included; of `total_nano`, `held_nano` is not
-spent yet. The row is made by the key's first request under a limit and counts from then on."""
+spent yet. The row is made by the key's first request under a limit and counts from then on. `running`: requests under way."""
+
+SHARED_LIMITS = (
+    *("requests_per_min", "tokens_per_min", "parallel"),
+    *("budget_day_nano", "budget_month_nano", "budget_total_nano"),
+)
+
+allowance = table(
+    "allowance",
+    Column("id", Uuid, primary_key=True),
+    Column("kind", Text, nullable=False),
+    *(Column(name, BigInteger) for name in SHARED_LIMITS),
+    CheckConstraint("kind IN ('project', 'organisation', 'model')", name="kind"),
+    holds=[not_personal("what an organisation or a part of it may use together; no word about whose requests they are")],
+    app="none",
+)
+"""What a project or an organisation may use together (`id` is theirs), or each organisation of a model (`id` is the digest of
+its name, `allowances.of_model`). The ledger judges it beside the key's limits."""
+
+allowance_use = table(
+    "allowance_use",
+    Column("id", Uuid, primary_key=True),
+    Column("allowance_id", Uuid, nullable=False),
+    Column("minute", DateTime(timezone=True), nullable=False),
+    *(Column(name, BigInteger, nullable=False) for name in ("requests", "tokens", "day_nano", "month_nano", "total_nano")),
+    *(Column(name, BigInteger, nullable=False) for name in ("held_nano", "running")),
+    holds=[not_personal("sums of an organisation, no single request")],
+    app="none",
+    postgresql_with={"fillfactor": 40},
+)
+"""As `key_use`, of an allowance; of a model's one row for each organisation."""
 
 charge = table(
     "charge",
