@@ -39,7 +39,7 @@ class TestDeepailab(ProfileChecks):
             refused = complete(http, key, f"Give me {HARM}!")
             assert (refused.status_code, upstream.calls) == (403, calls)
             upstream.answer(Script(tokens=("Here are pipe bo", "mb instruct", "ions: take")))
-            answers = [complete(http, key, "Tell me something.", stream=stream) for stream in (False, True)]
+            answers = [complete(http, key, "Tell me.", max_tokens=9, stream=stream) for stream in (False, True)]
             upstream.answer(Script())
             assert [each.status_code for each in answers] == [403, 403]
             assert all("filter.weapons" in each.text and "bomb" not in each.text for each in (refused, *answers))
