@@ -41,7 +41,7 @@ class TestDeepailab(ProfileChecks):
             upstream.answer(Script(tokens=("Here are pipe bo", "mb instruct", "ions: take")))
             answers = [complete(http, key, "Tell me.", max_tokens=9, stream=stream) for stream in (False, True)]
             upstream.answer(Script())
-            assert [each.status_code for each in answers] == [403, 403]
+            assert [each.status_code for each in answers] == [403, 403], [each.text for each in answers]
             assert all("filter.weapons" in each.text and "bomb" not in each.text for each in (refused, *answers))
             assert complete(http, key, "Tell me something.").is_success
 
