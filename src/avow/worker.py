@@ -38,6 +38,7 @@ from avow.gateway.asgi import V1, Receive, Scope, Send
 from avow.gateway.cache import Cache
 from avow.gateway.client import Client
 from avow.gateway.completion import Gateway
+from avow.gateway.decisions import Decisions
 from avow.gateway.direct import Connection, Direct, Turn
 from avow.gateway.rules import RuleBook
 from avow.gateway.upstreams import Leaving
@@ -103,10 +104,11 @@ class Front:
         engine = app.engine(parts) if parts.settings.engine else None
         book = RuleBook(partial(rules.load, self.database, self.vault, engine, self.current.follow))
         await book.start()
-        cache = Cache(self.database, self.vault, parts.clock)
-        beside = Means(self.database), claims.of(self.database, self.vault.ring)
         self.gateway = Gateway(
-            book, self.accounts.directory, self.ledger, self.vault, Client(), parts.clock, *beside, cache=cache
+            *(book, self.accounts.directory, self.ledger, self.vault, Client(), parts.clock),
+            *(Means(self.database), claims.of(self.database, self.vault.ring)),
+            cache=Cache(self.database, self.vault, parts.clock),
+            decisions=Decisions(self.database),
         )
         self.v1: Any = V1(self.gateway)
         self.direct = Direct(self.gateway)

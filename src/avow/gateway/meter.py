@@ -78,7 +78,7 @@ def measure(
     more than `output_tokens_max` are taken for its answer."""
     if outcome.why == "cached" or (outcome.why == "client_left" and not outcome.tokens and not outcome.reads):
         return FREE
-    if outcome.why == "upstream_failed" and not (outcome.tokens and outcome.begun):
+    if outcome.why in ("upstream_failed", "refused") and not (outcome.tokens and outcome.begun):
         # Something may have been generated, but nothing of it was delivered.
         return FREE
     if outcome.usage is not None:
