@@ -7,7 +7,7 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 import click
@@ -16,11 +16,12 @@ from sqlalchemy import delete
 from avow import app, catalog, checking, commands, desk, start, supervisor
 from avow.accounts import keys, people, staff
 from avow.accounts.key_terms import Setting
+from avow.accounts.limits import RATE_MAX, Limits
 from avow.accounts.tables import session
 from avow.base import access, money
 from avow.base.actor import COMMAND
 from avow.base.errors import AvowError
-from avow.billing import prices
+from avow.billing import allowances, prices
 from avow.gateway import offers
 from avow.gateway.fleet import ROUTINGS, Routing
 from avow.gateway.handling import Handling, is_here, judge
@@ -587,6 +588,39 @@ def model_leave(context: click.Context, id: str, upstream: str) -> None:
 
     run(work())
     click.echo(f"model {id} not at {upstream}")
+
+
+@main.command("limit")
+@click.argument("kind", type=click.Choice(get_args(allowances.Kind)))
+@click.argument("id")
+@click.option("--requests-per-min", type=click.IntRange(1, RATE_MAX), help="Requests in a minute (UTC).")
+@click.option("--tokens-per-min", type=click.IntRange(1, RATE_MAX), help="Tokens in a minute, in and out.")
+@click.option("--parallel", type=click.IntRange(1, RATE_MAX), help="Requests that run at once.")
+@click.option("--budget-day", help="Money in a day (UTC), for example 20.")
+@click.option("--budget-month", help="Money in a month.")
+@click.option("--budget-total", help="Money in all, from now on.")
+@click.pass_context
+def limit(context: click.Context, /, kind: allowances.Kind, id: str, **given: Any) -> None:
+    """Say what a project or an organisation (by its id), or each organisation at a model (by its name), may use together.
+
+    What is said replaces what was said before; without options the limit is taken away.
+    """
+    try:
+        allowance_id = allowances.of_model(id) if kind == "model" else UUID(id)
+    except ValueError:
+        raise click.BadParameter("An id looks like 01a20287-9ca4-7624-811d-a5584abdbf85.") from None
+    budgets = {
+        f"{name}_nano": _price(given.pop(name)) for name in list(given) if name.startswith("budget") and given[name]
+    }
+    rates = {name: value for name, value in given.items() if not name.startswith("budget")}
+    limits = Limits(**rates, **budgets)
+
+    async def work() -> None:
+        async with at_desk(context) as at, at.keeper.begin() as c:
+            await allowances.put(c, kind, allowance_id, limits)
+
+    run(work())
+    click.echo(f"{kind} {id}: {'no limit' if limits == Limits() else 'limited'}")
 
 
 def _price(amount: str) -> int:

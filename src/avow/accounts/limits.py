@@ -16,8 +16,8 @@ Nano = Annotated[int, msgspec.Meta(ge=0, le=NANO_MAX)]
 class Limits(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Null: no such limit. Minutes, days and months begin as in UTC; budgets are nano-units of the wallet's currency.
 
-    `parallel`: requests that run at once. A request counts with the most that it may use and is corrected when it settles. What a key used before its first limit
-    does not count.
+    `parallel`: requests that run at once. A request counts with the most that it may use and is corrected when it settles.
+    What was used before the first limit does not count.
     """
 
     requests_per_min: Rate | None = None

@@ -76,10 +76,20 @@ class Settle(msgspec.Struct, frozen=True, gc=False):
             raise ValueError("amounts lie between 0 and 2^62, counts between 0 and 2^31 - 1")
 
 
+class Rate(msgspec.Struct, frozen=True, gc=False):
+    """The tightest rates that a request falls under, per UTC minute, and what is left of them; None: no such rate."""
+
+    requests: int | None
+    requests_left: int | None
+    tokens: int | None
+    tokens_left: int | None
+
+
 class Opened(msgspec.Struct, frozen=True, gc=False):
     """The hold is durable. `policy_epoch` is the epoch in force: a plan of another epoch is stale."""
 
     policy_epoch: int
+    rate: Rate | None = None
 
 
 class Settled(msgspec.Struct, frozen=True, gc=False):

@@ -23,7 +23,7 @@ RETURNS TABLE (invariant text, id uuid, found numeric, wanted numeric)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
     WITH promised AS (
-        SELECT h.key_id, sum(h.amount) AS amount FROM wallet_hold h WHERE h.counted_at IS NOT NULL GROUP BY 1
+        SELECT h.key_id, sum(h.amount) AS amount, count(*) AS count FROM wallet_hold h WHERE h.counted_at IS NOT NULL GROUP BY 1
     ), spent AS (
         SELECT u.id, sum(c.amount) AS amount
         FROM key_use u JOIN usage g ON g.key_id = u.id AND g.since > u.since + interval '5 minutes' JOIN charge c ON c.id = g.id
@@ -34,6 +34,21 @@ AS $$
     UNION ALL
     SELECT 'I16 0 <= day <= month <= total', u.id, u.day_nano, u.total_nano
     FROM key_use u
+    WHERE NOT (0 <= u.day_nano AND u.day_nano <= u.month_nano AND u.month_nano <= u.total_nano AND u.held_nano <= u.total_nano
+               AND u.requests >= 0 AND u.tokens >= 0)
+    UNION ALL
+    SELECT 'I18 what runs together is counted', u.id, u.running, coalesce(p.count, 0)
+    FROM key_use u LEFT JOIN promised p ON p.key_id = u.id WHERE u.running <> coalesce(p.count, 0)
+    UNION ALL
+    SELECT 'I18 what runs together is counted', u.id, u.running, count(h.id)
+    FROM allowance_use u LEFT JOIN wallet_hold h ON u.id = ANY (h.shared) GROUP BY u.id HAVING u.running <> count(h.id)
+    UNION ALL
+    SELECT 'I15 an allowance holds the sum of its holds', u.id, u.held_nano, coalesce(sum(h.amount), 0)
+    FROM allowance_use u LEFT JOIN wallet_hold h ON u.id = ANY (h.shared) GROUP BY u.id
+    HAVING u.held_nano <> coalesce(sum(h.amount), 0)
+    UNION ALL
+    SELECT 'I16 0 <= day <= month <= total', u.id, u.day_nano, u.total_nano
+    FROM allowance_use u
     WHERE NOT (0 <= u.day_nano AND u.day_nano <= u.month_nano AND u.month_nano <= u.total_nano AND u.held_nano <= u.total_nano
                AND u.requests >= 0 AND u.tokens >= 0)
     UNION ALL

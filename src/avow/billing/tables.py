@@ -139,7 +139,9 @@ allowance = table(
     Column("kind", Text, nullable=False),
     *(Column(name, BigInteger) for name in SHARED_LIMITS),
     CheckConstraint("kind IN ('project', 'organisation', 'model')", name="kind"),
-    holds=[not_personal("what an organisation or a part of it may use together; no word about whose requests they are")],
+    holds=[
+        not_personal("what an organisation or a part of it may use together; no word about whose requests they are")
+    ],
     app="none",
 )
 """What a project or an organisation may use together (`id` is theirs), or each organisation of a model (`id` is the digest of
@@ -150,7 +152,10 @@ allowance_use = table(
     Column("id", Uuid, primary_key=True),
     Column("allowance_id", Uuid, nullable=False),
     Column("minute", DateTime(timezone=True), nullable=False),
-    *(Column(name, BigInteger, nullable=False) for name in ("requests", "tokens", "day_nano", "month_nano", "total_nano")),
+    *(
+        Column(name, BigInteger, nullable=False)
+        for name in ("requests", "tokens", "day_nano", "month_nano", "total_nano")
+    ),
     *(Column(name, BigInteger, nullable=False) for name in ("held_nano", "running")),
     holds=[not_personal("sums of an organisation, no single request")],
     app="none",

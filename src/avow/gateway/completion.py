@@ -26,6 +26,7 @@ from avow.base import money
 from avow.base.clock import Clock
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
+from avow.billing import rates
 from avow.billing.claims import Claim, Claims
 from avow.billing.events import Settle, Settled
 from avow.billing.means import Means
@@ -433,4 +434,6 @@ def _headers(order: Order, kept: bool, cached: Word = "off") -> list[tuple[bytes
     ]
     if kept and isinstance(order.kept_until, datetime):
         headers.append((b"avow-expires-at", order.kept_until.isoformat(timespec="seconds").encode()))
+    if order.rate is not None:
+        headers += rates.headers(order.rate, order.at)
     return headers

@@ -13,7 +13,7 @@ CREATE FUNCTION completion_batch(
     c_id uuid[], c_input int[], c_cached int[], c_output int[],
     t_id uuid[], t_ends timestamptz[], t_box bytea[], t_of_tenant boolean[], t_usage_of_tenant boolean[],
     OUT refused int[], OUT reasons text[], OUT affordable bigint[], OUT settled int[], OUT charged bigint[],
-    OUT fresh int, OUT epoch bigint
+    OUT fresh int, OUT epoch bigint, OUT rated int[], OUT rates bigint[]
 ) LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp
 SET plan_cache_mode = force_generic_plan
@@ -23,7 +23,7 @@ DECLARE
     v_resent boolean;
     v_fresh uuid[];
 BEGIN
-    SELECT b.* INTO refused, reasons, affordable, settled, charged, fresh, epoch
+    SELECT b.* INTO refused, reasons, affordable, settled, charged, fresh, epoch, rated, rates
     FROM ledger_batch(p_epoch, o_id, o_key, o_amount, o_price, o_model, o_at, o_expires, o_money_ends, o_usage_ends,
                       o_version, o_tokens, s_id, s_amount, s_input, s_cached, s_output, s_latency, s_status, s_why,
                       s_write, s_reasoning, s_image, s_audio, s_estimated, c_id, c_input, c_cached, c_output) b;

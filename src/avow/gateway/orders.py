@@ -17,9 +17,9 @@ from avow.accounts.directory import KeyRecord
 from avow.base.clock import Clock
 from avow.base.ids import uuid7
 from avow.billing import prices
-from avow.billing.events import TOKENS_MAX, Open, Opened, Settle, Settled
+from avow.billing.events import TOKENS_MAX, Open, Opened, Rate, Settle, Settled
 from avow.billing.prices import Price
-from avow.billing.refusals import MoneyShort
+from avow.billing.refusals import MoneyShort, TokensShort
 from avow.engines.llm import PromptTooLong
 from avow.gateway import meter, refusals
 from avow.gateway.fleet import Route
@@ -63,7 +63,7 @@ class Wish(msgspec.Struct, frozen=True):
 class Order(msgspec.Struct, frozen=True):
     """On whose account, to which model, for how much at most, and until when it is kept (None: life of the account).
 
-    `routes` are those that may see it and offer its surface."""
+    `routes` are those that may see it and offer its surface, `rate` what is left of the rates that it falls under."""
 
     request_id: UUID
     surface: Surface
@@ -78,6 +78,7 @@ class Order(msgspec.Struct, frozen=True):
     tokens_max: int
     amount: int
     kept_until: datetime | Never | None
+    rate: Rate | None = None
 
     @property
     def keeps(self) -> bool:
@@ -101,6 +102,11 @@ async def place(wish: Wish, rules: RuleBook, ledger: Ledger, clock: Clock) -> Or
         order = _judge(wish, rules, clock.now(), tokens_max)
         try:
             opened = await ledger.open(_open(order))
+        except TokensShort as short:
+            if wish.request.max_tokens is not None:
+                raise
+            tokens_max = _fitting(order, short)
+            continue
         except MoneyShort as short:
             if wish.request.max_tokens is not None:
                 raise
@@ -108,7 +114,7 @@ async def place(wish: Wish, rules: RuleBook, ledger: Ledger, clock: Clock) -> Or
             tokens_max = _affordable(order, short)
             continue
         if opened.policy_epoch <= order.plan.epoch:
-            return order
+            return order if opened.rate is None else msgspec.structs.replace(order, rate=opened.rate)
         await ledger.settle(void(order))
         await rules.renew(opened.policy_epoch)
     raise refusals.RulesChanging()
@@ -170,6 +176,14 @@ def _tokens_max(wish: Wish, input_tokens: int, wanted: int, model_max: int) -> i
     if room < 1 or (room < tokens and wish.request.max_tokens is not None):
         raise OverRate()
     return min(tokens, room)
+
+
+def _fitting(order: Order, short: TokensShort) -> int:
+    """How long an answer may be where the client left it to us and a rate that it shares with others is small."""
+    room = (short.tokens_per_min - order.input_tokens_max) // order.request.choices if order.request.choices else 0
+    if not 1 <= room < order.tokens_max:
+        raise short
+    return room
 
 
 def _affordable(order: Order, short: MoneyShort) -> int:
