@@ -163,13 +163,15 @@ def _rates(price: Price) -> tuple[int | None, ...]:
 
 
 async def _price_differs(connection: AsyncConnection, price: Price, seal: Seal) -> bool:
+    """Whether the price in force is another one; a part that is given no price of its own keeps the one that it has."""
     book = prices.Prices()
     await book.load(connection, seal, price.currency)
     try:
         known = book.of(price.model, price.valid_from)
     except prices.ModelHasNoPrice:
         return True
-    return _rates(known) != _rates(price)
+    said = (new for new in zip(_rates(known), _rates(price), strict=True) if new[1] is not None)
+    return any(old != new for old, new in said)
 
 
 async def _count(connection: AsyncConnection) -> None:
