@@ -446,11 +446,7 @@ def upstream() -> None:
 @click.option("--evidence-until", type=click.DateTime(["%Y-%m-%d"]), help="The day (UTC) on which the evidence ends.")
 @click.option("--kind", type=click.Choice(list(KINDS)), default="openai", show_default=True, help="What it speaks.")
 @click.option(
-    "--leaving",
-    type=click.Choice(get_args(Leaving)),
-    default="estimate",
-    show_default=True,
-    help="What a client pays that leaves before the end.",
+    "--leaving", type=click.Choice(get_args(Leaving)), default="estimate", help="For who leaves before the end."
 )
 @click.option("--key", "has_key", is_flag=True, help="Read the provider's API key from standard input.")
 @click.pass_context
