@@ -180,6 +180,10 @@ PROBES: Mapping[str, tuple[str, str]] = {
         "A canary that asks the same again gets the same answer, another one and one that opted out do not.",
         "金丝雀账户再次提出相同请求会得到同一回复，其他账户和选择不存储的请求则不会。",
     ),
+    "part_technical_log": (
+        "Of a canary that signs in is stored what the policy lists and nothing else that its browser says.",
+        "金丝雀账户登录时，仅存储政策列明的信息，不存储其浏览器提供的其他内容。",
+    ),
     "part_self_service": (
         "A canary deletes what is its own by itself, and it is gone.",
         "金丝雀账户可自行删除其内容，且删除后不再存在。",
