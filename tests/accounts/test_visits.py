@@ -95,4 +95,6 @@ async def test_what_is_listed_is_sealed_shown_to_its_person_and_ends(house: Hous
     assert len(rows) == 2 and not any(b"Firefox" in row.box for row in rows)
     assert rows[0].ends_at - rows[0].since == timedelta(days=30)
     assert (await here.delete(f"/api/me/sessions/{mine['id']}")).status_code == 204
-    assert len(await house.query("SELECT * FROM visit")) == 1, "it goes with its session"
+    assert [each["seen"] for each in (await here.get("/api/me/sessions")).json()] == [
+        {"ip": "127.0.0.1", "browser": "other", "device": "computer"}
+    ]

@@ -180,7 +180,7 @@ async def begin(needs: Needs, tenant_id: UUID, subject_id: UUID, visitor: Visito
     }
     async with needs.database.tenant(tenant_id) as connection:
         await connection.execute(session.insert().values(row))
-        await visits.note(needs, connection, row, visitor, row["absolute_ends_at"])
+        await visits.note(needs, connection, row, visitor)
     return token
 
 

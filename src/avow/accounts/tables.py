@@ -138,12 +138,12 @@ person last showed who they are; null counts as long ago."""
 
 visit = table(
     "visit",
-    Column("id", Uuid, ForeignKey("session.id", ondelete="CASCADE"), primary_key=True),
+    Column("id", Uuid, primary_key=True),
     *fact_columns(),
     Column("box", LargeBinary, nullable=False),
     holds=[personal("technical", box=TECHNICAL_FIELDS)],
 )
-"""From where a session began (`visits`); its `id` is the session's, and it goes with it. Empty unless the policy lists it."""
+"""From where a session began (`visits`); its `id` is the session's, which may end before it. Empty unless the policy lists it."""
 
 confirmation = table(
     "confirmation",

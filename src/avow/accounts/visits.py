@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts import people
@@ -68,15 +67,12 @@ def seen(visitor: Visitor, fields: frozenset[str]) -> dict[str, str]:
     return {name: said for name, said in told.items() if said and name in fields}
 
 
-async def note(
-    needs: Needs, connection: AsyncConnection, of: Mapping[str, Any], visitor: Visitor, ends_at: datetime
-) -> None:
-    """Store from where the session `of` began, in the transaction that begins it; it ends with the session at the latest."""
+async def note(needs: Needs, connection: AsyncConnection, of: Mapping[str, Any], visitor: Visitor) -> None:
+    """Store from where the session `of` began, in the transaction that begins it, for as long as the policy says."""
     told = seen(visitor, listed(needs.policy))
     if not told:
         return
     row = fact.begin(needs.policy, CATEGORY, of["tenant_id"], of["subject_id"], of["since"]) | {"id": of["id"]}
-    row["ends_at"] = min(end for end in (row["ends_at"], ends_at) if end is not None)
     try:
         await needs.vault.prepare(row["subject_id"], CATEGORY, row["ends_at"])
     except Buried:
@@ -89,7 +85,7 @@ async def opened(
     needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, session_ids: Sequence[UUID]
 ) -> dict[UUID, dict[str, Any]]:
     """From where a person's sessions began, for that person; sessions of which nothing was stored are left out."""
-    alive = (visit.c.id.in_(session_ids), visit.c.ends_at > needs.clock.now())
+    alive = (visit.c.id.in_(session_ids), or_(visit.c.ends_at.is_(None), visit.c.ends_at > needs.clock.now()))
     rows = (await connection.execute(select(visit.c.id, visit.c.box).where(*alive))).all()
     if not rows:
         return {}

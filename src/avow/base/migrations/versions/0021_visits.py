@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0019"
-down_revision = "0018"
+revision = "0021"
+down_revision = "0020"
 
 
 def upgrade() -> None:
@@ -17,7 +17,6 @@ def upgrade() -> None:
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("policy_version", sa.Integer(), nullable=False),
         sa.Column("box", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(["id"], ["session.id"], name=op.f("fk_visit_id_session"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_visit")),
     )
     op.create_index(op.f("ix_visit_ends_at"), "visit", ["ends_at"], unique=False)
