@@ -83,5 +83,5 @@ async def test_who_leaves_before_the_first_token_pays_what_the_upstream_charges_
 
 async def test_the_rule_is_told_with_the_model(house):
     ann = await ruled(house, "drain")
-    (shown,) = (each for each in await house.client(ann).models.list() if each.id == MODEL)
+    (shown,) = [each async for each in house.client(ann).models.list() if each.id == MODEL]
     assert shown.avow_leaving == ["drain"]
