@@ -18,13 +18,14 @@ COMPLETIONS = "/v1/chat/completions"
 
 
 def test_the_text_of_a_request_leaves_the_memory(engine: Running) -> None:
-    markers = [secrets.token_hex(12).encode() for _ in range(100)]
+    begin = secrets.token_hex(6).encode()
+    markers = [begin + secrets.token_hex(12).encode() for _ in range(100)]
     text = b" ".join(markers).decode()
     request = llm.to_theirs({"messages": [{"role": "user", "content": text}], "max_tokens": 20})
     with engine.client() as client, client.stream("POST", COMPLETIONS, json=request) as answer:
         assert next(answer.iter_raw())
-        assert engine.finds(*markers) == set(markers), "the scan finds what is there"
-    wait_until(lambda: not engine.finds(*markers), pause_s=1)
+        assert engine.finds(*markers, begin=begin) == set(markers), "the scan finds what is there"
+    wait_until(lambda: not engine.finds(*markers, begin=begin), pause_s=1)
 
 
 def test_the_tokens_of_a_request_leave_the_memory_when_it_rests(engine: Running, sleeper: Running) -> None:
