@@ -52,10 +52,11 @@ class ClientLeft(Exception):
 class AsgiReply:
     """A response over ASGI; servers drop what is sent to a client that has gone. `ended`: nothing more will be sent."""
 
-    __slots__ = ("_send", "ended")
+    __slots__ = ("_send", "_waiting", "ended")
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        self._waiting: list[Message] = []
         self.ended = False
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
@@ -64,14 +65,21 @@ class AsgiReply:
         await self._send({"type": "http.response.start", "status": status, "headers": [*fixed, *headers]})
         await self._send({"type": "http.response.body", "body": body})
 
-    async def begin(self, headers: Headers) -> None:
-        await self._send({"type": "http.response.start", "status": 200, "headers": [*STREAM, *headers]})
+    def begin(self, headers: Headers) -> None:
+        self._waiting.append({"type": "http.response.start", "status": 200, "headers": [*STREAM, *headers]})
 
-    async def chunk(self, data: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+    def pass_on(self, data: bytes) -> bool:
+        self._waiting.append({"type": "http.response.body", "body": data, "more_body": True})
+        return False
+
+    async def flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for message in waiting:
+            await self._send(message)
 
     async def end(self, data: bytes) -> None:
         self.ended = True
+        await self.flush()
         await self._send({"type": "http.response.body", "body": data})
 
 

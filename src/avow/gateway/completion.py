@@ -60,13 +60,18 @@ class Keys(Protocol):
 
 
 class Reply(Protocol):
-    """The way back to the client. What is written for a client that has gone is dropped."""
+    """The way back to the client. What is written for a client that has gone is dropped.
+
+    `pass_on` takes a part of a stream that was begun; when it says False, `flush` is awaited before the next.
+    """
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None: ...
 
-    async def begin(self, headers: Headers) -> None: ...
+    def begin(self, headers: Headers) -> None: ...
 
-    async def chunk(self, data: bytes) -> None: ...
+    def pass_on(self, data: bytes) -> bool: ...
+
+    async def flush(self) -> None: ...
 
     async def end(self, data: bytes) -> None: ...
 
@@ -240,7 +245,7 @@ class Completion:
         """Only here may the task be cancelled, and only by `leave` and `give_up`."""
         outcome = Outcome(why="client_left")
         if not self._left and self._given_up is None:
-            call = Call(order, self._gateway.client, self._gateway.fleet, self._gateway.ledger.progress, self._write)
+            call = Call(order, self._gateway.client, self._gateway.fleet, self._gateway.ledger.progress, self)
             self._at_upstream = True
             outcome = await call.run()
             self._at_upstream = False
@@ -250,12 +255,17 @@ class Completion:
             outcome.why, outcome.error = "upstream_failed", self._given_up
         return outcome
 
-    async def _write(self, data: bytes) -> None:
+    def pass_on(self, data: bytes) -> bool:
+        """Give the client a part of its stream; False: `flush` before the next."""
         if not self.begun:
             self.begun = True
             assert self._order is not None
-            await self._reply.begin(_headers(self._order, self._order.keeps))
-        await self._reply.chunk(data)
+            self._reply.begin(_headers(self._order, self._order.keeps))
+        return self._reply.pass_on(data)
+
+    async def flush(self) -> None:
+        """Return when the client has read enough."""
+        await self._reply.flush()
 
     async def _seal(self, order: Order, outcome: Outcome) -> bytes | None:
         """The box of what was asked and answered, or None where nothing is kept."""
@@ -294,7 +304,7 @@ class Completion:
             cost = cost_comment(settled.charged)
             await self._reply.end(order.surface.shape.event(outcome.error) + cost)
         elif order.request.stream:
-            await self._write(cost_comment(settled.charged))
+            self.pass_on(cost_comment(settled.charged))
             await self._reply.end(outcome.tail)
         else:
             headers = [*_headers(order, kept, self._cached), (b"avow-cost", money.text(settled.charged).encode())]

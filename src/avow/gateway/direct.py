@@ -129,23 +129,24 @@ class Turn:
     # the way back; what is written for a client that has gone is dropped
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
-        if self._connection.flow.write_paused and not self.disconnected:
-            await self._connection.flow.drain()
+        await self.flush()
         head = self._headed(status, _JSON, [*headers, (b"content-length", b"%d" % len(body))])
         self._write(head + body)
         self._end()
 
-    async def begin(self, headers: Headers) -> None:
+    def begin(self, headers: Headers) -> None:
         self._head = self._headed(200, _STREAM, headers)
 
-    async def chunk(self, data: bytes) -> None:
+    def pass_on(self, data: bytes) -> bool:
+        self._write(self._framed(data))
+        return not self._connection.flow.write_paused or self.disconnected
+
+    async def flush(self) -> None:
         if self._connection.flow.write_paused and not self.disconnected:
             await self._connection.flow.drain()
-        self._write(self._framed(data))
 
     async def end(self, data: bytes) -> None:
-        if self._connection.flow.write_paused and not self.disconnected:
-            await self._connection.flow.drain()
+        await self.flush()
         self._write(self._framed(data) + b"0\r\n\r\n")
         self._end()
 
