@@ -44,7 +44,7 @@ from avow.gateway.rules import RuleBook
 from avow.gateway.upstreams import Leaving
 from avow.privacy import api as privacy_api
 from avow.privacy import desk_api as privacy_desk_api
-from avow.privacy import notices_api, versions
+from avow.privacy import notices_api, outsiders_api, policy_api, versions
 from avow.privacy.versions import Current
 from avow.proof import evidence
 from avow.proof.evidence import Evidence
@@ -185,7 +185,7 @@ def handlers() -> list[HTTPRouteHandler]:
     found: list[HTTPRouteHandler] = [
         *(*_PUBLIC, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES),
         *(*gateway_api.ROUTES, *privacy_api.ROUTES, *privacy_desk_api.ROUTES, *members_api.ROUTES, *desk_api.ROUTES),
-        *notices_api.ROUTES,
+        *(*notices_api.ROUTES, *outsiders_api.ROUTES, *policy_api.ROUTES),
     ]
     permissions.check(admission.routes(found))
     acts.check(admission.routes(found))
@@ -217,6 +217,7 @@ def platform(front: Front) -> Litestar:
         leaving=members.check_erasure,
         rectify=app.rectify(needs),
         tell=app.tell(needs),
+        admit=app.admit(needs),
         installed=parts.installed,
     )
     api = [handler for handler in handlers() if handler not in _PUBLIC]
@@ -230,7 +231,7 @@ def platform(front: Front) -> Litestar:
         },
         state=State({"accounts": needs, "site": site}),
         before_request=surface.check,
-        exception_handlers=surface.handlers(),
+        exception_handlers=errors.handlers(),
         request_max_body_size=surface.SIZE_MAX,
         openapi_config=OpenAPIConfig(
             "Avow",
