@@ -34,7 +34,7 @@ def test_every_surface_that_costs_money_is_asked_about_here():
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings"])
 async def test_p01_nobody_is_given_anothers_answer_whatever_they_ask(house, path):
     """The same words, from another organisation: never a hit, and nothing in the answer tells that somebody asked before."""
-    ann, bob = (await house.customer(tenant_keep_h=24) for _ in range(2))
+    ann, bob = [await house.customer(tenant_keep_h=24) for _ in range(2)]
     body = {"model": MODEL, **BODIES[path], "temperature": 0}
     first = [await house.post(who, body, path=path, **{"avow-cache": "use"}) for who in (ann, bob)]
     assert [answer.status_code for answer in first] == [200, 200] and len(house.upstream.requests) == 2
