@@ -190,6 +190,7 @@ def privacy_needs(parts: Parts, keeper: Database, vault: Vault) -> Privacy:
         ring=parts.ring,
         stores=[OutsideFiles(parts.home, addresses), *stores.tables({audit.name: parts.chain.release})],
         tombstones=parts.tombstones,
+        newest=parts.newest,
         signer=Receipts(parts.ring),
         forget=NotifyAndWait(keeper),
         organisation=organisation,
