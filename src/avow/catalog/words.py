@@ -207,6 +207,9 @@ def _problem(made: Table) -> str | None:
     twice = {c for c in said if said.count(c) > 1}
     if twice:
         return f"{', '.join(sorted(twice))} is declared twice"
+    boxes = [h.category for h in held if h.box]
+    if len(boxes) != len(set(boxes)):
+        return "it has two boxes of one category; put their fields into one"
     for h in held:
         if h.box and not isinstance(made.c[h.column].type, LargeBinary):
             return f"{h.column} holds a box, so its type is LargeBinary"

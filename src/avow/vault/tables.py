@@ -74,6 +74,7 @@ audit_link = table(
     Column("leaf", LargeBinary, nullable=False),
     Column("link", LargeBinary, nullable=False),
     Column("released", LargeBinary),
+    Column("until", LargeBinary, nullable=False),
     Index("audit_link_live", "number", postgresql_where="released IS NULL"),
     holds=[not_personal("keyed hashes of lines of the record, and a salt that goes when its line ends")],
     app="none",

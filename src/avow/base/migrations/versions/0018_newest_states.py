@@ -1,4 +1,4 @@
-"""What a restore may not take back."""
+"""What a restore may not take back, and the end to which the record holds each of its lines."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,3 +25,6 @@ def upgrade() -> None:
         sa.CheckConstraint("id = 1 AND told <= reserved", name=op.f("ck_newest_state_single")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_newest_state")),
     )
+    # A chain from before holds its lines to no end; begun anew, it does (avow record anchor).
+    op.execute("ALTER TABLE audit_link ADD COLUMN until BYTEA NOT NULL DEFAULT ''")
+    op.execute("ALTER TABLE audit_link ALTER COLUMN until DROP DEFAULT")
