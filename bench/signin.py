@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from tests.platform import MODEL, Platform
+from tests.platform import Platform, wait_until
 from tests.upstream import scripted_platform
 
 from bench import machine
@@ -33,6 +33,8 @@ from bench import machine
 RESULTS = Path(__file__).parent / "results" / "signin.json"
 RATE = 10
 """Sign-ins a second."""
+MODEL, PRICES = "bench", ("--input", "0.0001", "--output", "0.0001")
+"""Cheap enough that the first credit lasts."""
 
 
 def sign_in(base_url: str, over: Event, statuses: Queue[Counter[int]]) -> None:
@@ -99,6 +101,9 @@ def main() -> None:
     statuses = Counter[int]()
     with scripted_platform() as (platform, _), platform.http() as http:
         key = platform.demo["api_key"]
+        platform.cli("model", "add", MODEL, "--upstream", "scripted", *PRICES)
+        bearer = {"authorization": f"Bearer {key}"}
+        wait_until(lambda: f'"{MODEL}"' in http.get("/v1/models", headers=bearer).text)
         completions(http, key, 2)
         for _turn in range(asked.turns):
             times["without"] += completions(http, key, asked.seconds)

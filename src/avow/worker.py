@@ -33,6 +33,7 @@ from avow.billing.ledger import Batcher
 from avow.gateway import FUNCTIONS, offers, rules
 from avow.gateway import api as gateway_api
 from avow.gateway.asgi import V1, Receive, Scope, Send
+from avow.gateway.cache import Cache
 from avow.gateway.client import Client
 from avow.gateway.completion import Gateway
 from avow.gateway.direct import Connection, Direct, Turn
@@ -99,7 +100,10 @@ class Front:
         engine = app.engine(parts) if parts.settings.engine else None
         book = RuleBook(partial(rules.load, self.database, self.vault, engine, self.current.follow))
         await book.start()
-        self.gateway = Gateway(book, self.accounts.directory, self.ledger, self.vault, Client(), parts.clock)
+        cache = Cache(self.database, self.vault, parts.clock)
+        self.gateway = Gateway(
+            book, self.accounts.directory, self.ledger, self.vault, Client(), parts.clock, cache=cache
+        )
         self.v1: Any = V1(self.gateway)
         self.direct = Direct(self.gateway)
         self.platform: Any = platform(self)

@@ -32,6 +32,7 @@ from avow.billing.ledger import Batcher
 from avow.billing.prices import Price
 from avow.billing.tables import charge, usage, wallet, wallet_hold
 from avow.gateway import FUNCTIONS, V1, Client, Gateway, RuleBook, Timeouts, load, tables
+from avow.gateway.cache import Cache
 from avow.gateway.direct import Direct
 from avow.gateway.fleet import Fleet
 from avow.gateway.scripted import ScriptedUpstream
@@ -52,7 +53,7 @@ keep = "0"
 trains = false
 """
 TEXT = (Path(__file__).parents[2] / "profiles" / "default.toml").read_text() + ACME
-POLICY = parse(TEXT.replace('features = ["tls"]', 'features = ["tls", "processors"]'))
+POLICY = parse(TEXT.replace('features = ["tls"', 'features = ["tls", "processors"'))
 DECLARED = {"processor": "acme", "region": "DE", "trains": False, "retention_h": 0, "contract": "dpa-acme"}
 CREDENTIAL = "sk-upstream-credential-4711"
 MODEL, COSTLY, FREE_MODEL, UNPRICED, OUTSIDE = "test/plain", "test/costly", "test/free", "test/unpriced", "test/outside"
@@ -295,6 +296,7 @@ async def open_house(
         patient = Timeouts(connect_s=5, first_byte_s=20, between_bytes_s=20, total_s=60)
         client = Client(timeouts=timeouts or patient)
         options.setdefault("fleet", Fleet(client, tries_max=1))
+        options.setdefault("cache", Cache(databases.app, vault, clock))
         gateway = Gateway(rules, directory, batcher, vault, client, clock, **options)
         async with serving(V1(gateway, body_s_max=0.5), Direct(gateway).take) as url:
             yield House(url, databases, gateway, vault, clock, upstream, directory, batcher)

@@ -134,6 +134,48 @@ async def test_an_early_end_is_lost_and_what_came_before_is_delivered_first():
             await exchange.read()
 
 
+async def test_what_is_poured_comes_whole_in_order_and_stops_when_told():
+    numbers = [b"%03d" % n for n in range(40)]
+    chunks = [b"3\r\n%b\r\n" % number for number in numbers]
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    async with talking(answering(head, *chunks, b"0\r\n\r\n")) as (server, client, to):
+        for every in (1, 2, 7, 100):
+            taken: list[bytes] = []
+
+            def take(piece: bytes, taken: list[bytes] = taken, every: int = every) -> bool:
+                taken.append(piece)
+                return len(taken) % every != 0
+
+            exchange, stops = await client.send(to, b"{}", resend=True), 0
+            while not await exchange.pour(take):
+                stops += 1
+                heard = len(taken)
+                await asyncio.sleep(0)
+                assert len(taken) == heard, "told to stop, it goes on"
+            assert b"".join(taken) == b"".join(numbers)
+            assert stops == len(taken) // every
+        assert server.connections == 1
+
+
+async def test_pouring_ends_with_what_ended_the_answer_or_what_the_taker_raised():
+    piece = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n"
+    taken: list[bytes] = []
+
+    def keep(piece: bytes) -> bool:
+        taken.append(piece)
+        return True
+
+    def choke(piece: bytes) -> bool:
+        raise UpstreamGarbage("no")
+
+    async with talking(answering(piece, close=True)) as (_, client, to):
+        with pytest.raises(UpstreamLost):
+            await (await client.send(to, b"{}", resend=True)).pour(keep)
+        with pytest.raises(UpstreamGarbage):
+            await (await client.send(to, b"{}", resend=True)).pour(choke)
+    assert taken == [b"hello"]
+
+
 async def test_a_body_over_the_limit_is_garbage():
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2000\r\n\r\n" + b"x" * 2000
     async with talking(answering(answer), limits=Limits(body_bytes=1000)) as (_, client, to):

@@ -97,7 +97,9 @@ async def test_a_deleted_request_is_gone_at_once_and_its_charge_stays(house, pla
     async with browse(platform, ann) as client:
         assert (await client.delete(f"/api/requests/{made}")).status_code == 204
         stones = Tombstones(tmp_path / "tombstones", house.vault.ring)
-        assert [(stone.table, stone.name) for stone in stones.read()] == [("trace", stones.item("trace", UUID(made)))]
+        assert [(stone.table, stone.name) for stone in stones.read()] == [
+            (table, stones.item(table, UUID(made))) for table in ("trace", "cached_answer")
+        ]
         assert (await client.get(f"/api/requests/{made}")).status_code == 404
         assert (await client.delete(f"/api/requests/{made}")).status_code == 404
         (listed,) = (await client.get("/api/requests")).json()["requests"]

@@ -12,6 +12,7 @@ SINCE = datetime(2026, 11, 22, tzinfo=UTC)
 
 def test_no_content_is_kept_unless_asked_and_then_30_days() -> None:
     assert compile(POLICY).end("api_content", SINCE) is NEVER
+    assert compile(POLICY).end("cache", SINCE) is NEVER
     asked = compile(POLICY, Overrides({"api_content": 10_000}))
     assert asked.end("api_content", SINCE) == datetime(2026, 12, 22, tzinfo=UTC)
 

@@ -41,7 +41,7 @@ def text(number: int, keep: str = "at most 30 days", more: str = "", features: s
         policy_text(
             ("version = 1", f"version = {number}"),
             (CONTENT, CONTENT.replace("at most 30 days", keep)),
-            ('features = ["tls"]', f'features = ["{features}"]'),
+            ('features = ["tls"', f'features = ["{features}"'),
         )
         + more
     )

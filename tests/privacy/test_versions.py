@@ -123,7 +123,7 @@ async def test_a_material_change_asks_to_be_accepted_as_the_policy_says(
     database: Databases, how: str, material: bool, agreed: Agreed | None
 ) -> None:
     first, second = (
-        text.replace('features = ["tls"]', 'features = ["acceptance"]') + f'\n[acceptance]\nhow = "{how}"\n'
+        text.replace('features = ["tls"', 'features = ["acceptance"') + f'\n[acceptance]\nhow = "{how}"\n'
         for text in (FIRST, LONGER)
     )
     await begin(database, first)

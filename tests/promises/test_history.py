@@ -6,14 +6,17 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import httpx
 import pytest
 
 from avow.vault import Gone
 from tests.platform import complete
 from tests.promises.history import HELD, History, lived
 from tests.promises.test_accounts import check_fields
+
+CACHED = "SELECT * FROM cached_answer WHERE subject_id = $1"
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +193,38 @@ def test_nobody_deletes_what_is_somebody_elses(history: History) -> None:
         assert stranger.delete(where).status_code == 404
         assert stranger.delete("/api/requests").json() == {"ended": 0}
         assert http.get(where).status_code == 200
+
+
+@pytest.mark.promise("INF-3.3")
+def test_an_answer_is_given_again_to_who_got_it_only_and_for_an_hour_at_most(history: History) -> None:
+    platform, word = history.platform, f"again{uuid4().hex}"
+    with platform.http() as http, platform.http() as other:
+        me, them = (platform.sign_up(each, name="Somebody", company="Some company") for each in (http, other))
+        key, theirs = platform.key(http)["secret"], platform.key(other)["secret"]
+
+        def asked(http: httpx.Client, key: str, **headers: str) -> httpx.Response:
+            return complete(http, key, word, temperature=0, headers=headers)
+
+        silent = {"avow-retention": "0"}
+        answers = [asked(http, key), asked(http, key), asked(other, theirs), asked(http, key, **silent)]
+        assert [each.headers["avow-cache"] for each in answers] == ["miss", "hit", "miss", "off"]
+        assert answers[0].content == answers[1].content
+        assert answers[1].headers["avow-cost"] == "0.000000000"
+        [row] = platform.sql(CACHED, UUID(me["id"]))
+        assert row["ends_at"] - row["since"] == timedelta(hours=1)
+        assert platform.scan([word]) == {}
+
+        # It goes with the request that it was the answer to,
+        assert http.delete(f"/api/requests/{answers[0].headers['avow-request-id']}").status_code == 204
+        assert asked(http, key).headers["avow-cache"] == "miss"
+        # is not given after its end although no sweep has come,
+        platform.move_clock(3601)
+        assert platform.sql(CACHED, UUID(them["id"]))
+        assert asked(http, key).headers["avow-cache"] == "miss"
+        platform.cli("sweep", "--confirm-clock")
+        assert not platform.sql(CACHED, UUID(them["id"])) and len(platform.sql(CACHED, UUID(me["id"]))) == 1
+        # and goes with its owner.
+        platform.erase(http, me["password"])
+        assert platform.sql(CACHED, UUID(me["id"])) == []
+        assert other.patch("/api/tenant", json={"keep_h": 0}).is_success
+        assert asked(other, theirs).headers["avow-cache"] == "off"

@@ -29,7 +29,7 @@ POLICY = policy_text(
     ),
     ('purposes = ["service", "history"]', 'purposes = ["service", "debugging"]\nstaff = ["support"]'),
     ("ask = true\n", ""),
-    ('features = ["tls"]', 'features = ["tls", "rights"]'),
+    ('features = ["tls"', 'features = ["tls", "rights"'),
     (
         "# ── Data of people",
         '[contact.privacy]\nemail = "privacy@example.org"\n\n[rights]\ncontact = "privacy"\nscope = "everyone"\n'

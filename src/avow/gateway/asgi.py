@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from avow.accounts.directory import KeyRecord, KeyRefused
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.gateway import refusals, surfaces, wire
+from avow.gateway.cache import Asked
 from avow.gateway.completion import Ask, Completion, Gateway, Headers
 from avow.gateway.rules import Model
 from avow.gateway.surfaces import Surface
@@ -27,6 +28,7 @@ BODY_S_MAX = 30.0
 BODY_BYTES_UNKNOWN = 64 * 1024  # more is read only for a key that works
 SWEEP_S = 1.0
 RETENTION_H_MAX = 10_000_000
+CACHE_WORDS: Mapping[bytes, Asked] = {b"use": "use", b"off": "off"}
 MODELS, MESSAGES = "/v1/models", surfaces.MESSAGES.path
 
 Scope = MutableMapping[str, Any]
@@ -50,10 +52,11 @@ class ClientLeft(Exception):
 class AsgiReply:
     """A response over ASGI; servers drop what is sent to a client that has gone. `ended`: nothing more will be sent."""
 
-    __slots__ = ("_send", "ended")
+    __slots__ = ("_send", "_waiting", "ended")
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        self._waiting: list[Message] = []
         self.ended = False
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
@@ -62,14 +65,21 @@ class AsgiReply:
         await self._send({"type": "http.response.start", "status": status, "headers": [*fixed, *headers]})
         await self._send({"type": "http.response.body", "body": body})
 
-    async def begin(self, headers: Headers) -> None:
-        await self._send({"type": "http.response.start", "status": 200, "headers": [*STREAM, *headers]})
+    def begin(self, headers: Headers) -> None:
+        self._waiting.append({"type": "http.response.start", "status": 200, "headers": [*STREAM, *headers]})
 
-    async def chunk(self, data: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+    def pass_on(self, data: bytes) -> bool:
+        self._waiting.append({"type": "http.response.body", "body": data, "more_body": True})
+        return False
+
+    async def flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for message in waiting:
+            await self._send(message)
 
     async def end(self, data: bytes) -> None:
         self.ended = True
+        await self.flush()
         await self._send({"type": "http.response.body", "body": data})
 
 
@@ -99,11 +109,11 @@ class V1:
     async def _complete(self, surface: Surface, scope: Scope, receive: Receive, reply: AsgiReply) -> None:
         if scope["method"] != "POST":
             raise refusals.MethodWrong("POST")
-        secret, retention_h = judge(scope["headers"])
+        secret, retention_h, cache = judge(scope["headers"])
         if is_large(scope["headers"]):
             await self._admit(secret, scope)
         body = await self._read(receive)
-        completion = self._gateway.start(Ask(secret, body, retention_h, _address(scope), surface), reply)
+        completion = self._gateway.start(Ask(secret, body, retention_h, _address(scope), surface, cache), reply)
         await self._stay(completion, receive, reply)
 
     async def _stay(self, completion: Completion, receive: Receive, reply: AsgiReply) -> None:
@@ -209,20 +219,23 @@ def is_large(headers: list[tuple[bytes, bytes]]) -> bool:
     )
 
 
-def judge(headers: list[tuple[bytes, bytes]]) -> tuple[str, int | None]:
-    """The key's text and the hours that may be kept, from a head whose body is worth reading."""
+def judge(headers: list[tuple[bytes, bytes]]) -> tuple[str, int | None, Asked | None]:
+    """The key's text, the hours that may be kept and the word about the cache, from a head whose body is worth reading."""
     content_type, retention_h = b"", None
+    cache: Asked | None = None
     for name, value in headers:
         if name == b"content-type":
             content_type = value
         elif name == b"avow-retention":
             hours = _hours(value)
             retention_h = hours if retention_h is None else min(hours, retention_h)
+        elif name == b"avow-cache":
+            cache = "off" if cache == "off" else _cache_word(value)
         elif name == b"content-length" and int(value) > wire.BODY_BYTES_MAX:
             raise refusals.TooLarge()
     if content_type.partition(b";")[0].strip().lower() != b"application/json":
         raise refusals.WrongType()
-    return _secret(headers), retention_h
+    return _secret(headers), retention_h, cache
 
 
 def _secret(headers: list[tuple[bytes, bytes]]) -> str:
@@ -249,6 +262,13 @@ def _hours(value: bytes) -> int:
     if not re.fullmatch(rb"[0-9]{1,8}", value) or int(value) > RETENTION_H_MAX:
         raise refusals.InvalidRequest("The header is a whole number of hours, 0 or more.", param="avow-retention")
     return int(value)
+
+
+def _cache_word(value: bytes) -> Asked:
+    word = CACHE_WORDS.get(value)
+    if word is None:
+        raise refusals.InvalidRequest("The header is `use` or `off`.", param="avow-cache")
+    return word
 
 
 def _show(model: Model) -> dict[str, Any]:

@@ -6,7 +6,8 @@ Whatever happens here ends in an outcome, never in an exception: money is held, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
@@ -27,7 +28,14 @@ log = structlog.get_logger()
 ANSWER_BYTES_MAX = 32 * 1024 * 1024
 
 Progress = Callable[[UUID, int, int, int], None]
-Pass = Callable[[bytes], Awaitable[None]]
+
+
+class Listener(Protocol):
+    """A streaming client: what is passed on, until it must be flushed first. See `completion.Reply`."""
+
+    def pass_on(self, data: bytes) -> bool: ...
+
+    async def flush(self) -> None: ...
 
 
 # What a reader or a translation raises for an answer that is not what it should be.
@@ -37,16 +45,16 @@ _UNFIT = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, Ty
 class Call:
     """One call. `outcome` is complete once `run` has returned; cancelling the task of `run` stops the upstream."""
 
-    def __init__(self, order: Order, client: Client, fleet: Fleet, progress: Progress, write: Pass) -> None:
+    def __init__(self, order: Order, client: Client, fleet: Fleet, progress: Progress, listener: Listener) -> None:
         self.outcome = Outcome()
         self._order, self._client, self._fleet = order, client, fleet
         self._way = order.routes[0].upstream.ways[order.surface.name][0]
-        self._progress, self._write = progress, write
+        self._progress, self._listener = progress, listener
         self._exchange: Exchange | None = None
         self._loop = asyncio.get_running_loop()
 
     async def run(self) -> Outcome:
-        """Call the upstream; `write` gets what a streaming client is to see. A cancellation ends as `client_left`."""
+        """Call the upstream; `listener` gets what a streaming client is to see. A cancellation ends as `client_left`."""
         try:
             await self._run()
         except AvowError as error:
@@ -166,7 +174,8 @@ class Call:
         retold = way.back.stream(order.request) if way.back is not None and passes else None
         wants_usage = retold is not None or order.request.wants_usage
         reader = way.dialect.stream(wants_usage=wants_usage, takes_progress=way.shows_progress)
-        while not (reader.done or reader.fault) and (piece := await exchange.read()):
+
+        def take(piece: bytes) -> bool:
             passed, data = reader.feed(piece)
             if assembly is not None:
                 for event in data:
@@ -177,9 +186,16 @@ class Call:
             outcome.reads = outcome.reads or bool(reader.prompt_tokens)
             if retold is not None:
                 passed = retell(retold, data)
+            more = not (reader.done or reader.fault)
             if passed and passes:
                 outcome.begun = True
-                await self._write(passed)
+                return self._listener.pass_on(passed) and more
+            return more
+
+        while not await exchange.pour(take):
+            await self._listener.flush()
+            if reader.done or reader.fault:
+                break
         if reader.rejected and not outcome.begun:
             raise refusals.UpstreamRejected()
         if reader.fault:
@@ -191,7 +207,7 @@ class Call:
             last, outcome.tail = retold.close(outcome.usage)
             if last:
                 outcome.begun = True
-                await self._write(last)
+                self._listener.pass_on(last)
 
 
 def translate(back: Translation, answer: bytes) -> bytes:

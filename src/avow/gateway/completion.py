@@ -28,6 +28,7 @@ from avow.base.ids import uuid7
 from avow.billing.events import Settle, Settled
 from avow.billing.refusals import RateExceeded
 from avow.gateway import meter, orders, refusals
+from avow.gateway.cache import Asked, Cache, Word
 from avow.gateway.call import Call
 from avow.gateway.client import Client
 from avow.gateway.connection import UpstreamTimeout
@@ -59,13 +60,18 @@ class Keys(Protocol):
 
 
 class Reply(Protocol):
-    """The way back to the client. What is written for a client that has gone is dropped."""
+    """The way back to the client. What is written for a client that has gone is dropped.
+
+    `pass_on` takes a part of a stream that was begun; when it says False, `flush` is awaited before the next.
+    """
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None: ...
 
-    async def begin(self, headers: Headers) -> None: ...
+    def begin(self, headers: Headers) -> None: ...
 
-    async def chunk(self, data: bytes) -> None: ...
+    def pass_on(self, data: bytes) -> bool: ...
+
+    async def flush(self) -> None: ...
 
     async def end(self, data: bytes) -> None: ...
 
@@ -81,6 +87,8 @@ class Ask(msgspec.Struct, frozen=True):
     retention_h: int | None = None
     address: str | None = None
     surface: Surface = CHAT
+    cache: Asked | None = None
+    """The client's word about answers given before; None: none."""
 
     def __repr__(self) -> str:
         return f"Ask({len(self.body)} bytes)"
@@ -101,9 +109,11 @@ class Gateway:
         calls_per_key_max: int = CALLS_PER_KEY_MAX,
         stream_s_max: float = STREAM_S_MAX,
         fleet: Fleet | None = None,
+        cache: Cache | None = None,
     ) -> None:
         self.rules, self.keys, self.ledger, self.vault = rules, keys, ledger, vault
         self.client, self.clock, self.fleet = client, clock, fleet or Fleet(client)
+        self.cache = cache
         self._stream_s_max = stream_s_max
         self._calls_per_key_max = calls_per_key_max
         self._calls: Counter[int] = Counter()
@@ -170,6 +180,7 @@ class Completion:
         self._order: Order | None = None
         self._given_up: AvowError | None = None
         self.begun = self._at_upstream = self._left = False
+        self._cached: Word = "off"
 
     def leave(self) -> None:
         """The client has gone: the upstream is stopped at once; what was delivered until now is settled."""
@@ -208,7 +219,7 @@ class Completion:
         try:
             wish = Wish(request, key, len(self._ask.body), self._ask.retention_h, surface)
             order = self._order = await orders.place(wish, gateway.rules, gateway.ledger, gateway.clock)
-            outcome = await self._call(order)
+            outcome = await self._obtain(order)
             measured = meter.measure(outcome, order.price, request.fields, surface.said_in)
             box = await self._seal(order, outcome)
             settled = await gateway.ledger.settle(self._settle(order, outcome, measured, box))
@@ -216,11 +227,25 @@ class Completion:
             gateway.exit(key.key_id)
         await self._answer(order, outcome, settled, box is not None)
 
+    async def _obtain(self, order: Order) -> Outcome:
+        """The upstream's answer, or the one that the same request got before, which costs nothing."""
+        cache = self._gateway.cache
+        place = None if cache is None else cache.place(order, self._ask.cache)
+        if cache is None or place is None:
+            return await self._call(order)
+        self._cached, answer = await cache.find(place, order)
+        if self._cached == "hit":
+            return Outcome(why="cached", answer=answer)
+        outcome = await self._call(order)
+        if self._cached == "miss" and outcome.why == "done":
+            await cache.put(place, order, outcome.answer)
+        return outcome
+
     async def _call(self, order: Order) -> Outcome:
         """Only here may the task be cancelled, and only by `leave` and `give_up`."""
         outcome = Outcome(why="client_left")
         if not self._left and self._given_up is None:
-            call = Call(order, self._gateway.client, self._gateway.fleet, self._gateway.ledger.progress, self._write)
+            call = Call(order, self._gateway.client, self._gateway.fleet, self._gateway.ledger.progress, self)
             self._at_upstream = True
             outcome = await call.run()
             self._at_upstream = False
@@ -230,12 +255,17 @@ class Completion:
             outcome.why, outcome.error = "upstream_failed", self._given_up
         return outcome
 
-    async def _write(self, data: bytes) -> None:
+    def pass_on(self, data: bytes) -> bool:
+        """Give the client a part of its stream; False: `flush` before the next."""
         if not self.begun:
             self.begun = True
             assert self._order is not None
-            await self._reply.begin(_headers(self._order, self._order.keeps))
-        await self._reply.chunk(data)
+            self._reply.begin(_headers(self._order, self._order.keeps))
+        return self._reply.pass_on(data)
+
+    async def flush(self) -> None:
+        """Return when the client has read enough."""
+        await self._reply.flush()
 
     async def _seal(self, order: Order, outcome: Outcome) -> bytes | None:
         """The box of what was asked and answered, or None where nothing is kept."""
@@ -246,7 +276,7 @@ class Completion:
         fields = {name: part for name, part in parts.items() if order.plan.stores(CONTENT, name)}
         try:
             await self._gateway.vault.prepare(ref.subject_id, CONTENT, order.kept_until)
-            cut = outcome.why != "done" or any(word in outcome.answer for word in _BROKEN_OFF)
+            cut = outcome.why not in ("done", "cached") or any(word in outcome.answer for word in _BROKEN_OFF)
             return self._gateway.vault.seal(ref, fields, order.kept_until, cut=cut)
         except AvowError as error:
             log.warning("trace_not_kept", request_id=str(order.request_id), kind=error.code)
@@ -274,10 +304,10 @@ class Completion:
             cost = cost_comment(settled.charged)
             await self._reply.end(order.surface.shape.event(outcome.error) + cost)
         elif order.request.stream:
-            await self._write(cost_comment(settled.charged))
+            self.pass_on(cost_comment(settled.charged))
             await self._reply.end(outcome.tail)
         else:
-            headers = [*_headers(order, kept), (b"avow-cost", money.text(settled.charged).encode())]
+            headers = [*_headers(order, kept, self._cached), (b"avow-cost", money.text(settled.charged).encode())]
             await self._reply.whole(200, headers, outcome.answer)
 
     async def _refuse(self, error: AvowError, failure: str = "") -> None:
@@ -299,11 +329,12 @@ def _kept(order: Order, box: bytes | None) -> tuple[Any, ...] | None:
     return (None if box is None else order.kept_until, box, *of_tenant)
 
 
-def _headers(order: Order, kept: bool) -> list[tuple[bytes, bytes]]:
+def _headers(order: Order, kept: bool, cached: Word = "off") -> list[tuple[bytes, bytes]]:
     headers = [
         (b"avow-request-id", str(order.request_id).encode()),
         (b"avow-policy", order.plan.policy_hash.encode()),
         (b"avow-stored", b"trace" if kept else b"none"),
+        (b"avow-cache", cached.encode()),
     ]
     if kept and isinstance(order.kept_until, datetime):
         headers.append((b"avow-expires-at", order.kept_until.isoformat(timespec="seconds").encode()))

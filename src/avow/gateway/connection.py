@@ -10,6 +10,7 @@ for ends the connection, and no error repeats what was received. Times are secon
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -101,7 +102,7 @@ class Home(Protocol):
 class Exchange:
     """One response as it arrives. `status` and `headers` are set once `Client.send` has returned it."""
 
-    __slots__ = ("_chunks", "_connection", "_failure", "_finished", "_size", "_waiter", "headers", "status")
+    __slots__ = ("_chunks", "_connection", "_failure", "_finished", "_size", "_take", "_waiter", "headers", "status")
 
     def __init__(self) -> None:
         self.status = 0
@@ -110,7 +111,8 @@ class Exchange:
         self._size = 0
         self._finished = False
         self._failure: UpstreamError | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[bool] | None = None
+        self._take: Callable[[bytes], bool] | None = None
         self._connection: Connection | None = None
 
     def __repr__(self) -> str:
@@ -131,6 +133,29 @@ class Exchange:
             if self._finished:
                 return b""
             await self._wait()
+        return self._taken()
+
+    async def pour(self, take: Callable[[bytes], bool]) -> bool:
+        """Give `take` what comes as it comes, in the moment it comes, until it says False; True at the end of the body.
+
+        Nobody is woken for a piece, which for a stream is most of what one costs. What comes after `take` has said False
+        waits, as for `read`. Raises an `UpstreamError` as `read` does, and what `take` raises.
+        """
+        while True:
+            if self._chunks and not take(self._taken()):
+                return False
+            if self._failure is not None:
+                raise self._failure
+            if self._finished:
+                return True
+            self._take = take
+            try:
+                if await self._wait():
+                    return False
+            finally:
+                self._take = None
+
+    def _taken(self) -> bytes:
         chunks, self._chunks, self._size = self._chunks, [], 0
         if self._connection is not None:
             self._connection.resume()
@@ -159,10 +184,11 @@ class Exchange:
         if self._connection is not None:
             self._connection.drain()
 
-    async def _wait(self) -> None:
+    async def _wait(self) -> bool:
+        """Wait until something came that was not taken, or the end did; whether `take` has said False."""
         self._waiter = asyncio.get_running_loop().create_future()
         try:
-            await self._waiter
+            return await self._waiter
         except asyncio.CancelledError:
             self.cancel()
             raise
@@ -175,9 +201,24 @@ class Exchange:
                 raise self._failure
             await self._wait()
 
-    def _wake(self) -> None:
+    def _came(self) -> None:
+        """Something came: it is taken at once, or who waits for it is woken."""
+        take = self._take
+        if take is None or not self._chunks:
+            self._wake()
+            return
+        try:
+            if not take(self._taken()):
+                self._take = None
+                self._wake(stopped=True)
+        except Exception as error:
+            self._take = None
+            if self._waiter is not None and not self._waiter.done():
+                self._waiter.set_exception(error)
+
+    def _wake(self, *, stopped: bool = False) -> None:
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+            self._waiter.set_result(stopped)
 
     def _end(self, failure: UpstreamError | None) -> None:
         self._connection = None
@@ -299,7 +340,7 @@ class Connection(asyncio.Protocol):
         else:
             wait_s = timeouts.between_bytes_s if self._head_done else timeouts.first_byte_s
             self._watch(min(now + wait_s, self._total_at))
-        exchange._wake()
+        exchange._came()
 
     def _finish(self, exchange: Exchange) -> None:
         self._exchange = None

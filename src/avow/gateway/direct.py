@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from avow.base.errors import AvowError
 from avow.gateway import asgi, surfaces
+from avow.gateway.cache import Asked
 from avow.gateway.completion import Ask, Completion, Gateway, Headers
 from avow.gateway.surfaces import Surface
 
@@ -70,27 +71,31 @@ class Direct:
         ):
             return None
         try:
-            secret, retention_h = asgi.judge(connection.headers)
+            judged = asgi.judge(connection.headers)
             if asgi.is_large(connection.headers):
                 return None
         except AvowError:
             return None
-        return Turn(self._gateway, connection, surface, secret, retention_h)
+        return Turn(self._gateway, connection, surface, judged)
 
 
 class Turn:
     """One request and its response: to the server the request under way, to the gateway the way back to the client."""
 
     __slots__ = (
-        *("_completion", "_connection", "_gateway", "_head", "_retention_h", "_secret", "_surface"),
+        *("_completion", "_connection", "_gateway", "_head", "_judged", "_surface"),
         *("body", "disconnected", "keep_alive", "more_body", "response_complete"),
     )
 
     def __init__(
-        self, gateway: Gateway, connection: Connection, surface: Surface, secret: str, retention_h: int | None
+        self,
+        gateway: Gateway,
+        connection: Connection,
+        surface: Surface,
+        judged: tuple[str, int | None, Asked | None],
     ) -> None:
         self._gateway, self._connection = gateway, connection
-        self._surface, self._secret, self._retention_h = surface, secret, retention_h
+        self._surface, self._judged = surface, judged
         self._completion: Completion | None = None
         self._head = b""
         self.body = b""
@@ -110,7 +115,8 @@ class Turn:
                 self._completion.leave()
         elif not self.more_body and self._completion is None and not self.response_complete:
             client = self._connection.client
-            ask = Ask(self._secret, self.body, self._retention_h, client[0] if client else None, self._surface)
+            secret, retention_h, cache = self._judged
+            ask = Ask(secret, self.body, retention_h, client[0] if client else None, self._surface, cache)
             self._completion = completion = self._gateway.start(ask, self)
             assert completion.task is not None
             completion.task.add_done_callback(self._over)
@@ -123,23 +129,24 @@ class Turn:
     # the way back; what is written for a client that has gone is dropped
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
-        if self._connection.flow.write_paused and not self.disconnected:
-            await self._connection.flow.drain()
+        await self.flush()
         head = self._headed(status, _JSON, [*headers, (b"content-length", b"%d" % len(body))])
         self._write(head + body)
         self._end()
 
-    async def begin(self, headers: Headers) -> None:
+    def begin(self, headers: Headers) -> None:
         self._head = self._headed(200, _STREAM, headers)
 
-    async def chunk(self, data: bytes) -> None:
+    def pass_on(self, data: bytes) -> bool:
+        self._write(self._framed(data))
+        return not self._connection.flow.write_paused or self.disconnected
+
+    async def flush(self) -> None:
         if self._connection.flow.write_paused and not self.disconnected:
             await self._connection.flow.drain()
-        self._write(self._framed(data))
 
     async def end(self, data: bytes) -> None:
-        if self._connection.flow.write_paused and not self.disconnected:
-            await self._connection.flow.drain()
+        await self.flush()
         self._write(self._framed(data) + b"0\r\n\r\n")
         self._end()
 

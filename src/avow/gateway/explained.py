@@ -15,9 +15,9 @@ from avow.accounts.tables import api_key, tenant
 from avow.base.actor import Actor
 from avow.base.errors import NotFound
 from avow.billing.tables import usage
-from avow.gateway.rules import CONTENT
+from avow.gateway.rules import CONTENT, overrides
 from avow.gateway.tables import trace
-from avow.policy import NEVER, Line, Overrides, compile, explain
+from avow.policy import NEVER, Line, compile, explain
 
 HOUR = timedelta(hours=1)
 
@@ -56,7 +56,7 @@ async def of(needs: Needs, who: Actor, request_id: UUID) -> Explained:
 
 
 def _explained(needs: Needs, row: Row[Any]) -> Explained:
-    policy, levels = needs.policy, (_wish(row.tenant_h), None, _wish(row.key_h))
+    policy, levels = needs.policy, (overrides(row.tenant_h), None, overrides(row.key_h))
     planned = compile(policy, *levels).end(CONTENT, row.since)
     header_h = None
     if row.trace_ends_at is not None and planned is not NEVER and (planned is None or row.trace_ends_at < planned):
@@ -72,7 +72,3 @@ def _explained(needs: Needs, row: Row[Any]) -> Explained:
         expires_at=row.trace_ends_at,
         lines=list(lines),
     )
-
-
-def _wish(keep_h: int | None) -> Overrides | None:
-    return None if keep_h is None else Overrides({CONTENT: keep_h})

@@ -71,7 +71,7 @@ def upper_input_tokens(body_bytes: int) -> int:
 
 def measure(outcome: Outcome, price: Price, fields: dict[str, Any], said_in: Iterable[str] = ("messages",)) -> Measured:
     """What the client pays. `fields` is the request, read where `said_in` says when the upstream told of no use."""
-    if outcome.why == "client_left" and not outcome.tokens and not outcome.reads:
+    if outcome.why == "cached" or (outcome.why == "client_left" and not outcome.tokens and not outcome.reads):
         return FREE
     if outcome.why == "upstream_failed" and not (outcome.tokens and outcome.begun):
         # Something may have been generated, but nothing of it was delivered.

@@ -18,7 +18,7 @@ from avow.base.actor import Actor
 from avow.base.errors import NotFound
 from avow.billing.tables import charge, usage
 from avow.gateway.rules import CONTENT
-from avow.gateway.tables import trace
+from avow.gateway.tables import cached_answer, trace
 from avow.vault import Gone, Ref
 
 CHUNK_ROWS = 100
@@ -69,7 +69,8 @@ async def read(needs: Needs, who: Actor, request_id: UUID) -> dict[str, Any]:
 
 
 async def end(needs: Needs, who: Actor, request_id: UUID) -> None:
-    """Delete what was kept of a request: row and bytes now, its key when its hour ends. Raises NotFound.
+    """Delete what was kept of a request, also of its answer for being given again: row and bytes now, its key when its hour
+    ends. Raises NotFound.
 
     Its tombstone is durable before the row is gone, so that no backup brings it back.
     """
@@ -78,8 +79,9 @@ async def end(needs: Needs, who: Actor, request_id: UUID) -> None:
     async with needs.database.tenant(tenant_id) as connection:
         if not (await connection.execute(mine)).rowcount:
             raise NotFound
+        await connection.execute(delete(cached_answer).where(cached_answer.c.id == request_id))
         await acts.note(needs, connection, who, "delete content", category=CONTENT, after={"request": request_id})
-        await asyncio.to_thread(needs.tombstones.bury_item, trace.name, request_id, needs.clock.now())
+        await asyncio.to_thread(_bury, needs, [request_id])
 
 
 async def end_many(needs: Needs, who: Actor, since: datetime | None, until: datetime | None) -> int:
@@ -93,7 +95,8 @@ async def end_many(needs: Needs, who: Actor, since: datetime | None, until: date
     while True:
         async with needs.database.tenant(tenant_id) as connection:
             found = list((await connection.execute(chosen)).scalars())
-            await connection.execute(delete(trace).where(trace.c.id.in_(found)))
+            for table in (trace, cached_answer):
+                await connection.execute(delete(table).where(table.c.id.in_(found)))
             if found:
                 await acts.note(needs, connection, who, "delete content", category=CONTENT, after={"requests": found})
             await asyncio.to_thread(_bury, needs, found)
@@ -110,7 +113,8 @@ def _mine(tenant_id: UUID, subject_id: UUID) -> ColumnElement[bool]:
 
 def _bury(needs: Needs, ids: list[UUID]) -> None:
     for each in ids:
-        needs.tombstones.bury_item(trace.name, each, needs.clock.now())
+        for table in (trace, cached_answer):
+            needs.tombstones.bury_item(table.name, each, needs.clock.now())
 
 
 def _listing(now: datetime) -> Select[Any]:

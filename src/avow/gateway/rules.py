@@ -29,7 +29,7 @@ from avow.gateway.upstreams import Upstream
 from avow.policy import Overrides, Plan, Policy, compile
 from avow.vault import Vault
 
-CONTENT, USAGE, MONEY = "api_content", "usage", "payment"
+CONTENT, USAGE, MONEY, CACHE = "api_content", "usage", "payment", "cache"
 PLANS_MAX = 10_000
 OPAQUE_SECRET = "opaque ids at upstreams"  # noqa: S105 (the name of a secret)
 
@@ -94,7 +94,7 @@ class Rules:
         if plan is None:
             if len(self._plans) >= PLANS_MAX:
                 self._plans.clear()
-            wishes = (_overrides(each) for each in (key.tenant_keep_h, key.project_keep_h, key.keep_h))
+            wishes = (overrides(each) for each in (key.tenant_keep_h, key.project_keep_h, key.keep_h))
             plan = self._plans[name] = compile(self.policy, *wishes, epoch=self.epoch)
         return plan
 
@@ -179,5 +179,6 @@ def _credential(row: Row[Any], vault: Vault) -> str:
     return vault.open_credential(tables.upstream.name, row.id, row.credential, GATEWAY)
 
 
-def _overrides(keep_h: int | None) -> Overrides | None:
-    return None if keep_h is None else Overrides({CONTENT: keep_h})
+def overrides(keep_h: int | None) -> Overrides | None:
+    """What a level asks for that wishes content to be kept for so many hours: answers to be given again are content too."""
+    return None if keep_h is None else Overrides({CONTENT: keep_h, CACHE: keep_h})

@@ -28,7 +28,8 @@ Texts = str | Annotated[list[str | int | Tokens], msgspec.Meta(min_length=1, max
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """A route of `/v1`. `said_in` names the fields whose texts are input; `bills`: whether its tokens cost anything."""
+    """A route of `/v1`. `said_in` names the fields whose texts are input; `bills`: whether its tokens cost anything; `repeats`:
+    the same request has the same answer."""
 
     name: str
     path: str
@@ -36,6 +37,7 @@ class Surface:
     said_in: tuple[str, ...]
     shape: Shape = OPENAI
     bills: bool = True
+    repeats: bool = False
 
 
 class Completion(msgspec.Struct):
@@ -245,9 +247,9 @@ ALL: Iterable[Surface] = (
     CHAT,
     Surface("completions", "/v1/completions", completion, ("prompt",)),
     Surface("responses", "/v1/responses", response, ("instructions", "input"), RESPONSES),
-    Surface("embeddings", "/v1/embeddings", embedding, ("input",)),
-    Surface("moderations", "/v1/moderations", moderation, ("input",)),
-    Surface("rerank", "/v1/rerank", rerank, ("query", "documents")),
+    Surface("embeddings", "/v1/embeddings", embedding, ("input",), repeats=True),
+    Surface("moderations", "/v1/moderations", moderation, ("input",), repeats=True),
+    Surface("rerank", "/v1/rerank", rerank, ("query", "documents"), repeats=True),
     MESSAGES,
     Surface("count_tokens", "/v1/messages/count_tokens", message_count, (), ANTHROPIC, bills=False),
 )

@@ -7,6 +7,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     Text,
@@ -81,6 +82,25 @@ trace = table(
     holds=[personal("api_content", box=["request", "response"])],
 )
 """Written by `completion_batch` and `completion_settle` in the transaction of the charge; `id` is the request's."""
+
+cached_answer = table(
+    "cached_answer",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("box", LargeBinary, nullable=False),
+    Index(None, "tenant_id", "since"),
+    holds=[
+        personal(
+            "cache",
+            box=["response"],
+            clear=["digest"],
+            why="looked up: a keyed hash of what was asked, which tells nothing without its key",
+            secret=["digest"],
+        )
+    ],
+)
+"""Answers that may be given again (`cache`); `id` is that of the request that was answered, and goes with it."""
 
 store(
     "engine",

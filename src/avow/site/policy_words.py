@@ -176,6 +176,10 @@ PROBES: Mapping[str, tuple[str, str]] = {
         "What is stored of a canary's request lacks the fields that the policy leaves out.",
         "金丝雀账户请求的存储内容中不含政策排除的字段。",
     ),
+    "part_cache": (
+        "A canary that asks the same again gets the same answer, another one and one that opted out do not.",
+        "金丝雀账户再次提出相同请求会得到同一回复，其他账户和选择不存储的请求则不会。",
+    ),
     "part_self_service": (
         "A canary deletes what is its own by itself, and it is gone.",
         "金丝雀账户可自行删除其内容，且删除后不再存在。",
