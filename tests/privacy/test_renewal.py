@@ -39,7 +39,7 @@ from avow.base.ids import uuid7
 from avow.base.postgres import Cluster
 from avow.gateway.tables import model, route, upstream
 from avow.policy import parse
-from avow.privacy import backup, folders, memory, renewal, retention, standings, versions
+from avow.privacy import backup, erase, folders, memory, renewal, retention, standings, versions
 from avow.privacy.needs import Needs
 from avow.privacy.standings import Whose
 from avow.privacy.tables import backup_folder, newest_noted, newest_state, rights_request
@@ -429,7 +429,9 @@ async def test_the_list_forgets_the_erased_and_what_no_backup_can_ask_for(
     await change_key(on, house, "limited", state="active")
     await memory.write_down(on)
     assert limited in names()
-    on.tombstones.bury_person(house.ada.id, clock.now())
+    await erase.lapse(on, house.ada.id)
+    await memory.write_down(on)
+    assert str(house.ada.id).encode() in on.newest.path.read_bytes()
     await retention.sweep(on, clock.now(), confirm_clock=True)
     assert str(house.ada.id).encode() not in on.newest.path.read_bytes()
     async with on.database.begin() as c:

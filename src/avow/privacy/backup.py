@@ -33,6 +33,7 @@ from avow.base.migrate import PACKAGE, migrate
 from avow.policy import Policy
 from avow.privacy import folders, memory, renewal
 from avow.privacy.folders import MANIFEST
+from avow.privacy.memory import NewestForeign
 from avow.privacy.needs import Needs
 from avow.privacy.tables import newest_state
 
@@ -196,8 +197,8 @@ async def restore(
 
 
 async def _write_down_last(needs: Needs) -> None:
-    """What the database that is to be replaced has not told yet; nothing where it does not answer or knows no such notes."""
-    with contextlib.suppress(OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    """What the database that is to be replaced has not told yet; nothing where it does not answer or is another's."""
+    with contextlib.suppress(OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, NewestForeign):
         await memory.write_down(needs)
 
 

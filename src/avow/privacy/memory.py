@@ -9,8 +9,9 @@ knows a higher one is newer than its database, which then came back from somewhe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -101,20 +102,26 @@ async def trim(needs: Needs, now: datetime, matters_from: datetime) -> None:
 def _trim(needs: Needs, since: datetime) -> None:
     buried = {stone.name for stone in needs.tombstones.read() if not stone.table}
     newest: dict[bytes, int] = {}
-    gone, aged = set[int](), 0
-    count = 0
+    gone, aged, count = set[int](), 0, 0
     for state in needs.newest.read():
         count += 1
         newest[_canonical([state.table, state.key])] = state.number
-        if state.subject is not None and needs.tombstones.person(state.subject) in buried:
+        if any(needs.tombstones.person(each) in buried for each in _people(state)):
             gone.add(state.number)
-        elif state.at_s < since.timestamp():
+        elif state.at_s + 1 < since.timestamp():
             gone.add(state.number)
             aged = max(aged, state.number)
-    followed = count - len(newest)
-    if gone or followed * 2 > count:
-        last = set(newest.values())
-        needs.newest.keep(lambda state: state.number in last and state.number not in gone, aged)
+    if gone or (count - len(newest)) * 2 > count:
+        kept = set(newest.values()) - gone
+        needs.newest.keep(lambda state: state.number in kept, aged)
+
+
+def _people(state: State) -> Iterator[UUID]:
+    """Whose ids may stand in a state: its subject's, and that of a row that has the id of its person."""
+    if state.subject is not None:
+        yield state.subject
+    with contextlib.suppress(ValueError):
+        yield UUID(str(state.key.get("id")))
 
 
 async def _begin(newest: Newest, row: Row[Any] | None) -> Head:
