@@ -175,21 +175,29 @@ def policy_plan(context: click.Context, name: str, effective: datetime | None, a
     else:
         for line in summary.lines(found):
             click.echo(line)
-        click.echo(f"Apply it with: avow policy apply {id}{' --approve ADDRESS' if found.destructive else ''}")
+        click.echo(
+            f"Apply it with: avow policy apply {id}{' --as ADDRESS --approve ADDRESS' if found.destructive else ''}"
+        )
 
 
 @policy.command("apply")
 @click.argument("id", type=click.UUID)
-@click.option("--approve", help="The address of another operator, whose password is read from standard input.")
+@click.option("--as", "first", help="The address of the operator who applies it.")
+@click.option("--approve", help="The address of another operator, who approves it.")
 @click.pass_context
-def policy_apply(context: click.Context, id: UUID, approve: str | None) -> None:
-    """Publish what a plan says; what it tightens holds at once, what it loosens from its date."""
-    password = _password() if approve else ""
+def policy_apply(context: click.Context, id: UUID, first: str | None, approve: str | None) -> None:
+    """Publish what a plan says; what it tightens holds at once, what it loosens from its date.
+
+    What takes data away needs both operators. For each, their password and the code of their second factor (an empty line:
+    none) are read from standard input.
+    """
+    shown = {email: _credentials(email) for email in dict.fromkeys((first, approve)) if email}
 
     async def work() -> tuple[Applied, dict[str, list[int]]]:
         async with at_desk(context) as at:
-            second = await staff.vouch(at.accounts, at.keeper, approve, password) if approve else None
-            made = await plans.apply(at.privacy, at.telling.readers, id, approved_by=second)
+            who = {email: await staff.vouch(at.accounts, at.keeper, email, *given) for email, given in shown.items()}
+            by = who[first] if first else plans.TERMINAL
+            made = await plans.apply(at.privacy, at.telling.readers, id, by, who[approve] if approve else None)
             await at.follow()
             return made, await plans.carry_out(at.privacy, id)
 
@@ -399,6 +407,17 @@ def _password() -> str:
     if sys.stdin.isatty():
         return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
     return sys.stdin.readline().rstrip("\n")
+
+
+def _credentials(email: str) -> tuple[str, str]:
+    """The password and the code with which somebody shows who they are."""
+    if sys.stdin.isatty():
+        password = click.prompt(f"Password of {email}", hide_input=True)
+        return str(password), str(
+            click.prompt("Code of the second factor, if there is one", default="", show_default=False)
+        )
+    password, code = (sys.stdin.readline().rstrip("\n") for _ in range(2))
+    return password, code
 
 
 @main.group()

@@ -64,7 +64,7 @@ class Keeper:
                 requests.ERASE_JOB: lambda id: erase.run(at.privacy, id),
                 erase.LOOK_JOB: lambda id: erase.look_again(at.privacy, id),
                 plans.CARRY_JOB: lambda id: _done(plans.carry_out(at.privacy, id)),
-                plans.LATE_JOB: lambda id: _done(plans.carry_out(at.privacy, id)),
+                plans.LATE_JOB: lambda id: plans.look_late(at.privacy, at.telling, id),
                 notices.TELL_JOB: lambda id: _done(notices.tell(at.privacy, at.telling, id)),
                 requests.COPY_JOB: lambda id: copies.run(at.copies, id),
             },
@@ -117,7 +117,7 @@ class Keeper:
 
     async def _follow_policy(self) -> None:
         """Bring into force what is due, and take over what is in force."""
-        await plans.switch(self.at.privacy, self.parts.clock.now())
+        await plans.switch(self.at.privacy, self.at.telling, self.parts.clock.now())
         await self.at.follow()
 
     async def _send_mail(self) -> None:

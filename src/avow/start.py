@@ -25,8 +25,13 @@ from avow.engines import llm
 from avow.gateway import offers
 from avow.gateway.offers import Offer
 from avow.gateway.tables import model
+<<<<<<< HEAD
 from avow.policy import Policy, placeholders
 from avow.privacy import renewal, versions
+=======
+from avow.policy import Policy, unpublishable
+from avow.privacy import versions
+>>>>>>> main
 from avow.proof import probes
 from avow.supervisor import Child, Ready, Reaped
 from avow.vault import Vault
@@ -82,12 +87,11 @@ def run(parts: Parts) -> int:
 
 
 def _refuse_unfit(parts: Parts, policy: Policy, hint: str | None = None) -> list[str]:
-    """What of the policy is not published here. A demo may show an example's name and address; in production they would
-    be published as the operator's. Raises PolicyUnfit."""
-    found = [] if parts.demo else placeholders(policy)
+    """What of the policy is not published here. A demo may show an example's name and address, and a text without its date
+    or terms; in production they would be published as the operator's. Raises PolicyUnfit."""
+    found = [] if parts.demo else [each for each in unpublishable(policy) if each.kind == "error"]
     if found:
-        lines = "\n".join(f"{policy.source}:{each.line}: {each.path} is an example." for each in found)
-        raise app.PolicyUnfit(lines, hint="Write your own in their place, and remove placeholder = true.")
+        raise app.PolicyUnfit("\n".join(map(str, found)))
     return app.check(policy, parts.installed, hint)
 
 

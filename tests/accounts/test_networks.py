@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from tests.accounts.conftest import PASSWORD, House
 
@@ -75,6 +76,24 @@ async def test_one_password_on_many_accounts_slows_the_network_but_no_session(ho
     assert (await known.get("/api/me")).status_code == 200
     elsewhere = house.visitor("8.8.4.4")
     assert (await elsewhere.post("/api/auth/login", json={"email": ADA, "password": PASSWORD})).status_code == 200
+
+
+async def test_many_accounts_from_one_network_wait_and_others_do_not(house: House) -> None:
+    object.__setattr__(house.needs, "newcomers", Networks(free=3))
+    stranger = house.visitor("8.8.8.8")
+
+    async def sign_up(number: int, browser: httpx.AsyncClient) -> httpx.Response:
+        return await browser.post("/api/auth/signup", json={"email": f"p{number}@example.org", "password": PASSWORD})
+
+    assert [(await sign_up(number, stranger)).status_code for number in range(4)] == [202] * 4
+    hashed = house.hasher.hashed
+    slowed = await sign_up(0, stranger)
+    assert (slowed.status_code, slowed.json()["code"]) == (429, "network_slowed"), "a known address is answered alike"
+    assert int(slowed.headers["retry-after"]) >= 1 and house.hasher.hashed == hashed
+    assert await house.rows("person") == 4
+    assert (await sign_up(9, house.visitor("8.8.4.4"))).status_code == 202
+    signed_in = await stranger.post("/api/auth/login", json={"email": "p0@example.org", "password": PASSWORD})
+    assert signed_in.status_code == 200, "signing in counts apart"
 
 
 async def test_the_tenth_failure_is_told_to_the_person_and_the_operator_once(house: House) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -119,6 +120,32 @@ async def test_a_key_that_is_revoked_while_its_project_is_archived_never_works_a
     await owner.patch(f"/api/projects/{project['id']}", json={"archived": False})
     with pytest.raises(KeyRevoked):
         await house.needs.directory.find(key["secret"])
+
+
+async def test_what_collects_more_or_lets_keys_work_again_needs_a_step_up(house: House) -> None:
+    """A thief of the cookie may shorten and archive; whoever lengthens has just shown who they are."""
+    owner = await house.signed_in(ADA)
+    await owner.patch("/api/tenant", json={"keep_h": 24})
+    project = await make(owner, keep_h=12)
+    where = f"/api/projects/{project['id']}"
+    house.clock.move(timedelta(minutes=10, seconds=1))
+    for path, less in (("/api/tenant", {"keep_h": 12}), (where, {"keep_h": 6}), (where, {"archived": True})):
+        assert (await owner.patch(path, json=less)).is_success
+    more: list[tuple[str, dict[str, Any]]] = [
+        ("/api/tenant", {"keep_h": 13}),
+        (where, {"keep_h": 7}),
+        (where, {"keep_h": None}),
+        (where, {"archived": False}),
+    ]
+    for path, change in more:
+        assert refusal(await owner.patch(path, json=change)) == (403, "step_up_needed")
+    await owner.patch("/api/tenant", json={"keep_h": None})
+    assert refusal(await owner.patch("/api/tenant", json={"keep_h": 1})) == (403, "step_up_needed"), "to ask is more"
+    shown = (await owner.get("/api/projects")).json()["projects"][0]
+    assert shown["keep_h"] == 6 and shown["archived_at"] is not None
+    assert (await owner.post("/api/auth/step-up", json={"password": PASSWORD})).status_code == 200
+    for path, change in more:
+        assert (await owner.patch(path, json=change)).is_success
 
 
 @pytest.mark.parametrize(

@@ -109,8 +109,15 @@ async def test_a_look_alike_of_an_address_gets_no_reset(house: House) -> None:
 async def test_the_owner_takes_an_account_that_a_stranger_made_with_their_address(house: House) -> None:
     stranger = await house.signed_in(ADA)
     assert (await stranger.post("/api/keys", json={})).status_code == 201
+    assert (await stranger.patch("/api/tenant", json={"keep_h": 24})).is_success
+    theirs = {"email": "eve@example.org", "role": "owner"}
+    assert (await stranger.post("/api/tenant/invitations", json=theirs)).is_success
+    invited = await house.token("eve@example.org", "invitation")
     await ask(house)
     assert (await finish(house, await house.token(ADA, "reset"))).status_code == 204
+    assert [row.keep_h for row in await house.query("SELECT keep_h FROM tenant")] == [None]
+    accepted = await house.browser().post("/api/invitations/accept", json={"token": invited, "password": PASSWORD})
+    assert accepted.json()["code"] == "invitation_refused"
     assert (await stranger.get("/api/me")).status_code == 401
     assert await login(house, PASSWORD) == 401
     assert [row.state for row in await house.query("SELECT state FROM api_key")] == ["revoked"]

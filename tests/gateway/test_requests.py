@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import httpx
 import pytest
 from litestar import Litestar
-from sqlalchemy import select
+from sqlalchemy import insert, select, update
 
 from avow.accounts.needs import Needs
+from avow.accounts.tables import api_key, project
 from avow.base.ids import uuid7
 from avow.gateway import api
 from avow.privacy.tombstones import Tombstones
@@ -134,6 +135,28 @@ async def test_a_call_whose_key_was_destroyed_meanwhile_is_answered_and_not_kept
     answer = await house.post(ann, ASK)
     assert answer.status_code == 200 and answer.headers["avow-stored"] == "none"
     assert await house.traces() == []
+
+
+async def test_the_policy_of_a_request_names_the_level_of_each_value(house, platform):
+    """Platform, organisation, project, key, header: and the header reaches what was said, not that it was said."""
+    ann = await house.customer(tenant_keep_h=48, keep_h=36)
+    id = uuid7()
+    begun = {"tenant_id": ann.tenant_id, "subject_id": ann.tenant_id, "since": house.clock.now(), "policy_version": 1}
+    await house.execute(insert(project).values(id=id, box=b"", keep_h=24, **begun))
+    await house.execute(update(api_key).where(api_key.c.id == ann.key_id).values(project_id=id))
+    house.directory.forget(ann.tenant_id)
+    plain = (await house.post(ann, ASK)).headers
+    short = (await house.post(ann, ASK, **{"avow-retention": "2"})).headers
+    async with browse(platform, ann) as client:
+        for made, value, level in ((plain, "24 hours", "project"), (short, "2 hours", "request")):
+            told = (await client.get(f"/api/requests/{made['avow-request-id']}/policy")).json()
+            lines = {line["name"]: line for line in told["lines"]}
+            content = lines["keep api_content"]
+            assert content["value"].startswith(f"{value}, until ") and content["level"] == level
+            assert datetime.fromisoformat(content["value"].partition("until ")[2]) == datetime.fromisoformat(
+                made["avow-expires-at"]
+            )
+            assert lines["keep usage"]["value"].startswith("720 hours") and lines["keep usage"]["level"] == "platform"
 
 
 async def test_nobody_is_shown_anything_without_a_key_or_session(platform):

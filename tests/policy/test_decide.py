@@ -1,5 +1,7 @@
 """Who may open what, for which purpose, given what the person said: against a table written another way."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,9 @@ from avow.policy.decide import ROLES
 from tests.policy.texts import GOOD, toml
 
 POLICY = parse(toml(GOOD))
-PURPOSES = [*words.PURPOSES, "access", "port", "retention", "erasure", "mischief"]
+PROFILE = Path(__file__).parents[2] / "profiles" / "default.toml"
+DEFAULT = parse(PROFILE.read_text())
+PURPOSES = [*words.PURPOSES, "access", "port", "retention", "erasure", "answer", "mischief"]
 FREE = Standing()
 
 questions = st.builds(
@@ -37,6 +41,8 @@ def expected(standing: Standing, question: Question) -> str:
         return "yes"
     if question.role == "keeper" and question.purpose in ("retention", "erasure"):
         return "yes"
+    if question.role in ("gateway", "keeper") and question.purpose == "answer":
+        return "yes" if question.category in ("account", "mail") else "no"
     looks_for = words.STAFF_PURPOSES.get(question.role, frozenset({question.purpose}))
     admitted = own or question.role in ("gateway", "keeper", *category.staff)
     admitted = admitted and question.purpose in looks_for
@@ -96,6 +102,22 @@ def test_a_row_of_the_table(question: Question, standing: Standing, answer: str,
     decision = decide(POLICY, standing, question)
     assert decision.answer == answer
     assert reason in decision.reason
+
+
+def test_what_somebody_asked_is_opened_to_answer_it_and_nothing_else_is() -> None:
+    """GDPR Art. 18(2): a restricted person's own request is read by whom it is for, and by nobody else, for nothing else."""
+    restricted = Standing(restricted=True, objected=frozenset({"legal"}))
+    may = [
+        (role, category, purpose)
+        for role in sorted(ROLES)
+        for category in DEFAULT.categories
+        for purpose in PURPOSES
+        if role in words.STAFF and decide(DEFAULT, restricted, Question(category, purpose, role, colleague=True))
+    ]
+    assert may == [("privacy", "rights", "answer")]
+    assert decide(DEFAULT, restricted, Question("rights", "legal", "privacy")).answer == "no"
+    unlisted = parse((PROFILE.read_text()).replace('staff = ["privacy"]', 'staff = ["operator"]'))
+    assert decide(unlisted, FREE, Question("rights", "answer", "privacy")).answer == "no"
 
 
 def test_an_ending_cites_the_clause_that_promises_it() -> None:

@@ -55,6 +55,25 @@ async def test_a_complaint_is_read_and_answered(
     assert (await client.post("/api/desk/requests", json={})).json()["requests"] == []
 
 
+async def test_a_restricted_person_s_complaint_is_answered_and_nothing_more_is_opened(
+    client: AsyncTestClient[Litestar], on: Needs, above: Above, ada: Person
+) -> None:
+    """GDPR Art. 18(2): a request is worked on because its person wants it; once it is answered the restriction holds."""
+    assert (await client.post("/api/privacy/requests", json={"kind": "restrict"})).status_code == 202
+    id = await complain(client)
+    read = await client.post("/api/desk/requests/open", json={"id": id, "reason": "to answer it"})
+    assert (read.status_code, read.json()["text"]) == (200, COMPLAINT["text"])
+    told = {"id": id, "state": "succeeded", "answer": "It is stopped."}
+    assert (await client.post("/api/desk/requests/answer", json=told)).status_code == 204
+    assert [letter.text.count("It is stopped.") for _, _, letter in above.letters] == [1]
+    again = await client.post("/api/desk/requests/open", json={"id": id, "reason": "curious"})
+    assert (again.status_code, again.json()["code"]) == (403, "open_refused")
+    async with on.database.begin() as c:
+        query = select(audit.c.purpose, audit.c.outcome).where(audit.c.subject_id == ada.id, audit.c.act.is_(None))
+        seen = [tuple(row) for row in await c.execute(query.order_by(audit.c.id))]
+    assert seen == [("answer", "opened"), ("answer", "opened"), ("legal", "refused")]
+
+
 async def test_the_most_urgent_comes_first_and_pages_end(client: AsyncTestClient[Litestar], clock: FileClock) -> None:
     first = await complain(client)
     clock.move(timedelta(days=1))

@@ -29,7 +29,7 @@ from tests.platform import policy_text
 from tests.privacy import scratch
 from tests.privacy.scratch import Person
 
-SECOND = "staff:somebody"
+FIRST, SECOND = "staff:somebody", "staff:another"
 CONTENT = 'purposes = ["service", "history"]\nbasis = "contract"\nkeep = "at most 30 days"'
 PAGE = '\n[notice.policy]\nchannels = ["page"]\n'
 NOTICES = '\n[notice.policy_material]\nchannels = ["page", "email", "banner"]\n'
@@ -60,9 +60,10 @@ class Crowd:
     async def count(self, c: AsyncConnection) -> int:
         return len(self.people)
 
-    async def page(self, c: AsyncConnection, after: UUID | None, limit: int) -> list[tuple[UUID, UUID]]:
-        found = [(each.id, each.tenant_id) for each in self.people if after is None or each.id > after]
-        return found[:limit]
+    async def untold(self, c: AsyncConnection, number: int, after: UUID | None, limit: int) -> list[tuple[UUID, UUID]]:
+        told = {*(await c.execute(select(notice.c.subject_id).where(notice.c.notice_version == number))).scalars()}
+        left = [each for each in self.people if each.id not in told]
+        return [(each.id, each.tenant_id) for each in left if after is None or each.id > after][:limit]
 
     async def address(self, c: AsyncConnection, tenant_id: UUID, subject_id: UUID) -> str:
         if subject_id in self.broken:
@@ -98,9 +99,10 @@ async def test_what_a_plan_finds_is_what_is_done_and_the_next_sweep_ends_it(on: 
     assert found.destructive
     assert [each.direction for each in found.change.changes if each.path.endswith("api_content.keep")] == ["tightening"]
     assert (await ada.counts(on))["scratch_note"] == 5
-    with pytest.raises(ApprovalMissing):
-        await plans.apply(on, Crowd(), id)
-    made = await plans.apply(on, Crowd(), id, approved_by=SECOND)
+    for by, approved_by in ((plans.TERMINAL, None), (plans.TERMINAL, SECOND), (SECOND, SECOND), (FIRST, None)):
+        with pytest.raises(ApprovalMissing):
+            await plans.apply(on, Crowd(), id, by, approved_by)
+    made = await plans.apply(on, Crowd(), id, FIRST, SECOND)
     assert (made.number, made.in_force, made.drift) == (2, True, {})
     assert await plans.carry_out(on, id) == {"scratch_note": [5, 3]}
     on = await follow(on)
@@ -110,7 +112,7 @@ async def test_what_a_plan_finds_is_what_is_done_and_the_next_sweep_ends_it(on: 
     await retention.sweep(on, clock.now())
     assert (await ada.counts(on))["scratch_note"] == 2
     with pytest.raises(PlanApplied):
-        await plans.apply(on, Crowd(), id, approved_by=SECOND)
+        await plans.apply(on, Crowd(), id, FIRST, SECOND)
 
 
 async def test_the_one_who_planned_does_not_approve(on: Needs, clock: FileClock) -> None:
@@ -119,10 +121,20 @@ async def test_the_one_who_planned_does_not_approve(on: Needs, clock: FileClock)
     shorter = text(2, "at most 7 days", NOTICES, "notices")
     id, _ = await plans.make(on, Crowd(), shorter, "new", by=SECOND)
     with pytest.raises(ApprovalMissing):
-        await plans.apply(on, Crowd(), id, approved_by=SECOND)
+        await plans.apply(on, Crowd(), id, FIRST, SECOND)
+    assert (await plans.apply(on, Crowd(), id, approved_by=FIRST)).in_force
+
+
+async def test_what_ends_later_is_taken_away_too(on: Needs, clock: FileClock) -> None:
+    """Nothing is old enough to end today; by the plan's date all of it would be, and nothing gives it back."""
+    on, ada = await begin(on), Person()
+    await ada.write(on, 2)
+    date = clock.now() + timedelta(days=30)
+    id, found = await plans.make(on, Crowd(), text(2, "at most 7 days", NOTICES, "notices"), "new", date, by=FIRST)
+    assert found.destructive and all(not cut.expired for cut in found.cuts)
     with pytest.raises(ApprovalMissing):
-        await plans.apply(on, Crowd(), id, by="staff:third", approved_by="staff:third")
-    assert (await plans.apply(on, Crowd(), id, approved_by="staff:third")).in_force
+        await plans.apply(on, Crowd(), id, FIRST)
+    await plans.apply(on, Crowd(), id, FIRST, SECOND)
 
 
 async def test_counts_may_drift_and_kinds_of_effect_may_not(on: Needs, clock: FileClock) -> None:
@@ -130,13 +142,13 @@ async def test_counts_may_drift_and_kinds_of_effect_may_not(on: Needs, clock: Fi
     await ada.write(on, 1, clock.now() - timedelta(days=1))
     shorter = text(2, "at most 7 days", NOTICES, "notices")
     id, found = await plans.make(on, Crowd(), shorter, "new")
-    assert not found.destructive
+    assert not any(cut.expired for cut in found.cuts)
     await ada.write(on, 2, clock.now() - timedelta(days=8))
     with pytest.raises(PlanStale):
-        await plans.apply(on, Crowd(), id, approved_by=SECOND)
+        await plans.apply(on, Crowd(), id, FIRST, SECOND)
     id, _ = await plans.make(on, Crowd(), shorter, "new")
     await ada.write(on, 4, clock.now() - timedelta(days=9))
-    made = await plans.apply(on, Crowd(), id, approved_by=SECOND)
+    made = await plans.apply(on, Crowd(), id, FIRST, SECOND)
     assert made.drift == {"ends at once: scratch_note": (2, 6), "ends sooner: scratch_note": (3, 7)}
 
 
@@ -201,18 +213,18 @@ async def test_a_date_to_come_tightens_at_once_and_loosens_then(on: Needs, clock
     date = clock.now() + timedelta(days=30)
     id, found = await plans.make(on, telling.readers, new, "new", date)
     assert found.stricter == ("api_content",)
-    made = await plans.apply(on, telling.readers, id)
+    made = await plans.apply(on, telling.readers, id, FIRST, SECOND)
     assert (made.in_force, made.effective_at) == (False, date)
     await plans.carry_out(on, id)
     on = await follow(on)
     assert on.policy == interim(parse(TELLING_FIRST), parse(new))
     assert on.policy.categories["audit"].keep == Keep("period", 6, "months")
     assert on.policy.categories["api_content"].keep.hours == 30 * 24
-    assert await plans.switch(on, date) is None, "nobody was told yet"
+    assert await plans.switch(on, telling, date) is None, "nobody was told yet"
     assert await notices.tell(on, telling, id) == 1
-    assert await plans.switch(on, date - timedelta(seconds=1)) is None
-    assert await plans.switch(on, date) == 2
-    assert await plans.switch(on, date) is None
+    assert await plans.switch(on, telling, date - timedelta(seconds=1)) is None
+    assert await plans.switch(on, telling, date) == 2
+    assert await plans.switch(on, telling, date) is None
     await plans.carry_out(on, id)
     on = await follow(on)
     assert on.policy == parse(new)
@@ -229,7 +241,7 @@ async def test_a_corrected_version_takes_the_place_of_one_that_waits(on: Needs, 
         id, _ = await plans.make(on, Crowd(), text(number, keep, NOTICES, "notices"), "new", date)
         await plans.apply(on, Crowd(), id)
         await notices.tell(on, telling, id)
-    assert await plans.switch(on, date) == 3
+    assert await plans.switch(on, telling, date) == 3
     async with on.database.begin() as c:
         assert [each.number for each in await versions.upcoming(c)] == []
         assert (await versions.one(c, 2)).in_force_at is None
@@ -264,6 +276,33 @@ async def test_everybody_is_told_once_even_if_telling_is_broken_off(on: Needs) -
     vault.close()
 
 
+async def test_who_comes_while_a_version_waits_is_told_before_it_is_in_force(on: Needs, clock: FileClock) -> None:
+    """By the next sweep's job, and the last of them in the transaction that brings it into force."""
+    on, crowd = await begin(on), Crowd([Person()])
+    vault = Vault(on.ring, on.policy, on.clock)
+    telling = Telling(vault, crowd, "https://avow.example", frozenset())
+    date = clock.now() + timedelta(days=30)
+    id, _ = await plans.make(on, crowd, text(2, "at most 60 days", NOTICES, "notices"), "new", date)
+    await plans.apply(on, crowd, id)
+    assert await notices.tell(on, telling, id) == 1
+    crowd.people.append(Person())
+    async with on.database.begin() as c:
+        await c.execute(sql("DELETE FROM jobs.pgqueuer"))
+    await plans.resume(on.database)
+    async with on.database.begin() as c:
+        queued = sql("SELECT entrypoint FROM jobs.pgqueuer")
+        assert [*(await c.execute(queued)).scalars()] == [plans.CARRY_JOB, notices.TELL_JOB]
+    assert await notices.tell(on, telling, id) == 1
+    crowd.people += [Person() for _ in range(notices.CHUNK_PEOPLE + 1)]
+    assert await plans.switch(on, telling, date) is None, "too many for one transaction"
+    assert await plans.switch(on, telling, date) == 2
+    async with on.database.begin() as c:
+        for table in (notice, outbox):
+            told = sorted((await c.execute(select(table.c.subject_id))).scalars())
+            assert told == sorted(each.id for each in crowd.people)
+    vault.close()
+
+
 async def test_a_consent_that_is_not_asked_for_any_more_lapses(on: Needs) -> None:
     asking = NOTICES + '\n[consent]\nasked = ["marketing", "training"]\n'
     parts = 'notices", "consents'
@@ -277,7 +316,7 @@ async def test_a_consent_that_is_not_asked_for_any_more_lapses(on: Needs) -> Non
     new = text(2, more=asking.replace('"marketing", ', ""), features=parts)
     id, found = await plans.make(on, Crowd(), new, "new")
     assert [(each.purpose, each.people) for each in found.lapses] == [("marketing", 1)]
-    await plans.apply(on, Crowd(), id)
+    await plans.apply(on, Crowd(), id, FIRST, SECOND)
     await plans.carry_out(await follow(on), id)
     async with on.database.begin() as c:
         held = await standing.load(c, [ada.id, bob.id], on.clock.now())
@@ -328,7 +367,7 @@ async def test_no_sequence_of_edits_gives_anything_back(on: Needs, edits: list[t
         number += 1
         date = on.clock.now() + timedelta(days=10) if later else None
         id, found = await plans.make(on, Crowd(), edited(number, content, usage), "new", date)
-        await plans.apply(on, Crowd(), id, approved_by=SECOND)
+        await plans.apply(on, Crowd(), id, FIRST, SECOND)
         done = await plans.carry_out(on, id)
         planned = {cut.store: [cut.shortened, cut.expired] for cut in found.cuts}
         assert done == planned
@@ -337,9 +376,10 @@ async def test_no_sequence_of_edits_gives_anything_back(on: Needs, edits: list[t
             keeps.append(on.policy.categories["api_content"].keep)
         if later:
             vault = Vault(on.ring, on.policy, on.clock)
-            await notices.tell(on, Telling(vault, Crowd(), "https://avow.example", frozenset()), id)
+            telling = Telling(vault, Crowd(), "https://avow.example", frozenset())
+            await notices.tell(on, telling, id)
+            await plans.switch(on, telling, on.clock.now() + timedelta(days=10))
             vault.close()
-            await plans.switch(on, on.clock.now() + timedelta(days=10))
             on = await follow(on)
             for _, keeps in promised.values():
                 keeps.append(on.policy.categories["api_content"].keep)
@@ -390,7 +430,7 @@ async def test_a_profile_switch_keeps_the_stricter_rule_of_each_fact(on: Needs) 
     id, found = await plans.make(on, Crowd(), own, "deepailab")
     assert "usage" in found.stricter
     assert {cut.store: cut.expired for cut in found.cuts}["scratch_note"] == 2
-    await plans.apply(on, Crowd(), id, approved_by=SECOND)
+    await plans.apply(on, Crowd(), id, FIRST, SECOND)
     await plans.carry_out(on, id)
     assert await ends_of(on, scratch.call) == ends
     assert max(await ends_of(on)) <= on.clock.now()

@@ -80,6 +80,9 @@ ROUTES: Final[Mapping[str, str | Silent]] = {
     "DELETE /api/keys/{key_id}": "revoke key",
     "DELETE /api/requests": "delete content",
     "DELETE /api/requests/{request_id}": "delete content",
+    "POST /api/filter/decisions/{decision_id}/appeal": Silent(
+        "the complaint that it makes is its own record, and is kept longer than this one"
+    ),
     "POST /api/projects": "make project",
     "PATCH /api/projects/{project_id}": "change project",
     "PATCH /api/tenant": "ask to keep",

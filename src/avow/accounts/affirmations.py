@@ -5,7 +5,7 @@ No date of birth is asked for or kept, only that the age of one's country was af
 consent to anything (GDPR Art. 7(4)): consents stay as they are, off until given.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from avow.accounts import countries
@@ -13,6 +13,7 @@ from avow.accounts.fields import FieldRefused, read_text
 from avow.base.errors import AvowError
 from avow.policy import Policy, parts
 from avow.policy.words import AGE_FIELDS
+from avow.privacy.versions import Coming
 
 OF_AGE: Final = "yes"
 """How the passed question of age is written down."""
@@ -70,14 +71,16 @@ def versions(policy: Policy) -> tuple[int, ...]:
     return (policy.version,) * (2 if part.values.get("terms") else 1)
 
 
-def asked(policy: Policy) -> dict[str, Any]:
-    """What a sign-up form has to ask, as JSON: fields, ages by country, and the versions to agree to."""
+def asked(policy: Policy, coming: Sequence[Coming] = ()) -> dict[str, Any]:
+    """What a sign-up form has to ask, as JSON: fields, ages by country, and the versions to agree to; and what a newcomer
+    has to know beside them: the versions of the policy that are announced."""
     age = policy.parts.get("age")
     return {
         "fields": policy.account.fields,
         "required": policy.account.required,
         "age": age and {"minimum": age.values["minimum"], "by_country": dict(age.values.get("by_country", {}))},
         "agree_to": versions(policy) or None,
+        "coming": list(coming),
     }
 
 

@@ -23,10 +23,11 @@ from avow.accounts import (
     surface,
     tenants,
 )
-from avow.accounts.callers import Accounts, Caller, Person, dependencies, session_token
+from avow.accounts.callers import Accounts, Caller, Person, Proved, dependencies, session_token
 from avow.accounts.needs import Needs
 from avow.accounts.people import Profile
 from avow.accounts.surface import AnyRequest
+from avow.privacy.versions import Coming
 
 __all__ = ["ROUTES", "Accounts", "Caller", "Person", "dependencies", "router"]
 
@@ -37,6 +38,13 @@ class SignIn(msgspec.Struct, forbid_unknown_fields=True):
     email: str
     password: str
     code: str = ""
+
+
+class Registered(msgspec.Struct):
+    """The answer to a sign-up, known address or not. `coming`: versions of the policy that take effect later."""
+
+    detail: str
+    coming: list[Coming]
 
 
 class Confirmation(msgspec.Struct, forbid_unknown_fields=True):
@@ -65,15 +73,18 @@ class Me(msgspec.Struct):
 
 @get("/api/auth/signup")
 async def read_sign_up(accounts: Accounts) -> dict[str, Any]:
-    """What a sign-up has to give: fields, the ages to affirm by country, the versions to agree to; null: not asked."""
-    return affirmations.asked(accounts.policy)
+    """What a sign-up has to give: fields, the ages to affirm by country, the versions to agree to; null: not asked.
+
+    `coming` are the versions of the policy that are announced and take effect later.
+    """
+    return affirmations.asked(accounts.policy, accounts.coming)
 
 
 @post("/api/auth/signup", status_code=202)
-async def register(data: JSONBody[dict[str, Any]], accounts: Accounts) -> dict[str, str]:
+async def register(request: AnyRequest, data: JSONBody[dict[str, Any]], accounts: Accounts) -> Registered:
     """Sign up with the fields of the policy and a password; the answer is the same whether the address was known."""
-    await sign_up.sign_up(accounts, data)
-    return {"detail": "Thank you. A message was sent to this address."}
+    await sign_up.sign_up(accounts, data, callers.address(request))
+    return Registered("Thank you. A message was sent to this address.", list(accounts.coming))
 
 
 @post("/api/auth/confirm", status_code=200)
@@ -113,9 +124,9 @@ async def amend_me(data: JSONBody[dict[str, Any]], person: Person, accounts: Acc
 
 
 @patch("/api/tenant")
-async def amend_tenant(data: JSONBody[Wishes], person: Person, accounts: Accounts) -> Wishes:
-    """Ask for API content to be kept for some hours, or no longer."""
-    await tenants.ask_to_keep(accounts, person, data.keep_h)
+async def amend_tenant(data: JSONBody[Wishes], person: Person, proved: Proved, accounts: Accounts) -> Wishes:
+    """Ask for API content to be kept for some hours, or no longer. More hours need a step-up."""
+    await tenants.ask_to_keep(accounts, person, data.keep_h, proved=proved)
     return data
 
 

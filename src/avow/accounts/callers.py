@@ -28,6 +28,7 @@ Accounts = NamedDependency[Needs]
 Person = NamedDependency[Actor]
 Caller = NamedDependency[Actor]
 Fresh = NamedDependency[Actor]
+Proved = NamedDependency[bool]
 Current = NamedDependency[Session]
 
 SEEN = "avow.session"

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts import people
 from avow.accounts.tables import person, tenant_kind
 from avow.base.actor import KEEPER
+from avow.privacy.tables import notice
 from avow.vault import Gone, Vault
 
 
@@ -22,9 +23,12 @@ class Everybody:
         """How many there are."""
         return int(await c.scalar(select(func.count()).select_from(_all().subquery())) or 0)
 
-    async def page(self, c: AsyncConnection, after: UUID | None, limit: int) -> Sequence[tuple[UUID, UUID]]:
-        """Up to `limit` (subject, tenant) in the order of their ids, beginning after `after`."""
-        query = _all().order_by(person.c.id).limit(limit)
+    async def untold(
+        self, c: AsyncConnection, number: int, after: UUID | None, limit: int
+    ) -> Sequence[tuple[UUID, UUID]]:
+        """Up to `limit` (subject, tenant) who came under a version before `number` and have no notice of it."""
+        told = exists().where(notice.c.subject_id == person.c.id, notice.c.notice_version == number)
+        query = _all().where(person.c.policy_version < number, ~told).order_by(person.c.id).limit(limit)
         if after is not None:
             query = query.where(person.c.id > after)
         return [(row.id, row.tenant_id) for row in await c.execute(query)]

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts import pace, throttle
 from avow.accounts.directory import Directory
-from avow.accounts.networks import Networks
+from avow.accounts.networks import Networks, of_newcomers
 from avow.accounts.oidc import Provider
 from avow.accounts.passwords import Passwords
 from avow.accounts.throttle import Throttle
@@ -18,7 +18,7 @@ from avow.base.clock import Clock
 from avow.base.db import Database
 from avow.policy import Policy
 from avow.privacy.tombstones import Tombstones
-from avow.privacy.versions import Current
+from avow.privacy.versions import Coming, Current
 from avow.vault import Ring, Vault
 
 PEPPER = "pepper"
@@ -55,6 +55,7 @@ class Needs:
     invitations: Throttle = field(default_factory=throttle.of_invitations)
     resets: Throttle = field(default_factory=throttle.of_resets)
     networks: Networks = field(default_factory=Networks)
+    newcomers: Networks = field(default_factory=of_newcomers)
     provider: Provider | None = None
     operator_mail: str = ""
     current: Current | None = None
@@ -64,6 +65,11 @@ class Needs:
     def policy(self) -> Policy:
         """The policy in force."""
         return self.vault.policy
+
+    @property
+    def coming(self) -> tuple[Coming, ...]:
+        """The versions of the policy that are announced and wait for their dates."""
+        return self.current.coming if self.current is not None else ()
 
     @property
     def host(self) -> str:

@@ -1,9 +1,10 @@
 """Attempts that are slowed down per network, without remembering who came from where.
 
-A guesser who tries one password on many accounts is met here. A network is one IPv4 address or one IPv6 /64, known only
-as an HMAC under a key that is made every hour and dies with it, together with all counts; nothing is written or logged.
-Addresses that stand for many people at once (this machine, a private network: a proxy in front of us) are not counted.
-Signing in is all that waits: a session that exists goes on working.
+A guesser who tries one password on many accounts is met here, and a program that opens one account after another. A
+network is one IPv4 address or one IPv6 /64, known only as an HMAC under a key that is made every hour and dies with it,
+together with all counts; nothing is written or logged. Addresses that stand for many people at once (this machine, a
+private network: a proxy in front of us) are not counted. Signing in and signing up are all that waits: a session that
+exists goes on working.
 """
 
 import ipaddress
@@ -15,13 +16,14 @@ from avow.base.errors import AvowError
 
 KEY_AGE_MAX: Final = timedelta(hours=1)
 FREE: Final = 50
+NEWCOMERS_FREE: Final = 20
 WAIT: Final = timedelta(seconds=1)
 WAIT_MAX: Final = timedelta(minutes=15)
 IPV6_BITS: Final = 64
 
 
 class NetworkSlowed(AvowError):
-    """There were too many refused attempts from this network."""
+    """There were too many attempts from this network."""
 
     status = 429
     code = "network_slowed"
@@ -65,6 +67,11 @@ class Networks:
         if self._begun is None or now - self._begun >= KEY_AGE_MAX:
             self._begun, self._throttle = now, Throttle(self.free, WAIT, WAIT_MAX)
         return self._throttle
+
+
+def of_newcomers() -> Networks:
+    """Slows down the accounts that are opened from one network; each costs a hash, rows and a message."""
+    return Networks(NEWCOMERS_FREE)
 
 
 def network_of(address: str | None) -> str | None:

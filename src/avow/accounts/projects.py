@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from avow.accounts import directory, fields, tenants
 from avow.accounts.needs import Needs
 from avow.accounts.people import own
+from avow.accounts.sessions import StepUpNeeded
 from avow.accounts.tables import api_key, project, tenant
 from avow.base.actor import Actor
 from avow.base.errors import AvowError, NotFound
@@ -104,10 +105,11 @@ async def listed(needs: Needs, who: Actor, after: UUID | None, limit: int) -> li
     return [_shown(row, box) for row, box in zip(rows, opened, strict=True)]
 
 
-async def amend(needs: Needs, who: Actor, project_id: UUID, change: ProjectChange) -> Project:
+async def amend(needs: Needs, who: Actor, project_id: UUID, change: ProjectChange, *, proved: bool) -> Project:
     """Rename a project, set how long it keeps content, or bring it into the archive or out of it.
 
-    At once for whatever costs money, within 2 s elsewhere. Raises NotFound, FieldRefused, KeepRefused.
+    At once for whatever costs money, within 2 s elsewhere. `proved`: they have just shown who they are. Raises NotFound,
+    FieldRefused, KeepRefused, or StepUpNeeded for a longer period and for what lets keys work again.
     """
     tenant_id, _ = own(who)
     if change.keep_h is not UNSET:
@@ -116,6 +118,9 @@ async def amend(needs: Needs, who: Actor, project_id: UUID, change: ProjectChang
         row = await _row(c, project_id)
         before = _shown(row, await needs.vault.open(c, _reference(tenant_id, project_id), row.box, "access", who))
         after = _changed(needs, before, change)
+        tenants.check_longer(before.keep_h, after.keep_h, proved=proved)
+        if before.archived_at is not None and after.archived_at is None and not proved:
+            raise StepUpNeeded
         box = _box(needs, tenant_id, project_id, after.name, row.ends_at)
         values = {"keep_h": after.keep_h, "archived_at": after.archived_at, "box": box}
         await c.execute(update(project).where(project.c.id == project_id).values(values))

@@ -8,7 +8,7 @@ from litestar import get, patch, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from avow.accounts import projects
-from avow.accounts.callers import Accounts, Person
+from avow.accounts.callers import Accounts, Person, Proved
 from avow.accounts.projects import NewProject, Project, ProjectChange
 
 PAGE_MAX = 100
@@ -41,10 +41,13 @@ async def list_projects(
 
 @patch("/api/projects/{project_id:uuid}")
 async def amend_project(
-    project_id: FromPath[UUID], data: JSONBody[ProjectChange], person: Person, accounts: Accounts
+    project_id: FromPath[UUID], data: JSONBody[ProjectChange], person: Person, proved: Proved, accounts: Accounts
 ) -> Project:
-    """Rename a project, shorten what it keeps, or archive it, which stops its keys at once."""
-    return await projects.amend(accounts, person, project_id, data)
+    """Rename a project, change how long it keeps content, or archive it, which stops its keys at once.
+
+    A longer period, and taking it out of the archive, need a step-up.
+    """
+    return await projects.amend(accounts, person, project_id, data, proved=proved)
 
 
 ROUTES = (create_project, list_projects, amend_project)

@@ -89,13 +89,16 @@ def example(policy: Policy, email: str, password: str) -> dict[str, object]:
     }
 
 
-async def sign_up(needs: Needs, given: Mapping[str, object]) -> None:
+async def sign_up(needs: Needs, given: Mapping[str, object], address: str | None = None) -> None:
     """Make an account from `given` fields and ask the address's owner to confirm; tells nothing about the address.
 
-    Raises FieldRefused, TooYoung, NotAgreed, AgreedToAnother, MailboxSlowed (with Retry-After), WeakPassword or Busy, each
-    before anything is looked up or stored.
+    `address` is the caller's network address, compared in memory only. Raises FieldRefused, TooYoung, NotAgreed,
+    AgreedToAnother, NetworkSlowed or MailboxSlowed (with Retry-After), WeakPassword or Busy, each before anything is looked
+    up or stored.
     """
+    needs.newcomers.check(address, needs.clock.now())
     asked = read(needs.policy, given)
+    needs.newcomers.fail(address, needs.clock.now())
     _count(needs, asked.facts["email"])
     async with pace.even(needs.step_s):
         password_hash = await needs.passwords.hash(asked.password, context=(needs.host, *asked.facts.values()))

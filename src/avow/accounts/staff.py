@@ -13,7 +13,7 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import fields, people, sessions, sign_up
+from avow.accounts import codes, fields, people, sessions, sign_up
 from avow.accounts.needs import Needs
 from avow.accounts.sign_up import SignUp
 from avow.accounts.tables import person, session, staff, tenant_kind
@@ -33,11 +33,11 @@ class StaffRefused(AvowError):
 
 
 class VoucherRefused(AvowError):
-    """Who approves is a member of staff with the role operator, in training, and gives their password."""
+    """Who stands behind a change is a member of staff with the role operator, in training, and shows who they are."""
 
     status = 403
     code = "voucher_refused"
-    hint = "avow user create --role operator makes somebody one; ask them to type their password."
+    hint = "They type their password and, where they have a second factor, the code that it shows."
 
 
 async def appoint(
@@ -91,11 +91,16 @@ async def dismiss(needs: Needs, keeper: Database, email: str, reason: str | None
     return UUID(str(found.subject_id))
 
 
-async def vouch(needs: Needs, keeper: Database, email: str, password: str) -> str:
-    """The name under which a member of staff with the role operator approves an act of somebody else, once their password
-    was right. Raises VoucherRefused, or what sign-in raises for one who guesses."""
+async def vouch(needs: Needs, keeper: Database, email: str, password: str, code: str = "") -> str:
+    """The name under which a member of staff with the role operator stands behind a change, once their password was right
+    and, where they have a second factor, its `code`. Raises VoucherRefused, or what sign-in raises for one who guesses."""
     found = await people.find(needs, email)
-    if found is None or not await sessions.is_shown(needs, found.tenant_id, found.subject_id, password):
+    if found is None:
+        raise VoucherRefused
+    whose = found.tenant_id, found.subject_id
+    if not await sessions.is_shown(needs, *whose, password):
+        raise VoucherRefused
+    if await codes.are_asked(needs, *whose) and not (code and await sessions.is_shown(needs, *whose, "", code)):
         raise VoucherRefused
     async with keeper.begin() as c:
         row = (await c.execute(select(staff).where(staff.c.id == found.subject_id))).one_or_none()

@@ -10,8 +10,9 @@ import msgspec
 from sqlalchemy import Row, or_, select
 
 from avow.accounts.needs import Needs
+from avow.accounts.ownership import readable
 from avow.accounts.people import own
-from avow.accounts.tables import api_key, tenant
+from avow.accounts.tables import api_key, project, tenant
 from avow.base.actor import Actor
 from avow.base.errors import NotFound
 from avow.billing.tables import usage
@@ -40,12 +41,14 @@ async def of(needs: Needs, who: Actor, request_id: UUID) -> Explained:
     tenant_id, subject_id = own(who)
     now = needs.clock.now()
     query = (
-        select(usage, api_key.c.keep_h.label("key_h"), tenant.c.keep_h.label("tenant_h"), trace.c.id.label("trace_id"))
-        .add_columns(trace.c.ends_at.label("trace_ends_at"))
+        select(usage, api_key.c.keep_h.label("key_h"), project.c.keep_h.label("project_h"))
+        .add_columns(tenant.c.keep_h.label("tenant_h"))
+        .add_columns(trace.c.id.label("trace_id"), trace.c.ends_at.label("trace_ends_at"))
         .outerjoin(api_key, api_key.c.id == usage.c.key_id)
+        .outerjoin(project, project.c.id == api_key.c.project_id)
         .outerjoin(tenant, tenant.c.tenant_id == usage.c.tenant_id)
         .outerjoin(trace, (trace.c.id == usage.c.id) & or_(trace.c.ends_at.is_(None), trace.c.ends_at > now))
-        .where(usage.c.id == request_id, usage.c.subject_id == subject_id)
+        .where(usage.c.id == request_id, readable(tenant_id, subject_id, usage.c.subject_id, usage.c.key_id))
         .where(or_(usage.c.ends_at.is_(None), usage.c.ends_at > now))
     )
     async with needs.database.tenant(tenant_id) as connection:
@@ -56,7 +59,7 @@ async def of(needs: Needs, who: Actor, request_id: UUID) -> Explained:
 
 
 def _explained(needs: Needs, row: Row[Any]) -> Explained:
-    policy, levels = needs.policy, (overrides(row.tenant_h), None, overrides(row.key_h))
+    policy, levels = needs.policy, (overrides(row.tenant_h), overrides(row.project_h), overrides(row.key_h))
     planned = compile(policy, *levels).end(CONTENT, row.since)
     header_h = None
     if row.trace_ends_at is not None and planned is not NEVER and (planned is None or row.trace_ends_at < planned):

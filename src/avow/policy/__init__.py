@@ -25,13 +25,14 @@ from avow.policy.model import Account, Category, Clause, Keep, Part, Policy, Pol
 from avow.policy.parse import parse
 from avow.policy.parts import age, asked, channels, deadline
 from avow.policy.placeholders import placeholders
-from avow.policy.plan import NEVER, Clip, Never, Overrides, Plan, compile
+from avow.policy.plan import NEVER, REACHED, Clip, Never, Overrides, Plan, compile
 from avow.policy.ratchet import Floor, Ratchet
 from avow.policy.render import Page, Sentence, render, stale, unpublishable
 
 __all__ = [
     "ANSWER",
     "NEVER",
+    "REACHED",
     "Account",
     "Category",
     "Change",

@@ -17,6 +17,9 @@ ANSWER = "answer"
 ANSWERED_FROM = frozenset({"account", "mail"})
 """What the platform may always open for `answer`: the address of somebody, and the mail, that brings them what they have
 asked for themselves, such as a copy of their data or a new password (GDPR Art. 12, and 18(2): it is their own wish)."""
+ANSWERED_BY, ASKED = "privacy", "rights"
+"""Who may always open what somebody asked, to answer it: it is their own wish, restriction or not (GDPR Art. 12 and 18(2)).
+Nothing else is opened for `answer` by staff; what the answer is about stays under the restriction."""
 SYSTEM_ROLES = frozenset({"gateway", "keeper"})
 STAFF_ROLES = frozenset(words.STAFF)
 TENANT_ROLES = frozenset({"owner", "admin"})
@@ -61,7 +64,7 @@ def decide(policy: Policy, standing: Standing, question: Question) -> Decision:
     """Whether `question` is answered with yes under `policy` and `standing`; never raises.
 
     In this order: is there a rule; is it the owner's own reading, the answer to what they asked or the keeper's ending,
-    which nothing blocks; may the role ask; does the category serve the purpose; and does the person's standing leave it
+    which no standing blocks; may the role ask; does the category serve the purpose; and does the person's standing leave it
     open.
     """
     category = policy.categories.get(question.category)
@@ -72,6 +75,8 @@ def decide(policy: Policy, standing: Standing, question: Question) -> Decision:
         return Decision("yes", "people may always read their own data and take it along", use)
     if question.role in SYSTEM_ROLES and question.purpose == ANSWER and question.category in ANSWERED_FROM:
         return Decision("yes", "people get the answer to what they asked", use)
+    if (question.role, question.purpose, question.category) == (ANSWERED_BY, ANSWER, ASKED):
+        return _answering(category, use)
     if question.role == "keeper" and question.purpose in ENDING_PURPOSES:
         return Decision("yes", "data may always be ended", _ending_clause(category, question.purpose))
     refusal = (
@@ -82,6 +87,12 @@ def decide(policy: Policy, standing: Standing, question: Question) -> Decision:
     if refusal is not None:
         return Decision("no", refusal, use)
     return Decision("yes", f"{category.name} serves {question.purpose}", use)
+
+
+def _answering(category: Category, clause: str) -> Decision:
+    if ANSWERED_BY not in category.staff:
+        return Decision("no", f"the policy lets no {ANSWERED_BY} staff open {category.name}", clause)
+    return Decision("yes", "people get the answer to what they asked", clause)
 
 
 def _ending_clause(category: Category, purpose: str) -> str:

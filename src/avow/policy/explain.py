@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from avow.policy.model import Keep, Policy
-from avow.policy.plan import NEVER, Overrides, Plan, compile
+from avow.policy.plan import NEVER, REACHED, Overrides, Plan, compile
 
 Level = Literal["platform", "tenant", "project", "key", "request"]
 
@@ -51,8 +51,8 @@ def _line(
             level = lower
         plan = tighter
     keep, most_h = policy.categories[name].keep, plan.keep_h(name)
-    shortened = header_h is not None and keep.may_shorten and most_h != 0 and (most_h is None or header_h < most_h)
-    if shortened and header_h is not None:
+    header_h = header_h if name in REACHED else None
+    if header_h is not None and keep.may_shorten and (most_h is None or header_h < most_h):
         level, most_h = "request", max(header_h, 0)
     cut = [clip.reason for clip in plan.clipped if clip.category == name]
     value = _value(keep, most_h)
@@ -67,7 +67,8 @@ def _value(keep: Keep, most_h: int | None) -> str:
         return "not stored"
     if keep.kind == "life":
         return "life of the account"
-    return f"{keep.amount} {keep.unit}" if most_h is None else f"{most_h} hours"
+    amount, unit = (keep.amount, keep.unit) if most_h is None else (most_h, "hours")
+    return f"{amount} {unit.removesuffix('s') if amount == 1 else unit}"
 
 
 def _processors(plans: list[tuple[Level, Plan]], levels: list[tuple[Level, Overrides | None]]) -> Line:

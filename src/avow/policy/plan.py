@@ -25,6 +25,10 @@ NEVER: Final = Never.NEVER
 
 Level = Literal["tenant", "project", "key"]
 
+REACHED: Final = frozenset({"api_content", "cache"})
+"""What the header of a request can shorten: what was said in it, and copies of that. That it was made, and what it cost, is
+kept by the rules of their own categories."""
+
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
@@ -106,8 +110,8 @@ class Plan:
     def end(self, category: str, since: datetime, header_h: int | None = None) -> datetime | Never | None:
         """The UTC end of a fact of `since`; None = the life of the account; NEVER = it must not be stored.
 
-        `header_h`, hours from the request, only shortens, and only a period that is "at most". A category without a
-        rule must not be stored.
+        `header_h`, hours from the request, only shortens, and only a period that is "at most"; it is given for what it
+        reaches (`REACHED`). A category without a rule must not be stored.
         """
         rule = self.rules.get(category)
         return NEVER if rule is None else rule.end(since, header_h)

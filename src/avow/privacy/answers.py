@@ -1,7 +1,8 @@
 """Answering as staff: complaints and what people ask to have put right is read and answered by a person at the desk.
 
-The queue shows ids, kinds and due dates, the most urgent first. What was written is opened for the purpose `legal`, with a
-reason that the person can read, and the answer is sealed beside it and goes to them by mail.
+The queue shows ids, kinds and due dates, the most urgent first. What was written in a request that waits for an answer is
+opened for the purpose `answer`, which no restriction of the person stops, because it is what they ask for; in any other, for
+`legal`. Either needs a reason that the person can read. The answer is sealed beside it and goes to them by mail.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from avow.base.clock import Clock
 from avow.base.db import Database
 from avow.base.errors import AvowError, BadInput, NotFound
 from avow.base.ids import uuid7
+from avow.policy import ANSWER
 from avow.privacy import letters, requests, standings
 from avow.privacy.needs import Tell
 from avow.privacy.requests import TEXT_CHARS_MAX, Kind
@@ -180,5 +182,8 @@ async def _row(c: AsyncConnection, id: UUID) -> Row[Any]:
 async def _told(c: AsyncConnection, vault: Vault, staff: Actor, row: Row[Any], reason: str) -> dict[str, Any]:
     if row.box is None:
         return {}
-    opened = await vault.open(c, requests.reference(row._asdict()), row.box, PURPOSE, staff, reason)
+    waits = row.kind in requests.BY_PEOPLE and row.state in requests.OPEN
+    opened = await vault.open(
+        c, requests.reference(row._asdict()), row.box, ANSWER if waits else PURPOSE, staff, reason
+    )
     return {} if opened is Gone else opened

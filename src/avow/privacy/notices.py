@@ -2,7 +2,9 @@
 
 By mail and in the dashboard each person is told once: the row that says so, with an id that follows from the person and
 the plan, is written in the transaction that puts the mail into the outbox, so a kill anywhere tells nobody twice and
-leaves nobody out. The page needs no row: the text of a version stands there from its publication on.
+leaves nobody out. Who signs up while a version waits for its date comes under the older one and is told as those who were
+there before: whoever has no such row is looked for again, up to the transaction that brings the version into force. The
+page needs no row: the text of a version stands there from its publication on.
 """
 
 from __future__ import annotations
@@ -64,8 +66,11 @@ class Readers(Protocol):
 
     async def count(self, c: AsyncConnection) -> int: ...
 
-    async def page(self, c: AsyncConnection, after: UUID | None, limit: int) -> Sequence[tuple[UUID, UUID]]:
-        """Up to `limit` (subject, tenant) in the order of their ids, beginning after `after`."""
+    async def untold(
+        self, c: AsyncConnection, number: int, after: UUID | None, limit: int
+    ) -> Sequence[tuple[UUID, UUID]]:
+        """Up to `limit` (subject, tenant) who came under a version before `number` and have no notice of it, in the order
+        of their ids, beginning after `after`."""
         ...
 
     async def address(self, c: AsyncConnection, tenant_id: UUID, subject_id: UUID) -> str | None:
@@ -121,22 +126,37 @@ async def plan(c: AsyncConnection, held: Policy, change: Diff, readers: Readers)
 
 
 async def tell(needs: Needs, telling: Telling, plan_id: UUID) -> int:
-    """Tell everybody of the change of an applied plan; the handler of TELL_JOB. Returns how many were told now."""
-    told, last = 0, False
+    """Tell everybody of the change of an applied plan; the handler of TELL_JOB. Returns how many were told now.
+
+    Run again, it tells those who have come since.
+    """
+    told, after, last = 0, None, False
     while not last:
         async with needs.database.begin() as c:
             row = (await c.execute(select(policy_plan).where(policy_plan.c.id == plan_id).with_for_update())).one()
-            if row.told_at is not None or row.state != "applied":
+            if row.state != "applied" or not _is_personal(row):
                 return told
-            people = await telling.readers.page(c, row.told_after, CHUNK_PEOPLE)
-            letter = await _letter(c, telling, row.version) if people else ("", "")
-            for subject_id, tenant_id in people:
-                told += await _tell_one(c, telling, row, letter, tenant_id, subject_id)
-            last = len(people) < CHUNK_PEOPLE
-            after = people[-1][0] if people else row.told_after
-            done = {"told_after": after, "told_at": needs.clock.now() if last else None}
-            await c.execute(update(policy_plan).where(policy_plan.c.id == plan_id).values(done))
+            now_told, after = await tell_some(c, telling, row, after)
+            told, last = told + now_told, after is None
+            if last and row.told_at is None:
+                mine = policy_plan.c.id == plan_id
+                await c.execute(update(policy_plan).where(mine).values(told_at=needs.clock.now()))
     return told
+
+
+async def tell_some(
+    c: AsyncConnection, telling: Telling, plan: Row[Any], after: UUID | None = None
+) -> tuple[int, UUID | None]:
+    """Tell some of those who have not been told, in the caller's transaction: how many, and after whom there may be more
+    (None: nobody is left)."""
+    if not _is_personal(plan):
+        return 0, None
+    people = await telling.readers.untold(c, plan.version, after, CHUNK_PEOPLE)
+    letter = await _letter(c, telling, plan.version) if people else ("", "")
+    told = 0
+    for subject_id, tenant_id in people:
+        told += await _tell_one(c, telling, plan, letter, tenant_id, subject_id)
+    return told, people[-1][0] if len(people) == CHUNK_PEOPLE else None
 
 
 async def of(c: AsyncConnection, subject_id: UUID, now: datetime) -> list[Shown]:
@@ -166,6 +186,10 @@ async def dismiss(c: AsyncConnection, subject_id: UUID, id: UUID, now: datetime)
     mine = (notice.c.id == id, notice.c.subject_id == subject_id, notice.c.in_banner, notice.c.dismissed_at.is_(None))
     if not (await c.execute(update(notice).where(*mine).values(dismissed_at=now))).rowcount:
         raise NoticeUnknown
+
+
+def _is_personal(plan: Row[Any]) -> bool:
+    return bool(PERSONAL & {*plan.found["notice"]["channels"]})
 
 
 async def _tell_one(

@@ -84,7 +84,7 @@ async def accept(data: JSONBody[Accept], person: Person, privacy: Privacy) -> Ac
     """Accept the version in force, and the terms with it where the policy says so. It is no consent to anything."""
     tenant_id, subject_id = own(person)
     async with privacy.database.tenant(tenant_id) as c:
-        policy, agreed = await versions.in_force(c)
+        policy, agreed, _ = await versions.in_force(c)
         if data.version != policy.version:
             raise VersionNotInForce(param="version")
         part = policy.parts.get("acceptance")

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow import catalog
 from avow.base.errors import AvowError, BadInput
-from avow.policy import Diff, Policy, diff, interim, placeholders
+from avow.policy import Diff, Policy, Problem, diff, interim, unpublishable
 from avow.policy.model import digest
 from avow.privacy import floors, lapses, notices, shortening, versions
 from avow.privacy.needs import Needs
@@ -89,8 +89,11 @@ class Outlook:
 
     @property
     def destructive(self) -> bool:
-        """Whether it ends facts that are there, or cuts off a party that may have some."""
-        return any(cut.expired for cut in self.cuts) or any(party.facts for party in self.processors)
+        """Whether it takes something away that no later change gives back: a fact that is there ends sooner, at once or on
+        a day to come (the ratchet keeps the shorter period), a consent lapses, or a party with facts is cut off."""
+        takes = [cut.shortened for cut in self.cuts]
+        takes += [lapse.people for lapse in self.lapses] + [party.facts for party in self.processors]
+        return any(takes)
 
     @property
     def effects(self) -> list[str]:
@@ -157,15 +160,19 @@ async def _check(c: AsyncConnection, held: Policy, new: Policy) -> None:
     errors = [problem for problem in catalog.check(new, frozenset(catalog.parts())) if problem.kind == "error"]
     if errors:
         raise PlanUnfit("\n".join(str(problem) for problem in errors))
-    if placeholders(new) and not placeholders(held):
-        lines = "\n".join(f"{new.source}:{each.line}: {each.path} is an example." for each in placeholders(new))
-        raise PlanUnfit(lines, hint="Write your own in their place, and remove placeholder = true.")
+    if _unready(new) and not _unready(held):
+        raise PlanUnfit("\n".join(map(str, _unready(new))))
     (newest,) = await versions.listed(c, 1)
     if new.version <= newest.number:
         raise VersionTaken(
             f"Version {newest.number} was published already, and this is version {new.version}.",
             hint=f"Write version = {newest.number + 1} in the file and plan it again.",
         )
+
+
+def _unready(policy: Policy) -> list[Problem]:
+    """What only a demo shows: examples, a text without its date, terms that nobody can read."""
+    return [each for each in unpublishable(policy) if each.kind == "error"]
 
 
 def _check_date(change: Diff, notice: Notice, effective_at: datetime | None, now: datetime) -> None:

@@ -3,8 +3,9 @@
     plan → (approve) → apply → facts end sooner → people are told → the date → in force
 
 A plan is stored with the digest of the rules and of the kinds of effect that it found. Applying looks again, and refuses
-when either has changed; when only the counts have, it says by how much. What ends data needs a second person. What it
-tightens holds as soon as it is applied; what it loosens holds from its date, once everybody was told.
+when either has changed; when only the counts have, it says by how much. What takes data away, at once or later, needs two
+operators, each of whom has shown who they are: whoever is at the terminal is nobody in particular. What it tightens holds as
+soon as it is applied; what it loosens holds from its date, once everybody was told.
 """
 
 from __future__ import annotations
@@ -24,14 +25,15 @@ from avow.base.ids import uuid7
 from avow.policy import Policy, parse
 from avow.privacy import floors, lapses, notices, outlook, retention, shortening, versions
 from avow.privacy.needs import Needs
-from avow.privacy.notices import Readers
+from avow.privacy.notices import Readers, Telling
 from avow.privacy.outlook import Outlook
 from avow.privacy.tables import policy_plan
 
 CARRY_JOB = "policy.carry_out"
 LATE_JOB = "policy.carry_out_late"
 LOOK_AGAIN = timedelta(hours=1)
-TERMINAL = "system:terminal"
+TERMINAL, OPERATOR = "system:terminal", "staff:"
+"""Who makes and applies plans: whoever has the machine, or a member of staff who has shown who they are (then their id)."""
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('avow policy', 0))")
 
 
@@ -59,11 +61,14 @@ class PlanStale(AvowError):
 
 
 class ApprovalMissing(AvowError):
-    """This change ends data that is there, so a second person approves it."""
+    """This change takes data away that is there, so two operators stand behind it."""
 
     status = 403
     code = "approval_missing"
-    hint = "Add --approve with the address of another member of staff with the role operator; they type their password."
+    hint = (
+        "At the terminal: --as ADDRESS --approve ADDRESS, two members of staff with the role operator, who type their "
+        "passwords; at the desk: one plans, another one approves."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,8 @@ async def apply(
         if found.digest != row.effects_hash:
             changed = sorted({*row.found["effects"]} ^ {*found.effects})
             raise PlanStale(f"{PlanStale.__doc__} Changed: {', '.join(changed) or 'the policy in force'}.")
-        if found.destructive and approved_by in (None, by, row.made_by):
+        approved_by = approved_by or row.approved_by
+        if found.destructive and not _is_approved(row.made_by, by, approved_by):
             raise ApprovalMissing
         await _publish(c, needs, row, new, found, now, by, approved_by)
     drift = _drift(row.found["counts"], found.counts())
@@ -143,18 +149,25 @@ async def carry_out(needs: Needs, id: UUID) -> dict[str, list[int]]:
 
 
 async def resume(database: Database) -> None:
-    """Put the jobs of every applied plan that is not carried out, or of which not everybody was told, into the queue."""
-    undone = (policy_plan.c.state == "applied", policy_plan.c.shortened_at.is_(None) | policy_plan.c.told_at.is_(None))
+    """Put the jobs of every applied plan that is not carried out, or of which not everybody was told, into the queue; and
+    of every one that waits for its date, for those who have signed up since."""
+    plan = policy_plan.c
     async with database.begin() as c:
-        for id in (await c.execute(select(policy_plan.c.id).where(*undone))).scalars().all():
-            await jobs.put(c, CARRY_JOB, id)
-            await jobs.put(c, notices.TELL_JOB, id)
+        waiting = [each.number for each in await versions.upcoming(c)]
+        undone = {
+            CARRY_JOB: plan.shortened_at.is_(None),
+            notices.TELL_JOB: plan.told_at.is_(None) | plan.version.in_(waiting),
+        }
+        for job, condition in undone.items():
+            for id in (await c.execute(select(plan.id).where(plan.state == "applied", condition))).scalars().all():
+                await jobs.put(c, job, id)
 
 
-async def switch(needs: Needs, now: datetime) -> int | None:
+async def switch(needs: Needs, telling: Telling, now: datetime) -> int | None:
     """Bring the newest version into force whose date has come and of which everybody was told; its number, or None.
 
-    Until then what both versions allow goes on to hold. Twice does it once.
+    Who has signed up since everybody was told is told in the same transaction; where that is too many for one, the next
+    call goes on. Until then what both versions allow goes on to hold. Twice does it once.
     """
     async with needs.database.begin() as c:
         due = [each.number for each in await versions.upcoming(c) if each.effective_at <= now]
@@ -166,11 +179,22 @@ async def switch(needs: Needs, now: datetime) -> int | None:
         plan = policy_plan.c
         told = select(plan.version).where(plan.version.in_(waiting), plan.state == "applied", plan.told_at.is_not(None))
         ready = max((await c.execute(told)).scalars(), default=None)
-        if ready is not None:
-            await versions.enforce(c, ready, now)
-            mine = select(plan.id).where(plan.version == ready, plan.state == "applied")
-            await _put_jobs(c, await c.scalar(mine), now)
-    return ready
+        if ready is None:
+            return None
+        mine = select(policy_plan).where(plan.version == ready, plan.state == "applied").with_for_update()
+        row = (await c.execute(mine)).one()
+        _, more = await notices.tell_some(c, telling, row)
+        if more is not None:
+            return None
+        await versions.enforce(c, ready, now)
+        await _put_jobs(c, row.id, now)
+    return int(ready)
+
+
+def _is_approved(made_by: str, by: str, approved_by: str | None) -> bool:
+    """Whether two operators stand behind a plan: one who approves it, and another one who made or applies it."""
+    others = {who for who in (made_by, by) if who.startswith(OPERATOR)} - {approved_by}
+    return approved_by is not None and approved_by != made_by and bool(others)
 
 
 async def _plan(c: AsyncConnection, id: UUID) -> Row[Any]:
@@ -196,12 +220,17 @@ async def _publish(
     await _put_jobs(c, row.id, now)
 
 
-async def _put_jobs(c: AsyncConnection, id: UUID | None, now: datetime) -> None:
-    if id is not None:
-        await jobs.put(c, CARRY_JOB, id)
-        # What a request that was running has written under the old periods ends sooner too.
-        await jobs.put(c, LATE_JOB, id, now + LOOK_AGAIN)
-        await jobs.put(c, notices.TELL_JOB, id)
+async def _put_jobs(c: AsyncConnection, id: UUID, now: datetime) -> None:
+    await jobs.put(c, CARRY_JOB, id)
+    # What a request that was running has written under the old periods ends sooner too, and who came in under them is told.
+    await jobs.put(c, LATE_JOB, id, now + LOOK_AGAIN)
+    await jobs.put(c, notices.TELL_JOB, id)
+
+
+async def look_late(needs: Needs, telling: Telling, id: UUID) -> None:
+    """Do once more what a change does, for what was under way when it came; the handler of LATE_JOB."""
+    await carry_out(needs, id)
+    await notices.tell(needs, telling, id)
 
 
 async def _add(c: AsyncConnection, id: UUID, store: str, shorter: int, expired: int) -> None:

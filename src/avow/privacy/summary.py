@@ -34,7 +34,7 @@ def lines(found: Outlook) -> Iterator[str]:
     ways = ", ".join(found.notice.channels) or "no way that the policy in force names"
     yield f"Told of a change ({found.notice.kind}) by: {ways}; people told one by one: {found.notice.people}."
     if found.destructive:
-        yield "This ends data that is there, so a second operator approves it."
+        yield "This takes data away that is there, so two operators stand behind it."
 
 
 def result_lines(made: Applied, done: dict[str, list[int]]) -> Iterator[str]:

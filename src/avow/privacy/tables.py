@@ -154,7 +154,6 @@ policy_plan = table(
     Column("applied_at", TIME),
     Column("done", JSONB, nullable=False),
     Column("shortened_at", TIME),
-    Column("told_after", Uuid),
     Column("told_at", TIME),
     CheckConstraint("state IN ('made', 'applied')", name="state"),
     holds=[
@@ -164,8 +163,8 @@ policy_plan = table(
     restored=newest("state", "shortened_at", "told_at", whole=True),
 )
 """`found` is what the plan found, `effects_hash` the digest of the rules and kinds of effect in it; `effective_at` null:
-as soon as it is applied. `done` counts what was ended where, in the transactions that do it. `told_after` is the last person
-who was told, `told_at` when everybody was."""
+as soon as it is applied. `done` counts what was ended where, in the transactions that do it. `told_at` is when
+everybody who was there had been told."""
 
 backup_folder = table(
     "backup_folder",

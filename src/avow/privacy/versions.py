@@ -77,11 +77,21 @@ class Agreed(NamedTuple):
     how: str
 
 
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A version that is published and waits for its date (UTC); `page` is where its text stands."""
+
+    version: int
+    effective_at: datetime
+    page: str
+
+
 class InForce(NamedTuple):
-    """What holds: the policy, and what of it must have been accepted (None: nothing)."""
+    """What holds: the policy, what of it must have been accepted (None: nothing), and what is announced."""
 
     policy: Policy
     agreed: Agreed | None
+    coming: tuple[Coming, ...] = ()
 
 
 async def listed(c: AsyncConnection, limit: int = LIST_MAX, before: int | None = None) -> list[Version]:
@@ -143,7 +153,8 @@ async def in_force(c: AsyncConnection) -> InForce:
     now = await _current(c)
     coming = await _upcoming(c, now.version)
     policy = await asyncio.to_thread(_held, now, coming)
-    return InForce(policy, await _agreed(c, policy))
+    announced = tuple(Coming(row.version, row.effective_at, f"/privacy/{row.version}") for row in coming)
+    return InForce(policy, await _agreed(c, policy), announced)
 
 
 async def loaded_hash(c: AsyncConnection) -> str | None:
@@ -206,13 +217,14 @@ class Current:
     def __init__(self, vault: Vault) -> None:
         self.vault = vault
         self.agreed: Agreed | None = None
+        self.coming: tuple[Coming, ...] = ()
         self._followed: str | None = None
 
     async def follow(self, c: AsyncConnection) -> None:
         """Take over what is in force. Costs one short query while nothing has changed."""
         told = await loaded_hash(c)
         if told is None or told != self._followed:
-            self.vault.policy, self.agreed = await in_force(c)
+            self.vault.policy, self.agreed, self.coming = await in_force(c)
             self._followed = told
 
 

@@ -70,21 +70,6 @@ async def part_opt_out(on: Ground) -> Finding:
     return Finding("proved", "nothing of a request and of an account that opted out; the control was stored")
 
 
-async def part_cache(on: Ground) -> Finding:
-    """Who asks the same again gets the same answer for nothing; others do not, nor do requests that are not to be kept."""
-    who, other = await on.canaries.customer(), await on.canaries.newcomer(1)
-    async with on.http() as http:
-        seed = secrets.randbelow(2**31)
-        asked = [await _complete(http, each, seed=seed, temperature=0) for each in (who, who, other)]
-        silent = await _complete(http, who, headers={"avow-retention": "0"}, seed=seed, temperature=0)
-    said = [each.headers.get("avow-cache", "") for each in (*asked, silent)]
-    if said != ["miss", "hit", "miss", "off"] or asked[0].content != asked[1].content:
-        return Finding("failed", f"asked twice, by another, not to be kept: {', '.join(said)}")
-    if float(asked[1].headers["avow-cost"]):
-        return Finding("failed", "an answer given again was charged")
-    return Finding("proved", "given again to who asked, to nobody else, and not where nothing is to be kept")
-
-
 async def part_field_choice(on: Ground) -> Finding:
     """The fields that the policy leaves out are not in what is stored of a request; the others are."""
     who, rule = await on.canaries.customer(), on.policy.categories[CONTENT]
@@ -300,14 +285,9 @@ async def signed_in(on: Ground, who: Customer) -> AsyncIterator[tuple[httpx.Asyn
 
 
 async def _complete(
-    http: httpx.AsyncClient,
-    who: Customer,
-    *,
-    key: str | None = None,
-    headers: dict[str, str] | None = None,
-    **more: int,
+    http: httpx.AsyncClient, who: Customer, *, key: str | None = None, headers: dict[str, str] | None = None
 ) -> httpx.Response:
-    body = {"model": who.model, "messages": [{"role": "user", "content": "A probe asks."}], "max_tokens": 1, **more}
+    body = {"model": who.model, "messages": [{"role": "user", "content": "A probe asks."}], "max_tokens": 1}
     return await http.post("/v1/chat/completions", json=body, headers=_bearer(key or who.key) | (headers or {}))
 
 
