@@ -25,13 +25,8 @@ from avow.engines import llm
 from avow.gateway import offers
 from avow.gateway.offers import Offer
 from avow.gateway.tables import model
-<<<<<<< HEAD
-from avow.policy import Policy, placeholders
-from avow.privacy import renewal, versions
-=======
 from avow.policy import Policy, unpublishable
-from avow.privacy import versions
->>>>>>> main
+from avow.privacy import renewal, versions
 from avow.proof import probes
 from avow.supervisor import Child, Ready, Reaped
 from avow.vault import Vault
