@@ -132,6 +132,8 @@ COMMANDS: Final[Mapping[str, Command | Silent]] = {
     "upstream add": Command("set upstream"),
     "upstream drain": Command("drain upstream"),
     "model add": Command("set model"),
+    "import litellm": Command("import", "itself"),
+    "import new-api": Command("import", "itself"),
     "model leave": Command("take a route from a model"),
 }
 """Every command of `avow`; its act is on the record before it does anything, with a digest of what it was given."""
