@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+from argon2 import PasswordHasher
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -26,6 +27,7 @@ from avow.accounts import people, sessions
 from avow.accounts.directory import Directory
 from avow.accounts.needs import Needs, pepper
 from avow.accounts.oidc import CALLBACK, Provider
+from avow.accounts.passwords import Passwords
 from avow.base import money
 from avow.base.clock import Clock, SystemClock
 from avow.base.db import Database, Dsn
@@ -83,6 +85,7 @@ class Parts:
     cluster: Cluster | None
     demo: bool
     admin: Dsn = field(repr=False)
+    hasher: PasswordHasher | None = None
 
     @property
     def home(self) -> Path:
@@ -126,8 +129,15 @@ class Parts:
         return Database(self.dsn(role), pool_size=pool_size)
 
 
-def build(settings: Settings, *, demo: bool = False, clock: Clock | None = None, mail: Mail | None = None) -> Parts:
-    """The parts as the settings say; `clock` and `mail` replace the real ones in tests.
+def build(
+    settings: Settings,
+    *,
+    demo: bool = False,
+    clock: Clock | None = None,
+    mail: Mail | None = None,
+    hasher: PasswordHasher | None = None,
+) -> Parts:
+    """The parts as the settings say; `clock`, `mail` and `hasher` (of passwords) replace the real ones in tests.
 
     `demo`: new tenants start with a small credit, and an address need not be confirmed (`avow up`).
     """
@@ -147,6 +157,7 @@ def build(settings: Settings, *, demo: bool = False, clock: Clock | None = None,
         cluster=cluster,
         demo=demo,
         admin=cluster.dsn() if cluster else external_dsn(settings.database_url),
+        hasher=hasher,
     )
 
 
@@ -172,6 +183,7 @@ def accounts(parts: Parts, database: Database, current: Current) -> Needs:
         secure=parts.settings.base_url.startswith("https://"),
         directory=directory,
         tombstones=parts.tombstones,
+        passwords=Passwords(parts.hasher),
         provider=_provider(parts),
         operator_mail=parts.settings.operator_mail,
         current=current,

@@ -158,7 +158,6 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
             passwords=Passwords(hasher),
             step_s=0.03,
         )
-        hasher.hashed = 0
         rights = privacy_api.Desk(
             *(database.app, needs.vault, clock, identity(needs), members.check_erasure, rectify(needs), tell(needs))
         )
