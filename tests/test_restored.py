@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -15,7 +18,7 @@ STAFF = ("--role", "privacy", "--trained-until", "2099-01-01", "--agreement", "A
 EVE, PASSWORD = "eve@example.org", "a long word for eve"
 
 
-async def test_a_restore_brings_back_no_key_no_role_and_no_use_that_was_ended(tmp_path: Path) -> None:
+def test_a_restore_brings_back_no_key_no_role_and_no_use_that_was_ended(tmp_path: Path) -> None:
     backup = str(tmp_path / "backup")
     with new_platform(engine="0") as platform:
         platform.start()
@@ -26,17 +29,14 @@ async def test_a_restore_brings_back_no_key_no_role_and_no_use_that_was_ended(tm
             assert models(platform, key["secret"]) == 200
             assert desk(platform) == "second_factor_missing"
             platform.cli("backup", backup)
-            password = platform.superuser_password()
-            holder = await asyncpg.connect(**Cluster(platform.home, password).dsn().arguments())
-            await holder.execute(f"SELECT pg_advisory_lock({REMEMBERS})")
-            listed = (platform.home / "keyring" / "newest").read_bytes()
-            rotated = ada.post(f"/api/keys/{key['id']}/rotate", json={"overlap_h": 0})
-            assert rotated.is_success, rotated.text
-            assert ada.post("/api/privacy/requests", json={"kind": "restrict"}).status_code == 202
-            platform.cli("user", "remove", "--email", EVE)
-            platform.kill()
-            assert (platform.home / "keyring" / "newest").read_bytes() == listed, "killed before it was written down"
-            await holder.close()
+            with nobody_remembers(platform):
+                listed = (platform.home / "keyring" / "newest").read_bytes()
+                rotated = ada.post(f"/api/keys/{key['id']}/rotate", json={"overlap_h": 0})
+                assert rotated.is_success, rotated.text
+                assert ada.post("/api/privacy/requests", json={"kind": "restrict"}).status_code == 202
+                platform.cli("user", "remove", "--email", EVE)
+                platform.kill()
+                assert (platform.home / "keyring" / "newest").read_bytes() == listed, "it was written down before"
             refused = platform.cli("restore", backup, check=False)
             assert refused.returncode == 1
             assert "--replace" in refused.stderr
@@ -47,6 +47,20 @@ async def test_a_restore_brings_back_no_key_no_role_and_no_use_that_was_ended(tm
             platform.sign_in(ada, me["email"], me["password"])
             assert ada.get("/api/privacy/standing").json()["restricted"]
             assert desk(platform) == "not_permitted"
+
+
+@contextmanager
+def nobody_remembers(platform: Platform) -> Iterator[None]:
+    """Meanwhile the keeper waits for its turn to write down what a restore may not take back."""
+    dsn = Cluster(platform.home, platform.superuser_password()).dsn()
+    loop = asyncio.new_event_loop()
+    connection = loop.run_until_complete(asyncpg.connect(**dsn.arguments()))
+    try:
+        loop.run_until_complete(connection.execute(f"SELECT pg_advisory_lock({REMEMBERS})"))
+        yield
+    finally:
+        loop.run_until_complete(connection.close())
+        loop.close()
 
 
 def models(platform: Platform, secret: str) -> int:
