@@ -23,7 +23,7 @@ from avow.billing.holds import Recovery
 from avow.desk import Desk
 from avow.figures import Lookout, Telling
 from avow.gateway import FUNCTIONS
-from avow.privacy import copies, erase, notices, outsiders, plans, requests, retention, wishes
+from avow.privacy import copies, erase, folders, memory, notices, outsiders, plans, requests, retention, wishes
 from avow.supervisor import Ready, Reaped
 from avow.vault import outbox
 from avow.vault.chain import CHUNK_LINKS, CHUNK_ROWS
@@ -114,6 +114,7 @@ class Keeper:
             _every(RETRY_S, "holds", self._recover),
             _every(SWEEP_S, "sweep", self._sweep),
             _every(LINK_S, "record", self._link_record),
+            _every(1, "newest", self._remember),
             _every(3600, "logs", self._end_logs),
             _every(figures.LOOK_S, "figures", self._look_at_figures),
             self.telling.go_on(self.lookout.tell),
@@ -154,6 +155,12 @@ class Keeper:
     async def _link_record(self) -> None:
         while await self.chain.extend(self.at.keeper) == CHUNK_ROWS:
             pass
+
+    async def _remember(self) -> None:
+        """Write down what a restore may not take back, beside the ring and in every backup folder."""
+        privacy = self.at.privacy
+        if await memory.write_down(privacy):
+            await folders.tell(privacy.database, privacy.tombstones, privacy.newest)
 
     async def _recover(self) -> None:
         """Look for holds that a dead worker left: at once when one was reaped, and every 30 s."""
