@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+<<<<<<< HEAD
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+=======
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+>>>>>>> main
 from datetime import datetime
 from functools import cache, partial
 from typing import Annotated, Any
@@ -16,6 +21,7 @@ from litestar.params import HeaderParameter, QueryParameter
 
 from avow.base.clock import Clock
 from avow.base.db import Database
+from avow.base.metrics import Sheet
 from avow.policy import Policy, placeholders
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
@@ -38,6 +44,7 @@ class Site:
     """What the pages show: the policy in force, and how to ask for its evidence and for the parts that must answer.
 
     `database` speaks as role `avow_app`; the pages only read. `connected` names the parties that get content now.
+    `figures` are those of all processes, for whoever shows `metrics_token`; empty: nobody.
     """
 
     name: str
@@ -51,7 +58,13 @@ class Site:
     database: Database
     evidence: Callable[[], Awaitable[Sequence[Evidence]]]
     parts: Callable[[], Awaitable[dict[str, bool]]]
+<<<<<<< HEAD
     connected: Callable[[], Awaitable[Mapping[str, Sequence[str]]]]
+=======
+    connected: Callable[[], Awaitable[frozenset[str]]]
+    figures: Callable[[], Sheet]
+    metrics_token: str = field(repr=False)
+>>>>>>> main
 
     @property
     def policy(self) -> Policy:
