@@ -15,12 +15,7 @@ import click
 from avow import app, catalog, checking, commands, desk, listings, start, supervisor
 from avow.accounts import keys, people, staff
 from avow.accounts.key_terms import Setting
-<<<<<<< HEAD
-from avow.accounts.tables import session
 from avow.base import access
-=======
-from avow.base import access, money
->>>>>>> main
 from avow.base.actor import COMMAND
 from avow.base.errors import AvowError
 from avow.importing import bring

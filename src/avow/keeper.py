@@ -118,11 +118,8 @@ class Keeper:
             _every(RETRY_S, "holds", self._recover),
             _every(SWEEP_S, "sweep", self._sweep),
             _every(LINK_S, "record", self._link_record),
-<<<<<<< HEAD
             _every(MONEY_S, "money", self._check_money),
-=======
             _every(1, "newest", self._remember),
->>>>>>> main
             _every(3600, "logs", self._end_logs),
             _every(figures.LOOK_S, "figures", self._look_at_figures),
             self.telling.go_on(self.lookout.tell),

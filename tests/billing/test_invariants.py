@@ -32,7 +32,9 @@ _CLAIM = (
     "INSERT INTO claim (id, digest, request_id, status, charged, tenant_id, subject_id, since, ends_at, policy_version)"
 )
 _REFUND = "INSERT INTO ledger_entry (txn_id, account, tenant_id, wallet_id, kind, currency, amount, at)"
-_ENTRY = "SELECT md5('x')::uuid, account, tenant_id, id, 'refund', 'USD', amount, now() FROM wallet, (VALUES ('wallet', -5)"
+_ENTRY = (
+    "SELECT md5('x')::uuid, account, tenant_id, id, 'refund', 'USD', amount, now() FROM wallet, (VALUES ('wallet', -5)"
+)
 _TWICE = "FROM wallet, generate_series(1, 2)"
 _ONE = "(SELECT id FROM charge LIMIT 1)"
 

@@ -206,13 +206,9 @@ class Completion:
         self.started_at = self._loop.time()
         self._order: Order | None = None
         self._given_up: AvowError | None = None
-<<<<<<< HEAD
-        self.begun = self._left = False
+        self.begun = self._left = self._counted = False
         self._at_upstream: Call | None = None
-=======
-        self.begun = self._at_upstream = self._left = self._counted = False
         self._begun_s: float | None = None
->>>>>>> main
         self._cached: Word = "off"
         self._searching: Searching | None = None
 
@@ -273,12 +269,9 @@ class Completion:
             settled = await gateway.ledger.settle(self._settle(order, outcome, measured, box))
         finally:
             gateway.exit(key.key_id)
-<<<<<<< HEAD
+        self._count(order, outcome, measured, settled)
         if claim is not None:
             await self._end(claim, order, outcome, settled)
-=======
-        self._count(order, outcome, measured, settled)
->>>>>>> main
         await self._answer(order, outcome, settled, box is not None)
 
     async def _claimed(self, name: bytes, key: KeyRecord) -> Claim:

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-<<<<<<< HEAD
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-=======
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
->>>>>>> main
 from datetime import datetime
 from functools import cache, partial
 from typing import Annotated, Any
@@ -58,13 +53,9 @@ class Site:
     database: Database
     evidence: Callable[[], Awaitable[Sequence[Evidence]]]
     parts: Callable[[], Awaitable[dict[str, bool]]]
-<<<<<<< HEAD
     connected: Callable[[], Awaitable[Mapping[str, Sequence[str]]]]
-=======
-    connected: Callable[[], Awaitable[frozenset[str]]]
     figures: Callable[[], Sheet]
     metrics_token: str = field(repr=False)
->>>>>>> main
 
     @property
     def policy(self) -> Policy:
