@@ -310,7 +310,7 @@ async def test_a_model_is_asked_before_a_request_goes_on_and_sees_no_more_than_i
     assert answer.status_code == 200
     assert house.upstream.paths == ["/v1/moderations", "/v1/messages", "/v1/chat/completions"]
     judged, guarded, sent = house.upstream.requests
-    assert judged["input"] == "Mail [email], please." and guarded["messages"][0]["content"] == "Mail [email], please."
+    assert judged["input"] == "Mail [email], please." and "Mail [email], please." in str(guarded["messages"])
     assert sent["messages"][0]["content"] == "Mail [email], please." and guarded["temperature"] == 0
     found = {(each.filter, each.kind, each.action) for each in await decisions(house)}
     assert found == {("guard", "sexual", "flag"), ("private", "personal", "redact")}
