@@ -4,7 +4,7 @@
 #   make test PYTEST_ARGS="-k ledger tests/billing"
 
 # A file's tests stay together, for they share what they started; each process has a PostgreSQL and an Avow of its own.
-SIDE_BY_SIDE = --numprocesses auto --maxprocesses 4 --dist loadfile
+SIDE_BY_SIDE = --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help run test lint bench promises faults lock migration clean
 

@@ -21,6 +21,7 @@ from avow.base.db import Database, Dsn
 from avow.base.migrate import make_database, migrate, roles
 from avow.base.postgres import Cluster
 from avow.catalog import metadata
+from tests import homes
 from tests.certificates import make_certificate
 from tests.platform import Platform, new_platform
 
@@ -28,6 +29,37 @@ for _tables in sorted(Path(avow.__file__).parent.glob("*/tables.py")):
     importlib.import_module(f"avow.{_tables.parent.name}.tables")
 
 PASSWORDS = {role: secrets.token_hex(16) for role in access.LOGIN_ROLES}
+
+
+LONG_FIRST = (
+    *(
+        "promises",
+        "faults",
+        "proof",
+        "accounts/test_roles",
+        "test_start",
+        "test_markers",
+        "gateway/test_markers",
+        "engines",
+    ),
+    *("house", "vault", "privacy", "gateway", "billing", "accounts"),
+)
+"""What takes longest begins first, so that no process is left with it alone at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        path = item.path.relative_to(here).as_posix()
+        return next((n for n, begin in enumerate(LONG_FIRST) if path.startswith(begin)), len(LONG_FIRST))
+
+    items.sort(key=rank)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        homes.forget()
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ import json
 import os
 import secrets
 import select
+import shutil
 import signal
 import socket
 import ssl
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -25,6 +25,8 @@ import httpx
 
 from avow.base.postgres import Cluster
 from avow.vault import Ring
+from tests.homes import made_home
+from tests.warm import Command, warm
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
@@ -33,8 +35,7 @@ WAIT_LIMIT_S = 60
 MODEL = "avow/smollm2-135m"
 CLOCK_FILE = "clock"
 DROPPED = ("DATABASE_URL", "PYTHONDONTWRITEBYTECODE")
-COMPILED = tempfile.TemporaryDirectory(prefix="avow-pyc-")
-"""Bytecode of a run: each of the many commands would compile the program again."""
+COMMAND_LIMIT_S = 300
 OUTSIDE = ("mail", "demo.json")
 """What stands for the outside world under AVOW_HOME, and is not searched for remains."""
 
@@ -64,10 +65,10 @@ def wait_until(what: Callable[[], object], limit_s: float = WAIT_LIMIT_S) -> Non
 
 
 @contextmanager
-def new_platform(policy: str | None = None, **settings: str) -> Iterator[Platform]:
+def new_platform(policy: str | None = None, *, as_a_stranger: bool = False, **settings: str) -> Iterator[Platform]:
     """A platform in a home of its own, not yet started; stopped and removed at the end."""
     with tempfile.TemporaryDirectory(prefix="avow-p-") as folder:
-        made = Platform(Path(folder), settings)
+        made = Platform(Path(folder), settings, as_a_stranger=as_a_stranger)
         if policy is not None:
             made.write_policy(policy)
         try:
@@ -83,9 +84,14 @@ class Platform:
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
+    process: Command | None = None
     output: bytes = b""
     """Everything that was said at the terminal, over all starts."""
+    as_a_stranger: bool = False
+    """The first start makes the database, which else lies there already made, and passwords are hashed as slowly as theirs."""
+    _terminal: int = -1
+    _runner: asyncio.Runner | None = None
+    _connection: asyncpg.Connection[Any] | None = None
 
     @property
     def home(self) -> Path:
@@ -108,32 +114,29 @@ class Platform:
             "AVOW_HOME": str(self.home),
             "AVOW_PORT": str(self.port),
             "AVOW_WORKERS": "1",
-            "PYTHONPYCACHEPREFIX": COMPILED.name,
             "TEST_CLOCK": str(self.folder / CLOCK_FILE),
+            "TEST_HASH": "slow" if self.as_a_stranger else "quick",
             **{f"AVOW_{k.upper()}": v for k, v in self.settings.items()},
         }
 
     def start(self, *, expect: str = "is ready") -> Platform:
         """Start, and wait until it has told that it is ready (and has printed its first answer)."""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.started", "up"],
-            cwd=ROOT,
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        if not (self.home.exists() or self.as_a_stranger):
+            shutil.copytree(made_home(), self.home)
+        self._hang_up()
+        self._terminal, theirs = os.pipe()
+        with Path(os.devnull).open() as nothing:
+            self.process = warm().start(["up"], self.environment(), [nothing.fileno(), theirs, theirs])
+        os.close(theirs)
         self._read_until(expect.encode())
         return self
 
     def _read_until(self, word: bytes) -> None:
-        assert self.process and self.process.stdout
         deadline = time.monotonic() + START_LIMIT_S
         begin = len(self.output)
         while word not in self.output[begin:]:
-            ready, _, _ = select.select([self.process.stdout], [], [], 1)
-            piece = os.read(self.process.stdout.fileno(), 65536) if ready else b""
+            ready, _, _ = select.select([self._terminal], [], [], 1)
+            piece = os.read(self._terminal, 65536) if ready else b""
             self.output += piece
             if (ready and not piece) or time.monotonic() > deadline:
                 raise AssertionError(f"Avow did not say {word!r}:\n{self.output[begin:].decode()}")
@@ -153,10 +156,19 @@ class Platform:
         self.process.wait(60)
         self.process = None
 
+    def _hang_up(self) -> None:
+        if self._terminal >= 0:
+            os.close(self._terminal)
+        self._terminal = -1
+
     def close(self) -> None:
         """Stop whatever still runs."""
         if self.process:
             self.stop()
+        self._hang_up()
+        if self._runner:
+            self._disconnect()
+            self._runner.close()
         if pid := self.postgres_pid():
             os.kill(pid, signal.SIGINT)
             wait_until(lambda: not self.postgres_pid())
@@ -179,16 +191,14 @@ class Platform:
 
     def cli(self, *arguments: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """An `avow` command against this home, with the test's clock."""
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.started", *arguments],
-            cwd=ROOT,
-            env=self.environment(),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as wrong:
+            given.write(stdin.encode())
+            given.seek(0)
+            files = [given.fileno(), told.fileno(), wrong.fileno()]
+            command = warm().start(arguments, self.environment(), files)
+            code = command.wait(COMMAND_LIMIT_S)
+            texts = [os.pread(file, 1 << 26, 0).decode() for file in files[1:]]
+        done = subprocess.CompletedProcess(arguments, code, *texts)
         if check and done.returncode:
             raise AssertionError(
                 f"avow {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
@@ -218,16 +228,23 @@ class Platform:
 
     def with_connection(self, work: Callable[[asyncpg.Connection[Any]], Awaitable[T]]) -> T:
         """Do something over a connection to this home's database as its superuser, for whom no row is hidden."""
-        arguments = Cluster(self.home, self.superuser_password()).dsn().arguments()
+        self._runner = self._runner or asyncio.Runner()
 
         async def connected() -> T:
-            connection = await asyncpg.connect(**arguments)
-            try:
-                return await work(connection)
-            finally:
-                await connection.close()
+            for _ in range(3):
+                await asyncio.sleep(0)  # in which the end of a connection is heard of
+            if self._connection is None or self._connection.is_closed():
+                arguments = Cluster(self.home, self.superuser_password()).dsn().arguments()
+                self._connection = await asyncpg.connect(**arguments, statement_cache_size=0)
+            return await work(self._connection)
 
-        return asyncio.run(connected())
+        return self._runner.run(connected())
+
+    def _disconnect(self) -> None:
+        if self._runner and self._connection:
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                self._runner.run(self._connection.close(timeout=5))
+        self._connection = None
 
     def sql(self, query: str, *values: Any) -> list[Any]:
         """Ask this home's database as its superuser."""
@@ -235,9 +252,8 @@ class Platform:
 
     def told(self) -> bytes:
         """Everything that was said at the terminal until now."""
-        assert self.process and self.process.stdout
-        while select.select([self.process.stdout], [], [], 0)[0]:
-            if not (piece := os.read(self.process.stdout.fileno(), 65536)):
+        while select.select([self._terminal], [], [], 0)[0]:
+            if not (piece := os.read(self._terminal, 65536)):
                 break
             self.output += piece
         return self.output

@@ -1,10 +1,21 @@
-"""The `avow` command with the clock of the tests: no setting of the product can move its time, only a caller can."""
+"""The `avow` command with the clock of the tests and, unless a test is about it, a password hash that is quick: no setting
+of the product can move its time or weaken its passwords, only a caller can."""
 
 import os
+import socket
+import sys
 from pathlib import Path
+
+from argon2 import PasswordHasher
 
 from avow.base.clock import FileClock
 from avow.cli import main
+from tests.warm import wait_for_order
+
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 if __name__ == "__main__":
-    main(obj={"clock": FileClock(Path(os.environ["TEST_CLOCK"]))})
+    arguments = wait_for_order(socket.socket(fileno=int(sys.argv[1])))
+    if arguments is not None:
+        hasher = QUICK if os.environ.get("TEST_HASH") == "quick" else None
+        main(arguments, "avow", obj={"clock": FileClock(Path(os.environ["TEST_CLOCK"])), "hasher": hasher})

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+from argon2 import PasswordHasher
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,10 +23,11 @@ import avow.privacy.parts
 import avow.privacy.tables
 import avow.proof.tables  # noqa: F401  every table is declared before the catalog is read
 from avow import catalog
-from avow.accounts import people, sessions
+from avow.accounts import fields, people, sessions, sign_up
 from avow.accounts.directory import Directory
 from avow.accounts.needs import Needs, pepper
 from avow.accounts.oidc import CALLBACK, Provider
+from avow.accounts.passwords import Passwords
 from avow.base import money
 from avow.base.clock import Clock, SystemClock
 from avow.base.db import Database, Dsn
@@ -36,7 +38,7 @@ from avow.billing import credit
 from avow.engines import llm
 from avow.policy import ANSWER, Policy, parse
 from avow.privacy.letters import Letter
-from avow.privacy.needs import Identity, Rectify, Tell
+from avow.privacy.needs import Admit, Identity, Rectify, Tell
 from avow.privacy.tombstones import Tombstones
 from avow.privacy.versions import Current
 from avow.settings import Settings, SettingsWrong, smtp_parts
@@ -81,6 +83,7 @@ class Parts:
     cluster: Cluster | None
     demo: bool
     admin: Dsn = field(repr=False)
+    hasher: PasswordHasher | None = None
 
     @property
     def home(self) -> Path:
@@ -119,8 +122,15 @@ class Parts:
         return Database(self.dsn(role), pool_size=pool_size)
 
 
-def build(settings: Settings, *, demo: bool = False, clock: Clock | None = None, mail: Mail | None = None) -> Parts:
-    """The parts as the settings say; `clock` and `mail` replace the real ones in tests.
+def build(
+    settings: Settings,
+    *,
+    demo: bool = False,
+    clock: Clock | None = None,
+    mail: Mail | None = None,
+    hasher: PasswordHasher | None = None,
+) -> Parts:
+    """The parts as the settings say; `clock`, `mail` and `hasher` (of passwords) replace the real ones in tests.
 
     `demo`: new tenants start with a small credit, and an address need not be confirmed (`avow up`).
     """
@@ -140,6 +150,7 @@ def build(settings: Settings, *, demo: bool = False, clock: Clock | None = None,
         cluster=cluster,
         demo=demo,
         admin=cluster.dsn() if cluster else external_dsn(settings.database_url),
+        hasher=hasher,
     )
 
 
@@ -165,6 +176,7 @@ def accounts(parts: Parts, database: Database, current: Current) -> Needs:
         secure=parts.settings.base_url.startswith("https://"),
         directory=directory,
         tombstones=parts.tombstones,
+        passwords=Passwords(parts.hasher),
         provider=_provider(parts),
         operator_mail=parts.settings.operator_mail,
         current=current,
@@ -201,8 +213,16 @@ def rectify(accounts: Needs) -> Rectify:
 def tell(accounts: Needs) -> Tell:
     """Puts letters about privacy requests into the outbox, to the address that the person gave."""
 
-    async def put(c: AsyncConnection, tenant_id: UUID, subject_id: UUID, message_id: UUID, letter: Letter) -> None:
-        address = await people.open_address(accounts, c, tenant_id, subject_id, ANSWER)
+    async def put(
+        c: AsyncConnection,
+        tenant_id: UUID,
+        subject_id: UUID,
+        message_id: UUID,
+        letter: Letter,
+        *,
+        address: str | None = None,
+    ) -> None:
+        address = address or await people.open_address(accounts, c, tenant_id, subject_id, ANSWER)
         if address is None:
             return
         await outbox.put(
@@ -218,6 +238,15 @@ def tell(accounts: Needs) -> Tell:
         )
 
     return put
+
+
+def admit(accounts: Needs) -> Admit:
+    """Checks and counts an address to which a stranger lets a message be sent, as a sign-up is."""
+
+    def checked(email: str, network: str | None) -> str:
+        return sign_up.admit(accounts, fields.read_fact("email", email), network)
+
+    return checked
 
 
 def engine(parts: Parts) -> llm.Engine:

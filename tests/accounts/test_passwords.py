@@ -6,7 +6,7 @@ import threading
 from collections.abc import AsyncIterator
 
 import pytest
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, extract_parameters
 
 from avow.accounts import passwords
 from avow.accounts.passwords import Busy, Passwords, WeakPassword
@@ -52,20 +52,24 @@ async def test_a_password_with_nul_is_kept_whole(cheap: Passwords) -> None:
 
 
 class Counting(PasswordHasher):
-    """Argon2id that counts how often it compared."""
+    """Argon2id that counts how often it compared, and with what."""
 
     compared = 0
+    against = ""
 
     def verify(self, hash: str | bytes, password: str | bytes) -> bool:  # type: ignore[override]
         self.compared += 1
+        self.against = str(hash)
         return bool(super().verify(hash, password))
 
 
 async def test_nobody_costs_the_same_work_as_somebody() -> None:
+    """Counted, and told by argon2 itself: what nobody is compared with has the parameters of everybody's hash."""
     hasher = Counting(time_cost=1, memory_cost=8, parallelism=1)
     hashing = Passwords(hasher)
     assert not (await hashing.compare(None, GOOD)).right
     assert hasher.compared == 1
+    assert extract_parameters(hasher.against) == extract_parameters(await hashing.hash(GOOD))
     await hashing.compare(await hashing.hash(GOOD), GOOD)
     assert hasher.compared == 2
     hashing.close()
@@ -89,9 +93,7 @@ async def test_a_full_queue_is_told_and_empties_again() -> None:
             gate.wait()
             return super().hash(password, salt=salt)
 
-    gate.set()
     hashing = Passwords(Waiting(time_cost=1, memory_cost=8, parallelism=1))
-    gate.clear()
     waiting = [asyncio.create_task(hashing.hash(GOOD)) for _ in range(passwords.QUEUE_MAX)]
     await asyncio.sleep(0)
     with pytest.raises(Busy):
@@ -118,7 +120,6 @@ async def test_hashing_steps_back_behind_everything_else() -> None:
             return super().hash(password, salt=salt)
 
     made = Passwords(Watching(time_cost=1, memory_cost=8, parallelism=1))
-    seen.clear()
     try:
         await asyncio.gather(*(made.hash(f"{GOOD} {number}") for number in range(4)))
     finally:

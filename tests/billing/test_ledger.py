@@ -58,6 +58,22 @@ async def test_many_events_at_once_go_through_the_batch_and_all_are_kept(bank: B
         assert await bank.wallet(payer) == (9_400, 0)
 
 
+async def test_a_hold_ends_with_its_money_however_it_was_placed(bank: Bank) -> None:
+    """Alone, with others for which there is enough, and with one for which there is not."""
+    rich, poor = await bank.payer(10_000), await bank.payer(500)
+    later = [NOW + timedelta(days=days) for days in range(100, 106)]
+    opens = [rich.open(100, money_ends_at=end) for end in later[:4]] + [
+        poor.open(300, money_ends_at=end) for end in later[4:]
+    ]
+    async with bank.batcher() as ledger:
+        await ledger.open(opens[0])
+        await asyncio.gather(*map(ledger.open, opens[1:4]))
+        tried = await gathered(*map(ledger.open, opens[4:]))
+    assert [isinstance(each, BalanceShort) for each in tried] == [False, True]
+    rows = await bank.admin.fetch("SELECT id, ends_at FROM wallet_hold")
+    assert {row["id"]: row["ends_at"] for row in rows} == {each.request_id: each.money_ends_at for each in opens[:5]}
+
+
 async def test_a_hot_wallet_runs_exactly_as_many_requests_as_it_affords(bank: Bank) -> None:
     payer = await bank.payer(1_050)
     async with bank.batcher() as one, bank.batcher() as other:

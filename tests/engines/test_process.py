@@ -18,27 +18,31 @@ COMPLETIONS = "/v1/chat/completions"
 
 
 def test_the_text_of_a_request_leaves_the_memory(engine: Running) -> None:
-    markers = [secrets.token_hex(12).encode() for _ in range(100)]
+    begin = secrets.token_hex(4).encode()
+    markers = [begin + secrets.token_hex(8).encode() for _ in range(100)]
     text = b" ".join(markers).decode()
     request = llm.to_theirs({"messages": [{"role": "user", "content": text}], "max_tokens": 20})
     with engine.client() as client, client.stream("POST", COMPLETIONS, json=request) as answer:
         assert next(answer.iter_raw())
-        assert engine.finds(*markers) == set(markers), "the scan finds what is there"
-    wait_until(lambda: not engine.finds(*markers), pause_s=1)
+        assert engine.finds(*markers, begin=begin) == set(markers), "the scan finds what is there"
+    wait_until(lambda: not engine.finds(*markers, begin=begin), pause_s=1)
 
 
 def test_the_tokens_of_a_request_leave_the_memory_when_it_rests(engine: Running, sleeper: Running) -> None:
-    text = " ".join(secrets.token_hex(4) for _ in range(60))
+    text = "The" + "".join(f" harbour {secrets.token_hex(16)}" for _ in range(8))
     with engine.client() as other:
+        [word] = other.post("/tokenize", json={"content": " harbour"}).json()["tokens"]
         tokens = other.post("/tokenize", json={"content": text}).json()["tokens"]
-    runs = [struct.pack("8i", *tokens[start : start + 8]) for start in range(10, 300, 40)]
+    runs = [struct.pack("8i", *tokens[n : n + 8]) for n, token in enumerate(tokens) if token == word]
+    begin = struct.pack("i", word).rstrip(b"\0")
+    assert len(runs) == 8
     request = llm.to_theirs({"messages": [{"role": "user", "content": text}], "max_tokens": 20})
     with sleeper.client() as client, client.stream("POST", COMPLETIONS, json=request) as answer:
         for part in answer.iter_raw():
             if b'"content":"' in part:
                 break
-        assert sleeper.finds(*runs) == set(runs), "the scan finds what is there"
-    wait_until(lambda: not sleeper.finds(*runs), pause_s=1)
+        assert sleeper.finds(*runs, begin=begin) == set(runs), "the scan finds what is there"
+    wait_until(lambda: not sleeper.finds(*runs, begin=begin), pause_s=1)
 
 
 def test_when_nothing_is_asked_the_model_leaves_the_memory_and_comes_back(sleeper: Running) -> None:

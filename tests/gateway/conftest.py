@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import datetime
 import tempfile
 from pathlib import Path
 
 import pytest
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -12,6 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from avow.gateway import Timeouts
 
 from .house import open_house
+
+
+def pytest_asyncio_loop_factories(item):
+    """The client runs on what runs in production, and on what anybody can read."""
+    both = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return both if item.path.name == "test_client.py" else {"asyncio": both["asyncio"]}
 
 
 @pytest.fixture(scope="session")

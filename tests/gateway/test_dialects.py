@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any
@@ -37,6 +38,7 @@ SCRIPTS = [
     Script(tool=("f", '{"a":1}')),
     Script(cached_tokens=4, tokens=("é", "\n\n", "🙂")),
 ]
+PLACES = st.lists(st.integers(0, 10_000), max_size=30)
 
 
 def cuts(stream: bytes, places: list[int]) -> list[bytes]:
@@ -69,7 +71,7 @@ def test_a_stream_cut_at_each_byte_is_the_same_stream(name, script):
 
 
 @pytest.mark.parametrize("name", STREAMS)
-@given(places=st.lists(st.integers(0, 10_000), max_size=30), number=st.integers(0, len(SCRIPTS) - 1))
+@given(places=PLACES, number=st.integers(0, len(SCRIPTS) - 1))
 def test_whatever_the_pieces_the_answer_is_the_same(name, places, number):
     dialect, events = STREAMS[name]
     stream = b"".join(events(SCRIPTS[number], ASKED))
@@ -131,11 +133,11 @@ busy = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
 @pytest.mark.parametrize("name", STREAMS)
 @busy
-@given(events=EVENTS)
-def test_nonsense_in_the_right_places_is_read_or_refused_and_never_raises(name, events):
+@given(events=EVENTS, places=PLACES)
+def test_nonsense_in_the_right_places_means_the_same_however_it_is_cut(name, events, places):
     dialect, _ = STREAMS[name]
     stream = b"".join(scripted_answers.event({**fields, "type": kind}) for kind, fields in events)
-    outcome(dialect, [stream])
+    assert outcome(dialect, cuts(stream, places)) == outcome(dialect, [stream])
 
 
 @pytest.mark.parametrize(("dialect", "back"), [(MESSAGES, CHAT_AS_MESSAGES), (CHAT, MESSAGES_AS_CHAT)])
@@ -156,10 +158,17 @@ def test_nonsense_is_translated_or_refused_by_name(dialect, back, events, body):
 
 
 @pytest.mark.parametrize("name", STREAMS)
-@given(piece=st.binary(max_size=200))
-def test_arbitrary_bytes_never_raise(name, piece):
+@given(
+    stream=st.binary(max_size=200) | st.text(alphabet='data: {}[]":,x1\r\n', max_size=60).map(str.encode), places=PLACES
+)
+def test_arbitrary_bytes_mean_the_same_however_they_are_cut(name, stream, places):
+    """But for empty lines between two events and behind the last, which mean nothing."""
     dialect, _ = STREAMS[name]
-    outcome(dialect, [piece, piece, b"\n\n"])
+    at_once, in_pieces = (outcome(dialect, [*pieces, b"\n\n"]) for pieces in ([stream], cuts(stream, places)))
+    assert [re.sub(rb"[\r\n]+", b"\n", each).strip(b"\n") for each in in_pieces[:2]] == [
+        re.sub(rb"[\r\n]+", b"\n", each).strip(b"\n") for each in at_once[:2]
+    ]
+    assert in_pieces[2:] == at_once[2:]
 
 
 @pytest.mark.parametrize("name", STREAMS)

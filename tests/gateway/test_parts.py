@@ -156,12 +156,16 @@ ODD = st.recursive(
 
 @given(chunks=st.lists(st.lists(ODD, max_size=3), max_size=4))
 def test_whatever_passes_the_reader_can_be_assembled(chunks):
-    reader, assembly = ChatStream(wants_usage=True), Assembly()
+    reader, assembly, said = ChatStream(wants_usage=True), Assembly(), dict[int, str]()
     for choices in chunks:
         _, data = reader.feed(b"data: " + json.dumps({"choices": choices}).encode() + b"\n\n")
         for each in data:
             assembly.add(each)
-    json.loads(assembly.body(None))
+        for choice in choices if data else ():
+            index = choice["index"] if isinstance(choice.get("index"), int) else 0
+            said[index] = said.get(index, "") + ((choice.get("delta") or {}).get("content") or "")
+    joined = json.loads(assembly.body(None))["choices"]
+    assert {each["index"]: each["message"]["content"] or "" for each in joined} == said
 
 
 def rules_for(processor: str | None, plan=None, output_tokens_max: int = 1000) -> Rules:

@@ -135,6 +135,17 @@ async def test_rerank_holds_money_for_the_query_with_each_document(house):
     assert row.held >= (300 + len(json.dumps(body))) * 1000
 
 
+@pytest.mark.parametrize("more", [{"image": "x"}, {"title": "x", "text": "b"}, {"text": ["b"]}, {}])
+async def test_a_document_with_more_than_its_text_is_refused_by_its_number(house, more):
+    """What nobody counts would be read by the upstream and paid for by nobody."""
+    ann = await house.customer()
+    body = {"model": MODEL, "query": "q", "documents": ["a", {"text": "b"}, more]}
+    answer = await house.post(ann, body, path="/v1/rerank")
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "documents[2]"
+    assert house.upstream.requests == [] and await house.usages(ann) == []
+
+
 # Anthropic's messages, by an upstream of theirs and by one that speaks OpenAI
 
 

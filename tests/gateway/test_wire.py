@@ -135,7 +135,8 @@ def test_what_stands_inside_a_string_is_only_text(text):
 
 
 def test_a_value_that_repeats_a_field_name_is_no_duplicate():
-    wire.parse(body(user="model", stop="messages", response_format={"model": "m", "x": [1, 2]}))
+    more = {"stop": "messages", "response_format": {"model": "m", "x": [1, 2]}}
+    assert json.loads(wire.encode(wire.parse(body(user="model", **more)).fields)) == {**HELLO, **more}
 
 
 def test_an_unfinished_string_full_of_escapes_takes_no_time():

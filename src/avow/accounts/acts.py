@@ -68,6 +68,10 @@ ROUTES: Final[Mapping[str, str | Silent]] = {
     "GET /api/auth/provider/callback": "link identity",
     "DELETE /api/me/identities/{identity_id}": "unlink identity",
     "POST /api/privacy/requests": Silent("the request is its own record, and is kept longer than this one"),
+    "POST /api/privacy/outside": NOBODY,
+    "POST /api/privacy/outside/prove": Silent(
+        "the request is its own record, and belongs to nobody who has an account"
+    ),
     "PUT /api/privacy/consents/{name}": SAID,
     "DELETE /api/privacy/consents/{name}": SAID,
     "DELETE /api/privacy/standing/objections/{purpose}": SAID,
@@ -94,6 +98,9 @@ ROUTES: Final[Mapping[str, str | Silent]] = {
     "POST /api/desk/requests": Silent("it shows ids, kinds and dates, and opens nothing"),
     "POST /api/desk/requests/open": READS,
     "POST /api/desk/requests/answer": "request succeeded",
+    "POST /api/desk/policy/plans": "plan policy",
+    "POST /api/desk/policy/plans/{id}/approve": "approve policy",
+    "POST /api/desk/policy/plans/{id}/apply": "apply policy",
     "POST /api/desk/people": "find by address",
     "POST /api/desk/open": "look",
     "POST /api/desk/openings": "search record",
@@ -121,6 +128,7 @@ COMMANDS: Final[Mapping[str, Command | Silent]] = {
     "subject erase": Command("erase"),
     "subject restrict": Command("restrict", "itself"),
     "subject release": Command("lift restriction", "itself"),
+    "subject find": Command("find by address", "itself"),
     "subject show": Silent("it shows counts and periods, and no content"),
     "sweep": Command("sweep"),
     "backup": Command("make a backup"),
@@ -129,9 +137,14 @@ COMMANDS: Final[Mapping[str, Command | Silent]] = {
     "key create": Command("create key", "itself"),
     "user create": Command("appoint staff", "itself"),
     "user remove": Command("dismiss staff", "itself"),
+    "key list": Silent("it shows ids, states and times, and opens nothing"),
+    "upstream list": Silent("what it shows is about nobody"),
+    "model list": Silent("what it shows is about nobody"),
     "upstream add": Command("set upstream"),
     "upstream drain": Command("drain upstream"),
     "model add": Command("set model"),
+    "import litellm": Command("import", "itself"),
+    "import new-api": Command("import", "itself"),
     "model leave": Command("take a route from a model"),
 }
 """Every command of `avow`; its act is on the record before it does anything, with a digest of what it was given."""

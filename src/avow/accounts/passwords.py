@@ -4,14 +4,14 @@ Argon2id with 64 MiB, three passes and one lane (the parameters of RFC 9106's se
 140 ms on the 2-core machine of the measurements. Hashing runs in two threads of its own, never on the event loop; they
 step back behind everything else that wants the processor, and at most `QUEUE_MAX` people wait for them, which bounds
 memory and processor alike. An unknown
-person costs the same work as a known one: the password is compared with a dummy hash made at the start.
+person costs the same work as a known one: the password is compared with a hash that no password has.
 """
 
 import asyncio
 import os
-import secrets
 import threading
 import unicodedata
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,6 +19,7 @@ from typing import NamedTuple, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import ARGON2_VERSION
 
 from avow.accounts import guessable
 from avow.base.errors import AvowError
@@ -66,7 +67,7 @@ class Passwords:
         self.hasher = hasher or PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=1)
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2", initializer=_step_back)
         self._waiting = 0
-        self._dummy = self.hasher.hash(secrets.token_hex(16))
+        self._dummy = _of_nobody(self.hasher)
 
     async def hash(self, password: str, length_min: int = LENGTH_MIN, context: Sequence[str] = ()) -> str:
         """Hash a new password. `context`: texts about its person and the place, whose words make it no better.
@@ -120,6 +121,13 @@ def check(password: str, length_min: int = LENGTH_MIN) -> bytes:
     if len(material) > SIZE_MAX:
         raise WeakPassword(f"This password is longer than {SIZE_MAX} bytes.", param="password")
     return material
+
+
+def _of_nobody(hasher: PasswordHasher) -> str:
+    """A hash that costs what any costs to compare, and that no password has: its bytes are random."""
+    salt, tag = (b64encode(os.urandom(length)).rstrip(b"=").decode() for length in (hasher.salt_len, hasher.hash_len))
+    cost = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
+    return f"$argon2id$v={ARGON2_VERSION}${cost}${salt}${tag}"
 
 
 def _step_back() -> None:

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from avow.catalog import fact_columns, not_personal, personal, store, table
+from avow.policy.words import TECHNICAL_FIELDS
 
 TIME = DateTime(timezone=True)
 
@@ -92,15 +93,17 @@ invitation = table(
     *fact_columns(),
     Column("role", Text, nullable=False),
     Column("token_hmac", LargeBinary, nullable=False, unique=True),
+    Column("email_index", LargeBinary, index=True),
     Column("box", LargeBinary, nullable=False),
     CheckConstraint("role IN ('owner', 'admin', 'member', 'viewer')", name="role"),
     holds=[
         personal("account", box=["email"]),
         personal(
             "account",
-            clear=["role", "token_hmac"],
-            why="a keyed digest of the token that the mail carries, and a role",
-            secret=["token_hmac"],
+            clear=["role", "token_hmac", "email_index"],
+            why="a keyed digest of the token that the mail carries, one of the address, which finds it for whoever asks what "
+            "is stored about theirs, and a role",
+            secret=["token_hmac", "email_index"],
         ),
     ],
 )
@@ -134,6 +137,15 @@ session = table(
 )
 """`ends_at` is the idle end, moved on by use (at most hourly) and never past `absolute_ends_at`. `proved_at`: when its
 person last showed who they are; null counts as long ago."""
+
+visit = table(
+    "visit",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("box", LargeBinary, nullable=False),
+    holds=[personal("technical", box=TECHNICAL_FIELDS)],
+)
+"""From where a session began (`visits`); its `id` is the session's, which may end before it. Empty unless the policy lists it."""
 
 confirmation = table(
     "confirmation",

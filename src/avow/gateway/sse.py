@@ -8,6 +8,7 @@ ourselves after the cost. What is delivered is counted, so that a stream that is
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Literal
@@ -105,7 +106,7 @@ def cost_comment(amount_nano: int) -> bytes:
     return f": avow-cost {money.text(amount_nano)}\n\n".encode()
 
 
-class EventStream:
+class EventStream(ABC):
     """Reads the events of one answer and says which bytes go to the client; each dialect says what its events mean.
 
     `usage` is what the upstream reported last; `tokens` counts what was passed on (a token is an event with content: the
@@ -155,9 +156,9 @@ class EventStream:
                 break
         return b"".join(passed), data
 
+    @abstractmethod
     def _admit(self, data: bytes) -> bool:
         """Whether an event passes; notes what it says, and in `done` and `fault` that it was the last."""
-        raise NotImplementedError
 
 
 class ChatStream(EventStream):

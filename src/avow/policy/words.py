@@ -154,6 +154,9 @@ CLOCKS: Mapping[str, Word] = {
     "event": Word("the event", "事件发生之时"),
 }
 
+TECHNICAL_FIELDS = ("ip", "browser", "system", "device", "language", "referrer")
+"""What a browser says of itself and can be stored, where a policy lists it."""
+
 ACCOUNT_FIELDS: Mapping[str, Word] = {
     "email": Word("your e-mail address", "电子邮箱地址"),
     "username": Word("a user name", "用户名"),
