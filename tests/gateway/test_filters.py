@@ -59,8 +59,8 @@ ASK = {"model": MODEL, "messages": HELLO}
 
 def policy_of(rules):
     text = TEXT.replace('features = ["tls"', 'features = ["tls", "processors", "filter"')
-    never = 'basis = "interest"\nkeep = "0"'
-    return parse(text.replace(never, never.replace('"0"', '"at most 30 days"'), 1) + rules)
+    never = 'purposes = ["abuse", "security"]\nbasis = "interest"\nkeep = "0"'
+    return parse(text.replace(never, never.replace('"0"', '"at most 30 days"')) + rules)
 
 
 @pytest.fixture
