@@ -31,12 +31,13 @@ from avow.billing.claims import Claim, Claims
 from avow.billing.events import Settle, Settled
 from avow.billing.means import Means
 from avow.billing.refusals import RateExceeded
-from avow.gateway import meter, orders, refusals
+from avow.gateway import judging, meter, orders, refusals
 from avow.gateway.cache import Asked, Cache, Word
 from avow.gateway.call import Call
 from avow.gateway.client import Client
 from avow.gateway.connection import UpstreamTimeout
 from avow.gateway.decisions import Decisions
+from avow.gateway.filters import Filters
 from avow.gateway.fleet import Fleet
 from avow.gateway.meter import Measured, Outcome
 from avow.gateway.orders import Ledger, Order, Wish
@@ -45,6 +46,7 @@ from avow.gateway.searching import Searching
 from avow.gateway.sse import cost_comment
 from avow.gateway.surfaces import CHAT, Surface
 from avow.gateway.watch import Watch
+from avow.gateway.wire import Request
 from avow.policy import Never
 from avow.vault import Ref, Vault
 
@@ -254,6 +256,9 @@ class Completion:
         gateway.enter(key.key_id)
         claim = None
         try:
+            filters = judging.ours(gateway.rules.current, surface, request)
+            if filters is not None:
+                return await self._judge(request, filters)
             if self._ask.claim is not None:
                 claim = await self._claimed(self._ask.claim, key)
             wish = Wish(request, key, len(self._ask.body), self._ask.retention_h, surface)
@@ -273,6 +278,12 @@ class Completion:
         if claim is not None:
             await self._end(claim, order, outcome, settled)
         await self._answer(order, outcome, settled, box is not None)
+
+    async def _judge(self, request: Request, filters: Filters) -> None:
+        """What our own filters say of texts, which costs nothing and of which nothing is written down."""
+        request_id = uuid7()
+        body = await asyncio.to_thread(judging.judged, filters, request.fields["input"], request_id)
+        await self._reply.whole(200, [(b"avow-request-id", str(request_id).encode()), (b"avow-stored", b"none")], body)
 
     async def _claimed(self, name: bytes, key: KeyRecord) -> Claim:
         """The claim of the client's idempotency key, seen to be free before anything is held."""
@@ -305,7 +316,8 @@ class Completion:
             return None
         self._searching = Searching(filters)
         try:
-            self._order = await self._searching.request(order, len(self._ask.body))
+            size, rules = len(self._ask.body), self._gateway.rules.current
+            self._order = await self._searching.request(order, size, rules, self._gateway.client)
         except AvowError as error:
             return Outcome(why="refused", error=error)
         return None
