@@ -16,6 +16,7 @@ from avow.accounts.directory import KeyRecord
 from avow.base.clock import SystemClock
 from avow.base.ids import uuid7
 from avow.billing import prices
+from avow.billing.events import Opened
 from avow.billing.prices import Price, Prices, Used
 from avow.billing.refusals import BalanceShort
 from avow.gateway import meter, orders, refusals, upstreams, wire
@@ -192,7 +193,7 @@ class Till:
         self.opens.append(event)
         if event.amount > self.balance:
             raise BalanceShort(self.balance)
-        return type("Opened", (), {"policy_epoch": self.epoch})()
+        return Opened(self.epoch)
 
     async def settle(self, event):
         self.settles.append(event)
