@@ -27,12 +27,13 @@ from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.billing.events import Settle, Settled
 from avow.billing.refusals import RateExceeded
-from avow.gateway import meter, orders, refusals
+from avow.gateway import judging, meter, orders, refusals
 from avow.gateway.cache import Asked, Cache, Word
 from avow.gateway.call import Call
 from avow.gateway.client import Client
 from avow.gateway.connection import UpstreamTimeout
 from avow.gateway.decisions import Decisions
+from avow.gateway.filters import Filters
 from avow.gateway.fleet import Fleet
 from avow.gateway.meter import Measured, Outcome
 from avow.gateway.orders import Ledger, Order, Wish
@@ -41,6 +42,7 @@ from avow.gateway.searching import Searching
 from avow.gateway.sse import cost_comment
 from avow.gateway.surfaces import CHAT, Surface
 from avow.gateway.watch import Watch
+from avow.gateway.wire import Request
 from avow.policy import Never
 from avow.vault import Ref, Vault
 
@@ -229,6 +231,9 @@ class Completion:
         key = await gateway.keys.admit(self._ask.secret, "inference", self._ask.address)
         gateway.enter(key.key_id)
         try:
+            filters = judging.ours(gateway.rules.current, surface, request)
+            if filters is not None:
+                return await self._judge(request, filters)
             wish = Wish(request, key, len(self._ask.body), self._ask.retention_h, surface)
             order = self._order = await orders.place(wish, gateway.rules, gateway.ledger, gateway.clock)
             outcome = await self._searched() or await self._obtain(self._order)
@@ -243,6 +248,12 @@ class Completion:
         self._count(order, outcome, measured, settled)
         await self._answer(order, outcome, settled, box is not None)
 
+    async def _judge(self, request: Request, filters: Filters) -> None:
+        """What our own filters say of texts, which costs nothing and of which nothing is written down."""
+        request_id = uuid7()
+        body = await asyncio.to_thread(judging.judged, filters, request.fields["input"], request_id)
+        await self._reply.whole(200, [(b"avow-request-id", str(request_id).encode()), (b"avow-stored", b"none")], body)
+
     async def _searched(self) -> Outcome | None:
         """Have the request searched where the policy has filters; the end of one that must not go on."""
         filters, order = self._gateway.rules.current.filters, self._order
@@ -250,7 +261,8 @@ class Completion:
             return None
         self._searching = Searching(filters)
         try:
-            self._order = await self._searching.request(order, len(self._ask.body))
+            size, rules = len(self._ask.body), self._gateway.rules.current
+            self._order = await self._searching.request(order, size, rules, self._gateway.client)
         except AvowError as error:
             return Outcome(why="refused", error=error)
         return None
