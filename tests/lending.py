@@ -85,6 +85,7 @@ class Lending:
                 used = [row["name"] for row in await c.fetch(TABLES)]
                 if fresh := [name for name in used if name not in self.seeded]:
                     await c.execute(f"TRUNCATE {', '.join(fresh)} RESTART IDENTITY CASCADE")
+                await c.execute("SELECT pg_stat_reset()")
                 same = {name: await digest(c, name) for name in self.seeded} == self.seeded
                 return same and await c.fetchval(SHAPE) == self.shape
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
