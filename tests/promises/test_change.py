@@ -247,9 +247,8 @@ def test_every_version_stays_readable_and_the_changes_say_what_changed(changing:
     assert served(changing)["version"] == 6 and "Version 6" in page(changing)
     for number in range(1, 7):
         assert f'href="/privacy/{number}?locale=en"' in changes
-    assert "<del>30</del><ins>40</ins>" in changes
     second = changes[changes.index('id="version-2"') :].split("</section>")[0]
-    assert '"state loosening"' in second and "takes effect" in second
+    assert "Came into force on" in second and "<del>30</del><ins>40</ins>" in second
 
 
 def written(platform: Platform, text: str) -> Any:
