@@ -124,6 +124,12 @@ def lending(cluster: Cluster, template: str) -> Lending:
 
 
 @pytest.fixture
+async def new_database(lending: Lending) -> None:
+    """For a test that looks at how PostgreSQL plans: its database was used by none before. To be named before any other."""
+    await lending.end()
+
+
+@pytest.fixture
 async def database(lending: Lending) -> AsyncIterator[Databases]:
     """A migrated database in which nothing of another test is."""
     async with lending.lent() as dsn:
