@@ -334,7 +334,7 @@ def test_production_refuses_a_policy_with_examples_and_a_demo_says_what_they_are
         assert refused.returncode == 1 and "operator is an example" in refused.stderr
         undated = ('[locale.zh]\ndate = "2026-11-22"\n', "")
         agreed = ("[locale.zh]", '[acceptance]\nhow = "explicit"\nterms = true\n\n[locale.zh]')
-        asked = ('features = ["tls"]', 'features = ["tls", "acceptance"]')
+        asked = ('features = ["tls"', 'features = ["tls", "acceptance"')
         for changes, said in (((undated,), "locale.zh"), ((agreed, asked), "terms.en")):
             (one.folder / "unready.toml").write_text(policy_text(*changes))
             one.settings["policy"] = str(one.folder / "unready.toml")

@@ -25,6 +25,7 @@ from avow.gateway.fleet import ROUTINGS, Routing
 from avow.gateway.handling import Handling, is_here, judge
 from avow.gateway.offers import Offer
 from avow.gateway.upstreams import KINDS
+from avow.importing import bring
 from avow.policy import Overrides, explain, parse, words
 from avow.policy.export import export as export_policy
 from avow.privacy import backup as backups
@@ -576,6 +577,7 @@ def _price(amount: str) -> int:
 
 
 main.add_command(subject)
+main.add_command(bring)
 commands.ask_why(main)
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ from avow.gateway.asgi import V1, Receive, Scope, Send
 from avow.gateway.cache import Cache
 from avow.gateway.client import Client
 from avow.gateway.completion import Gateway
+from avow.gateway.decisions import Decisions
 from avow.gateway.direct import Connection, Direct, Turn
 from avow.gateway.rules import RuleBook
 from avow.privacy import api as privacy_api
@@ -100,9 +101,10 @@ class Front:
         engine = app.engine(parts) if parts.settings.engine else None
         book = RuleBook(partial(rules.load, self.database, self.vault, engine, self.current.follow))
         await book.start()
-        cache = Cache(self.database, self.vault, parts.clock)
         self.gateway = Gateway(
-            book, self.accounts.directory, self.ledger, self.vault, Client(), parts.clock, cache=cache
+            *(book, self.accounts.directory, self.ledger, self.vault, Client(), parts.clock),
+            cache=Cache(self.database, self.vault, parts.clock),
+            decisions=Decisions(self.database),
         )
         self.v1: Any = V1(self.gateway)
         self.direct = Direct(self.gateway)

@@ -167,7 +167,7 @@ async def test_people_see_and_end_their_own_sessions_only(house: House) -> None:
     stranger = await house.signed_in("eve@example.org")
     seen = (await here.get("/api/me/sessions")).json()
     assert [each["current"] for each in seen] == [True, False]
-    assert set(seen[0]) == {"id", "current", "since", "last_seen_at", "ends_at", "absolute_ends_at"}
+    assert set(seen[0]) == {"id", "current", "since", "last_seen_at", "ends_at", "absolute_ends_at", "seen"}
     path = f"/api/me/sessions/{seen[1]['id']}"
     assert (await stranger.delete(path)).status_code == 404
     assert (await there.get("/api/me")).status_code == 200

@@ -33,6 +33,7 @@ from avow.billing.prices import Price
 from avow.billing.tables import charge, usage, wallet, wallet_hold
 from avow.gateway import FUNCTIONS, V1, Client, Gateway, RuleBook, Timeouts, load, tables
 from avow.gateway.cache import Cache
+from avow.gateway.decisions import Decisions
 from avow.gateway.direct import Direct
 from avow.gateway.fleet import Fleet
 from avow.gateway.scripted import ScriptedUpstream
@@ -297,6 +298,7 @@ async def open_house(
         client = Client(timeouts=timeouts or patient)
         options.setdefault("fleet", Fleet(client, tries_max=1))
         options.setdefault("cache", Cache(databases.app, vault, clock))
+        options.setdefault("decisions", Decisions(databases.app))
         gateway = Gateway(rules, directory, batcher, vault, client, clock, **options)
         async with serving(V1(gateway, body_s_max=0.5), Direct(gateway).take) as url:
             yield House(url, databases, gateway, vault, clock, upstream, directory, batcher)

@@ -77,6 +77,13 @@ def test_the_whole_language_loads() -> None:
         ({"prevailing": "zh", "locale__zh": None}, "prevailing_without_text"),
         ({"cookie__x": {"kind": "experience", "lifetime": "0"}}, "cookie_without_kind"),
         ({"age__by_country": {"XX": 12}}, "unknown_place"),
+        ({"category__moderation__keep": "0"}, "filter_without_record"),
+        ({"filter__minors__words": None, "filter__minors__patterns": None}, "filter_finds_nothing"),
+        ({"filter__minors__restores": True}, "filter_restores_nothing"),
+        ({"filter__minors__hashes": ["0" * 64], "filter__minors__action": "redact"}, "filter_redacts_all"),
+        ({"filter__minors__patterns": ["(?=a)b"]}, "pattern_wrong"),
+        ({"filter__minors__patterns": ["a*"]}, "pattern_wrong"),
+        ({"filter__minors__patterns": ["(((a{99}){99}){99}){99}"]}, "pattern_wrong"),
     ],
 )
 def test_a_contradiction_has_a_name_a_line_and_a_way_out(change: dict[str, Any], name: str) -> None:

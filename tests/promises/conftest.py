@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.promises.profile import policy, published, running  # noqa: F401  fixtures of the profiles' classes
+from tests.promises.profile import policy, published, running, scripted  # noqa: F401  fixtures of the profiles' classes
 
 _rows = {
     row["id"]: row

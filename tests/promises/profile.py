@@ -23,7 +23,7 @@ from avow.policy import Policy, parse
 from avow.policy.words import ACCOUNT_FIELDS
 from avow.proof import receipts
 from tests.platform import ROOT, Platform, complete
-from tests.upstream import scripted_platform
+from tests.upstream import Upstream, scripted_platform
 
 VALUES = {
     "email": "",
@@ -71,10 +71,16 @@ def text_of(page: httpx.Response) -> str:
 
 
 @pytest.fixture(scope="class")
-def running(request: pytest.FixtureRequest) -> Iterator[Platform]:
+def scripted(request: pytest.FixtureRequest) -> Iterator[tuple[Platform, Upstream]]:
+    """A platform under the profile of the class, and its upstream."""
+    with scripted_platform(app.policy_text(request.cls.profile)) as made:
+        yield made
+
+
+@pytest.fixture(scope="class")
+def running(scripted: tuple[Platform, Upstream]) -> Platform:
     """A platform under the profile of the class."""
-    with scripted_platform(app.policy_text(request.cls.profile)) as (platform, _):
-        yield platform
+    return scripted[0]
 
 
 @pytest.fixture(scope="class")

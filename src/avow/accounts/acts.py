@@ -80,6 +80,9 @@ ROUTES: Final[Mapping[str, str | Silent]] = {
     "DELETE /api/keys/{key_id}": "revoke key",
     "DELETE /api/requests": "delete content",
     "DELETE /api/requests/{request_id}": "delete content",
+    "POST /api/filter/decisions/{decision_id}/appeal": Silent(
+        "the complaint that it makes is its own record, and is kept longer than this one"
+    ),
     "POST /api/projects": "make project",
     "PATCH /api/projects/{project_id}": "change project",
     "PATCH /api/tenant": "ask to keep",
@@ -129,6 +132,8 @@ COMMANDS: Final[Mapping[str, Command | Silent]] = {
     "upstream add": Command("set upstream"),
     "upstream drain": Command("drain upstream"),
     "model add": Command("set model"),
+    "import litellm": Command("import", "itself"),
+    "import new-api": Command("import", "itself"),
     "model leave": Command("take a route from a model"),
 }
 """Every command of `avow`; its act is on the record before it does anything, with a digest of what it was given."""

@@ -97,9 +97,8 @@ async def confirm(data: JSONBody[Confirmation], accounts: Accounts) -> dict[str,
 @post("/api/auth/login", status_code=200)
 async def login(request: AnyRequest, data: JSONBody[SignIn], accounts: Accounts) -> Response[dict[str, UUID | None]]:
     """Sign in; the session's token is set as a cookie."""
-    token, who = await sessions.sign_in(
-        accounts, data.email, data.password, session_token(accounts, request), data.code, callers.address(request)
-    )
+    visitor = callers.visitor(accounts, request)
+    token, who = await sessions.sign_in(accounts, data.email, data.password, visitor, data.code)
     return callers.signed_in(accounts, token, who)
 
 

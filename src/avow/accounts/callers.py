@@ -20,6 +20,7 @@ from avow.accounts.key_terms import Scope
 from avow.accounts.needs import Needs
 from avow.accounts.sessions import NotSignedIn, Session, StepUpNeeded
 from avow.accounts.surface import AnyRequest
+from avow.accounts.visits import Visitor
 from avow.base.actor import Actor
 
 BEARER = "bearer "
@@ -58,8 +59,13 @@ def session_token(accounts: Needs, request: AnyRequest) -> str | None:
 
 
 def address(request: AnyRequest) -> str | None:
-    """The network address that a request comes from; only for comparing in memory, never to be kept."""
+    """The network address that a request comes from, for comparing in memory; `visits` alone may keep it."""
     return request.client.host if request.client else None
+
+
+def visitor(accounts: Needs, request: AnyRequest) -> Visitor:
+    """Who stands at the door."""
+    return Visitor(session_token(accounts, request), address(request), request.headers)
 
 
 def ceremony_token(accounts: Needs, request: AnyRequest) -> str | None:

@@ -23,6 +23,7 @@ from avow.accounts.people import own
 from avow.accounts.sessions import NotSignedIn, Session, StepUpNeeded
 from avow.accounts.sign_up import SignUp
 from avow.accounts.tables import identity
+from avow.accounts.visits import Visitor
 from avow.base.actor import Actor
 from avow.base.errors import AvowError, NotFound
 from avow.vault import Gone, Ref, fact
@@ -96,7 +97,7 @@ async def finish(
     token: str | None,
     answer: Iterable[tuple[str, str]],
     current: Session | None,
-    old_token: str | None,
+    visitor: Visitor,
 ) -> tuple[str, Actor]:
     """Take the provider's answer, once, in the browser that asked; gives a session's token and its person.
 
@@ -119,7 +120,7 @@ async def finish(
     claims = await provider.redeem(given["code"], _verifier(needs, token), _nonce(needs, token))
     if kind == LINK:
         return await _link(needs, provider, claims, current)
-    return await _enter(needs, provider, claims, old_token)
+    return await _enter(needs, provider, claims, visitor)
 
 
 async def listed(needs: Needs, who: Actor) -> list[ListedIdentity]:
@@ -152,15 +153,15 @@ def configured(needs: Needs) -> Provider:
     return needs.provider
 
 
-async def _enter(needs: Needs, provider: Provider, claims: Claims, old_token: str | None) -> tuple[str, Actor]:
+async def _enter(needs: Needs, provider: Provider, claims: Claims, visitor: Visitor) -> tuple[str, Actor]:
     wanted = {"wanted": _index(needs, provider, claims), "at": needs.clock.now()}
     async with needs.database.begin() as connection:
         query = text("SELECT * FROM identity_by_index(:wanted, :at)")
         found = (await connection.execute(query, wanted)).one_or_none()
     if found is not None:
-        return await sessions.enter(needs, found.tenant_id, found.subject_id, old_token)
+        return await sessions.enter(needs, found.tenant_id, found.subject_id, visitor)
     tenant_id, subject_id = await _open_account(needs, provider, claims)
-    return await sessions.enter(needs, tenant_id, subject_id, old_token)
+    return await sessions.enter(needs, tenant_id, subject_id, visitor)
 
 
 async def _open_account(needs: Needs, provider: Provider, claims: Claims) -> tuple[UUID, UUID]:

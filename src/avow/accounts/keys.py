@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts import acts, directory, key_terms, key_text, projects, tenants, tokens
 from avow.accounts.key_terms import Change, Scope, Setting
+from avow.accounts.key_text import KeyText
 from avow.accounts.limits import Limits
 from avow.accounts.needs import Needs
 from avow.accounts.people import own
@@ -70,9 +71,18 @@ class ListedKey(NamedTuple):
 
 
 async def create(
-    needs: Needs, who: Actor, setting: Setting = ANY, *, by: Actor | None = None, reason: str | None = None
+    needs: Needs,
+    who: Actor,
+    setting: Setting = ANY,
+    *,
+    by: Actor | None = None,
+    reason: str | None = None,
+    id: UUID | None = None,
+    text: KeyText | None = None,
 ) -> MadeKey:
     """Make a key for a person; `by`: somebody else does. `keep_h` may only shorten what the tenant asked for.
+
+    `id` and `text`: those that it is to have, for whoever must be able to make it only once, and shows it first.
 
     Raises FieldRefused, BadInput, KeepRefused, TooManyKeys, or for its project NotFound or ProjectArchived.
     """
@@ -80,8 +90,9 @@ async def create(
     now = needs.clock.now()
     setting = key_terms.check(setting)
     _check(needs, setting, now)
-    made = key_text.make()
+    made = text or key_text.make()
     begun = fact.begin(needs.policy, "credential", tenant_id, subject_id, now)
+    begun["id"] = id or begun["id"]
     await _prepare(needs, tenant_id, subject_id, begun["ends_at"])
     row = {
         **begun,

@@ -66,8 +66,8 @@ async def use_passkey(
     request: AnyRequest, data: JSONBody[UsedPasskey], accounts: Accounts
 ) -> Response[dict[str, UUID | None]]:
     """Sign in with a passkey, or show with it once more who is there; the session's token is set as a cookie."""
-    token, old = callers.ceremony_token(accounts, request), callers.session_token(accounts, request)
-    answer = callers.signed_in(accounts, *await passkeys.sign_in(accounts, token, data.credential, old))
+    token, visitor = callers.ceremony_token(accounts, request), callers.visitor(accounts, request)
+    answer = callers.signed_in(accounts, *await passkeys.sign_in(accounts, token, data.credential, visitor))
     answer.cookies.append(callers.cookie(accounts, "", 0, ceremonies.COOKIE))
     return answer
 

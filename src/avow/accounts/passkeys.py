@@ -31,6 +31,7 @@ from avow.accounts import acts, ceremonies, endings, fields, letters, people, se
 from avow.accounts.needs import Needs
 from avow.accounts.people import own
 from avow.accounts.tables import passkey
+from avow.accounts.visits import Visitor
 from avow.base.actor import Actor
 from avow.base.errors import AvowError, NotFound
 from avow.vault import Gone, Ref, fact
@@ -152,9 +153,7 @@ async def begin_using(needs: Needs) -> tuple[str, dict[str, Any]]:
     return token, json.loads(webauthn.options_to_json(options))
 
 
-async def sign_in(
-    needs: Needs, token: str | None, credential: dict[str, Any], old_token: str | None
-) -> tuple[str, Actor]:
+async def sign_in(needs: Needs, token: str | None, credential: dict[str, Any], visitor: Visitor) -> tuple[str, Actor]:
     """Begin a session for whoever's device signed the challenge, once; an older session of the same browser ends.
 
     Raises CeremonyRefused or PasskeyRefused.
@@ -181,7 +180,7 @@ async def sign_in(
         ),
     )
     await _count(needs, found.tenant_id, found.id, shown.new_sign_count)
-    return await sessions.enter(needs, found.tenant_id, found.subject_id, old_token)
+    return await sessions.enter(needs, found.tenant_id, found.subject_id, visitor)
 
 
 async def listed(needs: Needs, who: Actor) -> list[ListedPasskey]:

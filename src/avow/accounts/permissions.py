@@ -113,6 +113,8 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "GET /api/requests/{request_id}/policy": BELONGING | KEY,
     "DELETE /api/requests": BELONGING | KEY,
     "DELETE /api/requests/{request_id}": BELONGING | KEY,
+    "GET /api/filter/decisions": BELONGING | KEY,
+    "POST /api/filter/decisions/{decision_id}/appeal": BELONGING,
     # The organisation.
     "POST /api/projects": MANAGING,
     "GET /api/projects": BELONGING,

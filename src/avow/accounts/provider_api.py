@@ -24,11 +24,11 @@ async def enter_with_provider(accounts: Accounts) -> Response[None]:
 @get(CALLBACK, status_code=303)
 async def return_from_provider(request: AnyRequest, accounts: Accounts) -> Response[None]:
     """Come back from the identity provider: signed in, with a new account if need be, or linked; goes on to the start page."""
-    old = callers.session_token(accounts, request)
-    current = await sessions.look(accounts, old) if old else None
+    visitor = callers.visitor(accounts, request)
+    current = await sessions.look(accounts, visitor.old_token) if visitor.old_token else None
     given = request.query_params.multi_items()
     token = callers.ceremony_token(accounts, request)
-    entered = callers.signed_in(accounts, *await identities.finish(accounts, token, given, current, old))
+    entered = callers.signed_in(accounts, *await identities.finish(accounts, token, given, current, visitor))
     gone = callers.cookie(accounts, "", 0, ceremonies.COOKIE)
     return Response(None, status_code=303, headers={"location": "/"}, cookies=[*entered.cookies, gone])
 

@@ -87,7 +87,7 @@ async def change_password(data: JSONBody[NewPassword], fresh: Fresh, current: Cu
 
 @get("/api/me/sessions")
 async def list_sessions(current: Current, accounts: Accounts) -> list[dict[str, Any]]:
-    """One's own sessions, oldest first: times only, for no network address and no device is kept."""
+    """One's own sessions, oldest first: times, and from where each began as far as the policy lets that be stored."""
     return [each._asdict() for each in await sessions.listed(accounts, current)]
 
 

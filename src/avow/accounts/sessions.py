@@ -13,10 +13,11 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import acts, codes, endings, letters, pace, people, tokens
+from avow.accounts import acts, codes, endings, letters, pace, people, tokens, visits
 from avow.accounts.needs import Needs
 from avow.accounts.passwords import Verdict
 from avow.accounts.tables import session
+from avow.accounts.visits import Visitor
 from avow.base.actor import Actor
 from avow.base.errors import AvowError, NotFound
 from avow.vault import fact
@@ -119,24 +120,25 @@ class ListedSession(NamedTuple):
     last_seen_at: datetime
     ends_at: datetime
     absolute_ends_at: datetime
+    seen: dict[str, Any]
+    """From where it began, as far as the policy lets that be stored."""
 
 
 async def sign_in(
     needs: Needs,
     email: str,
     password: str,
-    old_token: str | None,
+    visitor: Visitor,
     code: str = "",
-    address: str | None = None,
 ) -> tuple[str, Actor]:
     """Begin a session; gives its token and its person. An older session of the same browser ends.
 
     Unknown address and wrong password do the same work and get the same answer at the same step of time. Only the right
-    password learns that a second factor is asked for. `address` is the caller's network address, compared in memory only.
+    password learns that a second factor is asked for.
     Raises SignInRefused, SecondFactorNeeded, SecondFactorRefused, SignInSlowed or NetworkSlowed (with Retry-After) or Busy.
     """
     name, now = normalise(email), needs.clock.now()
-    needs.networks.check(address, now)
+    needs.networks.check(visitor.address, now)
     if wait_s := needs.sign_ins.wait_s(name, now):
         raise SignInSlowed(wait_s)
     with needs.sign_ins.trying(name):
@@ -149,23 +151,23 @@ async def sign_in(
                 if needs.directory.must_confirm and (found is None or found.confirmed_at is None):
                     raise SignInRefused
             except (SignInRefused, SecondFactorRefused):
-                needs.networks.fail(address, needs.clock.now())
+                needs.networks.fail(visitor.address, needs.clock.now())
                 await _fail(needs, name, tenant_id, subject_id)
                 raise
     needs.sign_ins.succeed(name)
     if verdict.upgraded:
         await people.keep_hash(needs, tenant_id, subject_id, verdict.upgraded)
-    return await enter(needs, tenant_id, subject_id, old_token)
+    return await enter(needs, tenant_id, subject_id, visitor)
 
 
-async def enter(needs: Needs, tenant_id: UUID, subject_id: UUID, old_token: str | None) -> tuple[str, Actor]:
+async def enter(needs: Needs, tenant_id: UUID, subject_id: UUID, visitor: Visitor) -> tuple[str, Actor]:
     """Let somebody in who has shown who they are: a new session in the place of the browser's older one."""
-    if old_token:
-        await end(needs, old_token)
-    return await begin(needs, tenant_id, subject_id), people.actor(tenant_id, subject_id)
+    if visitor.old_token:
+        await end(needs, visitor.old_token)
+    return await begin(needs, tenant_id, subject_id, visitor), people.actor(tenant_id, subject_id)
 
 
-async def begin(needs: Needs, tenant_id: UUID, subject_id: UUID) -> str:
+async def begin(needs: Needs, tenant_id: UUID, subject_id: UUID, visitor: Visitor) -> str:
     """Begin a session for a person who has shown who they are; gives the token, which is kept only as a digest."""
     token, now = tokens.make(), needs.clock.now()
     row = {
@@ -178,6 +180,7 @@ async def begin(needs: Needs, tenant_id: UUID, subject_id: UUID) -> str:
     }
     async with needs.database.tenant(tenant_id) as connection:
         await connection.execute(session.insert().values(row))
+        await visits.note(needs, connection, row, visitor)
     return token
 
 
@@ -241,8 +244,13 @@ async def listed(needs: Needs, current: Session) -> list[ListedSession]:
     )
     async with needs.database.tenant(current.tenant_id) as connection:
         rows = (await connection.execute(mine)).all()
+        who = current.tenant_id, current.subject_id
+        seen = await visits.opened(needs, connection, *who, [row.id for row in rows])
     return [
-        ListedSession(row.id, row.id == current.id, row.since, row.last_seen_at, row.ends_at, row.absolute_ends_at)
+        ListedSession(
+            *(row.id, row.id == current.id, row.since, row.last_seen_at, row.ends_at, row.absolute_ends_at),
+            seen.get(row.id, {}),
+        )
         for row in rows
     ]
 

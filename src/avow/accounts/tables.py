@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from avow.catalog import fact_columns, not_personal, personal, store, table
+from avow.policy.words import TECHNICAL_FIELDS
 
 TIME = DateTime(timezone=True)
 
@@ -134,6 +135,15 @@ session = table(
 )
 """`ends_at` is the idle end, moved on by use (at most hourly) and never past `absolute_ends_at`. `proved_at`: when its
 person last showed who they are; null counts as long ago."""
+
+visit = table(
+    "visit",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("box", LargeBinary, nullable=False),
+    holds=[personal("technical", box=TECHNICAL_FIELDS)],
+)
+"""From where a session began (`visits`); its `id` is the session's, which may end before it. Empty unless the policy lists it."""
 
 confirmation = table(
     "confirmation",

@@ -1,4 +1,4 @@
-"""The routes under `/api/requests`: a person's own requests, by session or API key."""
+"""The routes under `/api/requests` and `/api/filter`: a person's own requests, by session or API key, and what filters did."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from litestar import Router, delete, get
-from litestar.params import FromPath, QueryParameter
+from litestar import Router, delete, get, post
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from avow.accounts import surface
 from avow.accounts.callers import Accounts, Caller, dependencies
 from avow.accounts.needs import Needs
 from avow.base.errors import BadInput
-from avow.gateway import explained, requests
+from avow.gateway import decisions, explained, requests
 from avow.gateway.explained import Explained
 
 PAGE_MAX = 100
@@ -25,6 +25,19 @@ class RequestPage(msgspec.Struct):
 
     requests: list[dict[str, Any]]
     after: UUID | None
+
+
+class DecisionPage(msgspec.Struct):
+    """Decisions of filters, newest first; `after` asks for the next page, null: there is none."""
+
+    decisions: list[dict[str, Any]]
+    after: UUID | None
+
+
+class Words(msgspec.Struct, forbid_unknown_fields=True):
+    """What somebody wants to say about a decision."""
+
+    text: Annotated[str, msgspec.Meta(max_length=decisions.WORDS_CHARS_MAX)] = ""
 
 
 @get("/api/requests")
@@ -71,7 +84,28 @@ async def end_requests(
     return {"ended": await requests.end_many(accounts, who, since, until)}
 
 
-ROUTES = (list_requests, read_request, explain_request, end_request, end_requests)
+@get("/api/filter/decisions")
+async def list_decisions(
+    who: Caller,
+    accounts: Accounts,
+    after: Annotated[UUID | None, QueryParameter()] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = PAGE_MAX,
+) -> DecisionPage:
+    """What filters decided about one's own requests: kinds and counts, no text."""
+    found = await decisions.listed(accounts, who, after, limit)
+    return DecisionPage([each._asdict() for each in found], found[-1].id if len(found) == limit else None)
+
+
+@post("/api/filter/decisions/{decision_id:uuid}/appeal", status_code=202)
+async def appeal(decision_id: FromPath[UUID], data: JSONBody[Words], who: Caller, accounts: Accounts) -> dict[str, Any]:
+    """Have a decision about one's own request looked at by a person; it becomes a complaint with a date of answer."""
+    return (await decisions.appeal(accounts, who, decision_id, data.text))._asdict()
+
+
+ROUTES = (
+    *(list_requests, read_request, explain_request, end_request, end_requests),
+    *(list_decisions, appeal),
+)
 
 
 def router(accounts: Needs) -> Router:

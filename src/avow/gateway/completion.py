@@ -32,10 +32,12 @@ from avow.gateway.cache import Asked, Cache, Word
 from avow.gateway.call import Call
 from avow.gateway.client import Client
 from avow.gateway.connection import UpstreamTimeout
+from avow.gateway.decisions import Decisions
 from avow.gateway.fleet import Fleet
 from avow.gateway.meter import Measured, Outcome
 from avow.gateway.orders import Ledger, Order, Wish
 from avow.gateway.rules import CONTENT, USAGE, RuleBook
+from avow.gateway.searching import Searching
 from avow.gateway.sse import cost_comment
 from avow.gateway.surfaces import CHAT, Surface
 from avow.policy import Never
@@ -110,10 +112,11 @@ class Gateway:
         stream_s_max: float = STREAM_S_MAX,
         fleet: Fleet | None = None,
         cache: Cache | None = None,
+        decisions: Decisions | None = None,
     ) -> None:
         self.rules, self.keys, self.ledger, self.vault = rules, keys, ledger, vault
         self.client, self.clock, self.fleet = client, clock, fleet or Fleet(client)
-        self.cache = cache
+        self.cache, self.decisions = cache, decisions
         self._stream_s_max = stream_s_max
         self._calls_per_key_max = calls_per_key_max
         self._calls: Counter[int] = Counter()
@@ -181,6 +184,7 @@ class Completion:
         self._given_up: AvowError | None = None
         self.begun = self._at_upstream = self._left = False
         self._cached: Word = "off"
+        self._searching: Searching | None = None
 
     def leave(self) -> None:
         """The client has gone: the upstream is stopped at once; what was delivered until now is settled."""
@@ -219,13 +223,28 @@ class Completion:
         try:
             wish = Wish(request, key, len(self._ask.body), self._ask.retention_h, surface)
             order = self._order = await orders.place(wish, gateway.rules, gateway.ledger, gateway.clock)
-            outcome = await self._obtain(order)
+            outcome = await self._searched() or await self._obtain(self._order)
+            order = self._order
             measured = meter.measure(outcome, order.price, request.fields, surface.said_in)
+            if self._searching is not None and self._searching.hits and gateway.decisions is not None:
+                await gateway.decisions.record(order, self._searching.hits)
             box = await self._seal(order, outcome)
             settled = await gateway.ledger.settle(self._settle(order, outcome, measured, box))
         finally:
             gateway.exit(key.key_id)
         await self._answer(order, outcome, settled, box is not None)
+
+    async def _searched(self) -> Outcome | None:
+        """Have the request searched where the policy has filters; the end of one that must not go on."""
+        filters, order = self._gateway.rules.current.filters, self._order
+        if filters is None or order is None:
+            return None
+        self._searching = Searching(filters)
+        try:
+            self._order = await self._searching.request(order, len(self._ask.body))
+        except AvowError as error:
+            return Outcome(why="refused", error=error)
+        return None
 
     async def _obtain(self, order: Order) -> Outcome:
         """The upstream's answer, or the one that the same request got before, which costs nothing."""
@@ -253,10 +272,25 @@ class Completion:
                 self.task.uncancel()
         if outcome.why == "client_left" and not self._left:
             outcome.why, outcome.error = "upstream_failed", self._given_up
+        if self._searching is not None:
+            return await self._let_out(self._searching, order, outcome)
         return outcome
 
+    async def _let_out(self, searching: Searching, order: Order, outcome: Outcome) -> Outcome:
+        """The end of an answer that is searched."""
+        if order.request.stream:
+            if rest := searching.let_out(outcome):
+                self._tell(rest)
+            outcome.begun = self.begun
+        return await searching.answer(outcome) if outcome.answer and order.request.choices else outcome
+
     def pass_on(self, data: bytes) -> bool:
-        """Give the client a part of its stream; False: `flush` before the next."""
+        """Give the client a part of its stream, as far as it may go; False: `flush` before the next."""
+        if self._searching is not None:
+            data = self._searching.passes(data)
+        return self._tell(data) if data else True
+
+    def _tell(self, data: bytes) -> bool:
         if not self.begun:
             self.begun = True
             assert self._order is not None
@@ -304,11 +338,12 @@ class Completion:
             cost = cost_comment(settled.charged)
             await self._reply.end(order.surface.shape.event(outcome.error) + cost)
         elif order.request.stream:
-            self.pass_on(cost_comment(settled.charged))
+            self._tell(cost_comment(settled.charged))
             await self._reply.end(outcome.tail)
         else:
             headers = [*_headers(order, kept, self._cached), (b"avow-cost", money.text(settled.charged).encode())]
-            await self._reply.whole(200, headers, outcome.answer)
+            answer = outcome.answer if self._searching is None else self._searching.told(outcome.answer)
+            await self._reply.whole(200, headers, answer)
 
     async def _refuse(self, error: AvowError, failure: str = "") -> None:
         """Tell the client why not; `failure` names an exception that should not have been."""

@@ -73,7 +73,7 @@ def measure(outcome: Outcome, price: Price, fields: dict[str, Any], said_in: Ite
     """What the client pays. `fields` is the request, read where `said_in` says when the upstream told of no use."""
     if outcome.why == "cached" or (outcome.why == "client_left" and not outcome.tokens and not outcome.reads):
         return FREE
-    if outcome.why == "upstream_failed" and not (outcome.tokens and outcome.begun):
+    if outcome.why in ("upstream_failed", "refused") and not (outcome.tokens and outcome.begun):
         # Something may have been generated, but nothing of it was delivered.
         return FREE
     usage = outcome.usage

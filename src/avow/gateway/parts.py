@@ -7,4 +7,5 @@ catalog.part("opt_out", controls=["policy.plan", "gateway.orders", "accounts.ten
 catalog.part("field_choice", controls=["policy.plan", "gateway.completion"])
 catalog.part("self_service", controls=["gateway.requests", "privacy.requests", "accounts.people"])
 catalog.part("cache", controls=["gateway.cache", "policy.plan"])
+catalog.part("filter", controls=["gateway.filters", "gateway.guard", "gateway.searching", "gateway.decisions"])
 catalog.part("processors", controls=["gateway.rules", "site.registers"])

@@ -22,7 +22,8 @@ from avow.base.db import Database
 from avow.base.tables import policy_epoch
 from avow.billing.prices import Prices
 from avow.engines import llm
-from avow.gateway import handling, tables, upstreams
+from avow.gateway import filters, handling, tables, upstreams
+from avow.gateway.filters import Filters
 from avow.gateway.fleet import Route, Routing
 from avow.gateway.handling import Handling
 from avow.gateway.upstreams import Upstream
@@ -85,6 +86,7 @@ class Rules:
     policy: Policy
     models: Mapping[str, Model]
     prices: Prices
+    filters: Filters | None = None
     _plans: dict[tuple[int, int | None, int | None, int | None], Plan] = field(default_factory=dict, repr=False)
 
     def plan(self, key: KeyRecord) -> Plan:
@@ -134,7 +136,8 @@ async def load(
             await follow(connection)
         prices = Prices()
         await prices.load(connection, currency)
-        return Rules(epoch or 0, vault.policy, await _models(connection, vault, engine), prices)
+        models, searched = await _models(connection, vault, engine), filters.build(vault.policy)
+        return Rules(epoch or 0, vault.policy, models, prices, searched)
 
 
 async def _models(connection: AsyncConnection, vault: Vault, engine: llm.Engine | None) -> dict[str, Model]:

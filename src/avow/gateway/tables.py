@@ -97,6 +97,31 @@ cached_answer = table(
 )
 """Answers that may be given again (`cache`); `id` is that of the request that was answered, and goes with it."""
 
+filter_decision = table(
+    "filter_decision",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("request_id", Uuid, nullable=False),
+    Column("filter", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("score", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    CheckConstraint("stage IN ('prompt', 'output')", name="stage"),
+    CheckConstraint("action IN ('block', 'redact', 'flag')", name="action"),
+    CheckConstraint("state IN ('stands', 'appealed')", name="state"),
+    holds=[
+        personal(
+            "moderation",
+            clear=["request_id", "filter", "stage", "kind", "action", "score", "state"],
+            why="a kind and a count and no text: listed and appealed by whom it is about, summed by kind",
+        )
+    ],
+)
+"""What a filter did with a request. `score`: how many pieces it found. `state` tells whether its person had it looked at again,
+which is a complaint among the privacy requests."""
+
 store(
     "engine",
     "memory",

@@ -46,9 +46,9 @@ def _without_rule(policy: Policy, holding: Holding) -> Problem:
 
 
 def _fields_unlisted(policy: Policy, category: Category, holding: Holding) -> list[Problem]:
-    # The account's table has room for everything that some policy takes; sign-up refuses what this one does not.
-    refused = _refused(policy) if category.name == "account" else ()
-    unlisted = tuple(field for field in holding.fields if field not in category.fields and field not in refused)
+    # These tables have room for everything that some policy takes; what this one does not list is not taken.
+    optional = _optional(policy, category.name)
+    unlisted = tuple(field for field in holding.fields if field not in category.fields and field not in optional)
     if not unlisted:
         return []
     return [
@@ -63,8 +63,12 @@ def _fields_unlisted(policy: Policy, category: Category, holding: Holding) -> li
     ]
 
 
-def _refused(policy: Policy) -> tuple[str, ...]:
-    return (*words.ACCOUNT_FIELDS, *(() if "age" in policy.parts else words.AGE_FIELDS))
+def _optional(policy: Policy, category: str) -> tuple[str, ...]:
+    if category == "technical":
+        return words.TECHNICAL_FIELDS
+    if category == "account":
+        return (*words.ACCOUNT_FIELDS, *(() if "age" in policy.parts else words.AGE_FIELDS))
+    return ()
 
 
 def _without_store(policy: Policy, category: Category) -> Problem:

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from avow.policy import terms
+from avow.policy import patterns, terms
 from avow.policy.model import Keep, Part, Policy
-from avow.policy.report import Report
+from avow.policy.patterns import PatternWrong
+from avow.policy.report import Report, shown
 
 CONSENT_PURPOSES = {"marketing": "marketing", "ads": "ads", "training": "training"}
 LAST = 1 << 40
@@ -22,9 +23,39 @@ class Found(NamedTuple):
 
 def find(report: Report, policy: Policy) -> None:
     """Notes every contradiction between the tables of `policy`."""
-    for rule in (_ads, _consents, _purposes, _processors, _backups, _rights, _locales, _cookies):
+    for rule in (_ads, _consents, _purposes, _processors, _backups, _rights, _locales, _cookies, _filters):
         for found in rule(policy):
             report.add(found.path, found.sentence, found.hint, found.name)
+
+
+HOWS = ("words", "patterns", "hashes", "personal")
+
+
+def _filters(policy: Policy) -> Iterator[Found]:
+    record = policy.categories.get("moderation")
+    for part in policy.named("filter"):
+        path, values = ("filter", part.name), part.values
+        if record is None or record.keep.kind == "never":
+            hint = 'Add [category.moderation] with a period such as keep = "at most 30 days".'
+            yield Found(
+                "filter_without_record", path, "What a filter does is not on record, so nobody can object.", hint
+            )
+        if not any(values.get(how) for how in HOWS):
+            hint = f"Give at least one of {', '.join(HOWS)}."
+            yield Found("filter_finds_nothing", path, "Nothing says how this filter finds anything.", hint)
+        if values.get("restores") and (values["action"] != "redact" or any(values.get(how) for how in HOWS[:3])):
+            hint = 'Write action = "redact" and personal = […] alone, or leave restores out.'
+            yield Found("filter_restores_nothing", (*path, "restores"), "Only personal data can be given back.", hint)
+        if values.get("hashes") and values["action"] == "redact":
+            hint = 'Write action = "block" or "flag".'
+            yield Found("filter_redacts_all", (*path, "action"), "A hash knows whole texts only.", hint)
+        for pattern in values.get("patterns", ()):
+            try:
+                patterns.compiled(pattern)
+            except PatternWrong as wrong:
+                sentence = f"The pattern {shown(pattern)} {wrong}."
+                hint = "Write it in the syntax of RE2: without look-around and back-references."
+                yield Found("pattern_wrong", (*path, "patterns"), sentence, hint)
 
 
 def rule_of(policy: Policy, practice: str) -> str | None:

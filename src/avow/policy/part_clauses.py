@@ -139,6 +139,28 @@ def _consent(part: Part, parts: Parts) -> Pair:
     )
 
 
+def _filter(part: Part, parts: Parts) -> Pair:
+    values = part.values
+    harm, action = terms.HARMS[values["finds"]], terms.ACTIONS[values["action"]]
+    stages = [terms.STAGES[stage] for stage in values["stages"]]
+    known = [terms.RECOGNISED[name] for name in values.get("personal", ())]
+    form, form_zh = f" ({both(word.en for word in known)})", f"（{'、'.join(word.zh for word in known)}）"
+    said = (
+        f"{both(stage.en for stage in stages)} is searched for {harm.en}{form if known else ''}; where some is found, "
+    )
+    said_zh = (
+        f"{'和'.join(stage.zh for stage in stages)}会被自动检查是否含有{harm.zh}{form_zh if known else ''}；如有发现，"
+    )
+    said, said_zh = f"{said[0].upper()}{said[1:]}{action.en}.", f"{said_zh}{action.zh}。"
+    if values.get("restores"):
+        said += " The answer has it back; until then it is held in memory only."
+        said_zh += "回复中会还原该内容；在此之前仅保存在内存中。"
+    return (
+        f"{said} Of this a kind and a score are on record and no text, and you can have it looked at by a person.",
+        f"{said_zh}对此仅记录类别和评分，不记录文本，您可以要求人工复核。",
+    )
+
+
 def _cookies(part: Part, parts: Parts) -> Pair:
     word = terms.COOKIE_KINDS[part.name]
     theirs = [other for other in parts.values() if other.section == "cookie" and other.values["kind"] == part.name]
@@ -307,6 +329,7 @@ _MADE: Mapping[str, Callable[[Part, Parts], Pair]] = {
     "terms": _terms,
     "age": _age,
     "consent": _consent,
+    "filter": _filter,
     "cookies": _cookies,
     "cookie": _cookie,
     "processor": _processor,

@@ -271,6 +271,39 @@ BILLING: Mapping[str, Term] = {
     "orders": Term("Orders and their history are in your account.", "订单及其历史记录可在您的账户中查看。", "orders"),
 }
 
+STAGES: Mapping[str, Word] = {
+    "prompt": Word("what you send", "您发送的内容"),
+    "output": Word("what is answered", "返回的内容"),
+}
+"""Where a filter looks: at a request before a model sees it, and at an answer before you do."""
+
+ACTIONS: Mapping[str, Word] = {
+    "block": Word("it is refused", "即予拒绝"),
+    "redact": Word("that part is taken out before it goes on", "该部分会在继续传送之前移除"),
+    "flag": Word("that is noted", "即予记录"),
+}
+
+HARMS: Mapping[str, Word] = {
+    "personal": Word("personal data", "个人数据"),
+    "hate": Word("hatred", "仇恨内容"),
+    "harassment": Word("harassment", "骚扰内容"),
+    "self-harm": Word("self-harm", "自残内容"),
+    "sexual": Word("sexual content", "色情内容"),
+    "minors": Word("sexual content about minors", "涉及未成年人的色情内容"),
+    "violence": Word("violence", "暴力内容"),
+    "illicit": Word("crime", "违法内容"),
+    "house": Word("what the house rules forbid", "违反使用规则的内容"),
+}
+"""What a filter looks for; the word under which the record holds what it found."""
+
+RECOGNISED: Mapping[str, Word] = {
+    "email": Word("e-mail addresses", "电子邮箱地址"),
+    "phone": Word("telephone numbers", "电话号码"),
+    "card": Word("payment card numbers", "支付卡号"),
+    "iban": Word("bank account numbers (IBAN)", "银行账号（IBAN）"),
+    "ip": Word("IP addresses", "IP 地址"),
+}
+
 LOCAL_FIELDS: Mapping[str, Word] = {
     "reference": Word("the processor's reference", "支付服务商的编号"),
     "amount": Word("amounts", "金额"),

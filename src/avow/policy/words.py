@@ -81,7 +81,7 @@ CATEGORIES: Mapping[str, Kind] = {
     "moderation": Kind(
         "the record of scores of abuse and harm, which holds no text,",
         "滥用和有害内容的评分记录（不含文本）",
-        "moderation",
+        "filter",
     ),
     "cache": Kind("a temporary copy of an answer", "供您再次提问时使用的回复副本", "cache"),
     "copy": Kind("the copy of your data that you asked for, until you fetch it,", "您所索取的数据副本（取回之前）"),
@@ -154,6 +154,9 @@ CLOCKS: Mapping[str, Word] = {
     "event": Word("the event", "事件发生之时"),
 }
 
+TECHNICAL_FIELDS = ("ip", "browser", "system", "device", "language", "referrer")
+"""What a browser says of itself and can be stored, where a policy lists it."""
+
 ACCOUNT_FIELDS: Mapping[str, Word] = {
     "email": Word("your e-mail address", "电子邮箱地址"),
     "username": Word("a user name", "用户名"),
@@ -204,6 +207,7 @@ PARTS: Mapping[str, str] = {
     "field_choice": "leaving single fields of a category unstored",
     "backups": "backups that end on time and forget what was erased",
     "erasure": "erasure on request, with a receipt",
+    "filter": "the filter of what goes to models and comes back",
     "grace": "the closing of an account with a time of grace",
     "image_api": "images over the API",
     "improvement": "the improvement of the service from sums without names",

@@ -70,21 +70,6 @@ async def part_opt_out(on: Ground) -> Finding:
     return Finding("proved", "nothing of a request and of an account that opted out; the control was stored")
 
 
-async def part_cache(on: Ground) -> Finding:
-    """Who asks the same again gets the same answer for nothing; others do not, nor do requests that are not to be kept."""
-    who, other = await on.canaries.customer(), await on.canaries.newcomer(1)
-    async with on.http() as http:
-        seed = secrets.randbelow(2**31)
-        asked = [await _complete(http, each, seed=seed, temperature=0) for each in (who, who, other)]
-        silent = await _complete(http, who, headers={"avow-retention": "0"}, seed=seed, temperature=0)
-    said = [each.headers.get("avow-cache", "") for each in (*asked, silent)]
-    if said != ["miss", "hit", "miss", "off"] or asked[0].content != asked[1].content:
-        return Finding("failed", f"asked twice, by another, not to be kept: {', '.join(said)}")
-    if float(asked[1].headers["avow-cost"]):
-        return Finding("failed", "an answer given again was charged")
-    return Finding("proved", "given again to who asked, to nobody else, and not where nothing is to be kept")
-
-
 async def part_field_choice(on: Ground) -> Finding:
     """The fields that the policy leaves out are not in what is stored of a request; the others are."""
     who, rule = await on.canaries.customer(), on.policy.categories[CONTENT]
@@ -289,25 +274,42 @@ async def part_acceptance(on: Ground) -> Finding:
     return Finding("proved", f"version {number} accepted and recorded; no consent follows from it")
 
 
+async def part_technical_log(on: Ground) -> Finding:
+    """Of somebody who signs in is stored what the policy lists, and nothing else that their browser says; they can read it."""
+    who, marker = await on.canaries.newcomer(), secrets.token_hex(8)
+    said = {
+        "user-agent": f"Mozilla/5.0 (X11; Linux x86_64; {marker}) Gecko/20100101 Firefox/128.0",
+        "accept-language": f"de-CH,{marker}",
+        "referer": f"https://example.org/{marker}",
+    }
+    expected = {"browser": "Firefox 128", "system": "Linux", "device": "computer", "language": "de-CH"}
+    expected |= {"referrer": "example.org"}
+    category = on.policy.categories["technical"]
+    wanted = {name: each for name, each in expected.items() if name in category.fields and name not in category.without}
+    async with signed_in(on, who, said) as (http, _):
+        seen = (await http.get("/api/me/sessions")).json()[-1]["seen"]
+    told = {name: each for name, each in seen.items() if name != "ip"}
+    if told != wanted or ("ip" in seen) != ("ip" in category.fields):
+        return Finding("failed", f"stored {', '.join(sorted(seen)) or 'nothing'}; listed {', '.join(sorted(wanted))}")
+    return Finding("proved", f"stored and shown: {', '.join(sorted(seen))}")
+
+
 @asynccontextmanager
-async def signed_in(on: Ground, who: Customer) -> AsyncIterator[tuple[httpx.AsyncClient, Customer]]:
+async def signed_in(
+    on: Ground, who: Customer, headers: dict[str, str] | None = None
+) -> AsyncIterator[tuple[httpx.AsyncClient, Customer]]:
     """A client with the session of a canary."""
     async with on.http() as http:
-        http.headers.update(SAME_ORIGIN)
+        http.headers.update(SAME_ORIGIN | (headers or {}))
         entered = await http.post("/api/auth/login", json={"email": who.email, "password": who.password})
         entered.raise_for_status()
         yield http, who
 
 
 async def _complete(
-    http: httpx.AsyncClient,
-    who: Customer,
-    *,
-    key: str | None = None,
-    headers: dict[str, str] | None = None,
-    **more: int,
+    http: httpx.AsyncClient, who: Customer, *, key: str | None = None, headers: dict[str, str] | None = None
 ) -> httpx.Response:
-    body = {"model": who.model, "messages": [{"role": "user", "content": "A probe asks."}], "max_tokens": 1, **more}
+    body = {"model": who.model, "messages": [{"role": "user", "content": "A probe asks."}], "max_tokens": 1}
     return await http.post("/v1/chat/completions", json=body, headers=_bearer(key or who.key) | (headers or {}))
 
 

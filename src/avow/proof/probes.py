@@ -33,7 +33,7 @@ from avow.policy.words import PROBES
 from avow.privacy import versions
 from avow.privacy.requests import OPEN
 from avow.privacy.tables import rights_request
-from avow.proof import ages, hygiene, parts, purposes, scan
+from avow.proof import ages, content, hygiene, parts, purposes, scan
 from avow.proof.evidence import Evidence, Finding
 from avow.proof.tables import scan_control
 from avow.vault import Ref, Ring, Vault, box, hour_of
@@ -308,7 +308,8 @@ ALL: dict[str, Probe] = _BUILT_IN | {
     for probe in (
         *(parts.part_api, parts.part_opt_out, parts.part_field_choice, parts.part_self_service, parts.part_staff),
         *(parts.part_processors, parts.part_backups, parts.part_erasure, parts.part_rights, parts.part_consents),
-        *(parts.part_notices, parts.part_acceptance, parts.part_age_gate, parts.part_cache),
+        *(parts.part_notices, parts.part_acceptance, parts.part_age_gate, parts.part_technical_log),
+        *(content.part_cache, content.part_filter),
     )
 }
 

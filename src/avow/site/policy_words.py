@@ -180,6 +180,14 @@ PROBES: Mapping[str, tuple[str, str]] = {
         "A canary that asks the same again gets the same answer, another one and one that opted out do not.",
         "金丝雀账户再次提出相同请求会得到同一回复，其他账户和选择不存储的请求则不会。",
     ),
+    "part_technical_log": (
+        "Of a canary that signs in is stored what the policy lists and nothing else that its browser says.",
+        "金丝雀账户登录时，仅存储政策列明的信息，不存储其浏览器提供的其他内容。",
+    ),
+    "part_filter": (
+        "What each filter looks for was sent by a canary: it did what the policy says, and its record holds no text.",
+        "金丝雀账户发送了各过滤器所查找的内容：过滤器按政策行事，其记录不含文本。",
+    ),
     "part_self_service": (
         "A canary deletes what is its own by itself, and it is gone.",
         "金丝雀账户可自行删除其内容，且删除后不再存在。",

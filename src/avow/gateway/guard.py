@@ -1,0 +1,173 @@
+"""A stream on its way to the client through the filters: held back by a window, so that what stands across two events is found.
+
+Each event waits until a window of text that follows it has come. What is found is changed in the events themselves, or ends the
+stream; all others pass as they came. What is longer than the window is found only where it stands in one event.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from avow.gateway.filters import TOKEN_CHARS_MAX, Change, Search, changed, mapped
+from avow.gateway.sse import Splitter, data_of
+
+WINDOW_CHARS = 256
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_encode = msgspec.json.Encoder().encode
+
+Channel = tuple[Any, ...]
+Place = tuple[dict[str, Any], str, Channel]
+"""An object, the name of the text in it, and the text's channel: texts of one channel follow one another."""
+
+
+class _Event:
+    """An event that waits. `pieces` are its texts: where they stand and their channels."""
+
+    __slots__ = ("body", "changed", "pieces", "raw")
+
+    def __init__(self, raw: bytes, body: dict[str, Any] | None, pieces: list[Place]) -> None:
+        self.raw, self.body, self.pieces = raw, body, pieces
+        self.changed = False
+
+    def write(self) -> bytes:
+        if not self.changed:
+            return self.raw
+        others = [line for line in self.raw.splitlines() if line and not line.startswith(b"data")]
+        return b"".join(line + b"\n" for line in [*others, b"data: " + _encode(self.body)]) + b"\n"
+
+
+class Guard:
+    """One stream. `surface` says in which words its events are."""
+
+    def __init__(self, search: Search, surface: str) -> None:
+        self._search, self._places = search, PLACES[surface]
+        self._window = WINDOW_CHARS if search.looks_at_answers else TOKEN_CHARS_MAX
+        self._waiting: deque[_Event] = deque()
+        self._chars, self._due = 0, 2 * self._window
+        self._splitter = Splitter()
+
+    def feed(self, data: bytes) -> bytes:
+        """The events that may go on now. Raises ContentBlocked."""
+        for raw in self._splitter.feed(data):
+            event = self._read(raw)
+            self._waiting.append(event)
+            self._chars += sum(len(place[name]) for place, name, _ in event.pieces)
+        return b"" if self._chars < self._due else self._release(self._window)
+
+    def close(self) -> bytes:
+        """The events that are left. Raises ContentBlocked."""
+        return self._release(0)
+
+    def last(self, tail: bytes) -> bytes:
+        """The event that ends the stream, which holds the whole answer in some dialects. Raises ContentBlocked."""
+        return b"".join(self._read(raw).write() for raw in Splitter().feed(tail))
+
+    def _read(self, raw: bytes) -> _Event:
+        content = data_of(raw)
+        try:
+            body = None if content is None else _decode(content)
+        except msgspec.MsgspecError:
+            body = None
+        if body is None:
+            return _Event(raw, None, [])
+        pieces = [place for place in self._places(body) if isinstance(place[0].get(place[1]), str)]
+        event = _Event(raw, body, pieces)
+        if not pieces:
+            made = mapped(body, lambda text: changed(text, self._search.told(text)))
+            event.body, event.changed = made, made != body
+        return event
+
+    def _release(self, window: int) -> bytes:
+        texts: dict[Channel, str] = {}
+        for place, name, channel in self._pieces(len(self._waiting)):
+            texts[channel] = texts.get(channel, "") + place[name]
+        changes = {channel: self._search.told(text) for channel, text in texts.items()}
+        count = self._countable(changes, window * len(texts))
+        self._rewrite(count, texts, changes)
+        released = [self._waiting.popleft() for _ in range(count)]
+        self._chars = sum(len(place[name]) for place, name, _ in self._pieces(len(self._waiting)))
+        self._due = self._chars + self._window
+        return b"".join(event.write() for event in released)
+
+    def _pieces(self, count: int) -> Iterator[Place]:
+        for event in list(self._waiting)[:count]:
+            yield from event.pieces
+
+    def _countable(self, changes: Mapping[Channel, list[Change]], behind: int) -> int:
+        """How many events may go: so much text stands `behind` the last of them, and it ends within no finding."""
+        ends = dict.fromkeys(changes, 0)
+        left, good = self._chars, 0
+        for number, event in enumerate(self._waiting, 1):
+            for place, name, channel in event.pieces:
+                ends[channel] += len(place[name])
+                left -= len(place[name])
+            if left < behind:
+                break
+            within = any(each.start < ends[channel] < each.end for channel in ends for each in changes[channel])
+            good = good if within else number
+        return good
+
+    def _rewrite(self, count: int, texts: Mapping[Channel, str], changes: Mapping[Channel, list[Change]]) -> None:
+        """Write the changes into the first `count` events: what stands instead goes where a finding begins."""
+        starts = dict.fromkeys(texts, 0)
+        for event in list(self._waiting)[:count]:
+            for place, name, channel in event.pieces:
+                start = starts[channel]
+                end = starts[channel] = start + len(place[name])
+                made = _cut(texts[channel], start, end, changes[channel])
+                if made != place[name]:
+                    place[name], event.changed = made, True
+
+
+def _cut(text: str, start: int, end: int, changes: list[Change]) -> str:
+    made, at = "", start
+    for each in changes:
+        if each.end <= start or each.start >= end:
+            continue
+        made += text[at : max(each.start, at)] + (each.instead if each.start >= start else "")
+        at = min(each.end, end)
+    return made + text[at:end]
+
+
+def _chat(body: dict[str, Any]) -> Iterator[Place]:
+    for choice in _objects(body.get("choices")):
+        delta, index = choice.get("delta"), choice.get("index")
+        if not isinstance(delta, dict):
+            continue
+        for name in ("content", "reasoning_content", "reasoning", "refusal"):
+            yield delta, name, (index, name)
+        for call in _objects(delta.get("tool_calls")):
+            if isinstance(call.get("function"), dict):
+                yield call["function"], "arguments", (index, "call", call.get("index"))
+
+
+def _completions(body: dict[str, Any]) -> Iterator[Place]:
+    for choice in _objects(body.get("choices")):
+        yield choice, "text", (choice.get("index"),)
+
+
+def _messages(body: dict[str, Any]) -> Iterator[Place]:
+    delta = body.get("delta")
+    if body.get("type") == "content_block_delta" and isinstance(delta, dict):
+        for name in ("text", "thinking", "partial_json"):
+            yield delta, name, (body.get("index"), name)
+
+
+def _responses(body: dict[str, Any]) -> Iterator[Place]:
+    yield body, "delta", (body.get("type"), body.get("item_id"), body.get("content_index"))
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    yield from (each for each in (value if isinstance(value, list) else ()) if isinstance(each, dict))
+
+
+PLACES: Mapping[str, Callable[[dict[str, Any]], Iterator[Place]]] = {
+    "chat": _chat,
+    "completions": _completions,
+    "messages": _messages,
+    "responses": _responses,
+}

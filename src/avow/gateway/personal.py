@@ -1,0 +1,103 @@
+"""Personal data that is known by its form: addresses, telephone, card and account numbers, in time proportional to the text.
+
+What has a check digit is checked (cards: ISO/IEC 7812-1, accounts: ISO 13616), so that few other numbers are taken for one.
+Names and what somebody tells about themselves have no form; nothing here finds them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from avow.base import cards
+from avow.policy import patterns
+
+PHONE_DIGITS_MIN = 7
+
+
+class Span(NamedTuple):
+    """Where a piece stands in a text, and of what kind it is."""
+
+    start: int
+    end: int
+    kind: str
+
+
+def _is_iban(text: str) -> bool:
+    digits = re.sub(r"\W", "", text).upper()
+    turned = digits[4:] + digits[:4]
+    return len(digits) >= 15 and int("".join(str(int(each, 36)) for each in turned)) % 97 == 1
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_phone(text: str) -> bool:
+    return sum(each.isdigit() for each in text) >= PHONE_DIGITS_MIN
+
+
+_PATTERNS: Mapping[str, tuple[str, Callable[[str], bool]]] = {
+    "email": (r"[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63}){1,8}", lambda _: True),
+    "iban": (r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", _is_iban),
+    "ip": (
+        r"(?:[0-9A-Fa-f]{0,4}:){2,7}(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b|\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b"
+        r"|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}",
+        _is_ip,
+    ),
+    # With its country, or behind a zero and in groups, as numbers are written for people.
+    "phone": (r"\+[0-9](?:[ \-/.()]{0,2}[0-9]){6,14}\b|\b0[0-9]{1,4}[ \-/.](?:[ \-/.]?[0-9]){4,10}\b", _is_phone),
+}
+KINDS = ("card", *_PATTERNS)
+"""In this order: of two that begin at one place the first is taken."""
+
+
+def find(text: str, kinds: frozenset[str]) -> list[Span]:
+    """The pieces of `kinds` in a text, from left to right, none within another."""
+    return apart([each for kind in KINDS if kind in kinds for each in _of(kind, text)])
+
+
+def apart(spans: list[Span]) -> list[Span]:
+    """From left to right, each behind the one before; of those that begin at one place the first of the list."""
+    found: list[Span] = []
+    for each in sorted(spans, key=lambda span: span.start):
+        if not found or each.start >= found[-1].end:
+            found.append(each)
+    return found
+
+
+def _of(kind: str, text: str) -> list[Span]:
+    if kind == "card":
+        return _cards(text)
+    pattern, holds = _PATTERNS[kind]
+    made: Any = patterns.compiled(pattern)
+    return [Span(each.start(), each.end(), kind) for each in made.finditer(text) if holds(each.group())]
+
+
+def _cards(text: str) -> list[Span]:
+    """Where masking changes something: up to the last digit, which masking leaves."""
+    masked = cards.mask(text)
+    if masked == text:
+        return []
+    changed = [place for place, (old, new) in enumerate(zip(text, masked, strict=True)) if old != new]
+    found: list[Span] = []
+    for place in changed:
+        if found and place - found[-1].end <= 3:
+            found[-1] = Span(found[-1].start, place + 1, "card")
+        else:
+            found.append(Span(place, place + 1, "card"))
+    return [Span(each.start, _last_digits(text, each.end), "card") for each in found]
+
+
+def _last_digits(text: str, end: int) -> int:
+    left = cards.DIGITS_SHOWN
+    while end < len(text) and left:
+        left -= text[end].isdigit()
+        end += 1
+    return end

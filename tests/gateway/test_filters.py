@@ -1,0 +1,366 @@
+"""What filters find in requests and answers, what is then done, and that nothing of a text stays behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from avow.gateway import filters, guard, personal, tables
+from avow.gateway.filters import ContentBlocked, Filters, Search
+from avow.gateway.guard import Guard
+from avow.gateway.scripted import Script
+from avow.policy import parse
+
+from .house import CLAUDE, HELLO, MODEL, TEXT, open_house
+from .test_traces import opened
+
+BAD = "A text that is known to be bad"
+RULES = f"""
+[filter.house]
+finds = "house"
+stages = ["prompt", "output"]
+action = "block"
+words = ["zebra crossing", "斑马"]
+patterns = ['(?i)forbidden\\s+fruit']
+
+[filter.known]
+finds = "illicit"
+stages = ["prompt"]
+action = "block"
+hashes = ["{filters.digest(BAD)}"]
+
+[filter.private]
+finds = "personal"
+stages = ["prompt"]
+action = "redact"
+personal = ["email", "phone", "card", "iban", "ip"]
+restores = true
+
+[filter.told]
+finds = "personal"
+stages = ["output"]
+action = "redact"
+personal = ["email"]
+
+[filter.mood]
+finds = "hate"
+stages = ["prompt", "output"]
+action = "flag"
+words = ["grumble"]
+"""
+POLICY = parse(
+    TEXT.replace('features = ["tls"', 'features = ["tls", "processors", "filter"').replace(
+        'basis = "interest"\nkeep = "0"\non_expiry', 'basis = "interest"\nkeep = "at most 30 days"\non_expiry', 1
+    )
+    + RULES
+)
+ASK = {"model": MODEL, "messages": HELLO}
+
+
+@pytest.fixture
+async def house(database, tmp_path):
+    async with open_house(database, tmp_path, policy=POLICY) as made:
+        yield made
+
+
+def said(text):
+    return {**ASK, "messages": [{"role": "user", "content": text}]}
+
+
+def texts(answer):
+    """What a client reads of a stream of chat."""
+    lines = [line[6:] for line in answer.text.split("\n\n") if line.startswith("data: {")]
+    chunks = [json.loads(line) for line in lines]
+    return "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks if c.get("choices"))
+
+
+async def decisions(house):
+    async with house.databases.keeper.begin() as c:
+        return list((await c.execute(select(tables.filter_decision).order_by(tables.filter_decision.c.id))).all())
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", said("Where is the Zebra Crossing?")),
+        ("/v1/chat/completions", {**said("Where is the zebra crossing?"), "stream": True}),
+        ("/v1/chat/completions", said("斑马在哪里")),
+        ("/v1/chat/completions", said("the forbidden   FRUIT")),
+        ("/v1/chat/completions", said("  a text that IS known\nto be bad ")),
+        ("/v1/chat/completions", {**ASK, "messages": [*HELLO, {"role": "tool", "content": "zebra crossing"}]}),
+        ("/v1/completions", {"model": MODEL, "prompt": ["hello", "zebra crossing"]}),
+        ("/v1/responses", {"model": MODEL, "input": "x", "instructions": "zebra crossing"}),
+        ("/v1/embeddings", {"model": MODEL, "input": ["zebra crossing"]}),
+        ("/v1/moderations", {"model": MODEL, "input": "zebra crossing"}),
+        ("/v1/rerank", {"model": MODEL, "query": "q", "documents": [{"text": "zebra crossing"}]}),
+        ("/v1/messages", {**said("hello"), "max_tokens": 9, "system": "zebra crossing"}),
+        ("/v1/messages", {**said("zebra crossing"), "model": CLAUDE, "max_tokens": 9}),
+    ],
+)
+async def test_a_request_that_is_blocked_goes_nowhere_costs_nothing_and_leaves_a_kind_and_a_count(house, path, body):
+    ann = await house.customer(tenant_keep_h=48)
+    answer = await house.post(ann, body, path=path)
+    assert answer.status_code == 403 and answer.json()["error"]["code"] == "content_blocked"
+    assert "clause filter." in answer.text and "zebra" not in answer.text.lower()
+    assert house.upstream.requests == [] and await house.traces() == []
+    row = await house.settled(ann)
+    assert (row.why, row.status, row.amount) == ("refused", 403, 0)
+    (found,) = await decisions(house)
+    assert (found.stage, found.action, found.score, found.state) == ("prompt", "block", 1, "stands")
+    assert found.kind in ("house", "illicit") and found.request_id == row.id
+    assert (found.ends_at - found.since).days == 30
+
+
+async def test_what_no_filter_finds_passes_unchanged(house):
+    ann = await house.customer()
+    body = said("zebras cross, fruit is forbidding, 12:30 on 2026-11-22 for 1234567 people at a@b")
+    assert (await house.post(ann, body)).status_code == 200
+    assert house.upstream.requests[0]["messages"] == body["messages"]
+    assert await decisions(house) == []
+
+
+ADDRESSES = "Mail ann.b@example.org or +49 30 1234567; card 4111 1111 1111 1111, DE89370400440532013000, 192.0.2.7."
+HIDDEN = "Mail <EMAIL_1> or <PHONE_1>; card <CARD_1>, <IBAN_1>, <IP_1>."
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_model_sees_placeholders_and_the_answer_has_back_what_stood_there(house, stream):
+    ann = await house.customer(tenant_keep_h=48)
+    pieces = ("So I wrote to <EM", "AIL_1", "> and c", "alled <PHONE_1>, not <PHONE_2>.")
+    house.upstream.then(Script(tokens=pieces))
+    answer = await house.post(ann, {**said(f"{ADDRESSES} Again: ann.b@example.org"), "stream": stream})
+    (sent,) = house.upstream.requests
+    assert sent["messages"][0]["content"] == f"{HIDDEN} Again: <EMAIL_1>"
+    told = texts(answer) if stream else answer.json()["choices"][0]["message"]["content"]
+    assert told == "So I wrote to ann.b@example.org and called +49 30 1234567, not <PHONE_2>."
+    await house.settled(ann)
+    (row,) = await house.traces()
+    kept = await opened(house, ann, row)
+    assert kept["request"]["messages"][0]["content"] == f"{HIDDEN} Again: <EMAIL_1>"
+    assert "ann.b" not in str(kept) and kept["response"]["choices"][0]["message"]["content"] == "".join(pieces)
+    assert {(each.filter, each.score) for each in await decisions(house)} == {("private", 6)}
+
+
+async def test_tools_see_placeholders_and_their_calls_have_back_what_stood_there(house):
+    ann = await house.customer()
+    house.upstream.then(Script(tool=("mail", '{"to":"<EMAIL_1>"}')))
+    body = said("Mail ann@example.org.")
+    answer = await house.post(ann, {**body, "tools": [{"type": "function", "function": {"name": "mail"}}]})
+    (call,) = answer.json()["choices"][0]["message"]["tool_calls"]
+    assert json.loads(call["function"]["arguments"]) == {"to": "ann@example.org"}
+
+
+async def test_the_same_words_of_two_people_share_a_cached_answer_and_neither_sees_the_others_data(house):
+    ann = await house.customer(tenant_keep_h=48)
+    house.upstream.then(Script(tokens=("To <EMAIL_1>.",)))
+    got = []
+    for address in ("ann@example.org", "bob@example.org"):
+        answer = await house.post(ann, {**said(f"Whom? {address}"), "temperature": 0})
+        got.append((answer.headers["avow-cache"], answer.json()["choices"][0]["message"]["content"]))
+    assert got == [("miss", "To ann@example.org."), ("hit", "To bob@example.org.")]
+
+
+async def test_an_answer_that_is_blocked_is_not_delivered_kept_or_charged(house):
+    ann = await house.customer(tenant_keep_h=48)
+    for stream in (False, True):
+        house.upstream.then(Script(tokens=("Cross at the ze", "bra cros", "sing.")))
+        answer = await house.post(ann, {**ASK, "stream": stream})
+        assert answer.status_code == 403 and answer.json()["error"]["code"] == "content_blocked"
+        assert "ze" not in answer.text.replace("filter.house", "")
+    row = await house.settled(ann, 2)
+    assert [each.amount for each in await house.usages(ann)] == [0, 0] and row.why == "refused"
+    assert await house.traces() == [] and len(await decisions(house)) == 2
+    assert (await house.wallet(ann))[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "body"),
+    [
+        ("/v1/chat/completions", MODEL, {"messages": HELLO}),
+        ("/v1/chat/completions", CLAUDE, {"messages": HELLO}),
+        ("/v1/completions", MODEL, {"prompt": "x"}),
+        ("/v1/responses", MODEL, {"input": "x"}),
+        ("/v1/messages", CLAUDE, {"messages": HELLO, "max_tokens": 900}),
+        ("/v1/messages", MODEL, {"messages": HELLO, "max_tokens": 900}),
+    ],
+)
+async def test_a_stream_ends_before_what_is_blocked_and_is_charged_for_what_came_before(house, path, model, body):
+    ann = await house.customer(tenant_keep_h=48)
+    harmless = tuple("word " for _ in range(4 * guard.WINDOW_CHARS // 5))
+    gate, text = asyncio.Event(), ""
+    words = (*harmless, "zeb", "ra", " cross", "ing", " and more")
+    house.upstream.then(Script(tokens=words, gate=gate, gate_after=len(harmless)))
+    headers = {"authorization": f"Bearer {ann.secret}"}
+    async with (
+        httpx.AsyncClient(base_url=house.url, headers=headers, timeout=30) as http,
+        http.stream("POST", path, json={"model": model, "stream": True, **body}) as answer,
+    ):
+        assert answer.status_code == 200
+        async for piece in answer.aiter_text():
+            text += piece
+            gate.set()
+    assert text.count("word ") > 50 and "zeb" not in text and "content_blocked" in text
+    row = await house.settled(ann)
+    assert (row.why, row.status) == ("refused", 200) and 0 < row.amount <= row.held
+    assert await house.traces() == []
+    assert [(each.filter, each.stage) for each in await decisions(house)] == [("house", "output")]
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "body"),
+    [
+        ("/v1/chat/completions", MODEL, {"messages": HELLO}),
+        ("/v1/completions", MODEL, {"prompt": "x"}),
+        ("/v1/responses", MODEL, {"input": "x"}),
+        ("/v1/messages", CLAUDE, {"messages": HELLO, "max_tokens": 900}),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_an_answer_must_not_tell_is_taken_out_wherever_it_stands(house, path, model, body, stream):
+    ann = await house.customer(tenant_keep_h=48)
+    house.upstream.then(Script(tokens=("Write to ki", "m@exam", "ple.or", "g to", "day. ", "I grumble.")))
+    answer = await house.post(ann, {"model": model, "stream": stream, **body}, path=path)
+    assert answer.status_code == 200 and "kim" not in answer.text and "example.org" not in answer.text
+    assert "[email]" in answer.text and "grumble" in answer.text
+    await house.settled(ann)
+    (row,) = await house.traces()
+    assert "[email]" in str(await opened(house, ann, row)) and "kim@" not in str(await opened(house, ann, row))
+    assert {(each.filter, each.action) for each in await decisions(house)} == {("told", "redact"), ("mood", "flag")}
+
+
+@pytest.mark.parametrize(
+    ("path", "param", "body"),
+    [
+        ("/v1/completions", "prompt", {"prompt": [1, 2, 3]}),
+        ("/v1/completions", "prompt", {"prompt": [[1, 2], [3]]}),
+        ("/v1/embeddings", "input", {"input": [[1, 2]]}),
+        ("/v1/chat/completions", "logprobs", {"messages": HELLO, "logprobs": True}),
+    ],
+)
+async def test_what_cannot_be_searched_is_refused(house, path, param, body):
+    ann = await house.customer()
+    answer = await house.post(ann, {"model": MODEL, **body}, path=path)
+    assert answer.status_code == 400 and answer.json()["error"]["param"] == param
+    assert house.upstream.requests == [] and (await house.settled(ann)).amount == 0
+
+
+async def test_a_record_that_cannot_be_written_lets_nothing_through_and_stops_nobody(house, monkeypatch):
+    def lost(*_):
+        raise ConnectionError
+
+    ann = await house.customer()
+    monkeypatch.setattr(house.gateway.decisions._database, "tenant", lost)
+    assert (await house.post(ann, said("zebra crossing"))).status_code == 403
+    assert (await house.post(ann, said("I grumble."))).status_code == 200
+
+
+async def test_who_leaves_a_searched_stream_is_settled(house):
+    ann = await house.customer()
+    gate = asyncio.Event()
+    house.upstream.then(Script(tokens=tuple("word " for _ in range(300)), gate=gate, gate_after=280))
+    stream = await house.client(ann).chat.completions.create(**ASK, stream=True)
+    async for _ in stream:
+        break
+    await stream.close()
+    row = await house.settled(ann)
+    assert (row.why, row.status) == ("client_left", 499) and row.amount <= row.held
+
+
+# the window
+
+
+def searching(rules=RULES):
+    made = filters.build(parse(TEXT.replace('features = ["tls"', 'features = ["tls", "processors", "filter"').replace(
+        'basis = "interest"\nkeep = "0"\non_expiry', 'basis = "interest"\nkeep = "at most 30 days"\non_expiry', 1
+    ) + rules))  # fmt: skip
+    assert made is not None
+    return made
+
+
+FOUND = searching()
+WORDS = st.lists(
+    st.sampled_from(
+        ["word", "a", "ann@example.org", "<EMAIL_1>", "<EMAIL_2>", "x" * 300, "grumble", ", ", "\n", "é中"]
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(WORDS, st.lists(st.integers(1, 60), min_size=1, max_size=30), st.sampled_from([1, 2]))
+def test_a_stream_says_what_the_whole_answer_would_however_it_is_cut(words, sizes, choices):
+    text = " ".join(words)
+    search = Search(FOUND)
+    search.prompt({"messages": "to bob@example.org"}, ["messages"])
+    watch = Guard(search, "chat")
+    out, at, number = b"", 0, 0
+    while at < len(text):
+        piece = text[at : at + sizes[number % len(sizes)]]
+        at += len(piece)
+        number += 1
+        for index in range(choices):
+            data = {"choices": [{"index": index, "delta": {"content": piece}}]}
+            out += watch.feed(b"data: " + json.dumps(data).encode() + b"\n\n")
+    out += watch.close()
+    events = [json.loads(line[6:]) for line in out.decode().split("\n\n") if line]
+    assert len(events) == number * choices
+    for index in range(choices):
+        told = "".join(c["delta"]["content"] for e in events for c in e["choices"] if c["index"] == index)
+        assert told == filters.changed(text, search.told(text))
+        assert "ann@example.org" not in told and "<EMAIL_1>" not in told
+
+
+def test_events_without_a_finding_pass_byte_for_byte():
+    watch = Guard(Search(FOUND), "chat")
+    made = [
+        b": a comment\n\n",
+        b'event: x\r\ndata:  {"choices" : [{"index":0, "delta":{"content":"h\\u00e9"}}], "n": 1.0}\r\n\r\n',
+        b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n',
+        b"data: not JSON\n\n",
+    ]
+    assert b"".join([*(watch.feed(each) for each in made), watch.close()]) == b"".join(made)
+
+
+def test_no_pattern_can_make_a_request_wait():
+    """Under an engine that goes back and forth each of these would take longer than the sun will burn."""
+    rule = """
+[filter.slow]
+finds = "house"
+stages = ["prompt"]
+action = "block"
+patterns = ['(a+)+$', '(a|aa)+c', '([a-z]+)*1', '(.*)*x1']
+"""
+    search = Search(searching(rule))
+    search.prompt({"messages": "a" * 200_000 + "!"}, ["messages"])
+    with pytest.raises(ContentBlocked):
+        search.prompt({"messages": "aaa"}, ["messages"])
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("x ann@example.org.", ["email"]),
+        ("+1 415 555 2671 and (030) 12", ["phone"]),
+        ("0171 2345678", ["phone"]),
+        ("GB82 WEST 1234 5698 7654 32", ["iban"]),
+        ("GB82 WEST 1234 5698 7654 33", []),
+        ("4111-1111-1111-1111 and 4111-1111-1111-1112", ["card"]),
+        ("2001:db8::1, ::ffff:192.0.2.7", ["ip", "ip"]),
+        ("999.1.1.1 at 12:30 on 2026-11-22, 3.14159", []),
+        ("", []),
+    ],
+)
+def test_personal_data_is_known_by_its_form(text, kinds):
+    found = personal.find(text, frozenset(personal.KINDS))
+    assert [each.kind for each in found] == kinds
+
+
+def test_nothing_is_searched_without_a_filter():
+    assert filters.build(parse(TEXT.replace('features = ["tls"', 'features = ["tls", "processors"'))) is None
+    assert Filters([]).at == {"prompt": (), "output": ()}
