@@ -321,6 +321,7 @@ def test_a_changed_file_is_not_what_is_in_force_and_the_start_says_so(second: Pl
     second.settings = known
     assert b"is not what is in force: version 1 is, and stays" in second.output[said:]
     assert f"avow policy plan {second.folder / 'policy.toml'}".encode() in second.output[said:]
+    assert b"write version" not in second.output[said:], "it has a higher one already"
     with second.http() as http:
         served = http.get("/.well-known/avow-policy.json").json()
     assert served["version"] == 1

@@ -23,7 +23,7 @@ import avow.privacy.parts
 import avow.privacy.tables
 import avow.proof.tables  # noqa: F401  every table is declared before the catalog is read
 from avow import catalog
-from avow.accounts import people, sessions
+from avow.accounts import fields, people, sessions, sign_up
 from avow.accounts.directory import Directory
 from avow.accounts.needs import Needs, pepper
 from avow.accounts.oidc import CALLBACK, Provider
@@ -38,7 +38,7 @@ from avow.billing import credit
 from avow.engines import llm
 from avow.policy import ANSWER, Policy, parse
 from avow.privacy.letters import Letter
-from avow.privacy.needs import Identity, Rectify, Tell
+from avow.privacy.needs import Admit, Identity, Rectify, Tell
 from avow.privacy.tombstones import Tombstones
 from avow.privacy.versions import Current
 from avow.settings import Settings, SettingsWrong, smtp_parts
@@ -213,8 +213,16 @@ def rectify(accounts: Needs) -> Rectify:
 def tell(accounts: Needs) -> Tell:
     """Puts letters about privacy requests into the outbox, to the address that the person gave."""
 
-    async def put(c: AsyncConnection, tenant_id: UUID, subject_id: UUID, message_id: UUID, letter: Letter) -> None:
-        address = await people.open_address(accounts, c, tenant_id, subject_id, ANSWER)
+    async def put(
+        c: AsyncConnection,
+        tenant_id: UUID,
+        subject_id: UUID,
+        message_id: UUID,
+        letter: Letter,
+        *,
+        address: str | None = None,
+    ) -> None:
+        address = address or await people.open_address(accounts, c, tenant_id, subject_id, ANSWER)
         if address is None:
             return
         await outbox.put(
@@ -230,6 +238,15 @@ def tell(accounts: Needs) -> Tell:
         )
 
     return put
+
+
+def admit(accounts: Needs) -> Admit:
+    """Checks and counts an address to which a stranger lets a message be sent, as a sign-up is."""
+
+    def checked(email: str, network: str | None) -> str:
+        return sign_up.admit(accounts, fields.read_fact("email", email), network)
+
+    return checked
 
 
 def engine(parts: Parts) -> llm.Engine:

@@ -13,7 +13,7 @@ from uuid import UUID
 import click
 from sqlalchemy import delete
 
-from avow import app, catalog, checking, commands, desk, start, supervisor
+from avow import app, catalog, checking, commands, desk, listings, start, supervisor
 from avow.accounts import keys, people, staff
 from avow.accounts.key_terms import Setting
 from avow.accounts.tables import session
@@ -218,13 +218,7 @@ def policy_apply(context: click.Context, id: UUID, first: str | None, approve: s
 @click.pass_context
 def verify(context: click.Context, as_json: bool, names: tuple[str, ...]) -> None:
     """Run the probes now. Ends with 0: all proved or attested, 1: something failed, 2: something unproved."""
-    base_url = parts_of(context).settings.base_url
-    if not run(desk.answers(base_url)):
-        click.echo(
-            f"avow: nothing answers at {base_url}, so there is nothing to look at; nothing was recorded.", err=True
-        )
-        click.echo("  Start it (avow up, or avow serve) with the same AVOW_HOME and AVOW_PORT, then verify.", err=True)
-        sys.exit(EXIT_UNPROVED)
+    _check_running(parts_of(context))
 
     async def look() -> set[str]:
         verdicts: set[str] = set()
@@ -240,6 +234,18 @@ def verify(context: click.Context, as_json: bool, names: tuple[str, ...]) -> Non
 
     verdicts = run(look())
     sys.exit(EXIT_FAILED if "failed" in verdicts else EXIT_UNPROVED if "unproved" in verdicts else 0)
+
+
+def _check_running(parts: app.Parts) -> None:
+    """End with 2 where the platform of this home does not answer at its address: there is nothing to look at."""
+    base_url = parts.settings.base_url
+    found = run(desk.answering(base_url))
+    if found is not None and found == receipts.Receipts(parts.ring).public_key.hex():
+        return
+    who = "nothing answers" if found is None else "another Avow than that of this home answers"
+    click.echo(f"avow: {who} at {base_url}, so there is nothing to look at; nothing was recorded.", err=True)
+    click.echo("  Start it (avow up, or avow serve) with the same AVOW_HOME and AVOW_PORT, then verify.", err=True)
+    sys.exit(EXIT_UNPROVED)
 
 
 @main.group()
@@ -576,6 +582,10 @@ def _price(amount: str) -> int:
         raise click.BadParameter(str(wrong)) from None
 
 
+subject.add_command(listings.find_subject)
+key.add_command(listings.list_keys)
+upstream.add_command(listings.list_upstreams)
+model.add_command(listings.list_models)
 main.add_command(subject)
 main.add_command(bring)
 commands.ask_why(main)

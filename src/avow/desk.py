@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from avow import app, canary
 from avow.accounts import members, people
 from avow.accounts.acts import Command
-from avow.accounts.everybody import Everybody
+from avow.accounts.everybody import Everybody, at_address
 from avow.accounts.needs import Needs as Accounts
 from avow.accounts.tables import person, tenant
 from avow.app import Parts
@@ -30,10 +30,13 @@ from avow.policy import published
 from avow.privacy import requests, stores
 from avow.privacy.caches import NotifyAndWait
 from avow.privacy.copies import Maker
+from avow.privacy.needs import Held
 from avow.privacy.needs import Needs as Privacy
 from avow.privacy.notices import Telling
 from avow.privacy.outside import OutsideFiles
+from avow.privacy.outsiders import Answering
 from avow.privacy.versions import Current
+from avow.privacy.wishes import Desk as Wishes
 from avow.proof import evidence, probes
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
@@ -75,6 +78,19 @@ class Desk:
     def copies(self) -> Maker:
         """What copies of people's data are made with."""
         return Maker(self.privacy, self.vault, app.tell(self.accounts))
+
+    @property
+    def wishes(self) -> Wishes:
+        """What the keeper does the wishes of staff about the policy with."""
+        return Wishes(self.privacy, self.telling.readers, self.follow)
+
+    @property
+    def answering(self) -> Answering:
+        """What the requests of people without an account are answered with."""
+        return Answering(self.privacy, self.vault, self._holders, app.tell(self.accounts))
+
+    async def _holders(self, c: AsyncConnection, email: str) -> Held:
+        return await at_address(c, self.parts.ring, email)
 
     async def look(self, names: Sequence[str] = ()) -> AsyncIterator[Evidence]:
         """Run probes against the running platform and keep what they find: `names`, or all that a published sentence
@@ -196,11 +212,12 @@ def privacy_needs(parts: Parts, keeper: Database, vault: Vault) -> Privacy:
     )
 
 
-async def answers(base_url: str) -> bool:
-    """Whether a platform runs at its address."""
+async def answering(base_url: str) -> str | None:
+    """The key (hexadecimal) with which the platform at an address signs; None: no platform answers there."""
     # Our own listener, whatever name its certificate carries.
     async with httpx.AsyncClient(base_url=base_url, timeout=ANSWER_S_MAX, verify=False) as http:  # noqa: S501
         try:
-            return (await http.get("/healthz")).is_success
-        except httpx.HTTPError:
-            return False
+            answer = await http.get("/.well-known/avow-receipt-key")
+            return str(answer.json()["key"]) if answer.is_success else None
+        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            return None

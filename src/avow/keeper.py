@@ -22,7 +22,7 @@ from avow.base import jobs, log
 from avow.billing.holds import Recovery
 from avow.desk import Desk
 from avow.gateway import FUNCTIONS
-from avow.privacy import copies, erase, notices, plans, requests, retention
+from avow.privacy import copies, erase, notices, outsiders, plans, requests, retention, wishes
 from avow.supervisor import Ready, Reaped
 from avow.vault import outbox
 from avow.vault.chain import CHUNK_LINKS, CHUNK_ROWS
@@ -65,8 +65,10 @@ class Keeper:
                 erase.LOOK_JOB: lambda id: erase.look_again(at.privacy, id),
                 plans.CARRY_JOB: lambda id: _done(plans.carry_out(at.privacy, id)),
                 plans.LATE_JOB: lambda id: plans.look_late(at.privacy, at.telling, id),
+                wishes.WISH_JOB: lambda id: wishes.carry_out(at.wishes, id),
                 notices.TELL_JOB: lambda id: _done(notices.tell(at.privacy, at.telling, id)),
                 requests.COPY_JOB: lambda id: copies.run(at.copies, id),
+                requests.OUTSIDE_JOB: lambda id: outsiders.answer(at.answering, id),
             },
         )
 

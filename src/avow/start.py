@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from avow import app, demo, keeper, server, supervisor, worker
+from avow import app, checking, demo, keeper, server, supervisor, worker
 from avow.app import Parts
 from avow.base import access, log
 from avow.base.db import Database
@@ -71,8 +71,12 @@ def run(parts: Parts) -> int:
         parts.cluster.start()
     try:
         policy = asyncio.run(prepare(parts))
-        for note in _refuse_unfit(parts, policy, hint=OUTGROWN):
-            log.say(f"avow: not published: {note}")
+        _refuse_unfit(parts, policy, hint=OUTGROWN)
+        if waiting := [each.part for each in checking.unconfigured(policy, parts.installed)]:
+            log.say(
+                f"avow: not here, so nothing is published of: {', '.join(waiting)} "
+                f"(avow policy check {parts.settings.policy} says why)"
+            )
         children = _children(parts, listening, reaped)
         return supervisor.run(children, on_ready=lambda: _greet(parts), on_reaped=reaped.tell)
     finally:
@@ -80,13 +84,16 @@ def run(parts: Parts) -> int:
             parts.cluster.stop()
 
 
-def _refuse_unfit(parts: Parts, policy: Policy, hint: str | None = None) -> list[str]:
-    """What of the policy is not published here. A demo may show an example's name and address, and a text without its date
-    or terms; in production they would be published as the operator's. Raises PolicyUnfit."""
+def _refuse_unfit(parts: Parts, policy: Policy, hint: str | None = None) -> None:
+    """Refuse a policy that does not fit what is stored, or is not ready to be published.
+
+    A demo may show an example's name and address, and a text without its date or terms; in production they would be
+    published as the operator's. Raises PolicyUnfit.
+    """
     found = [] if parts.demo else [each for each in unpublishable(policy) if each.kind == "error"]
     if found:
         raise app.PolicyUnfit("\n".join(map(str, found)))
-    return app.check(policy, parts.installed, hint)
+    app.check(policy, parts.installed, hint)
 
 
 async def prepare(parts: Parts) -> Policy:
@@ -113,9 +120,15 @@ async def _begin(parts: Parts, keeper: Database) -> Policy:
         held = await versions.begin(c, parts.policy, parts.policy_source, parts.clock.now())
         (newest,) = await versions.listed(c, 1)
     if parts.policy.hash != newest.hash:
+        file = parts.settings.policy
+        if file in app.profiles():
+            how = f"copy {app.profiles()[file]} to a file of yours (FILE), write version = {newest.number + 1} in it"
+        else:
+            how = f"write version = {newest.number + 1} in {file}" if parts.policy.version <= newest.number else ""
         log.say(
             f"avow: {parts.policy.source} is not what is in force: version {newest.number} is, and stays. "
-            f"To see what a change would do: avow policy plan {parts.settings.policy}"
+            f"To see what a change would do: {how + ', then: ' if how else ''}"
+            f"avow policy plan {'FILE' if file in app.profiles() else file}"
         )
     return held.policy
 

@@ -41,11 +41,12 @@ def subject_plan(context: click.Context, id: UUID) -> None:
 @click.argument("id", type=click.UUID)
 @click.pass_context
 def subject_export(context: click.Context, id: UUID) -> None:
-    """Print everything that is stored about a person, opened for them; the opening is on their own record."""
+    """Print everything that is stored about a person. That the operator opened it is on the person's record, and why."""
+    reason = commands.why(context) or "a copy made at the terminal"
 
     async def collect() -> dict[str, Any]:
         async with at_desk(context) as at:
-            return await export.collect(at.privacy, at.vault, await tenant_of(at, id), id)
+            return await export.collect(at.privacy, at.vault, await tenant_of(at, id), id, reason)
 
     show(run(collect()))
 

@@ -27,6 +27,14 @@ from avow.policy import PolicyError
 T = TypeVar("T")
 
 
+class NeverStarted(AvowError):
+    """This home has never been started, so there is nothing in it yet."""
+
+    status = 409
+    code = "never_started"
+    hint = "Start it once, with the same AVOW_HOME: avow up, or avow serve."
+
+
 class CallersPath(click.Path):
     """A path as the caller means it: `tools/avow` goes into the home before it runs this, and says where it was called."""
 
@@ -62,11 +70,13 @@ def parts_of(context: click.Context, *, demo: bool = False, **given: Any) -> app
 async def at_desk(context: click.Context, *, follow: bool = True) -> AsyncIterator[Desk]:
     """A desk over the database of this home; an embedded one that does not run is started for the time being.
 
-    A command that is an act is put on the record first.
+    A command that is an act is put on the record first. Raises NeverStarted; not where nothing is there to `follow`.
     """
     parts = parts_of(context)
     log.set_up(parts.home / "log", "command")
     cluster = parts.cluster
+    if follow and cluster is not None and not cluster.is_made:
+        raise NeverStarted
     asleep = cluster is not None and cluster.pid() is None
     if cluster and asleep:
         await asyncio.to_thread(cluster.start)

@@ -41,7 +41,7 @@ from avow.gateway.direct import Connection, Direct, Turn
 from avow.gateway.rules import RuleBook
 from avow.privacy import api as privacy_api
 from avow.privacy import desk_api as privacy_desk_api
-from avow.privacy import notices_api, versions
+from avow.privacy import notices_api, outsiders_api, policy_api, versions
 from avow.privacy.versions import Current
 from avow.proof import evidence
 from avow.proof.evidence import Evidence
@@ -180,7 +180,7 @@ def handlers() -> list[HTTPRouteHandler]:
     found: list[HTTPRouteHandler] = [
         *(*_PUBLIC, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES),
         *(*gateway_api.ROUTES, *privacy_api.ROUTES, *privacy_desk_api.ROUTES, *members_api.ROUTES, *desk_api.ROUTES),
-        *notices_api.ROUTES,
+        *(*notices_api.ROUTES, *outsiders_api.ROUTES, *policy_api.ROUTES),
     ]
     permissions.check(admission.routes(found))
     acts.check(admission.routes(found))
@@ -212,6 +212,7 @@ def platform(front: Front) -> Litestar:
         leaving=members.check_erasure,
         rectify=app.rectify(needs),
         tell=app.tell(needs),
+        admit=app.admit(needs),
         installed=parts.installed,
     )
     api = [handler for handler in handlers() if handler not in _PUBLIC]
@@ -225,7 +226,7 @@ def platform(front: Front) -> Litestar:
         },
         state=State({"accounts": needs, "site": site}),
         before_request=surface.check,
-        exception_handlers=surface.handlers(),
+        exception_handlers=errors.handlers(),
         request_max_body_size=surface.SIZE_MAX,
         openapi_config=OpenAPIConfig(
             "Avow",

@@ -28,12 +28,13 @@ from avow.accounts import admission, api, desk_api, members, members_api, openin
 from avow.accounts.directory import Directory
 from avow.accounts.needs import Needs, pepper
 from avow.accounts.passwords import Passwords
-from avow.app import identity, rectify, tell
+from avow.app import admit, identity, rectify, tell
 from avow.base.clock import FileClock
 from avow.gateway import api as gateway_api
 from avow.policy import Policy, parse
 from avow.privacy import api as privacy_api
 from avow.privacy import desk_api as privacy_desk_api
+from avow.privacy import outsiders_api, policy_api
 from avow.privacy.tombstones import Tombstones
 from avow.vault import Ring, Vault, outbox
 
@@ -159,13 +160,15 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
             step_s=0.03,
         )
         rights = privacy_api.Desk(
-            *(database.app, needs.vault, clock, identity(needs), members.check_erasure, rectify(needs), tell(needs))
+            *(database.app, needs.vault, clock, identity(needs), members.check_erasure, rectify(needs), tell(needs)),
+            admit(needs),
         )
         others = Router(
             "/",
             route_handlers=[
                 *(*openings_api.ROUTES, *desk_api.ROUTES, *members_api.ROUTES),
-                *(*privacy_api.ROUTES, *privacy_desk_api.ROUTES, *gateway_api.ROUTES),
+                *(*privacy_api.ROUTES, *privacy_desk_api.ROUTES, *outsiders_api.ROUTES, *gateway_api.ROUTES),
+                *policy_api.ROUTES,
             ],
             dependencies={
                 **api.dependencies(needs),

@@ -23,6 +23,7 @@ from avow.accounts.acts import ActUndeclared, Silent
 from avow.accounts.oidc import CALLBACK, Provider
 from avow.gateway.tables import trace
 from avow.policy import Policy, parse
+from avow.privacy.tables import policy_plan
 from avow.vault import Ref, fact
 
 ADA, BOB = "ada@example.org", "bob@example.org"
@@ -185,6 +186,28 @@ async def answer(w: Walk) -> None:
     await w.ask("POST", "/api/desk/requests/answer", body, await w.hired("privacy"))
 
 
+async def plan(w: Walk) -> None:
+    """What the keeper would find is written beside it, for no keeper runs here."""
+    w.made["operator"] = await w.hired("operator")
+    text = PROFILE.read_text().replace("version = 1", "version = 2", 1)
+    w.made["plan"] = (await w.ask("POST", "/api/desk/policy/plans", {"source": text}, w.made["operator"]))["plan"]
+    row = {"id": UUID(w.made["plan"]), "state": "made", "made_at": w.house.clock.now(), "made_by": "staff:x"}
+    row |= {
+        "base_hash": "",
+        "source": text,
+        "version": 2,
+        "found": {"destructive": False},
+        "effects_hash": "",
+        "done": {},
+    }
+    async with w.house.databases.keeper.begin() as c:
+        await c.execute(insert(policy_plan).values(row))
+
+
+async def about_plan(w: Walk, what: str) -> None:
+    await w.ask("POST", f"/api/desk/policy/plans/{w.made['plan']}/{what}", None, w.made["operator"])
+
+
 Step = Callable[[Walk], Awaitable[Any]]
 STEPS: dict[str, Step] = {
     "POST /api/auth/signup": sign_up,
@@ -226,6 +249,9 @@ STEPS: dict[str, Step] = {
         "DELETE", f"/api/me/identities/{w.made['identity']['id']}"
     ),
     "POST /api/desk/requests/answer": answer,
+    "POST /api/desk/policy/plans": plan,
+    "POST /api/desk/policy/plans/{id}/approve": lambda w: about_plan(w, "approve"),
+    "POST /api/desk/policy/plans/{id}/apply": lambda w: about_plan(w, "apply"),
     "POST /api/desk/people": find,
     "POST /api/desk/open": look,
     "POST /api/desk/openings": search,

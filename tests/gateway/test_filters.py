@@ -56,7 +56,8 @@ words = ["grumble"]
 """
 POLICY = parse(
     TEXT.replace('features = ["tls"', 'features = ["tls", "processors", "filter"').replace(
-        'basis = "interest"\nkeep = "0"\non_expiry', 'basis = "interest"\nkeep = "at most 30 days"\non_expiry', 1
+        '"abuse", "security"]\nbasis = "interest"\nkeep = "0"',
+        '"abuse", "security"]\nbasis = "interest"\nkeep = "at most 30 days"',
     )
     + RULES
 )
@@ -277,7 +278,7 @@ async def test_who_leaves_a_searched_stream_is_settled(house):
 
 def searching(rules=RULES):
     made = filters.build(parse(TEXT.replace('features = ["tls"', 'features = ["tls", "processors", "filter"').replace(
-        'basis = "interest"\nkeep = "0"\non_expiry', 'basis = "interest"\nkeep = "at most 30 days"\non_expiry', 1
+        '"abuse", "security"]\nbasis = "interest"\nkeep = "0"', '"abuse", "security"]\nbasis = "interest"\nkeep = "at most 30 days"'
     ) + rules))  # fmt: skip
     assert made is not None
     return made

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts import surface
 from avow.base.actor import Actor
-from avow.privacy import api, desk_api
+from avow.privacy import api, desk_api, outsiders_api, policy_api
 from avow.privacy.api import Desk
 from avow.privacy.letters import Letter
 from avow.privacy.needs import Needs
@@ -30,7 +30,10 @@ class Above:
     """What accounts bring: it remembers what it was told. `proved`: the person has just shown who they are."""
 
     proved: bool = False
+    staff: Actor = OFFICER
     letters: list[tuple[UUID, UUID, Letter]] = field(default_factory=list)
+    sent: list[tuple[str, Letter]] = field(default_factory=list)
+    """Letters to people without an account."""
     put_right: list[Mapping[str, object]] = field(default_factory=list)
 
     async def identity(self, tenant_id: UUID, subject_id: UUID, password: str) -> bool:
@@ -43,13 +46,25 @@ class Above:
         self.put_right.append(given)
 
     async def tell(
-        self, c: AsyncConnection, tenant_id: UUID, subject_id: UUID, message_id: UUID, letter: Letter
+        self,
+        c: AsyncConnection,
+        tenant_id: UUID,
+        subject_id: UUID,
+        message_id: UUID,
+        letter: Letter,
+        *,
+        address: str | None = None,
     ) -> None:
         self.letters.append((subject_id, message_id, letter))
+        if address is not None:
+            self.sent.append((address, letter))
+
+    def admit(self, email: str, network: str | None) -> str:
+        return email
 
 
 def desk(on: Needs, database: Databases, vault: Vault, above: Above) -> Desk:
-    return Desk(database.app, vault, on.clock, above.identity, above.leaving, above.rectify, above.tell)
+    return Desk(database.app, vault, on.clock, above.identity, above.leaving, above.rectify, above.tell, above.admit)
 
 
 def _given(value: Any) -> Provide:
@@ -60,11 +75,11 @@ def served(made: Desk, person: Person, above: Above) -> Litestar:
     """The routes, with `person` signed in and an officer at the desk."""
     who = Actor("subject", str(person.id), "subject", person.tenant_id, person.id)
     return Litestar(
-        [*api.ROUTES, *desk_api.ROUTES],
+        [*api.ROUTES, *desk_api.ROUTES, *outsiders_api.ROUTES, *policy_api.ROUTES],
         dependencies={
             "person": _given(who),
             "privacy": _given(made),
-            "staff": _given(OFFICER),
+            "staff": Provide(lambda: above.staff, sync_to_thread=False),
             "proved": Provide(lambda: above.proved, sync_to_thread=False),
         },
         exception_handlers=surface.handlers(),

@@ -87,7 +87,7 @@ async def test_a_copy_holds_no_secret(
     box = vault.seal(ref, {"password_hash": "$argon2id$hidden"}, row["ends_at"])
     async with on.database.begin() as c:
         await c.execute(insert(credential).values(**row, box=box))
-    found = await export.collect(on, vault, ada.tenant_id, ada.id)
+    found = await export.collect(on, vault, ada.tenant_id, ada.id, "a copy")
     assert [each["id"] for each in found["stores"]["credential"]] == [str(row["id"])]
     assert "hidden" not in json.dumps(found)
 

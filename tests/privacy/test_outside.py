@@ -47,6 +47,13 @@ async def test_mail_and_the_demo_note_of_the_person_end(outside: Needs, tmp_path
     assert ["about ada" in path.read_text() for path in (tmp_path / "mail").iterdir()] == [True]
 
 
+async def test_a_message_can_be_read_in_its_file(tmp_path: Path) -> None:
+    await FolderMail(tmp_path / "mail").send(
+        f"{uuid7()}@avow", "ada@example.org", "hello", "open /confirm#abc 请打开链接"
+    )
+    assert ["open /confirm#abc 请打开链接" in path.read_text() for path in (tmp_path / "mail").iterdir()] == [True]
+
+
 async def test_files_go_after_a_day(outside: Needs, tmp_path: Path) -> None:
     await fill(tmp_path)
     now = outside.clock.now()

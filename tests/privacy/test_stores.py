@@ -82,7 +82,7 @@ async def test_an_export_opens_everything_for_its_person(on: Needs) -> None:
     await ada.write(on, count=2)
     await bob.write(on, count=1)
     vault = Vault(on.ring, on.policy, on.clock)
-    found = (await export.collect(on, vault, ada.tenant_id, ada.id))["stores"]
+    found = (await export.collect(on, vault, ada.tenant_id, ada.id, "why"))["stores"]
     vault.close()
     assert [fact["request"] for fact in found["scratch_note"]] == ["my words"] * 2
     assert [(fact["model"], fact["status"]) for fact in found["scratch_call"]] == [("m", 200)] * 2
@@ -97,6 +97,6 @@ async def test_a_box_without_its_key_is_exported_as_gone(on: Needs) -> None:
     await ada.write(on, count=1)
     on.ring.destroy_holders(ada.id, ["api_content"], on.clock.now())
     vault = Vault(on.ring, on.policy, on.clock)
-    found = (await export.collect(on, vault, ada.tenant_id, ada.id))["stores"]
+    found = (await export.collect(on, vault, ada.tenant_id, ada.id, "why"))["stores"]
     vault.close()
     assert [fact["gone"] for fact in found["scratch_note"]] == [True]

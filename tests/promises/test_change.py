@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.policy import default
 from typing import Any
 
 import httpx
+import pyotp
 import pytest
 
 from tests.platform import ROOT, Platform, complete, new_platform, wait_until
@@ -185,7 +188,8 @@ def test_a_change_that_is_not_material_is_posted_and_nobody_gets_mail(changing: 
     changing.cli("policy", "apply", found["plan"])
     wait_until(lambda: served(changing)["version"] == 5)
     assert "4 March 2027" in page(changing)
-    wait_until(lambda: changing.sql("SELECT count(*) AS n FROM outbox")[0]["n"] == 0)
+    assert changing.sql("SELECT count(*) AS n FROM notice WHERE notice_version = 5")[0]["n"] == 0
+    wait_until(lambda: not changing.sql("SELECT id FROM outbox WHERE subject_id::text = $1", ada["id"]))
     assert len(letters(changing, ada["email"], "policy changes")) == before + 1
 
 
@@ -196,13 +200,7 @@ def test_what_ends_data_needs_a_second_operator(changing: Platform, ada: dict[st
     for name, number in (("first", "one"), ("second", "two")):
         who = ("--email", f"{name}@example.org", "--name", name)
         changing.cli("user", "create", *STAFF, *who, stdin=f"a long word for {number}\n")
-    shorter = policy(
-        6, ('keep = "at most 30 days"', 'keep = "at most 1 days"'), ('how = "use"', 'how = "explicit"'), more=REST
-    )
-    usage = shorter.index("[category.usage]")
-    keep = shorter.index("keep = ", usage)
-    shorter = shorter[:keep] + 'keep = "at most 24 hours"' + shorter[shorter.index("\n", keep) :]
-    found = plan(changing, shorter)
+    found = plan(changing, shorter_usage(6, "24 hours"))
     assert found["destructive"]
     cut = {each["store"]: each for each in found["cuts"]}["usage"]
     apply = ("policy", "apply", found["plan"])
@@ -249,6 +247,47 @@ def test_every_version_stays_readable_and_the_changes_say_what_changed(changing:
         assert f'href="/privacy/{number}?locale=en"' in changes
     second = changes[changes.index('id="version-2"') :].split("</section>")[0]
     assert "Came into force on" in second and "<del>30</del><ins>40</ins>" in second
+
+
+@contextmanager
+def at_desk(platform: Platform, name: str, number: str) -> Iterator[httpx.Client]:
+    """One of the operators, signed in with a second factor at the platform's own time."""
+    now = time.time() + float((platform.folder / "clock").read_text())
+    with platform.http() as http:
+        platform.sign_in(http, f"{name}@example.org", f"a long word for {number}")
+        totp = pyotp.TOTP(http.post("/api/me/second-factor").json()["secret"])
+        assert http.post("/api/me/second-factor/confirm", json={"code": totp.at(now)}).is_success
+        yield http
+
+
+def test_operators_change_the_policy_at_the_desk(changing: Platform) -> None:
+    """One plans, the other approves; the keeper does it, and both names stand with the version."""
+    text = shorter_usage(7, "12 hours")
+
+    def state() -> dict[str, Any]:
+        found: dict[str, Any] = first.get(f"/api/desk/policy/plans/{made}").json()
+        return found
+
+    with at_desk(changing, "first", "one") as first, at_desk(changing, "second", "two") as second:
+        made = first.post("/api/desk/policy/plans", json={"source": text}).json()["plan"]
+        wait_until(lambda: state()["state"] == "made")
+        assert second.post(f"/api/desk/policy/plans/{made}/approve").status_code == 202
+        wait_until(lambda: state()["approved_by"])
+        assert first.post(f"/api/desk/policy/plans/{made}/apply").status_code == 202
+        wait_until(lambda: served(changing)["version"] == 7)
+        wait_until(lambda: {each["state"] for each in state()["wishes"]} == {"done"})
+    [row] = changing.sql("SELECT applied_by, approved_by FROM policy_version WHERE version = 7")
+    assert row["applied_by"].startswith("staff:") and row["approved_by"].startswith("staff:")
+    assert row["applied_by"] != row["approved_by"]
+
+
+def shorter_usage(version: int, keep: str) -> str:
+    """The policy under which the record of a call is kept for so long."""
+    text = policy(
+        version, ('keep = "at most 30 days"', 'keep = "at most 1 days"'), ('how = "use"', 'how = "explicit"'), more=REST
+    )
+    begin = text.index("keep = ", text.index("[category.usage]"))
+    return text[:begin] + f'keep = "at most {keep}"' + text[text.index("\n", begin) :]
 
 
 def written(platform: Platform, text: str) -> Any:

@@ -55,6 +55,11 @@ class House:
                 return str(text)
         return None
 
+    def mailed(self, address: str, word: str) -> str:
+        """The same, as soon as it is there."""
+        wait_until(lambda: self.mail_to(address, word))
+        return self.mail_to(address, word) or ""
+
 
 @pytest.fixture(scope="module")
 def house() -> Iterator[House]:
@@ -267,3 +272,21 @@ def test_a_late_request_raises_the_alarm(house: House) -> None:
         platform.move_clock(5 * DAY)
         late = platform.cli("verify", "deadlines", check=False)
         assert (late.returncode, late.stdout.split()[0]) == (1, "failed")
+
+
+def test_who_has_no_account_asks_from_their_mailbox_and_is_erased(house: House) -> None:
+    """Somebody was invited and never came: what is stored of them is told and ended, and the invitation works no more."""
+    email = f"invited-{secrets.token_hex(6)}@example.org"
+    with house.platform.http() as owner, house.platform.http() as nobody:
+        house.platform.sign_up(owner)
+        owner.post("/api/tenant/invitations", json={"email": email, "role": "member"})
+        invitation = house.mailed(email, "/invitation#").partition("/invitation#")[2].split()[0]
+        assert nobody.get("/privacy/ask").status_code == 200
+        assert nobody.post("/api/privacy/outside", json={"email": email, "kind": "erase"}).status_code == 202
+        token = house.mailed(email, "/privacy/ask#").partition("/privacy/ask#")[2].split()[0]
+        taken = nobody.post("/api/privacy/outside/prove", json={"token": token})
+        assert (taken.status_code, taken.json()["kind"]) == (202, "erase")
+        answer = house.mailed(email, taken.json()["id"])
+        assert "is deleted now" in answer and "your account data: 1" in answer
+        body = {"token": invitation, "password": "correct horse battery staple"}
+        assert nobody.post("/api/invitations/accept", json=body).json()["code"] == "invitation_refused"

@@ -71,6 +71,19 @@ def test_a_stopped_platform_is_not_verified_and_nothing_is_recorded() -> None:
         assert not (stopped.home / "pg").exists()
 
 
+def test_another_platform_at_the_address_is_not_verified(target: Platform) -> None:
+    """Two homes and one port: what the other one answers says nothing about this one."""
+    with new_platform() as other:
+        other.port = target.port
+        done = other.cli("verify", check=False)
+        assert done.returncode == 2 and done.stdout == ""
+        assert "another Avow than that of this home" in done.stderr
+        assert not (other.home / "pg").exists()
+        never = other.cli("sweep", check=False)
+        assert never.returncode == 1 and "never been started" in never.stderr and "avow up" in never.stderr
+        assert not (other.home / "pg").exists()
+
+
 def test_a_readable_table_that_a_stranger_can_read_is_found(target: Platform) -> None:
     target.sql("CREATE ROLE stranger LOGIN")
     target.sql("GRANT SELECT ON usage TO stranger")

@@ -36,5 +36,21 @@ def test_what_the_router_refuses_needs_no_entry(platform: Platform) -> None:
     assert refused.json()["type"] == "about:blank"
 
 
+def test_a_browser_where_there_is_no_page_is_led_home_and_a_program_gets_a_problem(platform: Platform) -> None:
+    browser = {"accept": "text/html,application/xhtml+xml", "accept-language": "zh-CN"}
+    with platform.http() as client:
+        for path in ("/nowhere", "/privacy/99999", "/privacy/nowhere"):
+            shown = client.get(path, headers=browser)
+            assert (shown.status_code, shown.headers["content-type"].partition(";")[0]) == (404, "text/html")
+            assert '<a class="mark" href="/">' in shown.text and "没有此页面" in shown.text
+            assert "frame-ancestors" in shown.headers["content-security-policy"]
+            assert client.get(path).json()["status"] == 404
+        assert client.get("/api/me/nowhere", headers=browser).json()["status"] == 404
+        wrong = client.post("/privacy", headers=browser)
+        assert wrong.status_code == 405 and wrong.headers["allow"] and "没有此页面" in wrong.text
+        refused = client.get("/privacy/99999?locale=zh&locale=en", headers=browser)
+        assert refused.json()["code"] == "invalid_request"
+
+
 def test_codes_are_anchors() -> None:
     assert all(re.fullmatch("[a-z][a-z0-9_]*", entry.code) for entry in errors.entries())

@@ -1,4 +1,4 @@
-"""Everybody: the people who are told when the policy changes, and where they get mail."""
+"""Everybody: the people who are told when the policy changes, where they get mail, and who stands behind an address."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -7,10 +7,11 @@ from sqlalchemy import Select, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts import people
-from avow.accounts.tables import person, tenant_kind
+from avow.accounts.tables import invitation, person, tenant_kind
 from avow.base.actor import KEEPER
+from avow.privacy.needs import Held
 from avow.privacy.tables import notice
-from avow.vault import Gone, Vault
+from avow.vault import Gone, Ring, Vault, blind_index
 
 
 class Everybody:
@@ -40,6 +41,14 @@ class Everybody:
             return None
         found = await self._vault.open(c, people.reference(tenant_id, subject_id), box, "notices", KEEPER)
         return None if found is Gone else str(found["email"])
+
+
+async def at_address(c: AsyncConnection, ring: Ring, email: str) -> Held:
+    """Who stands behind an address: a person with an account, and whoever is invited there. The connection is the keeper's."""
+    name = blind_index(ring, "email", email)
+    account = await c.scalar(select(person.c.id).where(person.c.email_index == name))
+    invited = (await c.execute(select(invitation.c.subject_id).where(invitation.c.email_index == name))).scalars()
+    return Held(account is not None, tuple(invited))
 
 
 def _all() -> Select[tuple[UUID, UUID]]:

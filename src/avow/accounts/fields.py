@@ -23,7 +23,7 @@ class FieldRefused(AvowError):
 
     status = 400
     code = "field_refused"
-    hint = "Send only the fields that the published policy lists, in the form that it names."
+    hint = "GET /api/auth/signup lists the fields that are taken; others are stored nowhere."
 
 
 def read(account: Account, given: Mapping[str, object]) -> dict[str, str]:

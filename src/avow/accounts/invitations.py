@@ -23,7 +23,7 @@ from avow.accounts.tables import invitation
 from avow.base.actor import Actor
 from avow.base.errors import AvowError, BadInput, NotFound
 from avow.base.ids import uuid7
-from avow.vault import Act, Gone, Ref, fact, outbox
+from avow.vault import Act, Gone, Ref, blind_index, fact, outbox
 
 WITHIN = timedelta(days=7)
 OPEN_MAX = 50
@@ -105,6 +105,7 @@ async def invite(needs: Needs, who: Actor, email: str, role: str) -> UUID:
     row = {**fact.begin(needs.policy, "account", tenant_id, uuid7(), now), "ends_at": now + WITHIN, "role": role}
     await needs.vault.prepare(row["subject_id"], "account", row["ends_at"])
     row["token_hmac"] = tokens.digest(needs.pepper, "invitation", token)
+    row["email_index"] = blind_index(needs.ring, "email", address)
     row["box"] = needs.vault.seal(_ref(row), {"email": address}, row["ends_at"])
     async with needs.database.tenant(tenant_id) as c:
         inviting = await members.manager(c, who)

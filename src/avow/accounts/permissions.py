@@ -36,6 +36,7 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "GET /privacy/changes": PUBLIC,
     "GET /privacy/data": PUBLIC,
     "GET /privacy/processors": PUBLIC,
+    "GET /privacy/ask": PUBLIC,
     "GET /terms": PUBLIC,
     "GET /proof": PUBLIC,
     "GET /status": PUBLIC,
@@ -65,6 +66,8 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "POST /api/keys/leaked": PUBLIC,
     "POST /api/invitations/accept": PUBLIC,
     "GET /api/privacy/receipts/{id}": PUBLIC,
+    "POST /api/privacy/outside": PUBLIC,
+    "POST /api/privacy/outside/prove": PUBLIC,
     # One's own account and rights, whatever one is.
     "GET /api/me": SIGNED_IN | KEY,
     "PATCH /api/me": SIGNED_IN,
@@ -134,6 +137,11 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "POST /api/desk/requests": frozenset({"privacy", "auditor"}),
     "POST /api/desk/requests/open": frozenset({"privacy"}),
     "POST /api/desk/requests/answer": frozenset({"privacy"}),
+    "POST /api/desk/policy/plans": frozenset({"operator"}),
+    "GET /api/desk/policy/plans": frozenset({"operator", "privacy", "auditor"}),
+    "GET /api/desk/policy/plans/{id}": frozenset({"operator", "privacy", "auditor"}),
+    "POST /api/desk/policy/plans/{id}/approve": frozenset({"operator"}),
+    "POST /api/desk/policy/plans/{id}/apply": frozenset({"operator"}),
 }
 
 

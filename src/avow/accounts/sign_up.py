@@ -98,8 +98,7 @@ async def sign_up(needs: Needs, given: Mapping[str, object], address: str | None
     """
     needs.newcomers.check(address, needs.clock.now())
     asked = read(needs.policy, given)
-    needs.newcomers.fail(address, needs.clock.now())
-    _count(needs, asked.facts["email"])
+    admit(needs, asked.facts["email"], address)
     async with pace.even(needs.step_s):
         password_hash = await needs.passwords.hash(asked.password, context=(needs.host, *asked.facts.values()))
         found = await people.find(needs, asked.facts["email"])
@@ -112,12 +111,16 @@ async def sign_up(needs: Needs, given: Mapping[str, object], address: str | None
             await tell_owner(needs, found, normalise(asked.facts["email"]))
 
 
-def _count(needs: Needs, email: str) -> None:
-    """Count a message to a mailbox, whoever has an account there. Raises MailboxSlowed."""
+def admit(needs: Needs, email: str, address: str | None) -> str:
+    """Count a message that somebody at a network address lets be sent to a mailbox, whoever has an account there; gives the
+    mailbox's address back. Raises NetworkSlowed or MailboxSlowed."""
     name, now = throttle.mailbox(email), needs.clock.now()
+    needs.newcomers.check(address, now)
+    needs.newcomers.fail(address, now)
     if wait_s := needs.mailboxes.wait_s(name, now):
         raise MailboxSlowed(wait_s)
     needs.mailboxes.fail(name, now)
+    return email
 
 
 async def open_account(

@@ -93,15 +93,17 @@ invitation = table(
     *fact_columns(),
     Column("role", Text, nullable=False),
     Column("token_hmac", LargeBinary, nullable=False, unique=True),
+    Column("email_index", LargeBinary, index=True),
     Column("box", LargeBinary, nullable=False),
     CheckConstraint("role IN ('owner', 'admin', 'member', 'viewer')", name="role"),
     holds=[
         personal("account", box=["email"]),
         personal(
             "account",
-            clear=["role", "token_hmac"],
-            why="a keyed digest of the token that the mail carries, and a role",
-            secret=["token_hmac"],
+            clear=["role", "token_hmac", "email_index"],
+            why="a keyed digest of the token that the mail carries, one of the address, which finds it for whoever asks what "
+            "is stored about theirs, and a role",
+            secret=["token_hmac", "email_index"],
         ),
     ],
 )

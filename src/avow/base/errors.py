@@ -49,7 +49,7 @@ class BadInput(AvowError):
 
     status = 400
     code = "invalid_request"
-    hint = "Correct the named field and send the request again."
+    hint = "Correct what is named and send the request again; /api/openapi.json says what each route takes."
 
 
 class NotFound(AvowError):

@@ -25,11 +25,15 @@ class Mail(Protocol):
     async def send(self, message_id: str, to: str, subject: str, text: str) -> None: ...
 
 
-def _message(sender: str, message_id: str, to: str, subject: str, text: str) -> EmailMessage:
+def _message(sender: str, message_id: str, to: str, subject: str, text: str, *, readable: bool = False) -> EmailMessage:
+    """`readable`: the text as it is, for a file that somebody looks at; a relay may ask for seven bits."""
     made = EmailMessage()
     made["From"], made["To"], made["Subject"], made["Message-ID"] = sender, to, subject, f"<{message_id}>"
     made["Auto-Submitted"] = "auto-generated"
-    made.set_content(text)
+    if readable:
+        made.set_content(text, cte="8bit")
+    else:
+        made.set_content(text)
     return made
 
 
@@ -43,7 +47,7 @@ class FolderMail:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self.folder / f"{message_id.partition('@')[0]}.eml"
         path.touch(mode=0o600)
-        path.write_bytes(bytes(_message(self.sender, message_id, to, subject, text)))
+        path.write_bytes(bytes(_message(self.sender, message_id, to, subject, text, readable=True)))
 
 
 class SmtpMail:

@@ -77,12 +77,17 @@ class Cluster:
     def dsn(self, user: str = SUPERUSER, password: str | None = None, database: str = DATABASE) -> Dsn:
         return Dsn(str(self.socket_folder), PORT, user, database, self._password if password is None else password)
 
+    @property
+    def is_made(self) -> bool:
+        """Whether there are files of a database; the first start makes them."""
+        return (self.data / "PG_VERSION").exists()
+
     def start(self) -> None:
         """Make the cluster if there is none, then start it, or adopt the server that already runs."""
         for folder in (self.log.parent, self.socket_folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _only_ours(self.socket_folder)
-        if not (self.data / "PG_VERSION").exists():
+        if not self.is_made:
             self._init()
         (self.data / "postgresql.auto.conf").write_text(
             _CONFIG

@@ -9,6 +9,7 @@ what the catalog declares, and how it ends is what the policy says.
     erase         plan, run (handler of ERASE_JOB), look_again (handler of LOOK_JOB)
     standings     restriction, objections and consents of a person
     copies        copies for access and portability, made by the keeper; `archive` is the file that people get
+    outsiders     requests of people without an account; routes in `outsiders_api`
     answers       what people of the operator answer; routes in `desk_api`
     versions      what was published and what is in force; `floors`, `plans` and `notices` are how it changes
     acceptances   who accepted which version; no consent

@@ -143,7 +143,7 @@ async def answer(
         word = f"request {state}"
         await vault.record_act(c, Act(staff, word, row.tenant_id, row.subject_id, "rights", PURPOSE))
         letter = letters.answered(id, text, refused=state == "refused")
-        await tell(c, row.tenant_id, row.subject_id, id, letter)
+        await tell(c, row.tenant_id, row.subject_id, id, letter, address=told.get("email"))
 
 
 async def release(

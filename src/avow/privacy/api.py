@@ -26,7 +26,7 @@ from avow.privacy import archive, copies, requests, standings
 from avow.privacy.archive import Copy
 from avow.privacy.copies import Shelf
 from avow.privacy.letters import AUTHORITIES
-from avow.privacy.needs import Identity, Leaving, Rectify, Tell
+from avow.privacy.needs import Admit, Identity, Leaving, Rectify, Tell
 from avow.privacy.requests import Kind, NotProved, State
 from avow.privacy.standings import Whose
 from avow.vault import Gone, Opened, Vault
@@ -48,6 +48,7 @@ class Desk:
     leaving: Leaving
     rectify: Rectify
     tell: Tell
+    admit: Admit
     installed: frozenset[str] = frozenset()
 
     @property

@@ -107,10 +107,11 @@ async def _plan(needs: Needs, request: Row[Any], stores: list[Store]) -> None:
 
 
 async def _copy(by: Maker, request: Row[Any], store: Store, wanted: frozenset[str], after: Key | None) -> None:
-    whose, more = (request.tenant_id, request.subject_id), True
+    tenant_id, subject_id = request.tenant_id, request.subject_id
+    who, more = Actor("subject", str(subject_id), "subject", tenant_id, subject_id), True
     while more:
         async with by.needs.database.begin() as c:
-            facts, last = await export.page(c, by.vault, store, whose, wanted, after)
+            facts, last = await export.page(c, by.vault, store, who, wanted, after)
             if facts or last is not None:
                 await _put(c, by, request, store.name, facts, last)
         after, more = last, last is not None

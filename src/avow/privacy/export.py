@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.base.actor import Actor
+from avow.base.actor import COMMAND, Actor
 from avow.policy import Policy
 from avow.privacy.needs import Needs
 from avow.privacy.stores import Fact, Key, Store
@@ -47,18 +47,20 @@ def within(stores: Iterable[Store], wanted: frozenset[str]) -> list[Store]:
     return [store for store in stores if wanted & {*store.categories}]
 
 
-async def collect(needs: Needs, vault: Vault, tenant_id: UUID, subject_id: UUID) -> dict[str, Any]:
-    """Return all facts of a person as plain JSON values, store by store. The opening is on the person's own record.
+async def collect(needs: Needs, vault: Vault, tenant_id: UUID, subject_id: UUID, reason: str) -> dict[str, Any]:
+    """Return all facts of a person as plain JSON values, store by store, for whoever is at the terminal.
 
-    A box whose key was destroyed is listed as `"gone": true`.
+    The opening is on the person's record with its `reason`, as one of staff in their place and not as their own. A box whose
+    key was destroyed is listed as `"gone": true`.
     """
+    in_their_place = Actor(COMMAND.kind, COMMAND.id, "subject", tenant_id, subject_id)
     wanted = categories(needs.policy, "access")
     found: dict[str, Facts] = {}
     for store in within(needs.stores, wanted):
         after, more = None, True
         while more:
             async with needs.database.begin() as c:
-                facts, after = await page(c, vault, store, (tenant_id, subject_id), wanted, after)
+                facts, after = await page(c, vault, store, in_their_place, wanted, after, reason)
             found.setdefault(store.name, []).extend(facts)
             more = after is not None
     held = {name: facts for name, facts in found.items() if facts}
@@ -66,15 +68,21 @@ async def collect(needs: Needs, vault: Vault, tenant_id: UUID, subject_id: UUID)
 
 
 async def page(
-    c: AsyncConnection, vault: Vault, store: Store, whose: tuple[UUID, UUID], wanted: frozenset[str], after: Key | None
+    c: AsyncConnection,
+    vault: Vault,
+    store: Store,
+    who: Actor,
+    wanted: frozenset[str],
+    after: Key | None,
+    reason: str | None = None,
 ) -> tuple[Facts, Key | None]:
-    """Some facts of a person (tenant, person) in a store, opened for them, and the key after which more come."""
-    tenant_id, subject_id = whose
-    who = Actor("subject", str(subject_id), "subject", tenant_id, subject_id)
-    found = await store.export(c, subject_id, after)
+    """Some facts of a person in a store, opened for `who` (they themselves, or somebody in their place), and the key after
+    which more come."""
+    assert who.subject_id is not None
+    found = await store.export(c, who.subject_id, after)
     facts = [fact for fact in found.facts if fact.category in wanted]
     boxes = [(_ref(fact), fact.box) for fact in facts if fact.box and fact.row_id]
-    contents = iter(await vault.open_many(c, boxes, "access", who) if boxes else [])
+    contents = iter(await vault.open_many(c, boxes, "access", who, reason) if boxes else [])
     return [_plain(fact, next(contents) if fact.box and fact.row_id else {}) for fact in facts], found.last
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -43,12 +43,40 @@ class Tell(Protocol):
     """Puts a letter to somebody into the outbox, in the caller's transaction; nothing where no address of theirs is left.
 
     It is about what they asked for, so it reaches them although they had the use of their data restricted. The same
-    `message_id` twice keeps the first.
+    `message_id` twice keeps the first. `address`: where to, for somebody without an account.
     """
 
     async def __call__(
-        self, c: AsyncConnection, tenant_id: UUID, subject_id: UUID, message_id: UUID, letter: Letter, /
+        self,
+        c: AsyncConnection,
+        tenant_id: UUID,
+        subject_id: UUID,
+        message_id: UUID,
+        letter: Letter,
+        /,
+        *,
+        address: str | None = None,
     ) -> None: ...
+
+
+class Admit(Protocol):
+    """Brings an address that a stranger gave to its form, and refuses it where too much mail goes there or comes about from
+    their network (`accounts`)."""
+
+    def __call__(self, email: str, network: str | None, /) -> str: ...
+
+
+class Held(NamedTuple):
+    """Who stands behind an address: whether somebody with an account, and as whom else it is stored."""
+
+    account: bool
+    others: tuple[UUID, ...]
+
+
+class Holders(Protocol):
+    """Finds out who stands behind an address (`accounts`)."""
+
+    async def __call__(self, c: AsyncConnection, email: str, /) -> Held: ...
 
 
 class Leaving(Protocol):

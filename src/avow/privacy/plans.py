@@ -71,6 +71,14 @@ class ApprovalMissing(AvowError):
     )
 
 
+class ApprovalOwn(AvowError):
+    """Nobody approves the plan that they made."""
+
+    status = 403
+    code = "approval_own"
+    hint = "Ask another member of staff with the role operator to read the plan and approve it."
+
+
 @dataclass(frozen=True, slots=True)
 class Applied:
     """What became of a plan: the version, whether it is in force already, and which counts are other than was planned."""
@@ -82,9 +90,16 @@ class Applied:
 
 
 async def make(
-    needs: Needs, readers: Readers, source: str, name: str, effective_at: datetime | None = None, by: str = TERMINAL
+    needs: Needs,
+    readers: Readers,
+    source: str,
+    name: str,
+    effective_at: datetime | None = None,
+    by: str = TERMINAL,
+    *,
+    id: UUID | None = None,
 ) -> tuple[UUID, Outlook]:
-    """Find out what a policy text would do, and keep that as a plan; changes nothing else.
+    """Find out what a policy text would do, and keep that as a plan (of this `id`, if one is given); changes nothing else.
 
     Raises PolicyError, PlanUnfit, VersionTaken, DateWrong, DateMissing or NoticeMissing.
     """
@@ -92,10 +107,28 @@ async def make(
     async with needs.database.begin() as c:
         await c.execute(_LOCK)
         found = await outlook.look(c, needs, readers, new, effective_at, now)
-        row = {"id": uuid7(), "state": "made", "made_at": now, "made_by": by, "base_hash": found.base, "source": source}
+        row = {
+            "id": id or uuid7(),
+            "state": "made",
+            "made_at": now,
+            "made_by": by,
+            "base_hash": found.base,
+            "source": source,
+        }
         row |= {"version": new.version, "effective_at": effective_at, "found": found.plain(), "done": {}}
         await c.execute(insert(policy_plan), row | {"effects_hash": found.digest})
     return row["id"], found  # type: ignore[return-value]
+
+
+async def approve(needs: Needs, id: UUID, by: str) -> None:
+    """Put the name of an operator on a plan that another one made. Raises PlanUnknown, PlanApplied, ApprovalOwn."""
+    async with needs.database.begin() as c:
+        row = await _plan(c, id)
+        if row.state == "applied":
+            raise PlanApplied
+        if by == row.made_by:
+            raise ApprovalOwn
+        await c.execute(update(policy_plan).where(policy_plan.c.id == id).values(approved_by=by))
 
 
 async def apply(

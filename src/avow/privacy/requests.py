@@ -22,6 +22,7 @@ from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base import jobs
+from avow.base.actor import PLATFORM
 from avow.base.db import Database
 from avow.base.errors import AvowError, BadInput, NotFound
 from avow.policy import Keep, Policy
@@ -34,8 +35,10 @@ from avow.vault import Ref, Vault, fact
 Kind = Literal["access", "port", "rectify", "erase", "restrict", "object", "withdraw", "complain"]
 State = Literal["received", "verified", "planned", "running", "succeeded", "refused", "failed"]
 
-ERASE_JOB, COPY_JOB = "privacy.erase", "privacy.copy"
+ERASE_JOB, COPY_JOB, OUTSIDE_JOB = "privacy.erase", "privacy.copy", "privacy.answer_outsider"
 JOBS: Final[Mapping[str, str]] = {"erase": ERASE_JOB, "access": COPY_JOB, "port": COPY_JOB}
+OUTSIDE_KINDS: Final = ("access", "erase")
+"""What the keeper answers to people without an account (`outsiders`); their requests belong to the platform."""
 OPEN: tuple[State, ...] = ("received", "verified", "planned", "running")
 ERASED = "erased"
 """The reason of requests that an erasure of their person has overtaken."""
@@ -122,19 +125,24 @@ async def take(
     The caller has confirmed who asks. Raises AlreadyAsked, TooManyOpen, or BadInput for a text over 4000 characters or a
     place that is none.
     """
-    if text is not None and len(text) > TEXT_CHARS_MAX:
-        raise BadInput(f"The text is longer than {TEXT_CHARS_MAX} characters.", param="text")
-    if place is not None and (place == "default" or not JURISDICTION.fullmatch(place)):
-        raise BadInput("A place is a country, such as DE, or a country and a part of it, such as US-CA.", param="place")
+    check(text, place)
     await _refuse_more(c, subject_id, kind)
     token, due_at = secrets.token_urlsafe(32), due(vault.policy, at, place)
     row = fact.begin(vault.policy, "rights", tenant_id, subject_id, at)
     row |= {"kind": kind, "state": "verified", "due_at": due_at, "changed_at": at, "purpose": purpose, "place": place}
-    row |= {"times": dict.fromkeys(("received", "verified"), at.isoformat()), "token_hash": _hash(token)}
+    row |= {"times": dict.fromkeys(("received", "verified"), at.isoformat()), "token_hash": token_hash(token)}
     await c.execute(insert(rights_request).values(row | {"box": await sealed(vault, row, {"text": text})}))
     if kind in JOBS:
         await jobs.put(c, JOBS[kind], row["id"])
     return Taken(row["id"], kind, row["state"], due_at, token)
+
+
+def check(text: str | None, place: str | None) -> None:
+    """Raise BadInput for a text over 4000 characters or a place that is none."""
+    if text is not None and len(text) > TEXT_CHARS_MAX:
+        raise BadInput(f"The text is longer than {TEXT_CHARS_MAX} characters.", param="text")
+    if place is not None and (place == "default" or not JURISDICTION.fullmatch(place)):
+        raise BadInput("A place is a country, such as DE, or a country and a part of it, such as US-CA.", param="place")
 
 
 async def _refuse_more(c: AsyncConnection, subject_id: UUID, kind: Kind) -> None:
@@ -168,9 +176,10 @@ async def close_others(c: AsyncConnection, subject_id: UUID, but: UUID, at: date
 async def resume(database: Database) -> None:
     """Put the job of every open request that has one into the queue; one that waits or runs there is not doubled."""
     wanted = (rights_request.c.kind.in_(JOBS), rights_request.c.state.in_(OPEN))
+    query = select(rights_request.c.id, rights_request.c.kind, rights_request.c.tenant_id).where(*wanted)
     async with database.begin() as c:
-        for row in (await c.execute(select(rights_request.c.id, rights_request.c.kind).where(*wanted))).all():
-            await jobs.put(c, JOBS[row.kind], row.id)
+        for row in (await c.execute(query)).all():
+            await jobs.put(c, OUTSIDE_JOB if row.tenant_id == PLATFORM else JOBS[row.kind], row.id)
 
 
 async def of(c: AsyncConnection, subject_id: UUID, id: UUID | None = None) -> list[Row[Any]]:
@@ -183,13 +192,14 @@ async def of(c: AsyncConnection, subject_id: UUID, id: UUID | None = None) -> li
 
 async def receipt(c: AsyncConnection, id: UUID, token: str) -> bytes:
     """The receipt of a request, for whoever has its token. Raises NotFound while there is none."""
-    found = await c.scalar(_RECEIPT, {"wanted": id, "hash": _hash(token)})
+    found = await c.scalar(_RECEIPT, {"wanted": id, "hash": token_hash(token)})
     if found is None:
         raise NotFound
     return bytes(found)
 
 
-def _hash(token: str) -> bytes:
+def token_hash(token: str) -> bytes:
+    """What is kept of a token: its SHA-256."""
     return hashlib.sha256(token.encode()).digest()
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+from avow.policy import Keep, periods
 from avow.privacy.outlook import Outlook
 from avow.privacy.plans import Applied
 from avow.privacy.shortening import Cut
 
+KEEPS = {"life": "life of the account", "never": "not stored", "period": ""}
+PARTS_OF_A_KEEP = 5
 KEY_WITHIN = timedelta(hours=1, minutes=10)
 """The key of an hour is destroyed by the first sweep after it, and sweeps come every ten minutes."""
 
@@ -20,7 +23,7 @@ def lines(found: Outlook) -> Iterator[str]:
     if found.effective_at is not None:
         yield "Until then only what is stricter in it holds, as soon as it is applied."
     for change in found.change.changes:
-        yield f"{change.direction:10} {change.path}: {change.old} -> {change.new}"
+        yield f"{change.direction:10} {change.path}: {_said(change.old)} -> {_said(change.new)}"
     for sentence in found.change.sentences:
         yield f"{sentence.locale} {sentence.clause}"
         yield from (f"   {sign} {text}" for sign, text in (("-", sentence.old), ("+", sentence.new)) if text)
@@ -47,6 +50,21 @@ def result_lines(made: Applied, done: dict[str, list[int]]) -> Iterator[str]:
         yield f"Since the plan was made, {what}: {planned} -> {found}"
     for store, (shorter, expired) in done.items():
         yield f"{shorter:7} facts in {store} end sooner, {expired} of them now."
+
+
+def _said(value: object) -> str:
+    """A value of a policy as its file says it, more or less."""
+    if value is None or value == []:
+        return "nothing"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_said(each)}" for name, each in value.items())
+    if not isinstance(value, list):
+        return str(value)
+    if value[0] in KEEPS and len(value) >= PARTS_OF_A_KEEP:
+        return KEEPS[value[0]] or periods.en(Keep(*value[:PARTS_OF_A_KEEP]))
+    return ", ".join(map(str, value))
 
 
 def _cut(cut: Cut) -> str:

@@ -43,7 +43,7 @@ rights_request = table(
     ),
     Index("rights_request_of_person", "subject_id", "id"),
     holds=[
-        personal("rights", box=["text", "answer"]),
+        personal("rights", box=["text", "answer", "email"]),
         personal(
             "rights",
             clear=[
@@ -59,7 +59,24 @@ rights_request = table(
 """`since` is when it was received; `times` maps each state that it was in to when that began, `place` is where the person
 says to live, for the due date, and `purpose` what an objection or a withdrawal is about. `reason` is one of our own error
 codes, never a person's words. `receipt` is the signed document; whoever has the token of which `token_hash` is the SHA-256
-may read it, because an erased person has no account any more."""
+may read it, because an erased person has no account any more. Requests of people without an account belong to the platform
+and to an id of their own; the `email` in their box is where the answer goes."""
+
+outside_ask = table(
+    "outside_ask",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    Column("box", LargeBinary, nullable=False),
+    holds=[
+        personal("rights", box=["email", "kind", "text", "place"]),
+        personal(
+            "rights", clear=["token_hash"], why="a digest of the token that the mail carries", secret=["token_hash"]
+        ),
+    ],
+)
+"""What somebody without an account asked, until they have shown that the address is theirs: a day. It belongs to the
+platform, for whoever typed the address may be anybody."""
 
 copy_part = table(
     "copy_part",
@@ -156,11 +173,33 @@ policy_plan = table(
     holds=[
         not_personal("a change of the policy: texts, counts and times; who made it is named by a pseudonym of staff")
     ],
-    app="none",
+    app="read",
 )
 """`found` is what the plan found, `effects_hash` the digest of the rules and kinds of effect in it; `effective_at` null:
 as soon as it is applied. `done` counts what was ended where, in the transactions that do it. `told_at` is when
 everybody who was there had been told."""
+
+policy_wish = table(
+    "policy_wish",
+    Column("id", Uuid, primary_key=True),
+    Column("plan_id", Uuid, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", TIME, nullable=False),
+    Column("source", Text),
+    Column("effective_at", TIME),
+    Column("state", Text, nullable=False),
+    Column("code", Text),
+    Column("detail", Text),
+    Column("hint", Text),
+    CheckConstraint("kind IN ('plan', 'approve', 'apply')", name="kind"),
+    CheckConstraint("state IN ('waiting', 'done', 'refused')", name="state"),
+    Index("policy_wish_of_plan", "plan_id", "id"),
+    holds=[not_personal("what was wanted of the policy, when, and what came of it; who, by a pseudonym of staff")],
+    app="append",
+)
+"""What staff at the desk want of a plan; a wish of the kind `plan` has the plan's id and the text of the policy. The routes
+only add: what became of it the keeper writes. A refused one says why in an error's words."""
 
 backup_folder = table(
     "backup_folder",

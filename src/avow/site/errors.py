@@ -1,16 +1,23 @@
-"""`/docs/errors`: every error that people can meet here, told by the classes that raise them."""
+"""`/docs/errors`: every error that people can meet here, told by the classes that raise them; and what a browser shows
+where there is no page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import Any, Final
 
 from litestar import Response, get
 from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+from litestar.types import ExceptionHandlersMap
 
+from avow.accounts import surface
 from avow.base.errors import AvowError
 from avow.site.layout import Accepted, Locale, page
+
+MISSING: Final = frozenset({404, 405})
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,32 @@ def _kinds(kind: type[AvowError]) -> Iterator[type[AvowError]]:
     yield kind
     for narrower in kind.__subclasses__():
         yield from _kinds(narrower)
+
+
+def handlers() -> ExceptionHandlersMap:
+    """Errors as everywhere (`surface`); to a browser that looks for a page, one that says so and leads back home."""
+    usual = surface.handlers()
+
+    def shown(kind: type[Exception]) -> Any:
+        def render(request: surface.AnyRequest, error: Any) -> Response[Any]:
+            made: Response[Any] = usual[kind](request, error)
+            status = made.status_code or 500
+            return _missing(request, made, status) if status in MISSING and _is_browser(request) else made
+
+        return render
+
+    return {**usual, AvowError: shown(AvowError), HTTPException: shown(HTTPException)}
+
+
+def _is_browser(request: surface.AnyRequest) -> bool:
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(("/api/", "/v1/"))
+
+
+def _missing(request: surface.AnyRequest, made: Response[Any], status: int) -> Response[str]:
+    asked, accepted = request.query_params.get("locale"), request.headers.get("accept-language", "")
+    found = page(request.app.state.site, "missing.html", asked, accepted, status)
+    found.headers.update({name: value for name, value in made.headers.items() if name.lower() == "allow"})
+    return found
 
 
 @get("/docs/errors", include_in_schema=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar import MediaType, Response, get
 from litestar.datastructures import State
 
+from avow.policy import words
 from avow.proof import receipts
 from avow.site import policy_pages
 from avow.site.layout import Accepted, Locale, Site, locale_of, minute, page, page_with_script
@@ -22,17 +23,14 @@ async def home(state: State, locale: Locale = None, accepted: Accepted = "") -> 
 async def proof(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
     site: Site = state.site
     chosen = locale_of(locale, accepted)
-    rows = [
-        {
-            "probe": row.probe,
-            "says": translate(chosen, f"probe_{row.probe.partition('.')[0]}"),
-            "verdict": row.verdict,
-            "figure": row.figure,
-            "at": minute(row.at),
-        }
-        for row in await site.evidence()
-    ]
-    return page(site, "proof.html", locale, accepted, evidence=rows)
+    probes: dict[str, list[dict[str, str]]] = {}
+    for row in await site.evidence():
+        probe, _, about = row.probe.partition(".")
+        title = translate(chosen, f"category_{about}") if about in words.CATEGORIES else about
+        shown = {"probe": row.probe, "about": title, "verdict": row.verdict, "figure": row.figure, "at": minute(row.at)}
+        probes.setdefault(probe, []).append(shown)
+    said = [(translate(chosen, f"probe_{probe}"), rows) for probe, rows in probes.items()]
+    return page(site, "proof.html", locale, accepted, evidence=said)
 
 
 @get("/confirm", include_in_schema=False)
@@ -45,6 +43,12 @@ async def confirm(state: State, locale: Locale = None, accepted: Accepted = "") 
 async def reset(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
     """Where a forgotten password is asked for, and where the message about it leads."""
     return page_with_script(state.site, "reset", locale, accepted)
+
+
+@get("/privacy/ask", include_in_schema=False)
+async def ask(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+    """Where people without an account ask about their data, and where the message about it leads."""
+    return page_with_script(state.site, "ask", locale, accepted)
 
 
 @get("/status", include_in_schema=False)
@@ -72,4 +76,4 @@ async def receipt_key(state: State) -> dict[str, str]:
     return receipts.published(state.site.signer.public_key)
 
 
-ROUTES = (home, proof, confirm, reset, status, healthz, readyz, receipt_key, *policy_pages.ROUTES)
+ROUTES = (home, proof, confirm, reset, ask, status, healthz, readyz, receipt_key, *policy_pages.ROUTES)

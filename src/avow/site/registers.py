@@ -11,6 +11,7 @@ from typing import Any
 
 from avow.policy import Category, Keep, Part, Policy, periods, published, terms, words
 from avow.policy.words import Word
+from avow.site.field_words import named
 from avow.site.policy_words import SECTIONS
 from avow.site.words import translate
 
@@ -70,13 +71,12 @@ class Group:
 class Row:
     """One category of the data map, or one processor: a title, and what is said of it, label by label.
 
-    A value is a text or a list of texts; `codes` are names as programs use them.
+    A value is a text or a list of texts.
     """
 
     id: str
     title: str
     values: tuple[tuple[str, str | Sequence[str]], ...]
-    codes: tuple[str, ...] = ()
     chosen: bool = False
     example: bool = False
 
@@ -125,7 +125,9 @@ def pick(word: Word, locale: str) -> str:
 
 def _category(policy: Policy, category: Category, installed: frozenset[str], locale: str) -> Row:
     never = category.keep.kind == "never"
-    said: list[tuple[str, str | Sequence[str]]] = [
+    stored = [name for name in category.fields if name not in category.without]
+    said: list[tuple[str, str | Sequence[str]]] = [("fields", named(stored, locale))] if stored else []
+    said += [
         ("purposes", [pick(words.PURPOSES[name], locale) for name in category.purposes]),
         ("basis", pick(words.BASES[category.basis], locale)),
         ("keep", _kept(category, locale)),
@@ -146,8 +148,7 @@ def _category(policy: Policy, category: Category, installed: frozenset[str], loc
         ),
     ]
     title = translate(locale, f"category_{category.name}")
-    stored = tuple(name for name in category.fields if name not in category.without)
-    return Row(f"data.{category.name}", title, tuple(said), stored, category.operator_choice)
+    return Row(f"data.{category.name}", title, tuple(said), category.operator_choice)
 
 
 def _kept(category: Category, locale: str) -> str:
@@ -203,7 +204,9 @@ def _processor(part: Part, connected: bool, locale: str) -> Row:
     if "vetted" in values:
         spelled = periods.date_zh if locale == "zh" else periods.date_en
         said.append(("vetted", spelled(str(values["vetted"]))))
-    return Row(part.id, str(values["title"]), tuple(said), tuple(values.get("fields", ())), example=part.placeholder)
+    if values.get("fields"):
+        said.insert(0, ("fields", named(values["fields"], locale)))
+    return Row(part.id, str(values["title"]), tuple(said), example=part.placeholder)
 
 
 def _held(keep: Keep, locale: str) -> str:

@@ -34,7 +34,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "Each probe looks at the running system: the database's files, its rows, the keys, the logs.",
         "每个探针都检查运行中的系统：数据库文件、数据行、密钥与日志。",
     ),
-    "no_evidence": ("No probe has run yet. Run: avow verify", "尚未运行任何探针。请运行：avow verify"),
+    "no_evidence": (
+        "No probe has run yet. The first round begins a minute after the start and takes a minute or two; then one begins "
+        "every 6 hours, and whenever the policy changes.",
+        "尚未运行任何探针。首轮检验在启动一分钟后开始，约需一至两分钟；此后每 6 小时一轮，政策变更时亦会进行。",
+    ),
     "confirm_title": ("Confirm your e-mail address", "确认您的电子邮箱地址"),
     "confirm_wait": ("One moment …", "请稍候……"),
     "confirm_done": ("Thank you. Your address is confirmed.", "谢谢。您的邮箱地址已确认。"),
@@ -54,12 +58,42 @@ WORDS: dict[str, tuple[str, str]] = {
         "Your password is changed, and all sessions have ended. Sign in with the new one.",
         "密码已更改，所有会话均已结束。请使用新密码登录。",
     ),
+    "ask_title": ("Ask about your data", "询问您的数据"),
+    "ask_lead": (
+        "For people without an account. A message goes to your address; the link in it takes your request, and the answer "
+        "comes by mail. Who has an account signs in and asks there.",
+        "供没有账户的人使用。系统会向您的邮箱发送邮件，打开其中的链接即提交请求，答复将以邮件送达。已有账户者请登录后提出。",
+    ),
+    "ask_kind": ("What you ask", "您的请求"),
+    "ask_access": ("What is stored about this address", "查询此邮箱相关的数据"),
+    "ask_erase": ("Delete what is stored about it", "删除相关数据"),
+    "ask_rectify": ("Put something right", "更正"),
+    "ask_complain": ("Complain", "投诉"),
+    "ask_text": ("In your words; needed to put something right and to complain", "说明（更正和投诉必填）"),
+    "ask_asked": (
+        "Thank you. A message was sent to this address; the link in it works for 24 hours.",
+        "谢谢。邮件已发送至该邮箱，其中的链接在 24 小时内有效。",
+    ),
+    "ask_proved": (
+        "Thank you. Your request is taken; the answer comes by mail, at the latest on",
+        "谢谢。您的请求已受理，答复将以邮件送达，最迟于",
+    ),
+    "ask_noscript": (
+        'This page needs its few lines of script. Without: POST {"email": "…", "kind": "access"} to /api/privacy/outside; '
+        "the message names the command that follows.",
+        '此页面需要运行几行脚本。也可 POST {"email": "…", "kind": "access"} 至 /api/privacy/outside，后续命令见邮件。',
+    ),
     "confirm_noscript": (
         "This page needs its few lines of script: the secret after the # never leaves your browser by itself. The message "
         "names a command that does the same.",
         "此页面需要运行几行脚本：# 之后的密钥不会自行离开您的浏览器。邮件中也给出了等效的命令。",
     ),
     "status": ("Status", "状态"),
+    "missing_title": ("There is no such page", "没有此页面"),
+    "missing_lead": (
+        "There is nothing at this address, or not any more. The start page leads to all that is public.",
+        "此地址没有内容，或内容已不存在。首页可通往所有公开页面。",
+    ),
     "errors": ("Errors", "错误"),
     "errors_lead": (
         "Each refusal names one of these codes. Beside it stands the status, below it what to do next.",

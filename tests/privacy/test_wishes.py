@@ -1,0 +1,175 @@
+"""The policy at the desk: operators plan, approve and apply; the keeper does it, and says what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from litestar import Litestar
+from litestar.testing import AsyncTestClient
+from sqlalchemy import select, text
+
+from avow.base.actor import PLATFORM, Actor
+from avow.base.clock import FileClock
+from avow.base.db import Database
+from avow.privacy import versions, wishes
+from avow.privacy.needs import Needs
+from avow.privacy.wishes import Desk
+from avow.vault import Vault
+from avow.vault.tables import audit
+from tests.conftest import Databases
+from tests.privacy import desks
+from tests.privacy.desks import Above
+from tests.privacy.scratch import Person
+from tests.privacy.test_plans import NOTICES, Crowd, begin, follow
+from tests.privacy.test_plans import text as policy_text
+
+ANN, BOB = (Actor("staff", name, "operator") for name in ("ann", "bob"))
+
+
+@pytest.fixture
+async def client(
+    on: Needs, database: Databases, vault: Vault, ada: Person, above: Above
+) -> AsyncIterator[AsyncTestClient[Litestar]]:
+    """A desk over a policy that is in force."""
+    await begin(on)
+    async with AsyncTestClient(desks.served(desks.desk(on, database, vault, above), ada, above)) as made:
+        yield made
+
+
+async def followed() -> None:
+    """The tests follow by themselves."""
+
+
+async def work(on: Needs) -> None:
+    """What the keeper does with the wishes that wait."""
+    async with on.database.begin() as c:
+        waiting = (await c.execute(text("SELECT convert_from(payload, 'UTF8') FROM jobs.pgqueuer WHERE entrypoint = "
+                                        "'policy.wish' ORDER BY id"))).scalars().all()  # fmt: skip
+        await c.execute(text("DELETE FROM jobs.pgqueuer WHERE entrypoint = 'policy.wish'"))
+    for id in waiting:
+        await wishes.carry_out(Desk(await follow(on), Crowd(), followed), UUID(id))
+
+
+async def want(client: AsyncTestClient[Litestar], on: Needs, plan: str, what: str) -> dict[str, Any]:
+    """Ask for something and give the plan as it stands afterwards."""
+    answer = await client.post(f"/api/desk/policy/plans/{plan}/{what}")
+    assert answer.status_code == 202, answer.text
+    await work(on)
+    return await read(client, plan)
+
+
+async def read(client: AsyncTestClient[Litestar], plan: str) -> dict[str, Any]:
+    found: dict[str, Any] = (await client.get(f"/api/desk/policy/plans/{plan}")).json()
+    return found
+
+
+async def propose(client: AsyncTestClient[Litestar], source: str, **more: Any) -> str:
+    answer = await client.post("/api/desk/policy/plans", json={"source": source, **more})
+    assert answer.status_code == 202, answer.text
+    plan: str = answer.json()["plan"]
+    return plan
+
+
+async def test_one_operator_plans_another_approves_and_the_version_is_published(
+    client: AsyncTestClient[Litestar], on: Needs, above: Above, ada: Person, clock: FileClock
+) -> None:
+    await ada.write(on, 2, clock.now() - timedelta(days=8))
+    above.staff = ANN
+    plan = await propose(client, policy_text(2, "at most 7 days", NOTICES, "notices"))
+    assert (await read(client, plan))["state"] == "waiting"
+    assert (await client.post(f"/api/desk/policy/plans/{plan}/apply")).status_code == 404, "it is no plan yet"
+    await work(on)
+    found = await read(client, plan)
+    assert (found["state"], found["made_by"], found["destructive"]) == ("made", "staff:ann", True)
+    assert [cut["expired"] for cut in found["found"]["cuts"]] == [2]
+    for what, code in (("apply", "approval_missing"), ("approve", "approval_own"), ("apply", "approval_missing")):
+        wish = (await want(client, on, plan, what))["wishes"][-1]
+        assert (wish["kind"], wish["state"], wish["code"]) == (what, "refused", code)
+        assert wish["hint"]
+    above.staff = BOB
+    assert (await want(client, on, plan, "approve"))["approved_by"] == "staff:bob"
+    above.staff = ANN
+    done = await want(client, on, plan, "apply")
+    assert (done["state"], done["wishes"][-1]["state"]) == ("applied", "done")
+    async with on.database.begin() as c:
+        row = (await c.execute(text("SELECT applied_by, approved_by FROM policy_version WHERE version = 2"))).one()
+        query = select(audit.c.actor, audit.c.act).where(audit.c.subject_id == PLATFORM).order_by(audit.c.id)
+        acts = [tuple(each) for each in await c.execute(query)]
+    assert tuple(row) == ("staff:ann", "staff:bob")
+    assert acts[0] == ("staff:ann", "plan policy") and acts[-2:] == [
+        ("staff:bob", "approve policy"),
+        ("staff:ann", "apply policy"),
+    ]
+
+
+async def test_what_was_done_before_a_kill_is_not_done_again(client: AsyncTestClient[Litestar], on: Needs) -> None:
+    """The keeper was killed between the work and the word that it is done."""
+    plan = await propose(client, policy_text(2, more=NOTICES, features="notices"))
+    for what in ("plan", "apply"):
+        if what == "apply":
+            await client.post(f"/api/desk/policy/plans/{plan}/apply")
+        await work(on)
+        async with on.database.begin() as c:
+            await c.execute(text("UPDATE policy_wish SET state = 'waiting' WHERE kind = :kind"), {"kind": what})
+            ids = (await c.execute(text("SELECT id FROM policy_wish WHERE state = 'waiting'"))).scalars().all()
+        for id in ids:
+            await wishes.carry_out(Desk(await follow(on), Crowd(), followed), id)
+    assert {each["state"] for each in (await read(client, plan))["wishes"]} == {"done"}
+    async with on.database.begin() as c:
+        assert [each.number for each in await versions.listed(c)] == [2, 1]
+
+
+async def test_a_plan_that_cannot_be_made_says_why(client: AsyncTestClient[Litestar], on: Needs) -> None:
+    broken = await client.post("/api/desk/policy/plans", json={"source": "version = "})
+    assert (broken.status_code, broken.json()["code"]) == (422, "plan_unfit")
+    taken = await propose(client, policy_text(1, "at most 7 days"))
+    await work(on)
+    found = await read(client, taken)
+    assert (found["state"], found["found"], found["wishes"][0]["code"]) == ("refused", None, "version_taken")
+    for wrong in (
+        {},
+        {"source": "x" * 60_001},
+        {"source": "x", "effective_at": "2027-01-01"},
+        {"source": "x", "by": "me"},
+    ):
+        assert (await client.post("/api/desk/policy/plans", json=wrong)).status_code == 400
+    unknown = "00000000-0000-7000-8000-000000000000"
+    assert (await client.get(f"/api/desk/policy/plans/{unknown}")).status_code == 404
+    assert (await client.post(f"/api/desk/policy/plans/{unknown}/approve")).status_code == 404
+
+
+async def test_plans_are_listed_newest_first_in_pages(client: AsyncTestClient[Litestar], on: Needs) -> None:
+    first = await propose(client, policy_text(2, "at most 7 days"))
+    await work(on)
+    second = await propose(client, policy_text(3, "at most 6 days"))
+    page = (await client.get("/api/desk/policy/plans", params={"limit": 1})).json()
+    assert [(each["id"], each["state"]) for each in page["plans"]] == [(second, "waiting")]
+    rest = (await client.get("/api/desk/policy/plans", params={"before": page["before"]})).json()
+    assert [(each["id"], each["state"]) for each in rest["plans"]] == [(first, "made")]
+    assert rest["before"] is None
+
+
+async def test_the_product_s_own_role_can_neither_change_a_plan_nor_a_wish(
+    client: AsyncTestClient[Litestar], database: Databases
+) -> None:
+    """Whoever takes a worker over cannot write an approval into a plan; a wish goes through the keeper's rules."""
+    for statement in (
+        "UPDATE policy_plan SET approved_by = 'staff:me'",
+        "INSERT INTO policy_plan (id) VALUES (gen_random_uuid())",
+        "UPDATE policy_wish SET state = 'done'",
+        "DELETE FROM policy_wish",
+    ):
+        assert await is_refused(database.app, statement), statement
+
+
+async def is_refused(database: Database, statement: str) -> bool:
+    try:
+        async with database.tenant(PLATFORM) as c:
+            await c.execute(text(statement))
+    except Exception as error:
+        return "permission denied" in str(error)
+    return False

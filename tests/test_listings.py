@@ -1,0 +1,47 @@
+"""Commands that list and find: what an operator needs to go on, as lines and as JSON, page by page; nothing is opened."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import Any
+
+from tests.platform import MODEL, Platform
+
+
+def listed(platform: Platform, *words: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(platform.cli(*words, "--json").stdout)
+    return found
+
+
+def test_a_person_is_found_by_address_and_their_keys_are_listed_page_by_page(platform: Platform) -> None:
+    why, name = f"why{secrets.token_hex(6)}", f"name{secrets.token_hex(6)}"
+    with platform.http() as http:
+        me = platform.sign_up(http)
+        made = [platform.key(http, name=name)["id"] for _ in range(2)]
+        found = listed(platform, "subject", "find", me["email"], "--reason", why)
+        assert (found["id"], found["tenant_id"], found["role"]) == (me["id"], me["tenant_id"], "owner")
+        [line] = [each for each in http.get("/api/me/openings").json()["openings"] if each["act"] == "find by address"]
+        assert (line["who"], line["reason"]) == ("staff", why)
+    first = listed(platform, "key", "list", me["id"], "--limit", "1")
+    rest = listed(platform, "key", "list", me["id"], "--after", first["after"])
+    assert [row["id"] for row in (*first["rows"], *rest["rows"])] == made and rest["after"] is None
+    assert name not in json.dumps([first, rest]) and "secret" not in json.dumps([first, rest])
+    unknown = platform.cli("subject", "find", "nobody@example.org", check=False)
+    assert unknown.returncode == 1 and "nobody with this address" in unknown.stderr
+
+
+def test_upstreams_and_models_are_listed(platform: Platform) -> None:
+    name, secret = f"u-{secrets.token_hex(4)}", f"sk-{secrets.token_hex(8)}"
+    platform.cli("upstream", "add", name, "http://127.0.0.1:9/v1", "--kind", "compatible", "--key", stdin=secret + "\n")
+    platform.cli("model", "add", name, "--upstream", name, "--input", "0.15", "--output", "0.60")
+    [row] = [row for row in listed(platform, "upstream", "list")["rows"] if row["name"] == name]
+    assert (row["base_url"], row["kind"], row["state"]) == ("http://127.0.0.1:9/v1", "compatible", "active")
+    assert secret not in str(row) and "credential" not in row
+    models = {row["id"]: row for row in listed(platform, "model", "list")["rows"]}
+    assert (models[name]["upstreams"], models[name]["input"]) == ([name], "0.150000000")
+    said = platform.cli("model", "list", "--limit", "1")
+    assert said.stdout.startswith("id=") and "--after" in said.stderr
+    assert any(line.startswith(f"id={MODEL} ") for line in platform.cli("model", "list").stdout.splitlines())
+    platform.cli("model", "leave", name, "--upstream", name)
+    platform.cli("upstream", "drain", name)
