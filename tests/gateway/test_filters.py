@@ -54,10 +54,10 @@ stages = ["prompt", "output"]
 action = "flag"
 words = ["grumble"]
 """
+NEVER = '"abuse", "security"]\nbasis = "interest"\nkeep = "0"'
 POLICY = parse(
     TEXT.replace('features = ["tls"', 'features = ["tls", "processors", "filter"').replace(
-        '"abuse", "security"]\nbasis = "interest"\nkeep = "0"',
-        '"abuse", "security"]\nbasis = "interest"\nkeep = "at most 30 days"',
+        NEVER, NEVER.replace('"0"', '"at most 30 days"')
     )
     + RULES
 )
@@ -278,7 +278,7 @@ async def test_who_leaves_a_searched_stream_is_settled(house):
 
 def searching(rules=RULES):
     made = filters.build(parse(TEXT.replace('features = ["tls"', 'features = ["tls", "processors", "filter"').replace(
-        '"abuse", "security"]\nbasis = "interest"\nkeep = "0"', '"abuse", "security"]\nbasis = "interest"\nkeep = "at most 30 days"'
+        NEVER, NEVER.replace('"0"', '"at most 30 days"')
     ) + rules))  # fmt: skip
     assert made is not None
     return made
