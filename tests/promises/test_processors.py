@@ -17,7 +17,8 @@ from tests.upstream import CREDENTIAL, PRICES, Upstream, scripted_platform
 POLICY = policy_text(('features = ["tls"', 'features = ["tls", "processors"')) + ACME
 VETTED = ("--region", "DE", "--trains-not", "--retention-h", "0", "--contract", "dpa-acme", "--evidence-until")
 DAY = 86400.0
-NEEDED = {"model", "messages", "max_tokens", "stream", "stream_options"}
+NEEDED = {"model", "messages", "max_tokens", "store", "safety_identifier"}
+"""What the answer needs, that nothing is to be stored, and which of our customers' users it is, in an opaque form."""
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,8 @@ def test_a_provider_gets_nothing_until_it_is_vetted_and_bound_and_then_what_its_
         about = {"user": told[2], "metadata": {"about": told[3]}}
         assert ask(http, key, "acme", **about).status_code == 200
         sent = upstream.scripted.requests[-1]
-        assert sent.keys() <= NEEDED and sent["messages"] == [{"role": "user", "content": "Say something."}]
+        assert sent.keys() <= NEEDED and sent["store"] is False
+        assert sent["messages"] == [{"role": "user", "content": "Say something."}]
         for word in (*told, me["email"], me["id"], me["tenant_id"], key):
             assert word not in json.dumps(upstream.scripted.requests[calls:])
         platform.move_clock(3 * DAY)
