@@ -99,7 +99,7 @@ def main() -> None:
     asked = parser.parse_args()
     times: dict[str, list[float]] = {"without": [], "with": []}
     statuses = Counter[int]()
-    with scripted_platform() as (platform, _), platform.http() as http:
+    with scripted_platform(as_a_stranger=True) as (platform, _), platform.http() as http:
         key = platform.demo["api_key"]
         platform.cli("model", "add", MODEL, "--upstream", "scripted", *PRICES)
         bearer = {"authorization": f"Bearer {key}"}

@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--tries", type=int, default=500)
     tries = parser.parse_args().tries
     found = {}
-    with new_platform(engine="0") as platform, platform.start().http() as http:
+    with new_platform(engine="0", as_a_stranger=True) as platform, platform.start().http() as http:
         known = [address() for _ in range(math.ceil(tries / 2 / TRIES_PER_ADDRESS))]
         for email in known:
             timed(http, sign_up, email)

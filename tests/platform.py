@@ -67,10 +67,10 @@ def wait_until(what: Callable[[], object], limit_s: float = WAIT_LIMIT_S) -> Non
 
 
 @contextmanager
-def new_platform(policy: str | None = None, **settings: str) -> Iterator[Platform]:
+def new_platform(policy: str | None = None, *, as_a_stranger: bool = False, **settings: str) -> Iterator[Platform]:
     """A platform in a home of its own, not yet started; stopped and removed at the end."""
     with tempfile.TemporaryDirectory(prefix="avow-p-") as folder:
-        made = Platform(Path(folder), settings)
+        made = Platform(Path(folder), settings, as_a_stranger=as_a_stranger)
         if policy is not None:
             made.write_policy(policy)
         try:

@@ -24,8 +24,7 @@ CUSTOMERS = "SELECT p.id FROM person p JOIN tenant_kind k USING (tenant_id) WHER
 @pytest.fixture(scope="module")
 def second() -> Iterator[Platform]:
     """A platform without the embedded model, which tests stop, kill and start again; it begins with nothing at all."""
-    with new_platform(engine="0") as made:
-        made.as_a_stranger = True
+    with new_platform(engine="0", as_a_stranger=True) as made:
         yield made.start()
 
 

@@ -37,8 +37,10 @@ from avow.base.postgres import DATABASE, Cluster, short_folder
 from avow.billing import credit
 from avow.engines import llm
 from avow.policy import ANSWER, Policy, parse
+from avow.privacy import newest
 from avow.privacy.letters import Letter
 from avow.privacy.needs import Admit, Identity, Rectify, Tell
+from avow.privacy.newest import Newest
 from avow.privacy.tombstones import Tombstones
 from avow.privacy.versions import Current
 from avow.settings import Settings, SettingsWrong, smtp_parts
@@ -98,6 +100,11 @@ class Parts:
     def tombstones(self) -> Tombstones:
         """The list of what was erased, beside the ring."""
         return Tombstones(self.home / "keyring" / "tombstones", self.ring)
+
+    @property
+    def newest(self) -> Newest:
+        """The list of what a restore may not take back, beside the ring."""
+        return Newest(self.home / "keyring" / newest.FILE_NAME, self.ring)
 
     @property
     def chain(self) -> Chain:

@@ -11,12 +11,10 @@ from typing import Literal
 from uuid import UUID
 
 import click
-from sqlalchemy import delete
 
 from avow import app, catalog, checking, commands, desk, listings, start, supervisor
 from avow.accounts import keys, people, staff
 from avow.accounts.key_terms import Setting
-from avow.accounts.tables import session
 from avow.base import access, money
 from avow.base.actor import COMMAND
 from avow.base.errors import AvowError
@@ -310,7 +308,7 @@ def backup(context: click.Context, folder: Path) -> None:
 @click.option("--replace", is_flag=True, help="Drop the database that is there now.")
 @click.pass_context
 def restore(context: click.Context, folder: Path, replace: bool) -> None:
-    """Bring a backup back, with the newest keyring, and replay every erasure. Avow must not be running."""
+    """Bring a backup back with the newest keyring; what was tightened or erased since holds again. Avow must not be running."""
 
     async def work() -> backups.Manifest:
         async with at_desk(context, follow=False) as at:
@@ -319,9 +317,6 @@ def restore(context: click.Context, folder: Path, replace: bool) -> None:
             made = await backups.restore(
                 at.privacy, folder, at.parts.admin, passwords, at.parts.program, replace_database=replace
             )
-            async with at.keeper.begin() as c:
-                # Somebody may have signed out since the backup was made.
-                await c.execute(delete(session))
             # The backup's record is shorter than the one that the chain's head remembers.
             after = {"backup": made.id, "made_at": made.made_at}
             await at.anchor("restore a backup", commands.why(context), after=after)

@@ -204,8 +204,12 @@ def privacy_needs(parts: Parts, keeper: Database, vault: Vault) -> Privacy:
         clock=parts.clock,
         database=keeper,
         ring=parts.ring,
-        stores=[OutsideFiles(parts.home, addresses), *stores.tables({audit.name: parts.chain.release})],
+        stores=[
+            OutsideFiles(parts.home, addresses),
+            *stores.tables({audit.name: parts.chain.release}, {audit.name: parts.chain.moving}),
+        ],
         tombstones=parts.tombstones,
+        newest=parts.newest,
         signer=Receipts(parts.ring),
         forget=NotifyAndWait(keeper),
         organisation=organisation,

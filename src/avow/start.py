@@ -9,11 +9,12 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sqlalchemy import select
 
-from avow import app, checking, demo, keeper, server, supervisor, worker
+from avow import app, checking, demo, desk, keeper, server, supervisor, worker
 from avow.app import Parts
 from avow.base import access, log
 from avow.base.db import Database
@@ -26,9 +27,10 @@ from avow.gateway import offers
 from avow.gateway.offers import Offer
 from avow.gateway.tables import model
 from avow.policy import Policy, unpublishable
-from avow.privacy import versions
+from avow.privacy import renewal, versions
 from avow.proof import probes
 from avow.supervisor import Child, Ready, Reaped
+from avow.vault import Vault
 
 ENGINE = "engine"
 ENGINE_OFFER = Offer(
@@ -101,6 +103,7 @@ async def prepare(parts: Parts) -> Policy:
     await migrate(parts.admin, {role: parts.password(role) for role in access.LOGIN_ROLES})
     keeper = parts.database(access.KEEPER)
     try:
+        await _catch_up(parts, keeper)
         policy = await _begin(parts, keeper)
         async with keeper.begin() as c:
             await credit.set_first(c, app.DEMO_CREDIT if parts.demo else 0)
@@ -112,6 +115,16 @@ async def prepare(parts: Parts) -> Policy:
         return policy
     finally:
         await keeper.close()
+
+
+async def _catch_up(parts: Parts, keeper: Database) -> None:
+    """A database that came back from somewhere is brought up to what was tightened and erased since."""
+    vault = Vault(parts.ring, parts.policy, parts.clock)
+    try:
+        if await renewal.catch_up(desk.privacy_needs(parts, keeper, vault)):
+            log.say("avow: the database was older than the keyring; what was tightened or erased since holds again.")
+    finally:
+        vault.close()
 
 
 async def _begin(parts: Parts, keeper: Database) -> Policy:
@@ -149,7 +162,7 @@ def _children(parts: Parts, listening: socket.socket, reaped: Reaped) -> list[Ch
         return Child(name, begin, **how)
 
     numbers = range(parts.settings.worker_count)
-    children = [child(f"worker {n}", lambda ready: worker.run(parts, listening, ready)) for n in numbers]
+    children = [child(name, partial(worker.run, parts, listening, name)) for name in (f"worker {n}" for n in numbers)]
     children.append(child("keeper", lambda ready: keeper.run(parts, reaped, ready), vital=False))
     if parts.settings.engine:
         engine = app.engine(parts)

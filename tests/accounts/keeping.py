@@ -21,6 +21,7 @@ def desk(house: House) -> Any:
         ring=needs.ring,
         stores=stores.tables(),
         tombstones=needs.tombstones,
+        newest=cast(Any, None),
         signer=cast(Any, None),
         forget=cast(Any, None),
     )

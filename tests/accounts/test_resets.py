@@ -10,7 +10,7 @@ from tests.accounts.conftest import PASSWORD, House
 from tests.accounts.keeping import desk
 
 from avow.accounts.tables import credential
-from avow.privacy import backup
+from avow.privacy import renewal
 
 ADA = "ada@example.org"
 NEW = "another horse, another staple"
@@ -197,7 +197,7 @@ async def test_a_restored_backup_does_not_bring_an_old_password_back(house: Hous
         await c.execute(delete(credential))
         await c.execute(credential.insert().values(old._mapping))
     assert await login(house, PASSWORD) == 200, "the control: without a replay it would"
-    await backup.replay(desk(house).privacy)
+    await renewal.replay(desk(house).privacy)
     assert (await login(house, PASSWORD), await login(house, NEW)) == (401, 401)
     house.clock.move(timedelta(hours=2))
     await ask(house)

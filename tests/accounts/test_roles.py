@@ -192,6 +192,17 @@ def test_a_colleague_with_a_lower_role_sees_what_is_common_and_nothing_else(own:
     assert leaks(own, victim, {"a viewer": viewer.http}, common, viewer.me["id"]) == []
 
 
+def test_a_key_of_another_project_sees_what_is_common_and_nothing_of_this_one(own: Platform, victim: Victim) -> None:
+    made = victim.owner.http.post("/api/projects", json={"name": "another project"})
+    assert made.status_code == 201, made.text
+    colleague = joined(own, victim.owner, "member")
+    asked = colleague.http.post("/api/keys", json={"name": "theirs", "project_id": made.json()["id"]})
+    assert asked.status_code == 201, asked.text
+    common = TENANTS_OWN | {"ledger_entry", "session", "standing", "project"}
+    strangers = {"a key of another project": with_key(own, asked.json()["secret"])}
+    assert leaks(own, victim, strangers, common, colleague.me["id"]) == []
+
+
 def readable(own: Platform, stranger: str, victim: str) -> dict[str, int]:
     """How many of one organisation's rows the product's database role reads in each table while it works for another."""
     with own.ring() as ring:

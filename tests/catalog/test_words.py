@@ -1,7 +1,17 @@
 import pytest
 from sqlalchemy import Column, LargeBinary, Text, Uuid
 
-from avow.catalog import Undeclared, fact_columns, not_personal, personal, table, undeclared_columns, undeclared_paths
+from avow.catalog import (
+    Undeclared,
+    fact_columns,
+    newest,
+    not_personal,
+    personal,
+    restored,
+    table,
+    undeclared_columns,
+    undeclared_paths,
+)
 from avow.catalog.words import metadata
 
 
@@ -46,3 +56,15 @@ def test_what_exists_and_is_declared_nowhere_is_found() -> None:
     }
     assert undeclared_columns(found) == ["policy_version.note", "public.stray"]
     assert undeclared_paths(["pg/base/1", "log/x.log", "stray.txt"]) == ["stray.txt"]
+
+
+def test_what_outlasts_a_restore_names_columns_that_are_there() -> None:
+    columns = [Column("id", Uuid, primary_key=True), Column("state", Text)]
+    with pytest.raises(Undeclared, match="stat, which is no column"):
+        table("scratch", *columns, holds=[not_personal("a state")], restored=newest("stat"))
+    assert "scratch" not in metadata.tables
+
+
+def test_every_table_that_lets_somebody_in_says_what_a_restore_brings() -> None:
+    said = {each.name for each, _ in restored()}
+    assert {"api_key", "staff", "person", "session", "reset", "invitation", "second_factor", "standing"} <= said

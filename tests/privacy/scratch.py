@@ -17,6 +17,7 @@ from avow.catalog import fact_columns, personal, table
 from avow.policy import Policy, parse
 from avow.privacy.caches import NotifyAndWait
 from avow.privacy.needs import Needs
+from avow.privacy.newest import Newest
 from avow.privacy.stores import Store, tables
 from avow.privacy.tables import rights_request
 from avow.privacy.tombstones import Tombstones
@@ -73,8 +74,9 @@ def needs(
 ) -> Needs:
     """Everything real, except that nobody waits for caches that no process here has."""
     stones = Tombstones(home / "keyring" / "tombstones", ring)
+    newest = Newest(home / "keyring" / "newest", ring)
     return Needs(
-        *(rules or policy(), clock, database, ring, (*first, *tables()), stones, Receipts(ring)),
+        *(rules or policy(), clock, database, ring, (*first, *tables()), stones, newest, Receipts(ring)),
         forget=NotifyAndWait(database, wait_s=0),
     )
 

@@ -146,7 +146,7 @@ async def test_a_folder_out_of_reach_is_named_and_told_later(
     away = folder.with_name("away")
     folder.rename(away)
     on.tombstones.bury_person(Person().id, on.clock.now())
-    assert [told.reachable for told in await folders.tell(on.database, on.tombstones)] == [False]
+    assert [told.reachable for told in await folders.tell(on.database, on.tombstones, on.newest)] == [False]
     away.rename(folder)
     await retention.sweep(on, on.clock.now())
     assert on.tombstones.read(folder / FILE_NAME) == on.tombstones.read()
@@ -160,7 +160,7 @@ async def test_a_damaged_list_in_one_folder_stops_no_erasure(
     await made(on, database, cluster, folder)
     (folder / FILE_NAME).write_bytes(b"not a line of ours\n")
     on.tombstones.bury_person(Person().id, on.clock.now())
-    assert [told.reachable for told in await folders.tell(on.database, on.tombstones)] == [False]
+    assert [told.reachable for told in await folders.tell(on.database, on.tombstones, on.newest)] == [False]
 
 
 async def test_a_folder_ends_with_its_time_and_only_what_we_wrote_goes(

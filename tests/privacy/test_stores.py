@@ -11,6 +11,7 @@ from sqlalchemy import insert, select
 from avow.privacy import export
 from avow.privacy.needs import Needs
 from avow.privacy.stores import EndingForbidden, Of, TableStore
+from avow.privacy.tables import rights_request
 from avow.vault import Vault
 from avow.vault.tables import audit
 from tests.conftest import Databases
@@ -42,6 +43,17 @@ async def test_find_counts_one_person_only(on: Needs) -> None:
         found = await NOTE.find(c, ada.id)
         assert (found.facts, found.ends_at) == (2, since + timedelta(days=30))
         assert (await NOTE.find(c, Person().id)).facts == 0
+
+
+async def test_what_a_row_holds_of_one_category_is_one_fact(on: Needs) -> None:
+    ada = Person()
+    await ada.ask(on)
+    await ada.write(on, count=1)
+    async with on.database.begin() as c:
+        (fact,) = (await TableStore(rights_request).export(c, ada.id)).facts
+        assert [each.category for each in (await BILL.export(c, ada.id)).facts] == ["payment", "account"]
+    assert {"kind", "state"} <= fact.clear.keys()
+    assert "token_hash" in fact.secret
 
 
 async def test_an_ending_that_a_table_forbids_is_named_without_the_row(on: Needs, database: Databases) -> None:

@@ -10,11 +10,12 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from avow.base.actor import KEEPER, PLATFORM
 from avow.base.ids import uuid7
-from avow.policy import Policy
+from avow.policy import Floor, Keep, Policy, Ratchet
+from avow.privacy import shortening
 from avow.privacy.stores import Of, Past, end_all, tables
 from avow.vault import Act, Chain, ChainBroken, Ring, Vault
 from avow.vault.tables import audit
@@ -75,6 +76,8 @@ CHANGES = {
     "the actor": "UPDATE audit SET actor = 'staff:somebody else' WHERE act = 'act 2'",
     "the person": "UPDATE audit SET subject_id = gen_random_uuid() WHERE act = 'act 2'",
     "the time": "UPDATE audit SET since = since - interval '1 hour' WHERE act = 'act 2'",
+    "the end": "UPDATE audit SET ends_at = since + interval '1 hour' WHERE act = 'act 2'",
+    "no end": "UPDATE audit SET ends_at = NULL WHERE act = 'act 2'",
     "the reason": "UPDATE audit SET box = NULL WHERE act = 'act 2'",
     "a line taken out": "DELETE FROM audit WHERE act = 'act 2'",
     "the last line taken out": "DELETE FROM audit WHERE act = 'act 4'",
@@ -186,6 +189,45 @@ async def test_an_erased_person_and_lines_at_their_end_leave_the_chain_whole(
     await chain.extend(database.keeper)
     found = await chain.verify(database.keeper)
     assert (found.links, found.wrong) == (1, ())
+
+
+EARLY = {
+    "the end": "UPDATE audit SET ends_at = since - interval '1 hour' WHERE act = 'act 2'",
+    "the end and what holds it": """UPDATE audit SET ends_at = since - interval '1 hour' WHERE act = 'act 2';
+                                   UPDATE audit_link SET until = sha256('now') WHERE number = 3""",
+    "the person": f"UPDATE audit SET subject_id = '{UUID(int=9)}' WHERE act = 'act 2'",
+}
+
+
+@pytest.mark.parametrize("change", EARLY)
+async def test_a_line_made_to_end_early_is_missed(
+    chain: Chain, database: Databases, write: Write, policy: Policy, clock: SetClock, change: str
+) -> None:
+    await write()
+    await chain.extend(database.keeper)
+    await superuser(database, EARLY[change])
+    (store,) = (each for each in tables({"audit": chain.release}) if each.name == "audit")
+    ended = [await end_all(database.keeper, store, each, policy) for each in (Past(clock.now()), Of(UUID(int=9)))]
+    assert sum(ended) == 1
+    assert await wrong(chain, database) == ("the line of link 3 is missing",)
+    await chain.trim(database.keeper)
+    assert await wrong(chain, database) == ("the line of link 3 is missing",)
+
+
+async def test_a_line_that_a_policy_shortens_is_held_to_its_new_end(
+    chain: Chain, database: Databases, write: Write, clock: SetClock
+) -> None:
+    await write()
+    await chain.extend(database.keeper)
+    (store,) = (each for each in tables({"audit": chain.release}, {"audit": chain.moving}) if each.name == "audit")
+    async with database.keeper.begin() as c:
+        row = (await c.execute(select(audit.c.policy_version, audit.c.ends_at - audit.c.since).limit(1))).one()
+        keeps = (Keep("period", row[1].days, "days"), Keep("period", 3, "days"))
+        shorter = Ratchet({("audit", row[0]): Floor(keeps)})
+        assert (await shortening.shorten(c, store, shorter, clock.now(), None))[0] == 5
+    assert await wrong(chain, database) == ()
+    await superuser(database, "UPDATE audit SET ends_at = ends_at + interval '1 day' WHERE act = 'act 2'")
+    assert await wrong(chain, database) == ("the line of link 3 was changed",)
 
 
 async def test_a_line_that_ends_while_it_is_linked_is_no_break(

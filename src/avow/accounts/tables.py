@@ -22,7 +22,7 @@ from sqlalchemy import (
     Uuid,
 )
 
-from avow.catalog import fact_columns, not_personal, personal, store, table
+from avow.catalog import fact_columns, never, newest, not_personal, personal, store, table
 from avow.policy.words import TECHNICAL_FIELDS
 
 TIME = DateTime(timezone=True)
@@ -34,6 +34,7 @@ tenant = table(
     Column("wallet_id", Uuid, nullable=False, unique=True),
     Column("keep_h", Integer),
     holds=[not_personal("what an organisation chose; who belongs to it stands in person")],
+    restored=newest("keep_h"),
 )
 """`keep_h`: how many hours of API content the tenant asked to keep; null: it did not ask."""
 
@@ -66,6 +67,7 @@ person = table(
             secret=["email_index"],
         ),
     ],
+    restored=newest("role", "confirmed_at"),
 )
 """`role` is what somebody is in their tenant; `former`: no member any more, with nothing left but their own rights."""
 
@@ -83,6 +85,7 @@ staff = table(
         ),
     ],
     app="read",
+    restored=newest("role", "trained_until", "box"),
 )
 """`id` is the person's. Written by the operator's command only: no route can make anybody staff. `agreement` names the
 confidentiality agreement that they signed."""
@@ -106,6 +109,7 @@ invitation = table(
             secret=["token_hmac", "email_index"],
         ),
     ],
+    restored=never(),
 )
 """`subject_id` is who the invited person will be; `ends_at` when the invitation does."""
 
@@ -134,6 +138,7 @@ session = table(
             secret=["token_hmac"],
         )
     ],
+    restored=never(),
 )
 """`ends_at` is the idle end, moved on by use (at most hourly) and never past `absolute_ends_at`. `proved_at`: when its
 person last showed who they are; null counts as long ago."""
@@ -160,6 +165,7 @@ confirmation = table(
             secret=["token_hmac"],
         )
     ],
+    restored=never(),
 )
 
 second_factor = table(
@@ -174,6 +180,7 @@ second_factor = table(
         personal("credential", box=["totp_secret"], secret=["totp_secret"]),
         personal("credential", clear=["confirmed_at", "last_step"], why="compared so that no code works twice; times"),
     ],
+    restored=newest("confirmed_at", "box", whole=True),
 )
 """One for each person. `confirmed_at` null: proposed, and nobody has shown yet that they can make its codes; it ends soon.
 `last_step`: the 30 s since 1970 of the last code that was taken (RFC 6238 §5.2: once only)."""
@@ -236,6 +243,7 @@ ceremony = table(
     Column("token_hmac", LargeBinary, nullable=False, unique=True),
     Column("ends_at", TIME, nullable=False, index=True),
     holds=[not_personal("that a browser began something; who is there is not known yet, and it ends in ten minutes")],
+    restored=never(),
 )
 
 reset = table(
@@ -251,6 +259,7 @@ reset = table(
             secret=["token_hmac"],
         )
     ],
+    restored=never(),
 )
 
 project = table(
@@ -265,6 +274,7 @@ project = table(
         personal("account", box=["project_name"]),
         personal("account", clear=["keep_h", "archived_at"], why="read with each key of the project; hours and a time"),
     ],
+    restored=newest("keep_h", "archived_at"),
 )
 """`subject_id` is the tenant's id: a project belongs to the organisation itself. `keep_h`: as in `tenant`."""
 
@@ -314,6 +324,21 @@ api_key = table(
             secret=["secret_hmac", "network_digests", "old_secret_hmac"],
         ),
     ],
+    restored=newest(
+        *(
+            "public_id",
+            "secret_hmac",
+            "box",
+            "keep_h",
+            "state",
+            "expires_at",
+            "revoked_at",
+            *LIMITS,
+            "scopes",
+            "models",
+        ),
+        *("network_digests", "old_public_id", "old_secret_hmac", "old_until"),
+    ),
 )
 """State `archived`: its project is; `revoked` is for good. `last_used_at` is a minute. After a rotation the secret before
 works as `old_…` until `old_until`."""

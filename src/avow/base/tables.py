@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, DateTime, Integer, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from avow.catalog import not_personal, store, table
+from avow.catalog import newest, not_personal, store, table
 
 policy_version = table(
     "policy_version",
@@ -19,6 +19,7 @@ policy_version = table(
     Column("approved_by", Text),
     holds=[not_personal("a published text; who applied it is named by a pseudonym of staff")],
     app="read",
+    restored=newest("in_force_at", whole=True),
 )
 """Never changed but for `in_force_at`, which is set once, when the version takes effect. `source` is the text of the file,
 `clauses` what was published of it in each language. `material`: a rule changed, not only a name or a mailbox."""
@@ -42,6 +43,7 @@ policy_floor = table(
     Column("keeps", JSONB, nullable=False),
     holds=[not_personal("periods of the policy")],
     app="none",
+    restored=newest("keeps", whole=True),
 )
 """The periods that were in force since facts of a category began to be collected under a version; the earliest end of them
 counts."""

@@ -4,7 +4,8 @@ A table says, where it is defined, what it holds about a person, in one of three
 readable (`personal(…, clear=…, why=…)`) or nothing (`not_personal(why)`). Retention, erasure, export, the registers, row
 security and the published list of data are loops over these declarations; none of them names a product table. Places that
 are not tables (folders, memory, processors, the outside world) are declared with `store`. What is declared nowhere keeps
-the program from starting. `part` says that a part of which a policy can speak is installed.
+the program from starting. What a restore of an older backup may not take back is said there too (`newest`, `never`). `part`
+says that a part of which a policy can speak is installed.
 """
 
 from avow.catalog.declared import Place, check, holdings, places, store, undeclared_columns, undeclared_paths
@@ -13,12 +14,17 @@ from avow.catalog.words import (
     FACT_COLUMNS,
     NotPersonal,
     Personal,
+    Restored,
     Undeclared,
+    declaration,
     fact_columns,
     facts,
     metadata,
+    never,
+    newest,
     not_personal,
     personal,
+    restored,
     table,
 )
 
@@ -28,18 +34,23 @@ __all__ = [
     "Part",
     "Personal",
     "Place",
+    "Restored",
     "Undeclared",
     "check",
     "controls",
+    "declaration",
     "fact_columns",
     "facts",
     "holdings",
     "metadata",
+    "never",
+    "newest",
     "not_personal",
     "part",
     "parts",
     "personal",
     "places",
+    "restored",
     "store",
     "table",
     "undeclared_columns",

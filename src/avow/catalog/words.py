@@ -61,12 +61,39 @@ Access = Literal["none", "read", "insert", "append", "all"]
 
 
 @dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restored backup brings of a table other than what was in it.
+
+    `columns` are brought to the newest state that is known, and a row that is gone since goes again; `whole`: rows made
+    since come back too. `never`: no row comes back.
+    """
+
+    columns: tuple[str, ...] = ()
+    whole: bool = False
+    never: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Declaration:
     """What a table holds, and what each database role may do with it (row security comes on top)."""
 
     holds: tuple[Personal | NotPersonal, ...]
     app: Access
     writer: Access
+    restored: Restored | None = None
+
+
+def newest(*columns: str, whole: bool = False) -> Restored:
+    """Declare that a restore takes nothing back that was done to these `columns` since the backup, or to the rows.
+
+    With `whole` it brings rows that were made since, too, with all their columns; then `columns` says which changes count.
+    """
+    return Restored(columns, whole)
+
+
+def never() -> Restored:
+    """Declare that no row outlives a restore."""
+    return Restored(never=True)
 
 
 def personal(
@@ -122,15 +149,18 @@ def table(
     holds: Sequence[Personal | NotPersonal],
     app: Access = "all",
     writer: Access = "none",
+    restored: Restored | None = None,
     **options: Any,
 ) -> Table:
     """Define a table together with what it holds about people.
 
     `app` and `writer` are what these database roles may do: `none`, `read`, `insert` (without reading), `append` (read
-    and insert, never change) or `all`. Rows with a `tenant_id` are visible to `app` for its own tenant only. Raises
-    `Undeclared` when a column is said nowhere.
+    and insert, never change) or `all`. Rows with a `tenant_id` are visible to `app` for its own tenant only. `restored`
+    says what outlasts a restore of an older backup (None: nothing, the table is what it was). Raises `Undeclared` when a
+    column is said nowhere.
     """
-    made = Table(name, metadata, *columns, info={"declared": Declaration(tuple(holds), app, writer)}, **options)
+    declared = Declaration(tuple(holds), app, writer, restored)
+    made = Table(name, metadata, *columns, info={"declared": declared}, **options)
     problem = _problem(made)
     if problem:
         metadata.remove(made)
@@ -151,11 +181,21 @@ def facts() -> Iterator[tuple[Table, Personal]]:
                 yield each, held
 
 
+def restored() -> Iterator[tuple[Table, Restored]]:
+    """Every table of which a restore does not bring back what was in the backup, parents before their children."""
+    for each in metadata.sorted_tables:
+        if (how := declaration(each).restored) is not None:
+            yield each, how
+
+
 def _problem(made: Table) -> str | None:
     holds = declaration(made).holds
     held = [h for h in holds if isinstance(h, Personal)]
     if not holds:
         return "holds=[…] is empty; say personal(…) or not_personal(why)"
+    restored = declaration(made).restored
+    if restored is not None and (missing := [name for name in restored.columns if name not in made.c]):
+        return f"restored=newest(…) names {', '.join(missing)}, which is no column"
     if held and len(held) != len(holds):
         return "it is either about people or not; in a personal table every column is declared by personal(…)"
     if not held:
@@ -167,6 +207,9 @@ def _problem(made: Table) -> str | None:
     twice = {c for c in said if said.count(c) > 1}
     if twice:
         return f"{', '.join(sorted(twice))} is declared twice"
+    boxes = [h.category for h in held if h.box]
+    if len(boxes) != len(set(boxes)):
+        return "it has two boxes of one category; put their fields into one"
     for h in held:
         if h.box and not isinstance(made.c[h.column].type, LargeBinary):
             return f"{h.column} holds a box, so its type is LargeBinary"

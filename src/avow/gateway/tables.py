@@ -14,7 +14,7 @@ from sqlalchemy import (
     Uuid,
 )
 
-from avow.catalog import fact_columns, not_personal, personal, store, table
+from avow.catalog import fact_columns, newest, not_personal, personal, store, table
 
 upstream = table(
     "upstream",
@@ -35,6 +35,10 @@ upstream = table(
     CheckConstraint("kind IN ('openai', 'compatible', 'openrouter', 'azure', 'anthropic', 'engine')", name="kind"),
     holds=[not_personal("an account of the operator with a provider; its credential is sealed for the platform")],
     app="read",
+    restored=newest(
+        *("kind", "base_url", "processor", "credential", "region", "trains", "retention_h", "contract"),
+        *("evidence_until", "state"),
+    ),
 )
 """`base_url` ends before `/chat/completions`; an engine's is empty, its socket is known to the process that runs it.
 `processor` is the outside party that sees the content, by its name in the policy; null when it stays in this house.
@@ -66,6 +70,7 @@ route = table(
     CheckConstraint("rank >= 0 AND weight >= 1 AND cost_nano >= 0", name="numbers"),
     holds=[not_personal("where a model runs")],
     app="read",
+    restored=newest(),
 )
 """Where a model runs and what it is called there (`fleet.Route`)."""
 

@@ -17,8 +17,10 @@ what the catalog declares, and how it ends is what the policy says.
     stores        Store, and TableStore over the catalog; `tables()` gives one for each table
     outside       OutsideFiles: mail and the demo note, which stand for the outside world
     tombstones    what was erased, kept where no backup of the database can undo it
+    newest        what rows are now that a restore may not take back, kept beside the ring; `memory` writes it down
     folders       the backups that exist: told of every erasure, removed at their end
-    backup        make, restore, replay
+    backup        make, restore
+    renewal       catch_up, renew, replay: what a restored database is brought up to before any traffic
     export        everything about one person, opened for them
     api           ROUTES; they need `privacy: api.Desk`, `person: Actor` and `proved: bool`
     needs         Needs, and what is asked from the slices above as protocols

@@ -1,7 +1,8 @@
 """Backups: a dump of the database without its keys, with a manifest of what it is and when it ends.
 
 The ring is never copied. What was erased or expired since a backup was made cannot be opened after a restore, because
-the newest ring has no key for it; the tombstones, ours and the folder's, remove its rows before any traffic.
+the newest ring has no key for it; the tombstones, ours and the folder's, remove its rows before any traffic, and rows
+that were tightened since take their newest state (`renewal`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, delete, select
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from avow.base import access, files, jobs
 from avow.base.db import Database, Dsn
@@ -29,10 +31,11 @@ from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.base.migrate import PACKAGE, migrate
 from avow.policy import Policy
-from avow.privacy import erase, folders
+from avow.privacy import folders, memory, renewal
 from avow.privacy.folders import MANIFEST
+from avow.privacy.memory import NewestForeign
 from avow.privacy.needs import Needs
-from avow.privacy.stores import CHUNK_ROWS, TableStore
+from avow.privacy.tables import newest_state
 
 SECRET = "backup"  # noqa: S105  the name of a secret
 FORMAT = 1
@@ -88,7 +91,7 @@ class TargetNotEmpty(AvowError):
 
     status = 409
     code = "target_not_empty"
-    hint = "Restore into a database that does not exist yet, then point Avow at it."
+    hint = "To drop the database of this home and put the backup in its place: avow restore FOLDER --replace"
 
 
 class ToolFailed(AvowError):
@@ -139,11 +142,14 @@ async def make(needs: Needs, folder: Path, reader: Dsn, program: Program) -> Man
     _write(needs, folder, made)
     async with needs.database.begin() as c:
         await folders.register(c, made.id, folder, now, made.ends_at)
+        # Which states are newer than the backup is told by a number in it.
+        await memory.look(c, needs.newest)
+    await memory.write_down(needs)
     options = ("--format=directory", "--enable-row-security", f"--file={folder / DUMP}")
     await _run(program("pg_dump"), reader, *options)
     made.files = await asyncio.to_thread(_hashes, folder)
     _write(needs, folder, made)
-    await folders.tell(needs.database, needs.tombstones)
+    await folders.tell(needs.database, needs.tombstones, needs.newest)
     return made
 
 
@@ -156,16 +162,18 @@ async def restore(
     *,
     replace_database: bool = False,
 ) -> Manifest:
-    """Bring a backup back as the database of `target`, and replay all erasures. The database must not exist yet or be
-    empty, unless it may be replaced: then it is dropped once the backup is ready to take its place.
+    """Bring a backup back as the database of `target`, and up to what was tightened and erased since. The database must not
+    exist yet or be empty, unless it may be replaced: then it is dropped once the backup is ready to take its place.
 
     `target` speaks as a role that may create databases and roles, `passwords` are those of the login roles. The work is
     done under another name, which is changed when all is done: a restore that is killed leaves nothing that could serve.
-    Raises NoBackup, BackupBroken, BackupNewer, BackupExpired, TargetNotEmpty or TombstonesBroken; nothing was changed.
+    Raises NoBackup, BackupBroken, BackupNewer, BackupExpired, TargetNotEmpty, TombstonesBroken, or what `renewal.catch_up`
+    raises; nothing was changed.
     """
     made = await asyncio.to_thread(_checked, needs, folder)
     if not replace_database:
         await _refuse_full(target)
+    await _write_down_last(needs)
     await asyncio.to_thread(needs.tombstones.take_from, folder)
     work = replace(target, database=f"{target.database}_restoring")
     await _administer(target, f'DROP DATABASE IF EXISTS "{work.database}" WITH (FORCE)')
@@ -175,7 +183,11 @@ async def restore(
     await migrate(work, passwords)
     keeper = Database(work.role(access.KEEPER, passwords[access.KEEPER]))
     try:
-        await replay(replace(needs, database=keeper))
+        async with keeper.begin() as c:
+            file = await c.scalar(select(newest_state.c.file))
+        if file is not None:
+            await asyncio.to_thread(needs.newest.take_from, folder, file)
+        await renewal.renew(replace(needs, database=keeper))
     finally:
         await keeper.close()
     force = " WITH (FORCE)" if replace_database else ""
@@ -184,51 +196,10 @@ async def restore(
     return made
 
 
-async def replay(needs: Needs) -> int:
-    """End again whatever of an erased person is there, and every erased item; return how many persons and items.
-
-    Their keys are destroyed again too, should this keyring not be the newest.
-    """
-    stones = await asyncio.to_thread(needs.tombstones.read)
-    persons = {stone.name for stone in stones if not stone.table}
-    found = set()
-    for store in _tables(needs):
-        found |= {
-            each async for each in _ids(needs, store.table.c.subject_id) if needs.tombstones.person(each) in persons
-        }
-    for subject_id in sorted(found):
-        await erase.again(needs, subject_id)
-    items = {(stone.table, stone.name) for stone in stones if stone.table}
-    return len(found) + sum([await _replay_items(needs, store, items) for store in _tables(needs)])
-
-
-async def _replay_items(needs: Needs, store: TableStore, items: set[tuple[str, bytes]]) -> int:
-    if not any(table == store.name for table, _ in items):
-        return 0
-    ids = store.table.c.id
-    gone = [each async for each in _ids(needs, ids) if (store.name, needs.tombstones.item(store.name, each)) in items]
-    for start in range(0, len(gone), CHUNK_ROWS):
-        async with needs.database.begin() as c:
-            await c.execute(delete(store.table).where(ids.in_(gone[start : start + CHUNK_ROWS])))
-    return len(gone)
-
-
-async def _ids(needs: Needs, column: Column[UUID]) -> AsyncIterator[UUID]:
-    """The different values of an indexed column, in order."""
-    after = UUID(int=0)
-    while True:
-        query = select(column).where(column > after).group_by(column).order_by(column).limit(CHUNK_ROWS)
-        async with needs.database.begin() as c:
-            found = list((await c.execute(query)).scalars())
-        for each in found:
-            yield each
-        if len(found) < CHUNK_ROWS:
-            return
-        after = found[-1]
-
-
-def _tables(needs: Needs) -> list[TableStore]:
-    return [store for store in needs.stores if isinstance(store, TableStore)]
+async def _write_down_last(needs: Needs) -> None:
+    """What the database that is to be replaced has not told yet; nothing where it does not answer or is another's."""
+    with contextlib.suppress(OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, NewestForeign):
+        await memory.write_down(needs)
 
 
 async def _refuse_full(target: Dsn) -> None:

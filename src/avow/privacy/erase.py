@@ -169,7 +169,7 @@ async def _last_look(needs: Needs, request_id: UUID, subject_id: UUID) -> None:
 
 async def _finish(needs: Needs, request_id: UUID) -> None:
     """Tell the backups, sign, and put the receipt down; what is left of the progress goes with it."""
-    told = await folders.tell(needs.database, needs.tombstones)
+    told = await folders.tell(needs.database, needs.tombstones, needs.newest)
     now = needs.clock.now()
     async with needs.database.begin() as c:
         request = (await c.execute(_find(request_id))).one()

@@ -1,11 +1,13 @@
-"""The backup folders that exist: each is told of every erasure, and removed when its end has come."""
+"""The backup folders that exist: each is told of every erasure and of what was tightened, and removed when its end has come."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
@@ -13,10 +15,18 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base.db import Database
+from avow.privacy import newest, tombstones
+from avow.privacy.newest import NewestBroken
 from avow.privacy.tables import backup_folder
-from avow.privacy.tombstones import FILE_NAME, Tombstones, TombstonesBroken
+from avow.privacy.tombstones import TombstonesBroken
 
 MANIFEST = "manifest.json"
+
+
+class List(Protocol):
+    """A list that a restore needs to know, beside the ring and with a copy in each folder."""
+
+    def copy_to(self, folder: Path) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +45,14 @@ async def register(c: AsyncConnection, id: UUID, path: Path, made_at: datetime, 
     await c.execute(insert(backup_folder).values(row))
 
 
-async def tell(database: Database, tombstones: Tombstones) -> list[Told]:
-    """Bring the list of erasures in every folder up to date; a folder out of reach is told the next time."""
+async def tell(database: Database, *lists: List) -> list[Told]:
+    """Bring the lists of erasures and of newest states in every folder up to date; one out of reach is told the next time."""
     async with database.begin() as c:
         rows = (await c.execute(select(backup_folder).order_by(backup_folder.c.made_at))).all()
     told = []
     for row in rows:
         path = Path(row.path)
-        reachable = await asyncio.to_thread(_tell, tombstones, path, row.id)
+        reachable = await asyncio.to_thread(_tell, lists, path, row.id)
         if reachable != row.reachable:
             async with database.begin() as c:
                 changed = update(backup_folder).where(backup_folder.c.id == row.id).values(reachable=reachable)
@@ -64,12 +74,13 @@ async def expire(database: Database, now: datetime) -> int:
     return gone
 
 
-def _tell(tombstones: Tombstones, path: Path, id: UUID) -> bool:
+def _tell(lists: Sequence[List], path: Path, id: UUID) -> bool:
     if _backup_id(path) != str(id):
         return False
     try:
-        tombstones.copy_to(path)
-    except (OSError, TombstonesBroken):  # one damaged copy must not stop the erasures of everybody
+        for each in lists:
+            each.copy_to(path)
+    except (OSError, TombstonesBroken, NewestBroken):  # one damaged copy must not stop the erasures of everybody
         return False
     return True
 
@@ -84,7 +95,8 @@ def _remove(path: Path, id: UUID) -> bool:
     if _backup_id(path) != str(id):
         return False
     try:
-        for name in (*manifest_files(path), FILE_NAME, MANIFEST):
+        lists = (tombstones.FILE_NAME, newest.FILE_NAME, f"{newest.FILE_NAME}.new")
+        for name in (*manifest_files(path), *lists, MANIFEST):
             (path / name).unlink(missing_ok=True)
         for folder in sorted((f for f in path.rglob("*") if f.is_dir()), reverse=True):
             folder.rmdir()

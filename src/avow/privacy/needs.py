@@ -13,6 +13,7 @@ from avow.base.clock import Clock
 from avow.base.db import Database
 from avow.policy import Policy
 from avow.privacy.letters import Letter
+from avow.privacy.newest import Newest
 from avow.privacy.stores import Store
 from avow.privacy.tombstones import Tombstones
 from avow.vault.ring import Ring
@@ -108,6 +109,7 @@ class Needs:
     ring: Ring
     stores: Sequence[Store]
     tombstones: Tombstones
+    newest: Newest
     signer: Signer
     forget: Forget
     organisation: Organisation | None = None

@@ -13,12 +13,14 @@ from datetime import datetime, timedelta
 
 from avow.base import jobs
 from avow.base.errors import AvowError
-from avow.privacy import folders, requests
+from avow.privacy import backup, folders, memory, requests
 from avow.privacy.needs import Needs
 from avow.privacy.stores import EndingForbidden, Past, StillReferenced, end_all
 from avow.vault.ring import ClockJump, hour_of
 
 SLOTS_AHEAD_H = 2
+LONG_MONTHS = timedelta(days=3)
+"""By how much a period of months counted back can differ from one counted forward."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ async def sweep(needs: Needs, now: datetime, confirm_clock: bool = False) -> Swe
         except (StillReferenced, EndingForbidden) as error:
             refused.append(error)
     backups = await folders.expire(needs.database, now)
-    await folders.tell(needs.database, needs.tombstones)
+    await memory.trim(needs, now, _matters_from(needs, now))
+    await folders.tell(needs.database, needs.tombstones, needs.newest)
     async with needs.database.begin() as c:
         await jobs.trim(c, now)
     await requests.resume(needs.database)
@@ -58,6 +61,11 @@ async def sweep(needs: Needs, now: datetime, confirm_clock: bool = False) -> Swe
 async def make_slots(needs: Needs, now: datetime) -> int:
     """Make the keys of the hours in which facts collected from now on will end, so that no request has to."""
     return await asyncio.to_thread(needs.ring.make_slots, sorted(set(_hours(needs, now))))
+
+
+def _matters_from(needs: Needs, now: datetime) -> datetime:
+    """Backups made before this have ended, wherever they lie."""
+    return now - (backup.end(needs.policy, now) - now) - LONG_MONTHS
 
 
 def _hours(needs: Needs, now: datetime) -> Iterator[int]:

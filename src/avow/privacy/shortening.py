@@ -79,7 +79,8 @@ async def shorten(
     # The condition once more: what was moved meanwhile is not counted twice.
     chosen = and_(tuple_(*keys).in_(found), _is_later(store, ends, now))
     moved = update(store.table).where(chosen).values(ends_at=ends).returning(store.table.c.ends_at)
-    at = [row.ends_at for row in await c.execute(moved)]
+    async with store.moving(c, found):
+        at = [row.ends_at for row in await c.execute(moved)]
     return len(at), sum(each <= now for each in at), found[-1] if len(found) == CHUNK_ROWS else None
 
 

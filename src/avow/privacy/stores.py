@@ -61,6 +61,8 @@ Key = tuple[Any, ...]
 Note = Callable[[AsyncConnection, int], Awaitable[None]]
 Before = Callable[[AsyncConnection, Sequence[Any]], Awaitable[None]]
 """Is told the ids of the rows that are about to end, in the transaction that ends them."""
+Moving = Callable[[AsyncConnection, Sequence[Any]], contextlib.AbstractAsyncContextManager[None]]
+"""Is held around a change of the ends of rows, with their ids, in the transaction that changes them."""
 
 
 class StillReferenced(AvowError):
@@ -175,11 +177,12 @@ class Store(Protocol):
 
 
 class TableStore:
-    """One declared table; `before` hears of the rows that end."""
+    """One declared table; `before` hears of the rows that end, `moving` of those whose end changes."""
 
-    def __init__(self, table: Table, before: Before | None = None) -> None:
+    def __init__(self, table: Table, before: Before | None = None, moving: Moving | None = None) -> None:
         self.table = table
         self._before = before
+        self._moving = moving
         self._held = tuple(held for other, held in catalog.facts() if other is table)
         self._key = tuple(table.primary_key.columns)
 
@@ -221,6 +224,10 @@ class TableStore:
                 raise self._refusal(error) from None
         return Ended(len(keys), keys[-1] if len(keys) == CHUNK_ROWS else None)
 
+    def moving(self, c: AsyncConnection, keys: Sequence[Key]) -> contextlib.AbstractAsyncContextManager[None]:
+        """Held by whoever changes the ends of the rows with these keys."""
+        return contextlib.nullcontext() if self._moving is None else self._moving(c, [key[0] for key in keys])
+
     async def export(self, c: AsyncConnection, subject_id: UUID, after: Key | None = None) -> Page:
         """See Store. A page ends at PAGE_ROWS rows, or earlier with the box that fills PAGE_BYTES."""
         mine = (self.table.c.subject_id == subject_id, *self._after(self._key, after))
@@ -235,7 +242,7 @@ class TableStore:
             if count
             else []
         )
-        facts = [_fact(self.name, held, row) for row in rows for held in self._held]
+        facts = [_fact(self.name, category, self._held, row) for row in rows for category in self.categories]
         more = len(found) == PAGE_ROWS or count < len(found)
         return Page(facts, found[count - 1][:-1] if more else None)
 
@@ -322,10 +329,13 @@ async def end_all(database: Database, store: Store, which: Which, policy: Policy
     return total
 
 
-def tables(before: Mapping[str, Before] = MappingProxyType({})) -> list[TableStore]:
+def tables(
+    before: Mapping[str, Before] = MappingProxyType({}), moving: Mapping[str, Moving] = MappingProxyType({})
+) -> list[TableStore]:
     """A store for each table with facts, children before the tables that they refer to. `before`, by a table's name,
-    hears of its rows before they end."""
-    return [TableStore(table, before.get(table.name)) for table in dict.fromkeys(table for table, _ in catalog.facts())]
+    hears of its rows before they end, `moving` of changes of their ends."""
+    declared = dict.fromkeys(table for table, _ in catalog.facts())
+    return [TableStore(table, before.get(table.name), moving.get(table.name)) for table in declared]
 
 
 def _ending(policy: Policy, category: str, on: Literal["expiry", "erasure"]) -> Ending:
@@ -341,17 +351,19 @@ def _is_full(column: Column[Any]) -> ColumnElement[bool]:
     return column.is_not(None) if column.nullable else func.octet_length(column) > 0
 
 
-def _fact(store: str, held: catalog.Personal, row: RowMapping) -> Fact:
+def _fact(store: str, category: str, all_held: Sequence[catalog.Personal], row: RowMapping) -> Fact:
+    """What a row holds of one category, sealed and readable together."""
+    held = [each for each in all_held if each.category == category]
     id = row.get("id")
     return Fact(
         store,
-        held.category,
+        category,
         row["tenant_id"],
         row["subject_id"],
         id if isinstance(id, UUID) else None,
         row["since"],
         row["ends_at"],
-        {name: row[name] for name in held.clear},
-        (row[held.column] or None) if held.box else None,
-        held.secret,
+        {name: row[name] for each in held for name in each.clear},
+        next((row[each.column] or None for each in held if each.box), None),
+        frozenset().union(*(each.secret for each in held)),
     )

@@ -1,11 +1,13 @@
 """Requests of people about their data, copies made for them, how far an erasure came, and the backups that exist."""
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
     DateTime,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -15,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from avow.catalog import fact_columns, not_personal, personal, store, table
+from avow.catalog import fact_columns, newest, not_personal, personal, store, table
 
 TIME = DateTime(timezone=True)
 
@@ -55,6 +57,7 @@ rights_request = table(
             secret=["token_hash"],
         ),
     ],
+    restored=newest("state", "due_at", "reason", "receipt", "box", whole=True),
 )
 """`since` is when it was received; `times` maps each state that it was in to when that began, `place` is where the person
 says to live, for the due date, and `purpose` what an objection or a withdrawal is about. `reason` is one of our own error
@@ -174,6 +177,7 @@ policy_plan = table(
         not_personal("a change of the policy: texts, counts and times; who made it is named by a pseudonym of staff")
     ],
     app="read",
+    restored=newest("state", "shortened_at", "told_at", whole=True),
 )
 """`found` is what the plan found, `effects_hash` the digest of the rules and kinds of effect in it; `effective_at` null:
 as soon as it is applied. `done` counts what was ended where, in the transactions that do it. `told_at` is when
@@ -211,8 +215,34 @@ backup_folder = table(
     Index("backup_folder_end", "ends_at"),
     holds=[not_personal("where a backup lies and when it ends; what is in it is ended by the keys and by its own end")],
     app="none",
+    restored=newest("path", "ends_at", whole=True),
 )
 """A folder is told of every erasure while `ends_at` has not come; one out of reach (`reachable` false) is told later."""
+
+newest_noted = table(
+    "newest_noted",
+    Column("number", BigInteger, Identity(always=True), primary_key=True),
+    Column("of_table", Text, nullable=False),
+    Column("key", JSONB, nullable=False),
+    holds=[
+        not_personal("keys of rows that changed, for the second until the keeper has written down what they are now")
+    ],
+    app="none",
+)
+"""Filled by triggers on every table that is declared with `newest`, emptied by `memory`."""
+
+newest_state = table(
+    "newest_state",
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("file", Uuid, nullable=False),
+    Column("told", BigInteger, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+    CheckConstraint("id = 1 AND told <= reserved", name="single"),
+    holds=[not_personal("how far the file of newest states has been written: an id and two numbers")],
+    app="none",
+)
+"""A file that knows a number above `reserved` is newer than this database, which then is a restored one; a file that does not
+know `told` has lost its end."""
 
 store(
     "backups",

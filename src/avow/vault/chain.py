@@ -1,13 +1,16 @@
 """The chain over the record of openings and acts: whoever changes, takes out or swaps a line breaks it.
 
     leaf = HMAC(salt ‖ line)      link = HMAC(link before ‖ number ‖ id of the line ‖ leaf)
+    until = HMAC(number ‖ id of the line ‖ end of the line)
 
 The keeper links new lines every few seconds, so that nobody who opens something waits for the chain. Its key lies in the
 ring and not in the database: whoever owns the database alone can break the chain and cannot mend it. The newest link
 stands in a file beside the ring too, so that a chain cut short at its end is seen.
 
 A line that ends lawfully (its time has come, its person is erased) is *released* by the function that ends it, under the
-same key and in the same transaction. Its salt goes, so what stays of it is noise, and the chain can still be verified.
+same key and in the same transaction. Its salt goes, so what stays of it is noise, and the chain can still be verified. A
+line whose person or end is not what was linked is not released: it goes, and is missed. The end alone may move, when a
+policy shortens it, and `until` with it.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ import asyncio
 import hmac
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -76,6 +80,7 @@ class Link(NamedTuple):
     salt: bytes
     leaf: bytes
     link: bytes
+    until: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +122,39 @@ class Chain:
         return len(links)
 
     async def release(self, c: AsyncConnection, row_ids: Sequence[Any]) -> None:
-        """Let lines go that end in the caller's transaction: the chain does not ask for them any more."""
-        await c.execute(_LOCK)
-        query = select(audit_link.c.number, audit_link.c.row_id).where(audit_link.c.row_id.in_(row_ids))
+        """Let lines go that end in the caller's transaction: the chain does not ask for them any more.
+
+        One that is not as it was linked is still asked for, so that nobody ends it early by changing its end or its person.
+        """
         gone = [
-            {"of": number, "by": self._release(number, row_id)} for number, row_id in (await c.execute(query)).all()
+            {"of": row["number"], "by": self._release(row["number"], row["row_id"])}
+            for row in await self._as_linked(c, row_ids)
         ]
         if gone:
             ending = update(audit_link).where(audit_link.c.number == bindparam("of"))
             await c.execute(ending.values(salt=None, released=bindparam("by")), gone)
+
+    @asynccontextmanager
+    async def moving(self, c: AsyncConnection, row_ids: Sequence[Any]) -> AsyncIterator[None]:
+        """Around a change of the ends of lines in the caller's transaction: the chain holds them to the new ones."""
+        rows = await self._as_linked(c, row_ids)
+        yield
+        query = select(audit.c.id, audit.c.ends_at).where(audit.c.id.in_([row["row_id"] for row in rows]))
+        ends: dict[UUID, datetime | None] = {row.id: row.ends_at for row in (await c.execute(query)).all()}
+        moved = [
+            {"of": row["number"], "end": self._until(row["number"], row["row_id"], ends[row["row_id"]])} for row in rows
+        ]
+        if moved:
+            held = update(audit_link).where(audit_link.c.number == bindparam("of"))
+            await c.execute(held.values(until=bindparam("end")), moved)
+
+    async def _as_linked(self, c: AsyncConnection, row_ids: Sequence[Any]) -> list[RowMapping]:
+        """Those of these lines that are as they were linked, with their links; nobody links or ends them meanwhile."""
+        await c.execute(_LOCK)
+        both = audit_link.join(audit, audit.c.id == audit_link.c.row_id)
+        live = (audit_link.c.row_id.in_(row_ids), audit_link.c.released.is_(None))
+        rows = (await c.execute(select(audit_link, audit).select_from(both).where(*live))).mappings().all()
+        return [row for row in rows if self._is_as_linked(row)]
 
     async def trim(self, keeper: Database) -> int:
         """Forget the links at the beginning of the chain whose lines have ended; returns how many.
@@ -192,7 +221,7 @@ class Chain:
                 yield f"the line of link {row['number']} was let go by nobody"
         elif row["id"] is None:
             yield f"the line of link {row['number']} is missing"
-        elif row["leaf"] != self._leaf(row["salt"] or b"", _line(row)):
+        elif not self._is_as_linked(row):
             yield f"the line of link {row['number']} was changed"
 
     def _made(self, tail: tuple[int, bytes], rows: Sequence[RowMapping]) -> Iterator[Link]:
@@ -202,7 +231,12 @@ class Chain:
             leaf = self._leaf(salt, _line(row))
             number += 1
             before = self._link(before, number, row["id"], leaf)
-            yield Link(number, row["id"], salt, leaf, before)
+            yield Link(number, row["id"], salt, leaf, before, self._until(number, row["id"], row["ends_at"]))
+
+    def _is_as_linked(self, row: RowMapping) -> bool:
+        """Whether a line with its link is what it was, its end included."""
+        until = self._until(row["number"], row["row_id"], row["ends_at"])
+        return bool(row["leaf"] == self._leaf(row["salt"] or b"", _line(row)) and row["until"] == until)
 
     async def _tail(self, c: AsyncConnection) -> tuple[int, bytes]:
         """Number and link of the newest link; of a chain whose links were all trimmed, those of its beginning."""
@@ -253,6 +287,9 @@ class Chain:
     def _link(self, before: bytes, number: int, row_id: UUID, leaf: bytes) -> bytes:
         return self._hmac(b"link", before, number.to_bytes(8, "big"), row_id.bytes, leaf)
 
+    def _until(self, number: int, row_id: UUID, ends_at: datetime | None) -> bytes:
+        return self._hmac(b"until", number.to_bytes(8, "big"), row_id.bytes, json.dumps(_plain(ends_at)).encode())
+
     def _release(self, number: int, row_id: UUID) -> bytes:
         return self._hmac(b"released", number.to_bytes(8, "big"), row_id.bytes)
 
@@ -261,8 +298,9 @@ class Chain:
 
 
 def _line(row: RowMapping) -> bytes:
-    """A line of the record in its only spelling. What is null is left out, so that a later column changes no old leaf."""
-    fields = {column.name: row[column.name] for column in audit.c}
+    """A line of the record in its only spelling, without its end. What is null is left out, so that a later column changes
+    no old leaf."""
+    fields = {column.name: row[column.name] for column in audit.c if column.name != "ends_at"}
     told = {name: _plain(value) for name, value in fields.items() if value is not None}
     return json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 

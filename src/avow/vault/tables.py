@@ -13,7 +13,7 @@ from sqlalchemy import (
     Uuid,
 )
 
-from avow.catalog import fact_columns, not_personal, personal, store, table
+from avow.catalog import fact_columns, newest, not_personal, personal, store, table
 
 standing = table(
     "standing",
@@ -32,6 +32,7 @@ standing = table(
         )
     ],
     app="append",
+    restored=newest(whole=True),
 )
 """Append only; the newest row of a person, kind and purpose holds. `since` is when it was said, `policy_version` to
 which text. `value` false: withdrawn or lifted. A restriction covers every purpose and leaves it empty."""
@@ -73,6 +74,7 @@ audit_link = table(
     Column("leaf", LargeBinary, nullable=False),
     Column("link", LargeBinary, nullable=False),
     Column("released", LargeBinary),
+    Column("until", LargeBinary, nullable=False),
     Index("audit_link_live", "number", postgresql_where="released IS NULL"),
     holds=[not_personal("keyed hashes of lines of the record, and a salt that goes when its line ends")],
     app="none",

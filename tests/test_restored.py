@@ -1,0 +1,75 @@
+"""A restore of an older backup on a whole Avow: killed between changes and the list of them, then brought back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+
+from avow.base.postgres import Cluster
+from tests.platform import Platform, new_platform
+
+REMEMBERS = 726177
+"""The lock without which nobody writes down what a restore may not take back."""
+STAFF = ("--role", "privacy", "--trained-until", "2099-01-01", "--agreement", "A-1")
+EVE, PASSWORD = "eve@example.org", "a long word for eve"
+
+
+def test_a_restore_brings_back_no_key_no_role_and_no_use_that_was_ended(tmp_path: Path) -> None:
+    backup = str(tmp_path / "backup")
+    with new_platform(engine="0") as platform:
+        platform.start()
+        platform.cli("user", "create", *STAFF, "--email", EVE, stdin=f"{PASSWORD}\n")
+        with platform.http() as ada:
+            me = platform.sign_up(ada)
+            key = platform.key(ada)
+            assert models(platform, key["secret"]) == 200
+            assert desk(platform) == "second_factor_missing"
+            platform.cli("backup", backup)
+            with nobody_remembers(platform):
+                listed = (platform.home / "keyring" / "newest").read_bytes()
+                rotated = ada.post(f"/api/keys/{key['id']}/rotate", json={"overlap_h": 0})
+                assert rotated.is_success, rotated.text
+                assert ada.post("/api/privacy/requests", json={"kind": "restrict"}).status_code == 202
+                platform.cli("user", "remove", "--email", EVE)
+                platform.kill()
+                assert (platform.home / "keyring" / "newest").read_bytes() == listed, "it was written down before"
+            refused = platform.cli("restore", backup, check=False)
+            assert refused.returncode == 1
+            assert "--replace" in refused.stderr
+            platform.cli("restore", backup, "--replace")
+            platform.start()
+            assert [models(platform, key["secret"]), models(platform, rotated.json()["secret"])] == [401, 200]
+            assert ada.get("/api/me").status_code == 401, "a session of the time of the backup"
+            platform.sign_in(ada, me["email"], me["password"])
+            assert ada.get("/api/privacy/standing").json()["restricted"]
+            assert desk(platform) == "not_permitted"
+
+
+@contextmanager
+def nobody_remembers(platform: Platform) -> Iterator[None]:
+    """Meanwhile the keeper waits for its turn to write down what a restore may not take back."""
+    dsn = Cluster(platform.home, platform.superuser_password()).dsn()
+    loop = asyncio.new_event_loop()
+    connection = loop.run_until_complete(asyncpg.connect(**dsn.arguments()))
+    try:
+        loop.run_until_complete(connection.execute(f"SELECT pg_advisory_lock({REMEMBERS})"))
+        yield
+    finally:
+        loop.run_until_complete(connection.close())
+        loop.close()
+
+
+def models(platform: Platform, secret: str) -> int:
+    with platform.http(headers={"authorization": f"Bearer {secret}"}) as http:
+        return http.get("/v1/models").status_code
+
+
+def desk(platform: Platform) -> str:
+    """Why a route of the staff refuses Eve."""
+    with platform.http() as http:
+        platform.sign_in(http, EVE, PASSWORD)
+        return str(http.post("/api/desk/requests", json={}).json()["code"])
