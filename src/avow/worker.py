@@ -18,7 +18,6 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -32,6 +31,7 @@ from avow.base.metrics import Sheet
 from avow.base.tables import policy_epoch
 from avow.billing import api as billing_api
 from avow.billing.ledger import Batcher
+from avow.document import Document
 from avow.gateway import FUNCTIONS, offers, rules
 from avow.gateway import api as gateway_api
 from avow.gateway.asgi import V1, Message, Receive, Scope, Send
@@ -248,7 +248,7 @@ def platform(front: Front) -> Litestar:
             "1",
             path="/api",
             use_handler_docstrings=True,
-            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            render_plugins=[Document(needs.secure)],
         ),
         on_app_init=[_quiet],
         debug=False,
