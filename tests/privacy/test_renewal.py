@@ -33,6 +33,7 @@ from avow.accounts.tables import (
     tenant,
 )
 from avow.base import access
+from avow.base.actor import PLATFORM
 from avow.base.clock import FileClock
 from avow.base.db import Database
 from avow.base.ids import uuid7
@@ -148,6 +149,9 @@ async def tighten(house: House) -> None:
         await house.says(c, Person(), "restriction")
         await house.key(c, "made since")
     house.ids["asked"] = await house.ada.ask(on)
+    stranger = Person()
+    stranger.tenant_id = PLATFORM
+    house.ids["asked from outside"] = await stranger.ask(on)
 
 
 @asynccontextmanager
@@ -271,8 +275,9 @@ def test_a_second_factor_that_was_added_is_asked_for(came: Came) -> None:
     assert (factor.subject_id, factor.box, factor.last_step) == (came.house.ada.id, b"sealed", 1)
 
 
-def test_a_request_that_somebody_made_is_not_forgotten(came: Came) -> None:
-    assert came.one(rights_request, "asked").state == "verified"
+@pytest.mark.parametrize("name", ["asked", "asked from outside"])
+def test_a_request_that_somebody_made_is_not_forgotten(came: Came, name: str) -> None:
+    assert came.one(rights_request, name).state == "verified"
 
 
 @pytest.mark.parametrize("name", ["session", "confirmation", "reset", "invitation", "ceremony"])
