@@ -431,6 +431,10 @@ async def test_the_list_forgets_the_erased_and_what_no_backup_can_ask_for(
     clock.move(timedelta(days=14))
     await retention.sweep(on, clock.now(), confirm_clock=True)
     assert not {limited, revoked} & names()
+    assert not await renewal.catch_up(on), "what was dropped was taken for lost"
+    async with on.database.begin() as c:
+        known = await memory.look(c, on.newest)
+    assert known.head.since < known.reserved
     await change_key(on, house, "limited", state="active")
     await memory.write_down(on)
     assert limited in names()
