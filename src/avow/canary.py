@@ -22,7 +22,7 @@ from avow.base.db import Database
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.billing import credit
-from avow.gateway.tables import model, trace
+from avow.gateway.tables import cached_answer, model, trace
 from avow.privacy import erase, requests
 from avow.privacy.needs import Needs as Privacy
 from avow.privacy.tables import rights_request
@@ -86,8 +86,10 @@ class People:
         who = await self.newcomer(0 if self._keeps_unasked else None)
         marker = await self._ask(who)
         async with self.keeper.begin() as c:
-            mine = trace.c.tenant_id == who.tenant_id
-            count = await c.scalar(select(func.count()).select_from(trace).where(mine)) or 0
+            count = 0
+            for table in (trace, cached_answer):
+                mine = table.c.tenant_id == who.tenant_id
+                count += await c.scalar(select(func.count()).select_from(table).where(mine)) or 0
         ref = Ref(who.tenant_id, trace.name, "api_content", uuid7(), who.subject_id)
         return Canary(who.tenant_id, who.subject_id, marker, ref, b""), count
 
@@ -135,7 +137,12 @@ class People:
     async def _ask(self, who: Customer) -> str:
         """Send one request with a marker, which is returned."""
         marker = f"canary {secrets.token_hex(16)}"
-        body = {"model": who.model, "messages": [{"role": "user", "content": marker}], "max_tokens": 1}
+        body = {
+            "model": who.model,
+            "messages": [{"role": "user", "content": marker}],
+            "max_tokens": 1,
+            "temperature": 0,
+        }
         headers = {"authorization": f"Bearer {who.key}"}
         # Our own listener, whatever name its certificate carries.
         async with httpx.AsyncClient(base_url=self.base_url, timeout=ANSWER_S_MAX, verify=False) as http:  # noqa: S501

@@ -15,12 +15,13 @@ from datetime import timedelta
 import asyncpg
 import structlog
 
-from avow import desk
+from avow import desk, figures
 from avow.accounts import unconfirmed
 from avow.app import Parts
 from avow.base import jobs, log
 from avow.billing.holds import Recovery
 from avow.desk import Desk
+from avow.figures import Lookout, Telling
 from avow.gateway import FUNCTIONS
 from avow.privacy import copies, erase, folders, memory, notices, outsiders, plans, requests, retention, wishes
 from avow.supervisor import Ready, Reaped
@@ -57,6 +58,7 @@ class Keeper:
         self.parts, self.reaped, self.at = parts, reaped, at
         self.recovery = Recovery(at.keeper.raw, parts.clock, parts.home / "run" / "spool", functions=FUNCTIONS)
         self.chain = parts.chain
+        self.lookout, self.telling = Lookout(at.keeper, parts.clock), Telling(parts.home, "keeper")
         self._looked_under, self._looked_at_s = "", 0.0
         self.jobs = jobs.Worker(
             at.keeper,
@@ -114,6 +116,8 @@ class Keeper:
             _every(LINK_S, "record", self._link_record),
             _every(1, "newest", self._remember),
             _every(3600, "logs", self._end_logs),
+            _every(figures.LOOK_S, "figures", self._look_at_figures),
+            self.telling.go_on(self.lookout.tell),
             _every(LOOK_DUE_S, "probes", self._look_if_due, after=FIRST_LOOK_S),
         ]
 
@@ -128,6 +132,7 @@ class Keeper:
     async def _sweep(self) -> None:
         await plans.resume(self.at.keeper)
         swept = await retention.sweep(self.at.privacy, self.parts.clock.now())
+        self.lookout.swept(swept)
         while await self.chain.trim(self.at.keeper) == CHUNK_LINKS:
             pass
         if not self.parts.demo:
@@ -166,10 +171,13 @@ class Keeper:
             while True:
                 dead = [pid for name, pid in self.reaped.take() if name.startswith("worker")]
                 told.clear()
-                await self.recovery.run(dead)
+                self.lookout.recovered(await self.recovery.run(dead))
                 await _pause(told, RECOVER_S)
         finally:
             loop.remove_reader(self.reaped.fileno())
+
+    async def _look_at_figures(self) -> None:
+        await self.lookout.look(self.at.vault.policy.hash)
 
     async def _end_logs(self) -> None:
         await asyncio.to_thread(log.sweep, self.parts.home / "log", self.parts.clock.now() - LOGS_KEPT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,6 +57,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The name under which this place is known to the identity provider."""
     oidc_client_secret: str = ""
     """The secret of that name; empty for a public client."""
+    metrics_token: str = ""
+    """What Prometheus shows at /metrics, as a bearer token of 16 characters or more; empty: there is no such page."""
     engine: bool = True
     """Run the small embedded language model."""
 
@@ -139,6 +142,8 @@ def _sound(made: Settings) -> Settings:
         raise SettingsWrong("AVOW_TLS_CERT and AVOW_TLS_KEY are set together or not at all.")
     if bool(made.oidc_issuer) != bool(made.oidc_client_id):
         raise SettingsWrong("AVOW_OIDC_ISSUER and AVOW_OIDC_CLIENT_ID are set together or not at all.")
+    if made.metrics_token and not re.fullmatch(r"[!-~]{16,256}", made.metrics_token):
+        raise SettingsWrong("AVOW_METRICS_TOKEN is 16 to 256 characters of ASCII without spaces.")
     for name in ("tls_cert", "tls_key"):
         path = getattr(made, name)
         if path and not Path(path).is_file():

@@ -9,6 +9,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sqlalchemy import select
@@ -161,7 +162,7 @@ def _children(parts: Parts, listening: socket.socket, reaped: Reaped) -> list[Ch
         return Child(name, begin, **how)
 
     numbers = range(parts.settings.worker_count)
-    children = [child(f"worker {n}", lambda ready: worker.run(parts, listening, ready)) for n in numbers]
+    children = [child(name, partial(worker.run, parts, listening, name)) for name in (f"worker {n}" for n in numbers)]
     children.append(child("keeper", lambda ready: keeper.run(parts, reaped, ready), vital=False))
     if parts.settings.engine:
         engine = app.engine(parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
@@ -21,18 +22,19 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from avow import app, server
+from avow import app, figures, server
 from avow.accounts import acts, admission, callers, desk_api, members, members_api, openings_api, permissions, surface
 from avow.accounts import api as accounts_api
 from avow.app import Parts
 from avow.base import access, log
 from avow.base.db import Database
+from avow.base.metrics import Sheet
 from avow.base.tables import policy_epoch
 from avow.billing import api as billing_api
 from avow.billing.ledger import Batcher
 from avow.gateway import FUNCTIONS, offers, rules
 from avow.gateway import api as gateway_api
-from avow.gateway.asgi import V1, Receive, Scope, Send
+from avow.gateway.asgi import V1, Message, Receive, Scope, Send
 from avow.gateway.cache import Cache
 from avow.gateway.client import Client
 from avow.gateway.completion import Gateway
@@ -46,28 +48,29 @@ from avow.privacy.versions import Current
 from avow.proof import evidence
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
-from avow.site import errors, pages
+from avow.site import errors, metrics, pages
 from avow.supervisor import Ready
 from avow.vault import Vault, keys
 
 ANSWER_S_MAX = 2.0
 RECONNECT_S = 1.0
 RULES_S = 1.0
-_PUBLIC: Final = (*pages.ROUTES, errors.errors)
+_PUBLIC: Final = (*pages.ROUTES, errors.errors, metrics.figures)
 
 
-def run(parts: Parts, listening: socket.socket, ready: Ready) -> None:
-    """Serve on the inherited socket until SIGTERM."""
+def run(parts: Parts, listening: socket.socket, place: str, ready: Ready) -> None:
+    """Serve on the inherited socket until SIGTERM, in a place among the workers."""
     tls = server.tls(Path(parts.settings.tls_cert), Path(parts.settings.tls_key)) if parts.settings.tls else None
-    front = Front(parts)
+    front = Front(parts, place)
     server.serve(cast(Any, front), listening, ready, tls=tls, short=front.take)
 
 
 class Front:
     """Sends each request where it belongs; owns what a worker opens."""
 
-    def __init__(self, parts: Parts) -> None:
-        self.parts = parts
+    def __init__(self, parts: Parts, place: str) -> None:
+        self.parts, self.place = parts, place
+        self._pages: Counter[int] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -75,7 +78,13 @@ class Front:
         elif scope["path"].startswith("/v1/"):
             await self.v1(scope, receive, send)
         else:
-            await self.platform(scope, receive, send)
+            await self.platform(scope, receive, partial(self._counted, send))
+
+    async def _counted(self, send: Send, message: Message) -> None:
+        """Send an answer of the platform on, and count it by its status."""
+        if message["type"] == "http.response.start":
+            self._pages[message["status"] // 100] += 1
+        await send(message)
 
     def take(self, connection: Connection) -> Turn | None:
         """Requests that need no ASGI."""
@@ -113,6 +122,7 @@ class Front:
             asyncio.create_task(self.accounts.directory.watch()),
             asyncio.create_task(_hear_of_destroyed_keys(self.database, self.vault)),
             asyncio.create_task(_follow_rules(self.database, book)),
+            asyncio.create_task(figures.Telling(parts.home, self.place).go_on(self._tell)),
         ]
 
     async def _close(self) -> None:
@@ -128,6 +138,9 @@ class Front:
             await self.accounts.provider.close()
         await self.database.close()
         await self.writer.close()
+
+    def _tell(self, sheet: Sheet) -> None:
+        figures.tell_worker(sheet, self.gateway, self.ledger, self.accounts.passwords, self._pages)
 
     async def answering(self) -> dict[str, bool]:
         """Which parts answer: the database with the policy that this process has, and the ledger."""
@@ -203,6 +216,8 @@ def platform(front: Front) -> Litestar:
         evidence=front.evidence,
         parts=front.answering,
         connected=front.connected,
+        figures=partial(figures.collect, parts.home),
+        metrics_token=parts.settings.metrics_token,
     )
     desk = privacy_api.Desk(
         database=front.database,

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from avow.gateway import filters, guard, personal, tables
 from avow.gateway.filters import ContentBlocked, Filters, Search
@@ -54,18 +54,18 @@ stages = ["prompt", "output"]
 action = "flag"
 words = ["grumble"]
 """
-POLICY = parse(
-    TEXT.replace('features = ["tls"', 'features = ["tls", "processors", "filter"').replace(
-        'basis = "interest"\nkeep = "0"\non_expiry', 'basis = "interest"\nkeep = "at most 30 days"\non_expiry', 1
-    )
-    + RULES
-)
 ASK = {"model": MODEL, "messages": HELLO}
+
+
+def policy_of(rules):
+    text = TEXT.replace('features = ["tls"', 'features = ["tls", "processors", "filter"')
+    never = 'purposes = ["abuse", "security"]\nbasis = "interest"\nkeep = "0"'
+    return parse(text.replace(never, never.replace('"0"', '"at most 30 days"')) + rules)
 
 
 @pytest.fixture
 async def house(database, tmp_path):
-    async with open_house(database, tmp_path, policy=POLICY) as made:
+    async with open_house(database, tmp_path, policy=policy_of(RULES)) as made:
         yield made
 
 
@@ -272,13 +272,106 @@ async def test_who_leaves_a_searched_stream_is_settled(house):
     assert (row.why, row.status) == ("client_left", 499) and row.amount <= row.held
 
 
+# models that judge
+
+JUDGES = """
+[filter.provider]
+finds = "violence"
+stages = ["prompt"]
+action = "block"
+asks = "test/plain"
+
+[filter.guard]
+finds = "sexual"
+stages = ["prompt"]
+action = "flag"
+asks = "test/claude"
+chats = true
+
+[filter.private]
+finds = "personal"
+stages = ["prompt"]
+action = "redact"
+personal = ["email"]
+"""
+
+
+@pytest.fixture
+async def house_with_judges(database, tmp_path):
+    async with open_house(database, tmp_path, policy=policy_of(JUDGES)) as made:
+        yield made
+
+
+async def test_a_model_is_asked_before_a_request_goes_on_and_sees_no_more_than_it(house_with_judges):
+    house = house_with_judges
+    ann = await house.customer()
+    house.upstream.then(Script(), Script(tokens=("unsafe", "\nS1")), Script())
+    answer = await house.post(ann, said("Mail ann@example.org, please."))
+    assert answer.status_code == 200
+    assert house.upstream.paths == ["/v1/moderations", "/v1/messages", "/v1/chat/completions"]
+    judged, guarded, sent = house.upstream.requests
+    assert judged["input"] == "Mail [email], please." and "Mail [email], please." in str(guarded["messages"])
+    assert sent["messages"][0]["content"] == "Mail [email], please." and guarded["temperature"] == 0
+    found = {(each.filter, each.kind, each.action) for each in await decisions(house)}
+    assert found == {("guard", "sexual", "flag"), ("private", "personal", "redact")}
+    row = await house.settled(ann)
+    assert row.amount == 20_000, "the answer alone is paid"
+
+
+async def test_what_a_model_objects_to_goes_nowhere(house_with_judges):
+    house = house_with_judges
+    ann = await house.customer()
+    house.upstream.then(Script(flagged=True))
+    answer = await house.post(ann, said("Something."))
+    assert answer.status_code == 403 and "filter.provider" in answer.text
+    assert house.upstream.paths == ["/v1/moderations"] and (await house.settled(ann)).amount == 0
+
+
+@pytest.mark.parametrize("fault", [Script(status=500), Script(garbage_after=0), Script(raw=b"nonsense")])
+async def test_what_cannot_be_judged_goes_nowhere_if_it_would_be_blocked_and_on_if_it_would_be_noted(
+    house_with_judges, fault
+):
+    house = house_with_judges
+    ann = await house.customer()
+    house.upstream.then(fault)
+    answer = await house.post(ann, said("Something."))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "filter_unavailable")
+    assert "retry-after" in answer.headers and (await house.settled(ann)).amount == 0
+    house.upstream.then(Script(), fault, Script())
+    assert (await house.post(ann, said("Something."))).status_code == 200
+
+
+async def test_a_model_that_may_not_see_content_is_not_asked(house_with_judges):
+    house = house_with_judges
+    ann = await house.customer()
+    await house.execute(update(tables.upstream).where(tables.upstream.c.name == "messages").values(trains=True))
+    await house.bump_epoch()
+    await house.gateway.rules.renew(2)
+    answer = await house.post(ann, said("Something."))
+    assert answer.status_code == 451 and house.upstream.paths == ["/v1/moderations"]
+    assert (await house.settled(ann)).amount == 0
+
+
+async def test_the_platforms_own_moderation_judges_by_its_filters_for_nothing(house):
+    ann = await house.customer(tenant_keep_h=48)
+    given = ["zebra crossing", "hello", "ann@example.org and a grumble"]
+    for model in ({}, {"model": "avow/filters"}):
+        answer = await house.client(ann).moderations.create(input=given, **model)
+        assert [each.flagged for each in answer.results] == [True, False, True]
+        found = [{name for name, is_so in each.categories.model_dump().items() if is_so} for each in answer.results]
+        assert found == [{"house"}, set(), {"personal", "hate"}] and answer.model == "avow/filters"
+    parts = [{"type": "text", "text": "zebra crossing"}]
+    assert (await house.client(ann).moderations.create(input=parts)).results[0].category_scores.house == 1.0
+    assert house.upstream.requests == [] and await house.usages(ann) == [] and await house.traces() == []
+    assert (await house.post(None, {"input": "x"}, path="/v1/moderations")).status_code == 401
+    assert await decisions(house) == []
+
+
 # the window
 
 
 def searching(rules=RULES):
-    made = filters.build(parse(TEXT.replace('features = ["tls"', 'features = ["tls", "processors", "filter"').replace(
-        'basis = "interest"\nkeep = "0"\non_expiry', 'basis = "interest"\nkeep = "at most 30 days"\non_expiry', 1
-    ) + rules))  # fmt: skip
+    made = filters.build(policy_of(rules))
     assert made is not None
     return made
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from avow.gateway.scripted import Script
-from tests.platform import Platform, wait_until
+from tests.platform import Platform, policy_text, wait_until
 from tests.test_markers import Markers
 from tests.upstream import CREDENTIAL, DEAD_MODEL, MODEL, PRICES, Upstream, scripted_platform
 
@@ -119,6 +119,75 @@ def test_no_word_of_any_surface_or_failure_is_kept(ground: tuple[Platform, Upstr
     sent = json.dumps(upstream.scripted.requests)
     named = [place for place, word in mark.planted.items() if "no such" not in place and word in sent]
     assert named, "the words never reached the upstream, so this test would prove nothing"
+
+
+FILTERS = """
+[filter.house]
+finds = "house"
+stages = ["prompt", "output"]
+action = "block"
+words = ["zebra crossing"]
+
+[filter.private]
+finds = "personal"
+stages = ["prompt", "output"]
+action = "redact"
+personal = ["email"]
+restores = true
+
+[filter.judge]
+finds = "violence"
+stages = ["prompt"]
+action = "flag"
+asks = "scripted/dead"
+"""
+RECORD = 'basis = "interest"\nkeep = "0"'
+FILTERED = policy_text(
+    ('features = ["tls"', 'features = ["tls", "filter"'),
+    (f'purposes = ["abuse", "security"]\n{RECORD}', f'purposes = ["abuse", "security"]\n{RECORD[:-3]}"30 days"'),
+)
+
+
+def test_no_word_that_is_kept_cached_stopped_or_hidden_stands_anywhere_in_plain() -> None:
+    """Where content is kept and given again, and where filters stop it, hide it, ask another and put it on record."""
+    mark, heads = Markers(), []
+    with scripted_platform(FILTERED + FILTERS) as (platform, upstream), platform.http() as http:
+        platform.sign_up(http)
+        assert http.patch("/api/tenant", json={"keep_h": 24}).is_success
+        bearer = {"authorization": f"Bearer {platform.key(http)['secret']}", "content-type": "application/json"}
+
+        def post(path: str, content: bytes, status: int) -> httpx.Response:
+            answer = http.post(path, content=content, headers=bearer)
+            assert answer.status_code == status, (path, status, answer.text)
+            return answer
+
+        for path in SURFACES.keys() - {"/v1/messages/count_tokens"}:
+            stopped = body(mark, path, "stopped").decode().replace("mark", "zebra crossing mark", 1)
+            assert "mark" not in post(path, stopped.encode(), 403).text
+            hidden = body(mark, path, "hidden").decode()
+            for word in [word for place, word in mark.planted.items() if place.startswith(f"hidden {path} ")]:
+                hidden = hidden.replace(word, f"{word}@example.org", 1)
+            post(path, hidden.encode(), 200)
+            upstream.answer(Script(tokens=(mark(f"answer {path}"), " to", f" {mark(f'seen {path}')}@example.org")))
+            again = body(mark, path, "again", temperature=0)
+            heads += [post(path, again, 200).headers["avow-cache"] for _ in range(2)]
+            if path in STREAMS:
+                post(path, body(mark, path, "streamed", stream=True, max_tokens=9), 200)
+                upstream.answer(Script(tokens=(mark(f"stopped answer {path}"), " zebra", " crossing")))
+                for stream in (False, True):
+                    post(path, body(mark, path, f"stopped answer {stream}", stream=stream, max_tokens=9), 403)
+            upstream.answer(Script())
+        assert heads == ["miss", "hit"] * (len(SURFACES) - 1)
+        listed = http.get("/api/filter/decisions").json()["decisions"]
+        assert {each["action"] for each in listed} == {"block", "redact"} and "mark" not in json.dumps(listed)
+        assert any(each["stored"] for each in http.get("/api/requests").json()["requests"])
+        assert len(mark.planted) >= 40
+        assert mark.where(platform.scan(mark.planted.values())) == {}
+        assert not [place for place, word in mark.planted.items() if word.encode() in platform.told()]
+        seen = json.dumps(upstream.scripted.requests)
+        assert not [
+            word for place, word in mark.planted.items() if place.startswith(("hidden", "stopped /")) and word in seen
+        ]
 
 
 def test_p12_credentials_of_upstreams_are_in_no_answer_and_open_to_no_route(

@@ -85,6 +85,11 @@ class Passwords:
         material = normalise(password)
         return await self._run(lambda: self._compare(kept, material))
 
+    @property
+    def waiting(self) -> int:
+        """How many passwords are hashed or compared, or wait for it."""
+        return self._waiting
+
     def close(self) -> None:
         """End the threads; a hash under way is finished first."""
         self._pool.shutdown()

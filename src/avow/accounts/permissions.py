@@ -45,6 +45,8 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "GET /reset": PUBLIC,
     "GET /healthz": PUBLIC,
     "GET /readyz": PUBLIC,
+    # Whoever shows the operator's token; to others there is nothing.
+    "GET /metrics": PUBLIC,
     "GET /.well-known/avow-policy.json": PUBLIC,
     "GET /.well-known/avow-receipt-key": PUBLIC,
     "GET /api": PUBLIC,

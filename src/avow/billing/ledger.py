@@ -20,9 +20,11 @@ import asyncpg
 import structlog
 
 from avow.base.clock import Clock
+from avow.base.metrics import Sheet
 from avow.billing import refusals
 from avow.billing.calls import Batch, Calls, Waiting
 from avow.billing.events import Functions, Open, Opened, Settle, Settled
+from avow.billing.figures import Figures
 from avow.billing.refusals import LedgerUnavailable
 from avow.billing.spool import Spool
 
@@ -98,6 +100,7 @@ class Batcher:
         self._due: set[UUID] = set()
         self._spool: Spool | None = None
         self._spooled = 0
+        self._figures = Figures()
         self._down = True
         self._beat_due = True
         self._closing = self._ended = False
@@ -108,6 +111,10 @@ class Batcher:
     def ready(self) -> bool:
         """Whether the ledger answers."""
         return not self._down and not any(task.done() for task in self._tasks)
+
+    def tell(self, sheet: Sheet) -> None:
+        """Write the figures of this worker's ledger on a sheet."""
+        self._figures.tell(sheet, len(self._opens) + len(self._settles), self._spooled, self.ready)
 
     def start(self) -> None:
         """Connect, and begin to work; does not wait for PostgreSQL."""
@@ -239,7 +246,9 @@ class Batcher:
             try:
                 if lane.calls is None:
                     await self._connect(lane)
+                began_s = self._loop.time()
                 await self._send(lane, batch)
+                self._figures.sent(len(batch), self._loop.time() - began_s)
                 self._down = False
                 return
             except asyncpg.PostgresError as wrong:

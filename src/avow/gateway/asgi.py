@@ -101,6 +101,7 @@ class V1:
             else:
                 await self._other(scope, reply)
         except AvowError as error:
+            self._gateway.watch.turned_away(error.status)
             shape = refusals.ANTHROPIC if scope["path"].startswith(MESSAGES) else refusals.OPENAI
             await reply.whole(error.status, refusals.headers(error, uuid7()), shape.render(error))
         except ClientLeft:

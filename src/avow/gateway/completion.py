@@ -27,12 +27,13 @@ from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.billing.events import Settle, Settled
 from avow.billing.refusals import RateExceeded
-from avow.gateway import meter, orders, refusals
+from avow.gateway import judging, meter, orders, refusals
 from avow.gateway.cache import Asked, Cache, Word
 from avow.gateway.call import Call
 from avow.gateway.client import Client
 from avow.gateway.connection import UpstreamTimeout
 from avow.gateway.decisions import Decisions
+from avow.gateway.filters import Filters
 from avow.gateway.fleet import Fleet
 from avow.gateway.meter import Measured, Outcome
 from avow.gateway.orders import Ledger, Order, Wish
@@ -40,6 +41,8 @@ from avow.gateway.rules import CONTENT, USAGE, RuleBook
 from avow.gateway.searching import Searching
 from avow.gateway.sse import cost_comment
 from avow.gateway.surfaces import CHAT, Surface
+from avow.gateway.watch import Watch
+from avow.gateway.wire import Request
 from avow.policy import Never
 from avow.vault import Ref, Vault
 
@@ -120,8 +123,14 @@ class Gateway:
         self._stream_s_max = stream_s_max
         self._calls_per_key_max = calls_per_key_max
         self._calls: Counter[int] = Counter()
+        self.watch = Watch()
         self._running: dict[Completion, asyncio.Task[None]] = {}
         self._sweeper: asyncio.TimerHandle | None = None
+
+    @property
+    def running(self) -> int:
+        """How many requests are under way."""
+        return len(self._running)
 
     def start(self, ask: Ask, reply: Reply) -> Completion:
         """Begin a completion in a task of its own; it ends settled, whatever becomes of the caller."""
@@ -182,7 +191,8 @@ class Completion:
         self.started_at = self._loop.time()
         self._order: Order | None = None
         self._given_up: AvowError | None = None
-        self.begun = self._at_upstream = self._left = False
+        self.begun = self._at_upstream = self._left = self._counted = False
+        self._begun_s: float | None = None
         self._cached: Word = "off"
         self._searching: Searching | None = None
 
@@ -221,6 +231,9 @@ class Completion:
         key = await gateway.keys.admit(self._ask.secret, "inference", self._ask.address)
         gateway.enter(key.key_id)
         try:
+            filters = judging.ours(gateway.rules.current, surface, request)
+            if filters is not None:
+                return await self._judge(request, filters)
             wish = Wish(request, key, len(self._ask.body), self._ask.retention_h, surface)
             order = self._order = await orders.place(wish, gateway.rules, gateway.ledger, gateway.clock)
             outcome = await self._searched() or await self._obtain(self._order)
@@ -232,7 +245,14 @@ class Completion:
             settled = await gateway.ledger.settle(self._settle(order, outcome, measured, box))
         finally:
             gateway.exit(key.key_id)
+        self._count(order, outcome, measured, settled)
         await self._answer(order, outcome, settled, box is not None)
+
+    async def _judge(self, request: Request, filters: Filters) -> None:
+        """What our own filters say of texts, which costs nothing and of which nothing is written down."""
+        request_id = uuid7()
+        body = await asyncio.to_thread(judging.judged, filters, request.fields["input"], request_id)
+        await self._reply.whole(200, [(b"avow-request-id", str(request_id).encode()), (b"avow-stored", b"none")], body)
 
     async def _searched(self) -> Outcome | None:
         """Have the request searched where the policy has filters; the end of one that must not go on."""
@@ -241,7 +261,8 @@ class Completion:
             return None
         self._searching = Searching(filters)
         try:
-            self._order = await self._searching.request(order, len(self._ask.body))
+            size, rules = len(self._ask.body), self._gateway.rules.current
+            self._order = await self._searching.request(order, size, rules, self._gateway.client)
         except AvowError as error:
             return Outcome(why="refused", error=error)
         return None
@@ -293,6 +314,7 @@ class Completion:
     def _tell(self, data: bytes) -> bool:
         if not self.begun:
             self.begun = True
+            self._begun_s = self._loop.time() - self.started_at
             assert self._order is not None
             self._reply.begin(_headers(self._order, self._order.keeps))
         return self._reply.pass_on(data)
@@ -329,6 +351,12 @@ class Completion:
             extra=_kept(order, box),
         )
 
+    def _count(self, order: Order, outcome: Outcome, measured: Measured, settled: Settled) -> None:
+        self._counted, took_s = True, self._loop.time() - self.started_at
+        self._gateway.watch.settled(
+            order.surface.name, order.model.id, outcome.status, measured, settled.charged, took_s, self._begun_s
+        )
+
     async def _answer(self, order: Order, outcome: Outcome, settled: Settled, kept: bool) -> None:
         if outcome.why == "client_left":
             return
@@ -350,6 +378,8 @@ class Completion:
         request_id = self._order.request_id if self._order is not None else uuid7()
         if failure:
             log.error("completion_failed", request_id=str(request_id), error=failure)
+        if not self._counted:
+            self._gateway.watch.refused(self._ask.surface.name, error.status)
         if not self.begun:
             await self._reply.whole(
                 error.status, refusals.headers(error, request_id), self._ask.surface.shape.render(error)

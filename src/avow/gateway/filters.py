@@ -18,6 +18,7 @@ import msgspec
 
 from avow.base.errors import AvowError
 from avow.gateway import personal
+from avow.gateway.asking import Judge
 from avow.gateway.personal import Span
 from avow.gateway.refusals import InvalidRequest
 from avow.policy import Policy, patterns
@@ -121,10 +122,10 @@ class Rule:
 
 
 class Filters:
-    """All filters of a policy, in its order."""
+    """All filters of a policy, in its order; `judges` are those that ask a model."""
 
-    def __init__(self, filters: Iterable[Filter]) -> None:
-        every = list(filters)
+    def __init__(self, filters: Iterable[Filter], judges: Iterable[Judge] = ()) -> None:
+        every, self.judges = list(filters), tuple(judges)
         self.at: Mapping[Stage, tuple[Filter, ...]] = {
             stage: tuple(each for each in every if stage in each.stages) for stage in ("prompt", "output")
         }
@@ -132,8 +133,10 @@ class Filters:
 
 def build(policy: Policy) -> Filters | None:
     """The filters that a policy writes out; None: there is none."""
-    rules = [_rule(part.name, part.values) for part in policy.named("filter")]
-    return Filters(rules) if rules else None
+    parts = policy.named("filter")
+    rules = [_rule(part.name, part.values) for part in parts]
+    judges = [_judge(part.name, part.values) for part in parts if "asks" in part.values]
+    return Filters(rules, judges) if parts else None
 
 
 def digest(text: str) -> str:
@@ -196,12 +199,16 @@ class Search:
                 continue
             known = self.hits.get((each.name, stage))
             score = max(len(spans), known.score if known else 0)
-            self.hits[each.name, stage] = Hit(each.name, stage, each.finds, each.action, score)
-            if each.action == "block":
-                raise ContentBlocked(each.name)
+            self.note(Hit(each.name, stage, each.finds, each.action, score))
             if each.action == "redact":
                 found += [Change(span.start, span.end, self._instead(each, stage, span, text)) for span in spans]
         return _apart(found)
+
+    def note(self, hit: Hit) -> None:
+        """Put on record what was found. Raises ContentBlocked for what must not go on."""
+        self.hits[hit.filter, hit.stage] = hit
+        if hit.action == "block":
+            raise ContentBlocked(hit.filter)
 
     def told(self, text: str) -> list[Change]:
         """What to change in a piece of an answer before it is delivered: the findings, and placeholders to give back."""
@@ -223,6 +230,18 @@ class Search:
             token = self._tokens[name] = f"<{span.kind.upper()}_{number}>"
             self._originals[token] = name[1]
         return self._tokens[name]
+
+
+def texts(value: Any) -> list[str]:
+    """All texts of a JSON value, but for the fields that hold no words."""
+    found: list[str] = []
+
+    def note(text: str) -> str:
+        found.append(text)
+        return text
+
+    mapped(value, note)
+    return found
 
 
 def mapped(value: Any, change: Callable[[str], str]) -> Any:
@@ -267,6 +286,10 @@ def _rule(name: str, values: Mapping[str, Any]) -> Rule:
         hashes=frozenset(values.get("hashes", ())),
         personal=frozenset(values.get("personal", ())),
     )
+
+
+def _judge(name: str, values: Mapping[str, Any]) -> Judge:
+    return Judge(name, values["finds"], values["action"], values["asks"], bool(values.get("chats")))
 
 
 def _has_tokens(value: Any) -> bool:

@@ -130,6 +130,10 @@ class Fleet:
             health = self._healths[upstream.name] = Health()
         return health
 
+    def healths(self) -> Iterator[tuple[str, Health]]:
+        """The upstreams that were asked so far, by name, and how they are."""
+        yield from self._healths.items()
+
     def tries(self, routes: Sequence[Route], routing: Routing) -> Iterator[Route]:
         """The routes to try, best first; whoever asks for another has failed at the last. Raises `UpstreamsDown`."""
         self._retries = min(RETRIES_SAVED_MAX, self._retries + RETRY_SHARE)

@@ -25,7 +25,8 @@ class Script:
     `die_after`, `garbage_after`, `error_after`: chunks after which the connection is cut, nonsense follows, or an error
     chunk follows (in a stream). `gate`: wait for it before each chunk after the first `gate_after`. `progress`: tell how
     far the prompt was read, as the embedded engine does when asked. `tool`: call it, by its name and arguments in JSON.
-    `usage_fields`: report this use, in the dialect's own words. `raw`: send these bytes and nothing else.
+    `usage_fields`: report this use, in the dialect's own words. `flagged`: a
+    moderation objects. `raw`: send these bytes and nothing else.
     """
 
     tokens: tuple[str, ...] = ("Hello", " there", ".")
@@ -48,6 +49,7 @@ class Script:
     usage: bool = True
     usage_fields: dict[str, Any] | None = None
     done: bool = True
+    flagged: bool = False
     raw: bytes | None = None
 
 

@@ -201,11 +201,11 @@ _HARMS = (
 )
 
 
-def moderations(_: Script, asked: Asked) -> Asked:
+def moderations(script: Script, asked: Asked) -> Asked:
     count = len(asked["input"]) if isinstance(asked["input"], list) else 1
     verdict = {
-        "flagged": False,
-        "categories": dict.fromkeys(_HARMS, False),
+        "flagged": script.flagged,
+        "categories": dict.fromkeys(_HARMS, script.flagged),
         "category_scores": dict.fromkeys(_HARMS, 0.01),
         "category_applied_input_types": {harm: ["text"] for harm in _HARMS},
     }

@@ -8,10 +8,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from avow.gateway.filters import ContentBlocked, Filters, Hit, Search
+from avow.gateway import asking
+from avow.gateway.client import Client
+from avow.gateway.filters import ContentBlocked, Filters, Hit, Search, texts
 from avow.gateway.guard import Guard
 from avow.gateway.meter import Outcome
 from avow.gateway.orders import Order
+from avow.gateway.rules import Rules
 
 SEARCHED_BYTES = 16 * 1024
 """Longer texts are searched beside the loop."""
@@ -22,17 +25,24 @@ class Searching:
     """Made for a request whose policy has filters."""
 
     def __init__(self, filters: Filters) -> None:
-        self._search = Search(filters)
+        self._filters, self._search = filters, Search(filters)
         self._guard: Guard | None = None
 
     @property
     def hits(self) -> Collection[Hit]:
         return self._search.hits.values()
 
-    async def request(self, order: Order, size: int) -> Order:
-        """An order of `size` bytes with its request as a model may see it. Raises ContentBlocked, InvalidRequest."""
+    async def request(self, order: Order, size: int, rules: Rules, client: Client) -> Order:
+        """An order of `size` bytes with its request as a model may see it.
+
+        Raises ContentBlocked, InvalidRequest, and what `asking.objects` raises.
+        """
         request = order.request
         fields = await _aside(size, self._search.prompt, request.fields, order.surface.said_in)
+        said = "\n".join(text for name in order.surface.said_in for text in texts(fields.get(name)))
+        for judge in self._filters.judges if said else ():
+            if await asking.objects(judge, order, said, rules, client):
+                self._search.note(Hit(judge.name, "prompt", judge.finds, judge.action, 1))
         if request.stream and self._search.watches:
             self._guard = Guard(self._search, order.surface.name)
         return msgspec.structs.replace(order, request=msgspec.structs.replace(request, fields=fields))

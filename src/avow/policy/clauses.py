@@ -165,7 +165,9 @@ def _kept_probes(category: Category) -> tuple[str, ...]:
     if category.keep.kind == "never":
         # A canary's request shows it for content; for the rest, that no place exists where it could lie.
         return ("not_kept",) if category.name == "api_content" else ("declared",)
-    return ("oldest_fact", "slots", "not_kept") if category.ask else ("oldest_fact", "slots")
+    part = f"part_{_feature(category)}"
+    own = (part,) if part in words.AWAITED else ()
+    return ("oldest_fact", "slots", *(("not_kept",) if category.ask else ()), *own)
 
 
 def _kept_en(what: str, category: Category) -> str:

@@ -28,7 +28,7 @@ def find(report: Report, policy: Policy) -> None:
             report.add(found.path, found.sentence, found.hint, found.name)
 
 
-HOWS = ("words", "patterns", "hashes", "personal")
+HOWS = ("words", "patterns", "hashes", "personal", "asks")
 
 
 def _filters(policy: Policy) -> Iterator[Found]:
@@ -43,12 +43,17 @@ def _filters(policy: Policy) -> Iterator[Found]:
         if not any(values.get(how) for how in HOWS):
             hint = f"Give at least one of {', '.join(HOWS)}."
             yield Found("filter_finds_nothing", path, "Nothing says how this filter finds anything.", hint)
-        if values.get("restores") and (values["action"] != "redact" or any(values.get(how) for how in HOWS[:3])):
+        if values.get("restores") and (
+            values["action"] != "redact" or any(values.get(how) for how in HOWS if how != "personal")
+        ):
             hint = 'Write action = "redact" and personal = […] alone, or leave restores out.'
             yield Found("filter_restores_nothing", (*path, "restores"), "Only personal data can be given back.", hint)
         if values.get("hashes") and values["action"] == "redact":
             hint = 'Write action = "block" or "flag".'
             yield Found("filter_redacts_all", (*path, "action"), "A hash knows whole texts only.", hint)
+        if "asks" in values and (set(values["stages"]) != {"prompt"} or values["action"] == "redact"):
+            hint = 'Write stages = ["prompt"] and action = "block" or "flag".'
+            yield Found("judge_of_answers", (*path, "asks"), "A model judges whole requests only.", hint)
         for pattern in values.get("patterns", ()):
             try:
                 patterns.compiled(pattern)

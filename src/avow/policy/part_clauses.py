@@ -152,6 +152,9 @@ def _filter(part: Part, parts: Parts) -> Pair:
         f"{'和'.join(stage.zh for stage in stages)}会被自动检查是否含有{harm.zh}{form_zh if known else ''}；如有发现，"
     )
     said, said_zh = f"{said[0].upper()}{said[1:]}{action.en}.", f"{said_zh}{action.zh}。"
+    if "asks" in values:
+        said += f" The model {values['asks']} is asked about it."
+        said_zh += f"为此会询问模型 {values['asks']}。"
     if values.get("restores"):
         said += " The answer has it back; until then it is held in memory only."
         said_zh += "回复中会还原该内容；在此之前仅保存在内存中。"

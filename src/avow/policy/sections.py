@@ -141,7 +141,7 @@ SECTIONS: Mapping[str, Section] = {
     "practice": Section("What is done with data, or not.", (_RULE,), practices.PRACTICES),
     "filter": Section(
         "What is looked for in what goes to a model and in what comes back. At least one of `words`, `patterns`, `hashes`, "
-        "`personal` says how; all of it stands in the policy for programs.",
+        "`personal`, `asks` says how; all of it stands in the policy for programs.",
         (
             Key(
                 "finds",
@@ -180,6 +180,23 @@ SECTIONS: Mapping[str, Section] = {
                 shape_in_words="Write 64 hexadecimal digits",
             ),
             _list("personal", "Personal data that is known by its form.", '["email"]', terms.RECOGNISED, "free", False),
+            Key(
+                "asks",
+                "text",
+                "A model of this platform that judges what is sent, after the other filters: by its moderation, or with `chats`. "
+                "Where it does not answer, what it would have to block goes nowhere.",
+                '"omni-moderation-latest"',
+                required=False,
+                shape=language.LINE,
+                shape_in_words="Write the name of a model, as clients ask for it",
+            ),
+            Key(
+                "chats",
+                "flag",
+                "`true`: the model in `asks` is asked in a chat and says `safe` or `unsafe` first, as Llama Guard does.",
+                "false",
+                required=False,
+            ),
             Key(
                 "restores",
                 "flag",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, partial
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from litestar.params import HeaderParameter, QueryParameter
 
 from avow.base.clock import Clock
 from avow.base.db import Database
+from avow.base.metrics import Sheet
 from avow.policy import Policy, placeholders
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
@@ -38,6 +39,7 @@ class Site:
     """What the pages show: the policy in force, and how to ask for its evidence and for the parts that must answer.
 
     `database` speaks as role `avow_app`; the pages only read. `connected` names the parties that get content now.
+    `figures` are those of all processes, for whoever shows `metrics_token`; empty: nobody.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Site:
     evidence: Callable[[], Awaitable[Sequence[Evidence]]]
     parts: Callable[[], Awaitable[dict[str, bool]]]
     connected: Callable[[], Awaitable[frozenset[str]]]
+    figures: Callable[[], Sheet]
+    metrics_token: str = field(repr=False)
 
     @property
     def policy(self) -> Policy:
