@@ -1,0 +1,116 @@
+"""What `/v1` takes and answers, as OpenAPI: made from the table of surfaces and the types that read their bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from avow.gateway import surfaces, wire
+from avow.gateway.refusals import ANTHROPIC
+
+_READS: Final[Mapping[str, type[msgspec.Struct]]] = {
+    "chat": wire.Known,
+    "completions": surfaces.Completion,
+    "responses": surfaces.Responses,
+    "embeddings": surfaces.Embedding,
+    "moderations": surfaces.Moderation,
+    "rerank": surfaces.Rerank,
+    "messages": surfaces.Messages,
+    "count_tokens": surfaces.Messages,
+}
+_SUMMARIES: Final = {
+    "chat": "A chat completion, in OpenAI's dialect",
+    "completions": "A completion of a text, in OpenAI's dialect",
+    "responses": "A response, in OpenAI's dialect, of which nothing is remembered",
+    "embeddings": "Vectors of texts",
+    "moderations": "What a text is judged to be",
+    "rerank": "Documents by nearness to a query",
+    "messages": "A message, in Anthropic's dialect",
+    "count_tokens": "How many tokens a message would be; free",
+}
+_STREAMS: Final = frozenset(("chat", "completions", "responses", "messages"))
+_ERROR: Final = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type"],
+            "properties": {name: {"type": ["string", "null"]} for name in ("message", "type", "param", "code")},
+        }
+    },
+}
+_HEADERS: Final = {
+    "avow-request-id": "The id by which the request is found again.",
+    "avow-policy": "The hash of the policy under which it was answered.",
+    "avow-stored": "What was kept of it: `trace` or `none`.",
+    "avow-cache": "`hit`, `miss` or `off`.",
+    "avow-cost": "What was charged, in the wallet's currency; a stream tells it in its last comment.",
+}
+_ASKED: Final = (
+    {
+        "name": "avow-retention",
+        "in": "header",
+        "description": "For how many hours its content may be kept at most; never longer than the policy says.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    {
+        "name": "avow-cache",
+        "in": "header",
+        "description": "Whether an answer that was given before may be given again.",
+        "schema": {"enum": ["use", "off"]},
+    },
+)
+KEYS: Final[list[dict[str, list[str]]]] = [{"key": []}, {"x-api-key": []}]
+"""An API key, in either of two headers."""
+
+
+def paths() -> dict[str, Any]:
+    """The routes of `/v1` by their path."""
+    made: dict[str, Any] = {surface.path: {"post": _operation(surface)} for surface in surfaces.ALL}
+    made["/v1/models"] = {"get": _reads("The models that this key may call", "v1_models")}
+    one = _reads("One of the models that this key may call", "v1_model")
+    where = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+    made["/v1/models/{id}"] = {"get": {**one, "parameters": [where]}}
+    return made
+
+
+def schemas() -> dict[str, Any]:
+    """The bodies of `/v1`, by the names that the paths point to. Fields that are not named pass to the upstream."""
+    kinds = list(dict.fromkeys(_READS.values()))
+    _, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/V1.{name}")
+    return {**{f"V1.{name}": schema for name, schema in components.items()}, "V1.Error": _ERROR}
+
+
+def _operation(surface: surfaces.Surface) -> dict[str, Any]:
+    kind = _READS.get(surface.name)
+    body = {"$ref": f"#/components/schemas/V1.{kind.__name__}"} if kind else {"type": "object"}
+    content: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
+    if surface.name in _STREAMS:
+        content["text/event-stream"] = {"schema": {"type": "string"}}
+    headers = {name: {"description": says, "schema": {"type": "string"}} for name, says in _HEADERS.items()}
+    answer = {"description": "The upstream's answer, unchanged", "headers": headers, "content": content}
+    return {
+        **_reads(_SUMMARIES.get(surface.name, surface.name), f"v1_{surface.name}", surface.shape is ANTHROPIC),
+        "parameters": list(_ASKED),
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": {"200": answer, "default": _refusal()},
+    }
+
+
+def _reads(summary: str, id: str, anthropic: bool = False) -> dict[str, Any]:
+    found = {"description": "Found", "content": {"application/json": {"schema": {"type": "object"}}}}
+    return {
+        "summary": summary,
+        "operationId": id,
+        "tags": ["anthropic" if anthropic else "inference"],
+        "security": KEYS,
+        "responses": {"200": found, "default": _refusal()},
+    }
+
+
+def _refusal() -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/V1.Error"}}}
+    return {"description": "Refused: what is wrong, whether anything was charged, what to do next", "content": content}
