@@ -53,7 +53,7 @@ async def fill(
     """Wallets with a balance and a key each, with three budgets of `budget` or none; answers the keys."""
     keys = []
     async with keeper.begin() as c:
-        await prices.put(c, price)
+        await prices.put(c, price, prices.Seal(bytes(32)))
         for _ in range(wallets):
             tenant, subject, wallet, key = uuid7(), uuid7(), uuid7(), uuid7()
             await credit.begin(c, tenant, subject, wallet, price.valid_from, amount=BALANCE, policy_version=1)
@@ -77,7 +77,7 @@ async def load(
     clock, loop = SystemClock(), asyncio.get_running_loop()
     reserve_ms: list[float] = []
     amount = prices.upper(price, 200, 200)
-    due = prices.cost(price, 100, 0, 100)
+    due = prices.cost(price, prices.Used(100, 0, 100))
     until = loop.time() + seconds
 
     async def client(n: int) -> None:

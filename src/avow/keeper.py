@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 
@@ -19,6 +20,7 @@ from avow import desk, figures
 from avow.accounts import unconfirmed
 from avow.app import Parts
 from avow.base import jobs, log
+from avow.billing import invariants
 from avow.billing.holds import Recovery
 from avow.desk import Desk
 from avow.figures import Lookout, Telling
@@ -36,6 +38,8 @@ RECOVER_S = 30
 FIRST_LOOK_S = 60
 LOOK_S = 6 * 3600
 LINK_S = 2.0
+MONEY_S = 60
+ABSORBED_MAX = 0.001
 LOOK_DUE_S = 5
 """How often is asked whether it is time to look: 6 hours have gone by, or another policy has come into force."""
 STOP_S = 3.0
@@ -114,6 +118,7 @@ class Keeper:
             _every(RETRY_S, "holds", self._recover),
             _every(SWEEP_S, "sweep", self._sweep),
             _every(LINK_S, "record", self._link_record),
+            _every(MONEY_S, "money", self._check_money),
             _every(1, "newest", self._remember),
             _every(3600, "logs", self._end_logs),
             _every(figures.LOOK_S, "figures", self._look_at_figures),
@@ -139,6 +144,17 @@ class Keeper:
             await end_unconfirmed(self.at)
         if swept.clock_jump:
             structlog.get_logger().error("clock_jump", kind="no key is destroyed until: avow sweep --confirm-clock")
+
+    async def _check_money(self) -> None:
+        """Ask the ledger for what must never be; the proof page shows the same at the next look."""
+        now = self.parts.clock.now()
+        async with self.at.keeper.begin() as c:
+            wrong = Counter(each.invariant for each in await invariants.violations(c, now))
+            absorbed = await invariants.absorbed_share(c, now)
+        for name, count in wrong.items():
+            structlog.get_logger().error("money_wrong", kind=name, count=count)
+        if absorbed > ABSORBED_MAX:
+            structlog.get_logger().error("money_absorbed", kind="upstreams charge more than requests can cost")
 
     async def _look_if_due(self) -> None:
         """Look every 6 hours; under a policy that is new, its sentences wait for no older round."""

@@ -109,7 +109,7 @@ def list_models(context: click.Context, after: str | None, limit: int, as_json: 
         for model_id, name in await c.execute(ways.where(tables.route.c.model_id.in_([row["id"] for row in found]))):
             routes.setdefault(model_id, []).append(name)
         book = prices.Prices()
-        await book.load(c)
+        await book.load(c, prices.Seal.of(at.vault.ring))
         return [{**row, **_price(book, row["id"], at), "upstreams": sorted(routes.get(row["id"], ()))} for row in found]
 
     _list(context, query, "id", limit, as_json)

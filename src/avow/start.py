@@ -21,7 +21,7 @@ from avow.base.db import Database
 from avow.base.errors import AvowError
 from avow.base.migrate import migrate
 from avow.base.postgres import Cluster
-from avow.billing import credit
+from avow.billing import credit, prices
 from avow.engines import llm
 from avow.gateway import offers
 from avow.gateway.offers import Offer
@@ -150,7 +150,7 @@ async def _offer_engine(parts: Parts, keeper: Database) -> None:
     async with keeper.begin() as c:
         await offers.put_engine(c, ENGINE)
         if await c.scalar(select(model.c.id).where(model.c.id == llm.MODEL)) is None:
-            await offers.put_model(c, ENGINE_OFFER, parts.clock.now())
+            await offers.put_model(c, ENGINE_OFFER, parts.clock.now(), prices.Seal.of(parts.ring))
 
 
 def _children(parts: Parts, listening: socket.socket, reaped: Reaped) -> list[Child]:

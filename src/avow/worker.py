@@ -30,7 +30,9 @@ from avow.base.db import Database
 from avow.base.metrics import Sheet
 from avow.base.tables import policy_epoch
 from avow.billing import api as billing_api
+from avow.billing import claims
 from avow.billing.ledger import Batcher
+from avow.billing.means import Means
 from avow.document import Document
 from avow.gateway import FUNCTIONS, offers, rules
 from avow.gateway import api as gateway_api
@@ -41,6 +43,7 @@ from avow.gateway.completion import Gateway
 from avow.gateway.decisions import Decisions
 from avow.gateway.direct import Connection, Direct, Turn
 from avow.gateway.rules import RuleBook
+from avow.gateway.upstreams import Leaving
 from avow.privacy import api as privacy_api
 from avow.privacy import desk_api as privacy_desk_api
 from avow.privacy import notices_api, outsiders_api, policy_api, versions
@@ -112,6 +115,7 @@ class Front:
         await book.start()
         self.gateway = Gateway(
             *(book, self.accounts.directory, self.ledger, self.vault, Client(), parts.clock),
+            *(Means(self.database), claims.of(self.database, self.vault.ring)),
             cache=Cache(self.database, self.vault, parts.clock),
             decisions=Decisions(self.database),
         )
@@ -156,8 +160,9 @@ class Front:
         async with self.database.begin() as c:
             return await evidence.latest(c, self.vault.policy.hash, self.parts.clock.now())
 
-    async def connected(self) -> frozenset[str]:
-        """The outside parties at which one of our models runs, by their name in the policy."""
+    async def connected(self) -> dict[str, list[Leaving]]:
+        """The outside parties at which one of our models runs, by their name in the policy, with what a client pays that
+        leaves before the end of an answer."""
         async with self.database.begin() as c:
             return await offers.processors(c)
 

@@ -20,10 +20,11 @@ from avow.base.ids import uuid7
 from avow.billing import credit, prices
 from avow.billing.events import Functions, Open, Settle
 from avow.billing.ledger import Batcher
-from avow.billing.prices import Price
+from avow.billing.prices import Price, Seal
 from tests.conftest import Databases
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+SEAL = Seal(bytes(range(32)))
 PRICE = Price(uuid7(), "smol", "USD", 1_000_000, 500_000, 3_000_000, NOW - timedelta(days=1))
 
 SET_EPOCH = "INSERT INTO policy_epoch VALUES (1, 7) ON CONFLICT (id) DO UPDATE SET epoch = 7"
@@ -139,7 +140,7 @@ async def bank(database: Databases, tmp_path: Path) -> AsyncIterator[Bank]:
     admin = await asyncpg.connect(**database.admin.arguments())
     await admin.execute(SET_EPOCH)
     async with database.keeper.begin() as c:
-        await prices.put(c, PRICE)
+        await prices.put(c, PRICE, SEAL)
     yield Bank(database, admin, tmp_path / "spool")
     await admin.close()
 

@@ -28,7 +28,7 @@ from avow.billing.events import Open
 from avow.billing.holds import Recovery
 from avow.billing.ledger import Batcher
 from avow.billing.refusals import BalanceShort, LedgerUnavailable
-from tests.billing.conftest import PRICE, SET_EPOCH, Bank, Payer, settle, until
+from tests.billing.conftest import PRICE, SEAL, SET_EPOCH, Bank, Payer, settle, until
 from tests.conftest import PASSWORDS, Databases, make_schema
 
 
@@ -51,7 +51,7 @@ async def bank(server: Cluster, tmp_path: Path) -> AsyncIterator[Bank]:
     await admin.execute(SET_EPOCH)
     databases = Databases(dsn, *(Database(dsn.role(r, PASSWORDS[r])) for r in access.LOGIN_ROLES[:3]))
     async with databases.keeper.begin() as c:
-        await prices.put(c, PRICE)
+        await prices.put(c, PRICE, SEAL)
     made = Bank(databases, admin, tmp_path / "spool")
     yield made
     for each in (databases.app, databases.writer, databases.keeper):

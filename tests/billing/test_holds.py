@@ -112,7 +112,7 @@ async def test_a_dead_workers_spool_is_settled_as_it_was_told(bank: Bank) -> Non
     payer, epoch = await bank.payer(100_000), await dead_epoch(bank)
     told = await left_behind(bank, payer, epoch, (0, 0, 10))
     file = Spool(bank.spool, epoch)
-    file.append([Settle(told, 90, 0, 0, 30, 5, 200, "done", (NOW, b"box", False, False))])
+    file.append([Settle(told, 90, 0, 0, 30, 5, 200, "done", extra=(NOW, b"box", False, False))])
     file.close()
     assert await recovery(bank).run(reaped={4711}) == Recovered(replayed=1)
     assert await bank.admin.fetchval("SELECT amount FROM charge WHERE id = $1", told) == 90
@@ -123,7 +123,7 @@ async def test_a_dead_workers_spool_is_settled_as_it_was_told(bank: Bank) -> Non
 async def test_a_recovery_that_was_cut_off_can_run_again(bank: Bank) -> None:
     payer, epoch = await bank.payer(100_000), await dead_epoch(bank)
     told = await left_behind(bank, payer, epoch, (0, 0, 10))
-    settled = Settle(told, 90, 0, 0, 30, 5, 200, "done", (NOW, b"box", False, False))
+    settled = Settle(told, 90, 0, 0, 30, 5, 200, "done", extra=(NOW, b"box", False, False))
     file = Spool(bank.spool, epoch)
     file.append([settled])
     file.close()

@@ -28,6 +28,14 @@ async def used(bank: Bank) -> Payer:
     return payer
 
 
+_CLAIM = (
+    "INSERT INTO claim (id, digest, request_id, status, charged, tenant_id, subject_id, since, ends_at, policy_version)"
+)
+_REFUND = "INSERT INTO ledger_entry (txn_id, account, tenant_id, wallet_id, kind, currency, amount, at)"
+_ENTRY = (
+    "SELECT md5('x')::uuid, account, tenant_id, id, 'refund', 'USD', amount, now() FROM wallet, (VALUES ('wallet', -5)"
+)
+_TWICE = "FROM wallet, generate_series(1, 2)"
 _ONE = "(SELECT id FROM charge LIMIT 1)"
 
 
@@ -46,6 +54,10 @@ _ONE = "(SELECT id FROM charge LIMIT 1)"
         (f"UPDATE charge SET amount = 0 WHERE id = {_ONE}", "I7"),
         ("DELETE FROM price", "I7"),
         ("ALTER TABLE ledger_entry DISABLE TRIGGER ALL; UPDATE ledger_entry SET amount = 5 WHERE account = 'promotion'", "I8"),
+        ("INSERT INTO ledger_txn SELECT gen_random_uuid(), kind, 'another', tenant_id, subject_id, since FROM ledger_txn", "I10"),
+        (f"{_REFUND} {_ENTRY}, ('revenue', 5)) AS e(account, amount)", "I11"),
+        (f"{_CLAIM} SELECT gen_random_uuid(), '', id, 200, amount + 1, tenant_id, subject_id, since FROM charge LIMIT 1", "I14"),
+        (f"{_CLAIM} SELECT gen_random_uuid(), '', {_ONE}, NULL, NULL, id, id, now(), NULL, 1 {_TWICE}", "I14"),
     ],
 )  # fmt: skip
 async def test_damage_is_seen(bank: Bank, damage: str, seen: str) -> None:
@@ -74,7 +86,7 @@ async def test_a_told_charge_that_is_missing_or_differs_is_seen(bank: Bank) -> N
         assert {v.id for v in await invariants.missing(c, told)} == {lost, changed}
 
 
-async def test_charges_that_end_fold_into_one_entry_per_wallet_and_month(bank: Bank) -> None:
+async def test_p10_charges_that_end_fold_into_one_entry_per_wallet_and_month(bank: Bank) -> None:
     payer = await used(bank)
     keeper = await bank.databases.keeper.raw()
     try:
@@ -90,7 +102,7 @@ async def test_charges_that_end_fold_into_one_entry_per_wallet_and_month(bank: B
     assert await bank.wallet(payer) == (97_300, 900)
 
 
-async def test_erasing_a_person_frees_the_money_of_what_still_runs(bank: Bank) -> None:
+async def test_p20_erasing_a_person_frees_the_money_of_what_still_runs(bank: Bank) -> None:
     payer = await bank.payer(1_000)
     async with bank.batcher() as ledger:
         running = payer.open(400)

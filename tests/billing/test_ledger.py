@@ -45,7 +45,7 @@ async def test_a_charge_never_exceeds_its_hold_and_the_excess_is_counted(bank: B
     assert await bank.admin.fetchval("SELECT sum(absorbed) FROM charge") == 450
 
 
-async def test_many_events_at_once_go_through_the_batch_and_all_are_kept(bank: Bank) -> None:
+async def test_p09_many_events_at_once_go_through_the_batch_and_all_are_kept(bank: Bank) -> None:
     payers = [await bank.payer(10_000) for _ in range(5)]
     async with bank.batcher() as ledger:
         opens = [p.open(100) for p in payers for _ in range(20)]
@@ -180,7 +180,7 @@ async def test_a_settle_again_answers_the_same_and_charges_once(bank: Bank) -> N
     assert await bank.wallet(payer) == (910, 0)
 
 
-async def test_an_open_that_is_not_durable_in_time_fails_and_its_late_success_is_voided(bank: Bank) -> None:
+async def test_p18_an_open_that_is_not_durable_in_time_fails_and_its_late_success_is_voided(bank: Bank) -> None:
     payer = await bank.payer(1_000)
     async with bank.batcher(wait_s_max=0.1) as ledger, bank.admin.transaction():
         while not ledger.ready:  # noqa: ASYNC110  what waits for the first connection is never sent

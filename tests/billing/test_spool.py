@@ -14,7 +14,7 @@ from tests.billing.conftest import NOW
 
 
 def some(count: int) -> list[Settle]:
-    return [Settle(uuid7(), n, 1, 0, n, 5, 200, "done", (NOW, os.urandom(30))) for n in range(count)]
+    return [Settle(uuid7(), n, 1, 0, n, 5, 200, "done", extra=(NOW, os.urandom(30))) for n in range(count)]
 
 
 def test_what_was_appended_is_read_back_whole(tmp_path: Path) -> None:

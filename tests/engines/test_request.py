@@ -47,3 +47,15 @@ def test_what_is_not_text_is_refused_and_says_what_to_do(said: dict[str, Any]) -
 
 def test_the_key_is_not_in_the_text_of_an_engine(tmp_path: Any) -> None:
     assert "sesame" not in repr(llm.Engine(tmp_path / "s", "sesame"))
+
+
+def test_what_no_tokenizer_could_make_fit_is_refused() -> None:
+    most = llm.CONTEXT_TOKENS * llm.TOKEN_BYTES_MAX
+    assert llm.fits(most - llm.MESSAGE_TOKENS_MIN * llm.TOKEN_BYTES_MAX, 1)
+    for said in (
+        [{"role": "user", "content": "é" * (most // 2)}],
+        [{"role": "user", "content": ""}] * llm.CONTEXT_TOKENS,
+    ):
+        with pytest.raises(llm.PromptTooLong) as caught:
+            llm.to_theirs(messages(*said))
+        assert (caught.value.status, caught.value.code) == (400, "context_length_exceeded")

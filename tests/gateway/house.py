@@ -27,8 +27,9 @@ from avow.accounts.tables import api_key, person, tenant
 from avow.base.clock import FileClock
 from avow.base.ids import uuid7
 from avow.base.tables import policy_epoch
-from avow.billing import credit, prices
+from avow.billing import claims, credit, prices
 from avow.billing.ledger import Batcher
+from avow.billing.means import Means
 from avow.billing.prices import Price
 from avow.billing.tables import charge, usage, wallet, wallet_hold
 from avow.gateway import FUNCTIONS, V1, Client, Gateway, RuleBook, Timeouts, load, tables
@@ -131,7 +132,7 @@ class House:
         return anthropic.AsyncAnthropic(api_key=who.secret, base_url=self.url, max_retries=0)
 
     async def post(
-        self, who: Customer | None, body: Any = None, *, url: str = "", path: str = "", **headers: str
+        self, who: Customer | None, body: Any = None, *, url: str = "", path: str = "", **headers: str | bytes
     ) -> httpx.Response:
         """A raw request; `body` is bytes or becomes JSON."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -171,6 +172,10 @@ class House:
         async with self.databases.keeper.begin() as c:
             return list((await c.execute(select(tables.trace).order_by(tables.trace.c.id))).all())
 
+    async def upstream_id(self, name: str) -> UUID:
+        async with self.databases.keeper.begin() as c:
+            return await c.scalar(select(tables.upstream.c.id).where(tables.upstream.c.name == name))
+
     async def execute(self, statement: Any) -> None:
         async with self.databases.keeper.begin() as c:
             await c.execute(statement)
@@ -189,7 +194,7 @@ class House:
             self.clock.now() - timedelta(hours=1),
         )
         async with self.databases.keeper.begin() as c:
-            await prices.put(c, new)
+            await prices.put(c, new, prices.Seal.of(self.vault.ring))
 
     @property
     def port(self) -> int:
@@ -230,7 +235,9 @@ async def furnish(databases: Databases, vault: Vault, upstream: ScriptedUpstream
             if name != UNPRICED:
                 factor = 0 if name == FREE_MODEL else 100 if name == COSTLY else 1
                 price = [factor * each for each in (INPUT, CACHED, OUTPUT)]
-                await prices.put(c, Price(uuid7(), name, "USD", *price, now - timedelta(days=1)))
+                await prices.put(
+                    c, Price(uuid7(), name, "USD", *price, now - timedelta(days=1)), prices.Seal.of(vault.ring)
+                )
         await c.execute(text("INSERT INTO policy_epoch VALUES (1, 1) ON CONFLICT (id) DO NOTHING"))
 
 
@@ -299,7 +306,8 @@ async def open_house(
         options.setdefault("fleet", Fleet(client, tries_max=1))
         options.setdefault("cache", Cache(databases.app, vault, clock))
         options.setdefault("decisions", Decisions(databases.app))
-        gateway = Gateway(rules, directory, batcher, vault, client, clock, **options)
+        beside = Means(databases.app), claims.of(databases.app, ring)
+        gateway = Gateway(rules, directory, batcher, vault, client, clock, *beside, **options)
         async with serving(V1(gateway, body_s_max=0.5), Direct(gateway).take) as url:
             yield House(url, databases, gateway, vault, clock, upstream, directory, batcher)
         await gateway.close()

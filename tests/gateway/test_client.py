@@ -239,7 +239,7 @@ async def test_a_cancelled_task_closes_the_connection():
         await server.gone.wait()
 
 
-async def test_a_kept_connection_that_died_is_replaced_once():
+async def test_p17_a_kept_connection_that_died_is_replaced_once():
     async def one_each(reader, writer):
         await read_request(reader)
         writer.write(OK)

@@ -112,7 +112,7 @@ def test_a_header_of_ours_holds_no_line_break():
     class Line:
         server_state = State()
 
-    turn = direct.Turn(None, Line(), None, ("", None, None))  # type: ignore[arg-type]
+    turn = direct.Turn(None, Line(), None, ("", None, None, None))  # type: ignore[arg-type]
     assert turn._headed(200, b"", [(b"a", b"b")]) == b"HTTP/1.1 200 OK\r\na: b\r\n\r\n"
     for value in (b"b\r\nc: d", b"b\rc", b"b\nc"):
         with pytest.raises(ValueError):

@@ -76,6 +76,34 @@ async def test_a_prompt_too_long_for_the_engine_is_the_clients_error(house, engi
     assert await house.wallet(ann) == (DOLLAR, 0)
 
 
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"role": "user", "content": "x" * 400_000}],
+        [{"role": "user", "content": [{"type": "text", "text": "x" * 200_000}] * 2}],
+        [{"role": "user", "content": ""}] * 2000,
+    ],
+)
+async def test_a_prompt_that_cannot_fit_is_refused_before_the_hold_and_never_sent(house, engine, messages):
+    ann = await house.customer()
+    for path in ("/v1/chat/completions", "/v1/messages"):
+        refused = await house.post(ann, {"model": llm.MODEL, "messages": messages, "max_tokens": 5}, path=path)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "context_length_exceeded")
+    assert engine.requests == [] and await house.usages(ann) == []
+
+
+async def test_a_long_prompt_goes_to_an_upstream_that_can_read_it(house, engine):
+    ann = await house.customer()
+    inside = await house.upstream_id("inside")
+    there = {"model_id": llm.MODEL, "upstream_id": inside, "their_name": "larger", "rank": 1}
+    await house.execute(insert(tables.route).values(there))
+    await house.bump_epoch()
+    await house.gateway.rules.renew(3)
+    long = {"model": llm.MODEL, "messages": [{"role": "user", "content": "x" * 400_000}]}
+    assert (await house.post(ann, long)).status_code == 200
+    assert engine.requests == [] and house.upstream.requests[-1]["model"] == "larger"
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_who_leaves_stops_the_engine_and_pays_its_exact_input(house, engine, stream):
     ann = await house.customer()

@@ -58,7 +58,7 @@ MAYBE = st.none() | st.booleans()
 @given(
     trains=MAYBE, region=st.sampled_from([None, "DE", "US"]), hours=st.none() | st.integers(0, 3), known=st.booleans()
 )
-def test_knowing_less_never_admits_more(trains, region, hours, known):
+def test_p25_knowing_less_never_admits_more(trains, region, hours, known):
     declared = replace(GOOD, trains=trains, region=region, retention_h=hours)
     stale = replace(declared, evidence_until=NOW - timedelta(days=1) if known else None)
     assert judge(POLICY, declared).holds(NOW) >= judge(POLICY, stale).holds(NOW)

@@ -8,8 +8,11 @@ from contextlib import suppress
 
 import httpx
 import pytest
+from sqlalchemy import delete, update
 
 from avow.accounts import key_text
+from avow.accounts.tables import api_key
+from avow.billing.tables import price, wallet
 from avow.gateway import wire
 
 from .house import FREE_MODEL, HELLO, MODEL, OUTSIDE, UNPRICED
@@ -101,6 +104,42 @@ async def test_a_large_body_is_read_only_for_a_key_that_works(house, length):
     answer = await reader.readuntil(b"\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 401")
     writer.close()
+
+
+async def begins_large(house, who) -> bytes:
+    """The head of the answer to a large body of which not one byte is sent."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {who.secret}\r\n"
+    writer.write(f"{head}content-type: application/json\r\ncontent-length: 4000000\r\n\r\n".encode())
+    answer = await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    return answer
+
+
+async def test_a_large_body_is_not_read_for_whom_the_ledger_would_refuse(house):
+    await house.execute(delete(price).where(price.c.model == FREE_MODEL))
+    await house.bump_epoch()
+    await house.gateway.rules.renew(2)
+    poor, limited, frozen = await house.customer(balance=0), await house.customer(), await house.customer()
+    assert (await begins_large(house, poor)).startswith(b"HTTP/1.1 402")
+    await house.execute(update(api_key).where(api_key.c.id == limited.key_id).values(requests_per_min=1))
+    assert (await house.post(limited, ASK)).status_code == 200
+    answer = await begins_large(house, limited)
+    assert answer.startswith(b"HTTP/1.1 429") and b"retry-after: " in answer
+    await house.execute(update(wallet).where(wallet.c.id == frozen.wallet_id).values(state="frozen"))
+    assert (await begins_large(house, frozen)).startswith(b"HTTP/1.1 402")
+
+
+async def test_who_has_no_money_may_send_large_bodies_where_a_model_is_free(house):
+    poor = await house.customer(balance=0)
+    large = {"model": FREE_MODEL, "messages": [{"role": "user", "content": "x" * 100_000}]}
+    assert (await house.post(poor, large)).status_code == 200
+
+
+async def test_nothing_is_parsed_for_a_key_that_does_not_work(house):
+    ann = await house.customer()
+    await house.revoke(ann)
+    refused(await house.post(ann, b"{not JSON"), 401)
 
 
 async def test_a_body_that_does_not_come_is_408(house):

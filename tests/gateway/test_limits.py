@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from datetime import timedelta
 
 import openai
 import pytest
 from sqlalchemy import update
 
 from avow.accounts.key_terms import digests
+from avow.accounts.limits import Limits
 from avow.accounts.needs import pepper
 from avow.accounts.tables import api_key
+from avow.billing import allowances
 
 from .house import COSTLY, DOLLAR, HELLO, MODEL
 
@@ -115,3 +119,36 @@ async def test_a_key_calls_from_its_networks_only(house):
     refused = await house.post(bob, ASK, **{"x-forwarded-for": "203.0.113.7"})
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "network_refused")
     assert len(house.upstream.requests) == 1
+
+
+def told(answer):
+    return {name: value for name, value in answer.headers.items() if "ratelimit" in name}
+
+
+async def test_what_is_left_of_a_rate_is_told_with_the_answer_and_with_the_refusal(house):
+    ann = await house.customer()
+    assert told(await house.post(ann, ASK)) == {}
+    await limit(house, ann, requests_per_min=2, tokens_per_min=100_000)
+    house.clock.move(timedelta(minutes=1, seconds=-house.clock.now().second))  # three answers of one minute
+    for left in (1, 0, 0):
+        for stream in (False,) if left else (True,):
+            answer = await house.post(ann, {**ASK, "stream": stream})
+        headers = told(answer)
+        assert re.fullmatch(r'"requests";q=2;w=60, "tokens";q=100000;w=60', headers["ratelimit-policy"])
+        assert re.fullmatch(rf'"requests";r={left};t=\d+, "tokens";r=\d+;t=\d+', headers["ratelimit"])
+        assert (headers["x-ratelimit-limit-requests"], headers["x-ratelimit-remaining-requests"]) == ("2", str(left))
+        assert (
+            re.fullmatch(r"\d+s", headers["x-ratelimit-reset-tokens"])
+            and headers["x-ratelimit-limit-tokens"] == "100000"
+        )
+    assert answer.status_code == 429 and 1 <= int(answer.headers["retry-after"]) <= 60
+
+
+async def test_an_answer_whose_length_is_left_to_us_fits_into_a_rate_that_others_share(house):
+    ann = await house.customer()
+    async with house.databases.keeper.begin() as c:
+        await allowances.put(c, "organisation", ann.tenant_id, Limits(tokens_per_min=500))
+    assert (await house.post(ann, {"model": MODEL, "messages": HELLO})).status_code == 200
+    assert 1 <= house.upstream.requests[-1]["max_tokens"] < 500
+    refused = await house.post(ann, {**ASK, "max_tokens": 600})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "request_too_large")

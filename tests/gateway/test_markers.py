@@ -59,7 +59,7 @@ def body(mark: Markers, path: str, place: str, **changed: Any) -> bytes:
     return text.encode()
 
 
-def test_no_word_of_any_surface_or_failure_is_kept(ground: tuple[Platform, Upstream, httpx.Client, str]) -> None:
+def test_p11_no_word_of_any_surface_or_failure_is_kept(ground: tuple[Platform, Upstream, httpx.Client, str]) -> None:
     platform, upstream, http, key = ground
     mark = Markers()
 

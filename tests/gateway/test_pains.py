@@ -1,4 +1,4 @@
-"""Pains of those who run other gateways, each under its number in docs/reference/gateway.md, on every surface that it meets."""
+"""Pains of those who run other gateways, each under its number in docs/reference/pains.md, on every surface that it meets."""
 
 from __future__ import annotations
 
@@ -29,6 +29,16 @@ STREAMS += [("/v1/messages", CLAUDE), ("/v1/chat/completions", CLAUDE)]
 
 def test_every_surface_that_costs_money_is_asked_about_here():
     assert set(BODIES) == {surface.path for surface in surfaces.ALL if surface.bills}
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings"])
+async def test_p01_nobody_is_given_anothers_answer_whatever_they_ask(house, path):
+    """The same words, from another organisation: never a hit, and nothing in the answer tells that somebody asked before."""
+    ann, bob = [await house.customer(tenant_keep_h=24) for _ in range(2)]
+    body = {"model": MODEL, **BODIES[path], "temperature": 0}
+    first = [await house.post(who, body, path=path, **{"avow-cache": "use"}) for who in (ann, bob)]
+    assert [answer.status_code for answer in first] == [200, 200] and len(house.upstream.requests) == 2
+    assert first[0].headers.get("avow-cache") == first[1].headers.get("avow-cache") != "hit"
 
 
 async def test_p02_many_at_once_on_all_surfaces_never_overdraw(house):

@@ -16,7 +16,8 @@ from avow.accounts.directory import KeyRecord
 from avow.base.clock import SystemClock
 from avow.base.ids import uuid7
 from avow.billing import prices
-from avow.billing.prices import Price, Prices
+from avow.billing.events import Opened
+from avow.billing.prices import Price, Prices, Used
 from avow.billing.refusals import BalanceShort
 from avow.gateway import meter, orders, refusals, upstreams, wire
 from avow.gateway.assembly import Assembly
@@ -43,7 +44,7 @@ def test_usage_is_charged_as_reported_rounded_up_once(prompt, cached, output):
     used = min(cached or 0, prompt)
     exact = (prompt - used) * PRICE.input_nano + used * PRICE.cached_nano + output * PRICE.output_nano
     assert paid.amount == -(-exact // 1_000_000)
-    assert (paid.input_tokens, paid.cached_tokens, paid.output_tokens) == (prompt, used, output)
+    assert (paid.used, paid.estimated) == (Used(prompt, used, output), False)
 
 
 @given(words=st.lists(WORDS, min_size=1, max_size=5), output=st.integers(1, 500), choices=st.integers(1, 4))
@@ -62,20 +63,20 @@ def test_a_failure_before_the_first_token_is_free_and_so_is_input_that_nobody_re
 
 def test_who_leaves_before_the_first_token_pays_for_the_input():
     left = meter.measure(Outcome(why="client_left", reads=True), PRICE, FIELDS)
-    assert (left.input_tokens, left.output_tokens) == (11, 0)
+    assert (left.used, left.estimated) == (Used(11), True)
     told = meter.measure(Outcome(why="client_left", reads=True, input_tokens=9), PRICE, FIELDS)
-    assert (told.input_tokens, told.output_tokens) == (9, 0)
+    assert told.used == Used(9)
 
 
 def test_what_was_generated_and_not_delivered_is_charged_only_to_who_left():
     assert meter.measure(Outcome(why="upstream_failed", tokens=5), PRICE, FIELDS) == meter.FREE
-    assert meter.measure(Outcome(why="upstream_failed", tokens=5, begun=True), PRICE, FIELDS).output_tokens == 5
-    assert meter.measure(Outcome(why="client_left", tokens=5), PRICE, FIELDS).output_tokens == 5
+    assert meter.measure(Outcome(why="upstream_failed", tokens=5, begun=True), PRICE, FIELDS).used.output == 5
+    assert meter.measure(Outcome(why="client_left", tokens=5), PRICE, FIELDS).used.output == 5
 
 
 def test_a_progress_chunk_tells_the_input_exactly():
-    assert meter.measure(Outcome(why="client_left", tokens=2, input_tokens=9), PRICE, FIELDS).input_tokens == 9
-    assert meter.measure(Outcome(why="client_left", tokens=2), PRICE, FIELDS).input_tokens == 11
+    assert meter.measure(Outcome(why="client_left", tokens=2, input_tokens=9), PRICE, FIELDS).used.input == 9
+    assert meter.measure(Outcome(why="client_left", tokens=2), PRICE, FIELDS).used.input == 11
 
 
 def test_an_assembled_answer_is_what_the_stream_said():
@@ -192,7 +193,7 @@ class Till:
         self.opens.append(event)
         if event.amount > self.balance:
             raise BalanceShort(self.balance)
-        return type("Opened", (), {"policy_epoch": self.epoch})()
+        return Opened(self.epoch)
 
     async def settle(self, event):
         self.settles.append(event)

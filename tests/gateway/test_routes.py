@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from avow.base.errors import NotFound
+from avow.billing.prices import Seal
 from avow.gateway import offers
 from avow.gateway.fleet import FAILURES_MAX
 from avow.gateway.handling import Handling
@@ -39,7 +40,7 @@ async def route(house, name, upstream, rank=0, declared=INSIDE):
     async with house.databases.keeper.begin() as c:
         await offers.put_upstream(c, house.vault, name, f"{upstream.url}/v1", CREDENTIAL, declared)
         offer = Offer(NAME, name, "theirs", 8192, 100, 10**9, 3 * 10**9, rank=rank)
-        await offers.put_model(c, offer, house.clock.now() - timedelta(hours=1))
+        await offers.put_model(c, offer, house.clock.now() - timedelta(hours=1), Seal.of(house.vault.ring))
 
 
 async def renewed(house):
@@ -81,7 +82,7 @@ async def test_what_the_client_has_seen_the_beginning_of_is_never_tried_again(ro
     first.script = Script(die_after=2)
     answer = await house.post(ann, {**ASK, "stream": True})
     assert answer.text.count("Hello") == 1 and "upstream_lost" in answer.text
-    assert second.requests == [] and (await house.settled(ann)).output_tokens == 2
+    assert second.requests == [] and (await house.settled(ann)).output_tokens == 3
 
 
 async def test_a_request_that_an_upstream_finds_invalid_is_not_sent_to_others(routed):

@@ -72,7 +72,7 @@ def test_data_of_several_lines_is_joined():
     assert sse.data_of(b": only a comment\n\n") is None
 
 
-def test_an_event_without_end_is_garbage_and_not_kept():
+def test_p08_an_event_without_end_is_garbage_and_not_kept():
     reader = sse.ChatStream(wants_usage=False)
     for _ in range(sse.EVENT_BYTES_MAX // 65536 + 2):
         assert reader.feed(b"x" * 65536) == (b"", [])

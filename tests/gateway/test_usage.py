@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -10,7 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avow.gateway import dialects
+from avow.base.ids import uuid7
+from avow.billing.prices import Price
+from avow.gateway import dialects, meter
+from avow.gateway.meter import Outcome
 from avow.gateway.usage import Buckets, ChatUsage, MessagesUsage, ResponsesUsage, chat_fields, messages_fields
 
 GOLDEN: list[tuple[str, type[Any], dict[str, Any], Buckets]] = [
@@ -117,6 +121,17 @@ GOLDEN: list[tuple[str, type[Any], dict[str, Any], Buckets]] = [
 @pytest.mark.parametrize(("kind", "said", "wanted"), [each[1:] for each in GOLDEN], ids=[each[0] for each in GOLDEN])
 def test_p07_no_token_is_counted_twice(kind, said, wanted):
     assert msgspec.convert(said, kind).buckets() == wanted
+
+
+PRICE = Price(uuid7(), "m", "USD", 2_000_000, 1_000_000, 5_000_000, datetime.now(UTC), 3_000_000, 7_000_000)
+DUE = (3976, 912, 16, 566_270, 266, 2371, 6200, 95, 145, 24)
+"""Nano-units, reckoned by hand: 2 for each input token, 1 cached, 3 written to a cache, 5 output, 7 reasoning."""
+
+
+@pytest.mark.parametrize(("vector", "due"), list(zip(GOLDEN, DUE, strict=True)), ids=[each[0] for each in GOLDEN])
+def test_every_family_is_charged_to_the_nano_unit(vector, due):
+    _, kind, said, _ = vector
+    assert meter.measure(Outcome(usage=msgspec.convert(said, kind)), PRICE, {}).amount == due
 
 
 COUNT = st.integers(0, 10**9)

@@ -182,7 +182,7 @@ def test_a_field_that_occurs_twice_is_always_found(pairs, spaced):
 
 
 @given(sent=st.binary(max_size=200) | st.text(alphabet='{}[]",:0123456789truefalsn\\', max_size=60).map(str.encode))
-def test_arbitrary_bytes_are_read_or_refused(sent):
+def test_p24_arbitrary_bytes_are_read_or_refused(sent):
     try:
         wire.parse(sent)
     except AvowError as error:

@@ -62,7 +62,8 @@ def test_the_record_of_a_call_has_time_model_tokens_latency_and_status(platform:
         [shown] = http.get("/api/usage").json()["requests"]
     [row] = platform.sql("SELECT * FROM usage WHERE subject_id = $1", UUID(me["id"]))
     whose = {"id", "key_id", "tenant_id", "subject_id", "policy_version"}
-    tokens = {"input_tokens", "cached_tokens", "output_tokens"}
+    tokens = {"input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens"}
+    tokens |= {"image_tokens", "audio_tokens", "estimated"}
     assert set(row.keys()) - whose == {"since", "ends_at", "model", "latency_ms", "status", "why"} | tokens
     assert (row["model"], row["status"], row["why"], str(row["key_id"])) == (MODEL, 200, "done", key["id"])
     assert row["latency_ms"] > 0

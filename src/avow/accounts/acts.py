@@ -143,6 +143,7 @@ COMMANDS: Final[Mapping[str, Command | Silent]] = {
     "upstream add": Command("set upstream"),
     "upstream drain": Command("drain upstream"),
     "model add": Command("set model"),
+    "limit": Command("set limit"),
     "import litellm": Command("import", "itself"),
     "import new-api": Command("import", "itself"),
     "model leave": Command("take a route from a model"),

@@ -278,7 +278,7 @@ project = table(
 )
 """`subject_id` is the tenant's id: a project belongs to the organisation itself. `keep_h`: as in `tenant`."""
 
-LIMITS = ("requests_per_min", "tokens_per_min", "budget_day_nano", "budget_month_nano", "budget_total_nano")
+LIMITS = ("requests_per_min", "tokens_per_min", "parallel", "budget_day_nano", "budget_month_nano", "budget_total_nano")
 """What a key may use at most; null: no limit. Judged by the ledger in the call that reserves."""
 
 api_key = table(

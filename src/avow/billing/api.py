@@ -59,7 +59,8 @@ class Wallet(msgspec.Struct):
 
 
 class Used(msgspec.Struct):
-    """One request of the caller's; `cost` is null once the charge has ended and was folded."""
+    """One request of the caller's; `estimated`: no upstream told what it used. `cost` is null once the charge has ended and
+    was folded."""
 
     id: UUID
     at: datetime
@@ -71,6 +72,7 @@ class Used(msgspec.Struct):
     latency_ms: int
     status: int
     why: str
+    estimated: bool
     cost: str | None
 
 
@@ -226,7 +228,9 @@ def _lives(of: Table, now: datetime) -> ColumnElement[bool]:
 def _used(row: Any) -> Used:
     cost = None if row.amount is None else money.text(row.amount)
     tokens = (row.input_tokens, row.cached_tokens, row.output_tokens)
-    return Used(row.id, row.since, row.ends_at, row.model, *tokens, row.latency_ms, row.status, row.why, cost)
+    return Used(
+        row.id, row.since, row.ends_at, row.model, *tokens, row.latency_ms, row.status, row.why, row.estimated, cost
+    )
 
 
 def _sum(row: Any) -> Sum:

@@ -13,7 +13,7 @@ import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 from msgspec.structs import astuple
 
-from avow.billing.events import Functions, Open, Opened, Settle, Settled
+from avow.billing.events import Functions, Open, Opened, Rate, Settle, Settled
 
 _OPEN_FIELDS = len(Open.__struct_fields__)
 _SETTLE_FIELDS = len(Settle.__struct_fields__) - 1  # without `extra`
@@ -66,11 +66,13 @@ def settling(settles: Iterable[Settle]) -> Batch:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`refused` maps positions of opens to (reason, room) for `refusals.named`, `charged` those of settles to amounts."""
+    """`refused` maps positions of opens to (reason, room) for `refusals.named`, `rates` to the rates that they fall under,
+    `charged` those of settles to amounts."""
 
     refused: dict[int, tuple[str, int]]
     charged: dict[int, int]
     policy_epoch: int
+    rates: dict[int, Rate]
 
 
 class Calls:
@@ -116,19 +118,21 @@ class Calls:
             {n - 1: why for n, why in zip(row["refused"], reasons, strict=True)},
             {n - 1: amount for n, amount in zip(row["settled"], row["charged"], strict=True)},
             row["epoch"],
+            {n - 1: Rate(*row["rates"][4 * i : 4 * i + 4]) for i, n in enumerate(row["rated"])},
         )
 
     async def _open(self, event: Open) -> Answer:
         row = await self._statements["open"].fetchrow(self._epoch, *astuple(event))
         refused = {} if row["reason"] is None else {0: (row["reason"], row["affordable"])}
-        return Answer(refused, {}, row["epoch"])
+        rates = {} if row["rates"] is None else {0: Rate(*row["rates"])}
+        return Answer(refused, {}, row["epoch"], rates)
 
     async def _settle(self, event: Settle) -> Answer:
         if event.extra is None:
             row = await self._statements["settle"].fetchrow(*astuple(event)[:-1])
         else:
             row = await self._statements["settle_extra"].fetchrow(*astuple(event)[:-1], *event.extra)
-        return Answer({}, {} if row["charged"] is None else {0: row["charged"]}, row["epoch"])
+        return Answer({}, {} if row["charged"] is None else {0: row["charged"]}, row["epoch"], {})
 
 
 def _call(function: str, count: int) -> str:

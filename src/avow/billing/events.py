@@ -47,8 +47,8 @@ class Open(msgspec.Struct, frozen=True, gc=False):
 class Settle(msgspec.Struct, frozen=True, gc=False):
     """Charge a request and end its hold. What `amount` exceeds the hold by is absorbed, not charged.
 
-    `input_tokens` includes `cached_tokens`, as OpenAI counts. `extra` is handed to the wrapping SQL function (see
-    `Functions`), for the gateway's trace.
+    The counts are those of `prices.Used`; `estimated`: nobody told them. `extra` is handed to the wrapping SQL function
+    (see `Functions`), for the gateway's trace.
     """
 
     request_id: UUID
@@ -59,19 +59,37 @@ class Settle(msgspec.Struct, frozen=True, gc=False):
     latency_ms: int
     status: int
     why: Why
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    image_tokens: int = 0
+    audio_tokens: int = 0
+    estimated: bool = False
     extra: tuple[Any, ...] | None = None
 
     def check(self) -> None:
         """Raise `ValueError` for what PostgreSQL would refuse, before it can spoil a batch."""
-        counts = (self.input_tokens, self.cached_tokens, self.output_tokens, self.latency_ms, self.status)
+        counts = (
+            *(self.input_tokens, self.cached_tokens, self.output_tokens, self.latency_ms, self.status),
+            *(self.cache_write_tokens, self.reasoning_tokens, self.image_tokens, self.audio_tokens),
+        )
         if not 0 <= self.amount <= AMOUNT_MAX or min(counts) < 0 or max(counts) > TOKENS_MAX:
             raise ValueError("amounts lie between 0 and 2^62, counts between 0 and 2^31 - 1")
+
+
+class Rate(msgspec.Struct, frozen=True, gc=False):
+    """The tightest rates that a request falls under, per UTC minute, and what is left of them; None: no such rate."""
+
+    requests: int | None
+    requests_left: int | None
+    tokens: int | None
+    tokens_left: int | None
 
 
 class Opened(msgspec.Struct, frozen=True, gc=False):
     """The hold is durable. `policy_epoch` is the epoch in force: a plan of another epoch is stale."""
 
     policy_epoch: int
+    rate: Rate | None = None
 
 
 class Settled(msgspec.Struct, frozen=True, gc=False):

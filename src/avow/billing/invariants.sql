@@ -1,11 +1,20 @@
 -- What must always be true of money. One statement, so one snapshot: it may run beside any load.
 
 -- The same arithmetic as prices.cost, written a second time so that one checks the other.
-CREATE FUNCTION token_cost(p price, p_input bigint, p_cached bigint, p_output bigint) RETURNS numeric
+CREATE FUNCTION token_cost(p price, u usage) RETURNS numeric
 LANGUAGE sql IMMUTABLE
 AS $$
-    SELECT ceil(((p_input - least(p_cached, p_input)) * p.input_nano::numeric + least(p_cached, p_input) * p.cached_nano::numeric
-                 + p_output * p.output_nano::numeric) / 1000000)
+    SELECT ceil((
+        (u.input_tokens - cached - written) * p.input_nano::numeric + cached * p.cached_nano::numeric
+        + written * coalesce(p.cache_write_nano, p.input_nano)::numeric
+        + (u.output_tokens - reasoning) * p.output_nano::numeric
+        + reasoning * coalesce(p.reasoning_nano, p.output_nano)::numeric
+        + u.image_tokens * coalesce(p.image_nano, greatest(p.input_nano, p.output_nano))::numeric
+        + u.audio_tokens * coalesce(p.audio_nano, greatest(p.input_nano, p.output_nano))::numeric
+    ) / 1000000)
+    FROM (SELECT least(u.cached_tokens, u.input_tokens)::bigint AS cached,
+                 least(u.reasoning_tokens, u.output_tokens)::bigint AS reasoning) parts
+    CROSS JOIN LATERAL (SELECT least(u.cache_write_tokens, u.input_tokens - cached)::bigint AS written) w
 $$;
 
 -- What must always be true of the counters.
@@ -14,7 +23,7 @@ RETURNS TABLE (invariant text, id uuid, found numeric, wanted numeric)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
     WITH promised AS (
-        SELECT h.key_id, sum(h.amount) AS amount FROM wallet_hold h WHERE h.counted_at IS NOT NULL GROUP BY 1
+        SELECT h.key_id, sum(h.amount) AS amount, count(*) AS count FROM wallet_hold h WHERE h.counted_at IS NOT NULL GROUP BY 1
     ), spent AS (
         SELECT u.id, sum(c.amount) AS amount
         FROM key_use u JOIN usage g ON g.key_id = u.id AND g.since > u.since + interval '5 minutes' JOIN charge c ON c.id = g.id
@@ -25,6 +34,21 @@ AS $$
     UNION ALL
     SELECT 'I16 0 <= day <= month <= total', u.id, u.day_nano, u.total_nano
     FROM key_use u
+    WHERE NOT (0 <= u.day_nano AND u.day_nano <= u.month_nano AND u.month_nano <= u.total_nano AND u.held_nano <= u.total_nano
+               AND u.requests >= 0 AND u.tokens >= 0)
+    UNION ALL
+    SELECT 'I18 what runs together is counted', u.id, u.running, coalesce(p.count, 0)
+    FROM key_use u LEFT JOIN promised p ON p.key_id = u.id WHERE u.running <> coalesce(p.count, 0)
+    UNION ALL
+    SELECT 'I18 what runs together is counted', u.id, u.running, count(h.id)
+    FROM allowance_use u LEFT JOIN wallet_hold h ON u.id = ANY (h.shared) GROUP BY u.id HAVING u.running <> count(h.id)
+    UNION ALL
+    SELECT 'I15 an allowance holds the sum of its holds', u.id, u.held_nano, coalesce(sum(h.amount), 0)
+    FROM allowance_use u LEFT JOIN wallet_hold h ON u.id = ANY (h.shared) GROUP BY u.id
+    HAVING u.held_nano <> coalesce(sum(h.amount), 0)
+    UNION ALL
+    SELECT 'I16 0 <= day <= month <= total', u.id, u.day_nano, u.total_nano
+    FROM allowance_use u
     WHERE NOT (0 <= u.day_nano AND u.day_nano <= u.month_nano AND u.month_nano <= u.total_nano AND u.held_nano <= u.total_nano
                AND u.requests >= 0 AND u.tokens >= 0)
     UNION ALL
@@ -63,9 +87,9 @@ AS $$
     SELECT 'I6 0 <= charge <= hold', c.id, c.amount, c.held
     FROM charge c WHERE c.amount < 0 OR c.amount > c.held OR c.absorbed < 0
     UNION ALL
-    SELECT 'I7 charge = price of its tokens', c.id, c.amount, least(c.held, token_cost(p, u.input_tokens, u.cached_tokens, u.output_tokens))
+    SELECT 'I7 charge = price of its tokens', c.id, c.amount, least(c.held, token_cost(p, u))
     FROM charge c JOIN usage u ON u.id = c.id JOIN price p ON p.id = c.price_id
-    WHERE c.amount <> least(c.held, token_cost(p, u.input_tokens, u.cached_tokens, u.output_tokens))
+    WHERE c.amount <> least(c.held, token_cost(p, u))
       AND (u.why = 'done' OR c.amount <> 0)
     UNION ALL
     SELECT 'I7 charge has a price', c.id, c.amount, NULL
@@ -74,10 +98,33 @@ AS $$
     SELECT 'I8 entries sum to zero', e.txn_id, sum(e.amount), 0
     FROM ledger_entry e GROUP BY e.txn_id, e.currency HAVING sum(e.amount) <> 0
     UNION ALL
+    -- What people wrote off as ended may be gone from ledger_txn; what is there has its two entries, whose key is unique.
+    SELECT 'I10 a credit is entered once', t.id, count(e.txn_id), 2
+    FROM ledger_txn t LEFT JOIN ledger_entry e ON e.txn_id = t.id GROUP BY t.id HAVING count(e.txn_id) <> 2
+    UNION ALL
+    SELECT 'I11 no more is given back than was paid', e.wallet_id, -sum(e.amount) FILTER (WHERE e.kind = 'refund'),
+           coalesce(sum(e.amount) FILTER (WHERE e.kind = 'payment'), 0)
+    FROM ledger_entry e WHERE e.account = 'wallet' AND e.kind IN ('payment', 'refund') GROUP BY e.wallet_id
+    HAVING sum(e.amount) < 0
+    UNION ALL
     SELECT 'I12 no hold outlives its request', h.id, h.amount, 0
     FROM wallet_hold h WHERE h.expires_at < p_at - interval '60 seconds'
     UNION ALL
+    SELECT 'I14 one key, one request, its charge', c.id, c.charged, p.amount
+    FROM claim c JOIN charge p ON p.id = c.request_id WHERE c.charged <> p.amount
+    UNION ALL
+    SELECT 'I14 one key, one request, its charge', max(c.id::text)::uuid, count(*), 1
+    FROM claim c GROUP BY c.request_id HAVING count(*) > 1
+    UNION ALL
     SELECT l.* FROM limit_violations() l
+$$;
+
+-- I13: what upstreams charged beyond the holds of the last day, which is ours to bear, and what was charged in it.
+CREATE FUNCTION ledger_absorbed(p_at timestamptz, OUT absorbed numeric, OUT charged numeric)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+AS $$
+    SELECT coalesce(sum(c.absorbed), 0), coalesce(sum(c.amount), 0)
+    FROM charge c WHERE c.since > p_at - interval '1 day'
 $$;
 
 -- I5: of the settles that were told as charged, those that the ledger does not have with that amount.
@@ -90,4 +137,4 @@ AS $$
     WHERE c.amount IS DISTINCT FROM t.amount
 $$;
 
-GRANT EXECUTE ON FUNCTION ledger_violations, limit_violations, ledger_missing, token_cost TO avow_keeper;
+GRANT EXECUTE ON FUNCTION ledger_violations, limit_violations, ledger_missing, ledger_absorbed, token_cost TO avow_keeper;

@@ -306,12 +306,13 @@ class Batcher:
         for n, waiting in enumerate(batch.opens):
             refusal = answer.refused.get(n)
             if refusal is not None:
-                waiting.fail(refusals.named(*refusal))
+                waiting.fail(refusals.named(*refusal, answer.rates.get(n), waiting.event.at))
             elif waiting.future.done():
                 self._void(waiting.event)
             else:
                 self._held[waiting.event.request_id] = waiting.event.amount
-                waiting.future.set_result(opened)
+                rate = answer.rates.get(n)
+                waiting.future.set_result(opened if rate is None else Opened(answer.policy_epoch, rate))
         for n, settle in enumerate(batch.settles):
             self._spooled -= settle.spooled
             settle.spooled = False

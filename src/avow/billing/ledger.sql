@@ -7,16 +7,17 @@
 -- One batch: settles first (they free money), then opens in order of arrival, then checkpoints. Resending it changes nothing.
 -- Answers list only what differs from "all opened": `refused` are positions in o_id with a reason and what would be possible
 -- (`affordable`: for 'money' and budgets in nano-units, for rates the seconds to wait); `settled` are positions in s_id with the amount charged (a position left out: no such hold), the
--- first `fresh` of them charged by this very call.
+-- first `fresh` of them charged by this very call; `rated` are positions in o_id under a rate, with four `rates` each (see
+-- `open_rates`).
 CREATE FUNCTION ledger_batch(
     p_epoch int,
     o_id uuid[], o_key uuid[], o_amount bigint[], o_price uuid[], o_model text[], o_at timestamptz[],
     o_expires timestamptz[], o_money_ends timestamptz[], o_usage_ends timestamptz[], o_version int[], o_tokens int[],
     s_id uuid[], s_amount bigint[], s_input int[], s_cached int[], s_output int[], s_latency int[], s_status int[],
-    s_why text[],
+    s_why text[], s_write int[], s_reasoning int[], s_image int[], s_audio int[], s_estimated boolean[],
     c_id uuid[], c_input int[], c_cached int[], c_output int[],
     OUT refused int[], OUT reasons text[], OUT affordable bigint[], OUT settled int[], OUT charged bigint[],
-    OUT fresh int, OUT epoch bigint
+    OUT fresh int, OUT epoch bigint, OUT rated int[], OUT rates bigint[]
 ) LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp
 SET plan_cache_mode = force_generic_plan
@@ -30,7 +31,11 @@ DECLARE
     v_reason text;
     v_room bigint;
     v_counted_at timestamptz;
+    v_shared uuid[];
+    v_shared_at timestamptz;
+    v_allowances boolean := EXISTS (SELECT 1 FROM allowance);
 BEGIN
+    rated := '{}'; rates := '{}';
     refused := '{}'; reasons := '{}'; affordable := '{}'; settled := '{}'; charged := '{}'; fresh := 0;
 
     PERFORM 1 FROM wallet w
@@ -40,13 +45,16 @@ BEGIN
 
     IF cardinality(s_id) > 0 THEN
         WITH told AS (
-            SELECT * FROM unnest(s_id, s_amount, s_input, s_cached, s_output, s_latency, s_status, s_why)
-                WITH ORDINALITY AS t(id, asked, input, cached, output, latency, status, why, n)
+            SELECT * FROM unnest(s_id, s_amount, s_input, s_cached, s_output, s_latency, s_status, s_why, s_write,
+                                 s_reasoning, s_image, s_audio, s_estimated)
+                WITH ORDINALITY AS t(id, asked, input, cached, output, latency, status, why, write, reasoning, image, audio,
+                                     estimated, n)
         ), gone AS (
             DELETE FROM wallet_hold h USING told t WHERE h.id = t.id
-            RETURNING t.n, t.asked, t.input, t.cached, t.output, t.latency, t.status, t.why, least(t.asked, h.amount) AS due,
+            RETURNING t.n, t.asked, t.input, t.cached, t.output, t.latency, t.status, t.why, t.write, t.reasoning, t.image,
+                t.audio, t.estimated, least(t.asked, h.amount) AS due,
                 h.id, h.wallet_id, h.key_id, h.price_id, h.model, h.amount, h.money_ends_at, h.usage_ends_at,
-                h.tenant_id, h.subject_id, h.since, h.policy_version, h.tokens_max, h.counted_at
+                h.tenant_id, h.subject_id, h.since, h.policy_version, h.tokens_max, h.counted_at, h.shared, h.shared_at
         ), money AS (
             INSERT INTO charge (id, wallet_id, price_id, held, amount, absorbed,
                                 tenant_id, subject_id, since, ends_at, policy_version)
@@ -54,8 +62,9 @@ BEGIN
                    tenant_id, subject_id, since, money_ends_at, policy_version FROM gone
         ), used AS (
             INSERT INTO usage (id, key_id, model, input_tokens, cached_tokens, output_tokens, latency_ms, status, why,
+                               cache_write_tokens, reasoning_tokens, image_tokens, audio_tokens, estimated,
                                tenant_id, subject_id, since, ends_at, policy_version)
-            SELECT id, key_id, model, input, cached, output, latency, status, why,
+            SELECT id, key_id, model, input, cached, output, latency, status, why, write, reasoning, image, audio, estimated,
                    tenant_id, subject_id, since, usage_ends_at, policy_version FROM gone
         ), moved AS (
             UPDATE wallet w SET held = w.held - x.held, posted = w.posted - x.due
@@ -64,9 +73,10 @@ BEGIN
         ), corrected AS (
             UPDATE key_use u SET
                 requests = u.requests - x.voids, tokens = u.tokens - x.tokens, day_nano = u.day_nano - x.day,
-                month_nano = u.month_nano - x.month, total_nano = u.total_nano - x.back, held_nano = u.held_nano - x.held
+                month_nano = u.month_nano - x.month, total_nano = u.total_nano - x.back, held_nano = u.held_nano - x.held,
+                running = u.running - x.ended
             FROM (
-                SELECT g.key_id, sum(g.amount)::bigint AS held, sum(g.amount - g.due)::bigint AS back,
+                SELECT g.key_id, count(*) AS ended, sum(g.amount)::bigint AS held, sum(g.amount - g.due)::bigint AS back,
                     sum(used_within('minute', v.minute, g.counted_at, (g.why = 'void')::int))::bigint AS voids,
                     sum(used_within('minute', v.minute, g.counted_at, g.tokens_max::bigint - g.input - g.output))::bigint
                         AS tokens,
@@ -75,6 +85,21 @@ BEGIN
                 FROM gone g JOIN key_use v ON v.id = g.key_id WHERE g.counted_at IS NOT NULL GROUP BY g.key_id
             ) x
             WHERE u.id = x.key_id
+        ), shared_corrected AS (  -- as shared_correct
+            UPDATE allowance_use u SET
+                requests = u.requests - x.voids, tokens = u.tokens - x.tokens, day_nano = u.day_nano - x.day,
+                month_nano = u.month_nano - x.month, total_nano = u.total_nano - x.back, held_nano = u.held_nano - x.held,
+                running = u.running - x.ended
+            FROM (
+                SELECT v.id, count(*) AS ended, sum(g.amount)::bigint AS held, sum(g.amount - g.due)::bigint AS back,
+                    sum(used_within('minute', v.minute, g.shared_at, (g.why = 'void')::int))::bigint AS voids,
+                    sum(used_within('minute', v.minute, g.shared_at, g.tokens_max::bigint - g.input - g.output))::bigint
+                        AS tokens,
+                    sum(used_within('day', v.minute, g.shared_at, g.amount - g.due))::bigint AS day,
+                    sum(used_within('month', v.minute, g.shared_at, g.amount - g.due))::bigint AS month
+                FROM gone g CROSS JOIN LATERAL unnest(g.shared) AS s(id) JOIN allowance_use v ON v.id = s.id GROUP BY v.id
+            ) x
+            WHERE u.id = x.id
         )
         SELECT coalesce(array_agg(n::int), '{}'), coalesce(array_agg(due), '{}') INTO settled, charged FROM gone;
         fresh := cardinality(settled);
@@ -91,7 +116,7 @@ BEGIN
     IF cardinality(o_id) > 0 THEN
         FOR r IN
             WITH asked AS (
-                SELECT a.*, k.*, w.free, u.*,
+                SELECT a.*, k.*, w.free, u.*, s.shares,
                     CASE
                         WHEN (SELECT true FROM wallet_hold h WHERE h.id = a.id) THEN 'again'
                         WHEN (SELECT true FROM charge c WHERE c.id = a.id) THEN 'settled'
@@ -104,11 +129,11 @@ BEGIN
                     WITH ORDINALITY AS a(id, key_id, amount, price_id, model, at, expires_at, money_ends_at,
                                          usage_ends_at, version, tokens_max, n)
                 LEFT JOIN LATERAL (
-                    SELECT k.tenant_id, k.subject_id, k.wallet_id,
+                    SELECT k.tenant_id, k.subject_id, k.wallet_id, k.project_id, k.parallel,
                            k.state = 'active' AND (k.expires_at IS NULL OR k.expires_at > a.at) AS live,
                            k.requests_per_min, k.tokens_per_min, k.budget_day_nano, k.budget_month_nano, k.budget_total_nano,
-                           coalesce(k.requests_per_min, k.tokens_per_min, k.budget_day_nano, k.budget_month_nano,
-                                    k.budget_total_nano) IS NOT NULL AS limited
+                           coalesce(k.requests_per_min, k.tokens_per_min, k.parallel, k.budget_day_nano,
+                                    k.budget_month_nano, k.budget_total_nano) IS NOT NULL AS limited
                     FROM api_key k WHERE k.id = a.key_id LIMIT 1
                 ) k ON true
                 LEFT JOIN LATERAL (
@@ -116,9 +141,13 @@ BEGIN
                     WHERE w.id = k.wallet_id AND w.tenant_id = k.tenant_id LIMIT 1
                 ) w ON true
                 LEFT JOIN LATERAL (
-                    SELECT true AS counts, u.minute, u.requests, u.tokens, u.day_nano, u.month_nano, u.total_nano
+                    SELECT true AS counts, u.minute, u.requests, u.tokens, u.day_nano, u.month_nano, u.total_nano, u.running
                     FROM key_use u WHERE u.id = a.key_id LIMIT 1
                 ) u ON true
+                LEFT JOIN LATERAL (  -- not looked for where the platform has none
+                    SELECT true AS shares FROM allowance l
+                    WHERE v_allowances AND l.id = ANY (ARRAY[k.project_id, k.tenant_id, md5(a.model)::uuid]) LIMIT 1
+                ) s ON true
             ), summed AS (
                 SELECT *, sum(amount) FILTER (WHERE fate = 'new') OVER (PARTITION BY wallet_id) AS total,
                     -- null where nothing is counted
@@ -131,9 +160,10 @@ BEGIN
                 WINDOW of_key AS (PARTITION BY wallet_id, key_id)
             ), judged AS (  -- whether all of a wallet and of a key can have what they ask for together; a limit of null is none
                 SELECT *, CASE
-                    WHEN fate <> 'new' OR total > free THEN false
+                    WHEN fate <> 'new' OR total > free OR shares THEN false
                     WHEN counts THEN coalesce(key_requests + used_within('minute', counted_at, minute, requests) <= requests_per_min, true)
                         AND coalesce(key_tokens + used_within('minute', counted_at, minute, tokens) <= tokens_per_min, true)
+                        AND coalesce(key_requests + running <= parallel, true)
                         AND coalesce(key_amount + used_within('day', counted_at, minute, day_nano) <= budget_day_nano, true)
                         AND coalesce(key_amount + used_within('month', counted_at, minute, month_nano) <= budget_month_nano, true)
                         AND coalesce(key_amount + total_nano <= budget_total_nano, true)
@@ -160,15 +190,25 @@ BEGIN
                     tokens = used_within('minute', x.at, u.minute, u.tokens) + x.tokens,
                     day_nano = used_within('day', x.at, u.minute, u.day_nano) + x.amount,
                     month_nano = used_within('month', x.at, u.minute, u.month_nano) + x.amount,
-                    total_nano = u.total_nano + x.amount, held_nano = u.held_nano + x.amount, minute = x.at
+                    total_nano = u.total_nano + x.amount, held_nano = u.held_nano + x.amount, minute = x.at,
+                    running = u.running + x.requests
                 FROM (SELECT key_id, max(counted_at) AS at, count(*) AS requests, sum(tokens_max) AS tokens,
                              sum(amount)::bigint AS amount
                       FROM placed WHERE counted_at IS NOT NULL GROUP BY key_id) x
                 WHERE u.id = x.key_id
             )
-            SELECT * FROM judged WHERE NOT fits AND fate <> 'again' ORDER BY wallet_id, n
+            SELECT *, used_within('minute', counted_at, minute, requests) + key_requests AS requests_used,
+                   used_within('minute', counted_at, minute, tokens) + key_tokens AS tokens_used
+            FROM judged WHERE NOT fits AND fate <> 'again' OR fits AND coalesce(requests_per_min, tokens_per_min) IS NOT NULL
+            ORDER BY wallet_id, n
         LOOP
-            v_reason := r.fate; v_room := 0; v_counted_at := NULL;
+            IF r.fits THEN  -- placed; its client is told what is left of the key's rates
+                rated := rated || r.n::int;
+                rates := rates || ARRAY[r.requests_per_min, r.requests_per_min - r.requests_used, r.tokens_per_min,
+                                        r.tokens_per_min - r.tokens_used]::bigint[];
+                CONTINUE;
+            END IF;
+            v_reason := r.fate; v_room := 0; v_counted_at := NULL; v_shared := NULL; v_shared_at := NULL;
             IF r.fate = 'new' THEN  -- wallet or key cannot have all of them: first come, first served, whoever fits
                 IF r.wallet_id IS DISTINCT FROM v_wallet THEN
                     v_wallet := r.wallet_id; v_left := r.free;
@@ -180,21 +220,32 @@ BEGIN
                     SELECT reason, room, counted_at INTO v_reason, v_room, v_counted_at
                     FROM key_room(r.key_id, r.at, r.tokens_max, r.amount);
                 END IF;
+                IF v_reason IS NULL AND r.shares THEN
+                    SELECT x.reason, x.room, x.shared, x.shared_at INTO v_reason, v_room, v_shared, v_shared_at
+                    FROM shared_room(r.project_id, r.tenant_id, r.model, r.at, r.tokens_max, r.amount) x;
+                END IF;
                 IF v_reason IS NULL THEN
                     v_left := v_left - r.amount;
                     INSERT INTO wallet_hold (id, wallet_id, key_id, price_id, model, amount, worker_epoch, expires_at,
                                              money_ends_at, usage_ends_at, first_byte, input_tokens, cached_tokens,
                                              output_tokens, tenant_id, subject_id, since, policy_version, tokens_max,
-                                             counted_at, ends_at)
+                                             counted_at, ends_at, shared, shared_at)
                     VALUES (r.id, r.wallet_id, r.key_id, r.price_id, r.model, r.amount, p_epoch, r.expires_at,
                             r.money_ends_at, r.usage_ends_at, false, 0, 0, 0, r.tenant_id, r.subject_id, r.at, r.version,
-                            r.tokens_max, v_counted_at, r.money_ends_at);
+                            r.tokens_max, v_counted_at, r.money_ends_at, v_shared, v_shared_at);
                     UPDATE wallet w SET held = w.held + r.amount WHERE w.id = r.wallet_id;
                     IF v_counted_at IS NOT NULL THEN
                         PERFORM key_debit(r.key_id, v_counted_at, 1, r.tokens_max, r.amount);
                     END IF;
-                    CONTINUE;
+                    IF v_shared IS NOT NULL THEN
+                        PERFORM shared_debit(v_shared, v_shared_at, r.tokens_max, r.amount);
+                    END IF;
                 END IF;
+                IF r.limited OR r.shares THEN
+                    rated := rated || r.n::int;
+                    rates := rates || open_rates(r.key_id, r.project_id, r.tenant_id, r.model, r.at);
+                END IF;
+                CONTINUE WHEN v_reason IS NULL;
             END IF;
             refused := refused || r.n::int;
             reasons := reasons || v_reason;
@@ -217,7 +268,7 @@ CREATE FUNCTION ledger_open(
     p_epoch int, p_id uuid, p_key uuid, p_amount bigint, p_price uuid, p_model text, p_at timestamptz,
     p_expires timestamptz, p_money_ends timestamptz, p_usage_ends timestamptz, p_version int,
     p_tokens int,
-    OUT reason text, OUT affordable bigint, OUT epoch bigint
+    OUT reason text, OUT affordable bigint, OUT epoch bigint, OUT rates bigint[]
 ) LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp
 SET plan_cache_mode = force_generic_plan
@@ -230,11 +281,18 @@ DECLARE
     v_state text;
     v_limited boolean;
     v_counted_at timestamptz;
+    v_tenant uuid;
+    v_project uuid;
+    v_shares boolean;
+    v_shared uuid[];
+    v_shared_at timestamptz;
 BEGIN
     epoch := coalesce((SELECT e.epoch FROM policy_epoch e WHERE e.id = 1), 0);
-    SELECT k.wallet_id, coalesce(k.requests_per_min, k.tokens_per_min, k.budget_day_nano, k.budget_month_nano,
-                                 k.budget_total_nano) IS NOT NULL OR EXISTS (SELECT 1 FROM key_use u WHERE u.id = p_key)
-    INTO v_wallet, v_limited FROM api_key k WHERE k.id = p_key;
+    SELECT k.wallet_id, k.tenant_id, k.project_id,
+           coalesce(k.requests_per_min, k.tokens_per_min, k.parallel, k.budget_day_nano, k.budget_month_nano,
+                    k.budget_total_nano) IS NOT NULL OR EXISTS (SELECT 1 FROM key_use u WHERE u.id = p_key),
+           EXISTS (SELECT 1 FROM allowance l WHERE l.id = ANY (ARRAY[k.project_id, k.tenant_id, md5(p_model)::uuid]))
+    INTO v_wallet, v_tenant, v_project, v_limited, v_shares FROM api_key k WHERE k.id = p_key;
     SELECT w.posted + w.credit_limit - w.held, w.state INTO v_free, v_state
     FROM wallet w JOIN api_key k ON k.id = p_key AND k.tenant_id = w.tenant_id
     WHERE w.id = v_wallet FOR NO KEY UPDATE OF w;
@@ -253,12 +311,18 @@ BEGIN
         SELECT r.reason, r.room, r.counted_at INTO reason, affordable, v_counted_at
         FROM key_room(p_key, p_at, p_tokens, p_amount) r;
     END IF;
+    IF reason IS NULL AND v_shares THEN
+        SELECT x.reason, x.room, x.shared, x.shared_at INTO reason, affordable, v_shared, v_shared_at
+        FROM shared_room(v_project, v_tenant, p_model, p_at, p_tokens, p_amount) x;
+    END IF;
     -- The key is judged by the statement that places the hold, so that a revocation is never overtaken.
     INSERT INTO wallet_hold (id, wallet_id, key_id, price_id, model, amount, worker_epoch, expires_at, money_ends_at,
                              usage_ends_at, first_byte, input_tokens, cached_tokens, output_tokens,
-                             tenant_id, subject_id, since, policy_version, tokens_max, counted_at, ends_at)
+                             tenant_id, subject_id, since, policy_version, tokens_max, counted_at, ends_at,
+                             shared, shared_at)
     SELECT p_id, k.wallet_id, p_key, p_price, p_model, p_amount, p_epoch, p_expires, p_money_ends,
-           p_usage_ends, false, 0, 0, 0, k.tenant_id, k.subject_id, p_at, p_version, p_tokens, v_counted_at, p_money_ends
+           p_usage_ends, false, 0, 0, 0, k.tenant_id, k.subject_id, p_at, p_version, p_tokens, v_counted_at, p_money_ends,
+           v_shared, v_shared_at
     FROM api_key k
     WHERE k.id = p_key AND k.wallet_id = v_wallet AND reason IS NULL
       AND k.state = 'active' AND (k.expires_at IS NULL OR k.expires_at > p_at);
@@ -268,6 +332,9 @@ BEGIN
         IF v_counted_at IS NOT NULL THEN
             PERFORM key_debit(p_key, v_counted_at, 1, p_tokens, p_amount);
         END IF;
+        IF v_shared IS NOT NULL THEN
+            PERFORM shared_debit(v_shared, v_shared_at, p_tokens, p_amount);
+        END IF;
     ELSIF reason IS NULL OR NOT EXISTS (
         SELECT 1 FROM api_key k
         WHERE k.id = p_key AND k.state = 'active' AND (k.expires_at IS NULL OR k.expires_at > p_at)
@@ -275,12 +342,16 @@ BEGIN
         reason := 'key';
         affordable := 0;
     END IF;
+    IF v_limited OR v_shares THEN
+        rates := open_rates(p_key, v_project, v_tenant, p_model, p_at);
+    END IF;
 END $$;
 
 -- A batch of one settle, for latency. `charged` is null when there is no such hold and never was such a charge; `fresh` says
 -- that this very call charged it.
 CREATE FUNCTION ledger_settle(
     p_id uuid, p_amount bigint, p_input int, p_cached int, p_output int, p_latency int, p_status int, p_why text,
+    p_write int, p_reasoning int, p_image int, p_audio int, p_estimated boolean,
     OUT charged bigint, OUT fresh boolean, OUT epoch bigint
 ) LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp
@@ -305,13 +376,19 @@ BEGIN
     VALUES (p_id, h.wallet_id, h.price_id, h.amount, charged, p_amount - charged,
             h.tenant_id, h.subject_id, h.since, h.money_ends_at, h.policy_version);
     INSERT INTO usage (id, key_id, model, input_tokens, cached_tokens, output_tokens, latency_ms, status, why,
+                       cache_write_tokens, reasoning_tokens, image_tokens, audio_tokens, estimated,
                        tenant_id, subject_id, since, ends_at, policy_version)
     VALUES (p_id, h.key_id, h.model, p_input, p_cached, p_output, p_latency, p_status, p_why,
+            p_write, p_reasoning, p_image, p_audio, p_estimated,
             h.tenant_id, h.subject_id, h.since, h.usage_ends_at, h.policy_version);
     UPDATE wallet w SET held = w.held - h.amount, posted = w.posted - charged WHERE w.id = h.wallet_id;
     IF h.counted_at IS NOT NULL THEN
         PERFORM key_correct(h.key_id, h.counted_at, p_why = 'void', h.tokens_max::bigint - p_input - p_output, h.amount,
                             h.amount - charged);
+    END IF;
+    IF h.shared IS NOT NULL THEN
+        PERFORM shared_correct(h.shared, h.shared_at, p_why = 'void', h.tokens_max::bigint - p_input - p_output, h.amount,
+                               h.amount - charged);
     END IF;
 END $$;
 
@@ -415,6 +492,7 @@ BEGIN
     UPDATE wallet w SET held = w.held - x.amount
     FROM (SELECT g.wallet_id, sum(g.amount)::bigint AS amount FROM gone g GROUP BY 1) x
     WHERE w.id = x.wallet_id;
+    PERFORM shared_correct(g.shared, g.shared_at, true, g.tokens_max, g.amount, g.amount) FROM gone g WHERE g.shared IS NOT NULL;
     RETURN NULL;
 END $$;
 CREATE TRIGGER hold_released AFTER DELETE ON wallet_hold REFERENCING OLD TABLE AS gone

@@ -13,7 +13,7 @@ AS $$
     SELECT CASE WHEN date_trunc(p_window, p_at, 'UTC') = date_trunc(p_window, p_minute, 'UTC') THEN p_value ELSE 0 END
 $$;
 
--- Whether a key may use so much more. `reason` (requests, tokens, day, month, total) is null when it may; then `counted_at` is
+-- Whether a key may use so much more. `reason` (requests, tokens, parallel, day, month, total) is null when it may; then `counted_at` is
 -- the minute to count it in. `room` is what would be possible: for rates the seconds until the next minute, for budgets the
 -- nano-units that the tightest of them leaves.
 CREATE FUNCTION key_room(
@@ -34,9 +34,9 @@ BEGIN
     SELECT * INTO u FROM key_use WHERE id = p_key;
     IF NOT FOUND THEN  -- its first request since it has a limit
         INSERT INTO key_use (id, tenant_id, subject_id, since, ends_at, policy_version,
-                             minute, requests, tokens, day_nano, month_nano, total_nano, held_nano)
+                             minute, requests, tokens, day_nano, month_nano, total_nano, held_nano, running)
         SELECT k.id, k.tenant_id, k.subject_id, p_at, k.ends_at, k.policy_version, date_trunc('minute', p_at, 'UTC'),
-               0, 0, 0, 0, 0, 0
+               0, 0, 0, 0, 0, 0, 0
         WHERE k.id IS NOT NULL
         RETURNING * INTO u;
     END IF;
@@ -46,11 +46,13 @@ BEGIN
     reason := CASE
         WHEN used_within('minute', counted_at, u.minute, u.requests) + 1 > k.requests_per_min THEN 'requests'
         WHEN used_within('minute', counted_at, u.minute, u.tokens) + p_tokens > k.tokens_per_min THEN 'tokens'
+        WHEN u.running + 1 > k.parallel THEN 'parallel'
         WHEN v_day + p_amount > k.budget_day_nano THEN 'day'
         WHEN v_month + p_amount > k.budget_month_nano THEN 'month'
         WHEN u.total_nano + p_amount > k.budget_total_nano THEN 'total'
     END;
     room := CASE
+        WHEN reason = 'parallel' THEN 1
         WHEN reason IN ('requests', 'tokens') THEN ceil(extract(epoch FROM counted_at + interval '1 minute' - p_at))
         ELSE greatest(0, least(k.budget_day_nano - v_day, k.budget_month_nano - v_month, k.budget_total_nano - u.total_nano))
     END;
@@ -68,6 +70,7 @@ AS $$
         month_nano = used_within('month', p_counted_at, u.minute, u.month_nano) + p_amount,
         total_nano = u.total_nano + p_amount,
         held_nano = u.held_nano + p_amount,
+        running = u.running + p_requests,
         minute = p_counted_at
     WHERE u.id = p_key
 $$;
@@ -84,6 +87,143 @@ AS $$
         day_nano = u.day_nano - used_within('day', u.minute, p_counted_at, p_back),
         month_nano = u.month_nano - used_within('month', u.minute, p_counted_at, p_back),
         total_nano = u.total_nano - p_back,
-        held_nano = u.held_nano - p_amount
+        held_nano = u.held_nano - p_amount,
+        running = u.running - 1
     WHERE u.id = p_key
 $$;
+
+-- Whether a project, its organisation, and the organisation at this model may use so much more together. As `key_room`;
+-- `reason` begins with the allowance's kind, `shared` are the counters to count in, in the minute `shared_at`.
+CREATE FUNCTION shared_room(
+    p_project uuid, p_tenant uuid, p_model text, p_at timestamptz, p_tokens int, p_amount bigint,
+    OUT reason text, OUT room bigint, OUT shared uuid[], OUT shared_at timestamptz
+) LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+AS $$
+DECLARE
+    l record;
+BEGIN
+    INSERT INTO allowance_use (id, allowance_id, minute, requests, tokens, day_nano, month_nano, total_nano, held_nano, running)
+    SELECT use_of(a, p_tenant), a.id, date_trunc('minute', p_at, 'UTC'), 0, 0, 0, 0, 0, 0, 0
+    FROM allowance a WHERE a.id = ANY (ARRAY[p_project, p_tenant, md5(p_model)::uuid])
+    ON CONFLICT (id) DO NOTHING;
+    shared_at := date_trunc('minute', p_at, 'UTC');
+    shared := '{}';
+    FOR l IN
+        SELECT a.*, u.id AS use_id, u.minute, u.requests, u.tokens, u.day_nano, u.month_nano, u.total_nano, u.running
+        FROM allowance a JOIN allowance_use u ON u.id = use_of(a, p_tenant)
+        WHERE a.id = ANY (ARRAY[p_project, p_tenant, md5(p_model)::uuid]) ORDER BY u.id FOR NO KEY UPDATE OF u
+    LOOP
+        shared := shared || l.use_id;
+        shared_at := greatest(shared_at, l.minute);
+        reason := l.kind || ' ' || CASE
+            WHEN p_tokens > l.tokens_per_min THEN 'size'
+            WHEN used_within('minute', shared_at, l.minute, l.requests) + 1 > l.requests_per_min THEN 'requests'
+            WHEN used_within('minute', shared_at, l.minute, l.tokens) + p_tokens > l.tokens_per_min THEN 'tokens'
+            WHEN l.running + 1 > l.parallel THEN 'parallel'
+            WHEN used_within('day', shared_at, l.minute, l.day_nano) + p_amount > l.budget_day_nano THEN 'day'
+            WHEN used_within('month', shared_at, l.minute, l.month_nano) + p_amount > l.budget_month_nano THEN 'month'
+            WHEN l.total_nano + p_amount > l.budget_total_nano THEN 'total'
+        END;
+        IF reason IS NOT NULL THEN
+            room := CASE split_part(reason, ' ', 2)
+                WHEN 'size' THEN l.tokens_per_min
+                WHEN 'parallel' THEN 1
+                WHEN 'requests' THEN ceil(extract(epoch FROM shared_at + interval '1 minute' - p_at))
+                WHEN 'tokens' THEN ceil(extract(epoch FROM shared_at + interval '1 minute' - p_at))
+                ELSE greatest(0, least(
+                    l.budget_day_nano - used_within('day', shared_at, l.minute, l.day_nano),
+                    l.budget_month_nano - used_within('month', shared_at, l.minute, l.month_nano),
+                    l.budget_total_nano - l.total_nano))
+            END;
+            shared := NULL;
+            RETURN;
+        END IF;
+    END LOOP;
+END $$;
+
+-- The counter of an allowance for an organisation: its own, but of a model one for each.
+CREATE FUNCTION use_of(a allowance, p_tenant uuid) RETURNS uuid LANGUAGE sql IMMUTABLE
+AS $$ SELECT CASE WHEN a.kind = 'model' THEN md5(a.id || ' ' || p_tenant)::uuid ELSE a.id END $$;
+
+CREATE FUNCTION shared_debit(p_shared uuid[], p_at timestamptz, p_tokens bigint, p_amount bigint) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
+AS $$
+    UPDATE allowance_use u SET
+        requests = used_within('minute', p_at, u.minute, u.requests) + 1,
+        tokens = used_within('minute', p_at, u.minute, u.tokens) + p_tokens,
+        day_nano = used_within('day', p_at, u.minute, u.day_nano) + p_amount,
+        month_nano = used_within('month', p_at, u.minute, u.month_nano) + p_amount,
+        total_nano = u.total_nano + p_amount,
+        held_nano = u.held_nano + p_amount,
+        running = u.running + 1,
+        minute = p_at
+    WHERE u.id = ANY (p_shared)
+$$;
+
+CREATE FUNCTION shared_correct(
+    p_shared uuid[], p_shared_at timestamptz, p_void boolean, p_tokens_back bigint, p_amount bigint, p_back bigint
+) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
+AS $$
+    UPDATE allowance_use u SET
+        requests = u.requests - used_within('minute', u.minute, p_shared_at, p_void::int),
+        tokens = u.tokens - used_within('minute', u.minute, p_shared_at, p_tokens_back),
+        day_nano = u.day_nano - used_within('day', u.minute, p_shared_at, p_back),
+        month_nano = u.month_nano - used_within('month', u.minute, p_shared_at, p_back),
+        total_nano = u.total_nano - p_back,
+        held_nano = u.held_nano - p_amount,
+        running = u.running - 1
+    WHERE u.id = ANY (p_shared)
+$$;
+
+-- What is left of the tightest rates that a request falls under: requests per minute and how many are left, tokens per minute
+-- and how many are left; null where there is no such rate.
+CREATE FUNCTION open_rates(p_key uuid, p_project uuid, p_tenant uuid, p_model text, p_at timestamptz) RETURNS bigint[]
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+AS $$
+    WITH rate AS (
+        SELECT k.requests_per_min, k.tokens_per_min, u.minute, u.requests, u.tokens
+        FROM api_key k LEFT JOIN key_use u ON u.id = k.id WHERE k.id = p_key
+        UNION ALL
+        SELECT a.requests_per_min, a.tokens_per_min, u.minute, u.requests, u.tokens
+        FROM allowance a LEFT JOIN allowance_use u ON u.id = use_of(a, p_tenant)
+        WHERE a.id = ANY (ARRAY[p_project, p_tenant, md5(p_model)::uuid])
+    ), used AS (
+        SELECT requests_per_min, tokens_per_min,
+            greatest(0, requests_per_min - coalesce(used_within('minute', greatest(date_trunc('minute', p_at, 'UTC'), minute), minute, requests), 0)) AS requests_left,
+            greatest(0, tokens_per_min - coalesce(used_within('minute', greatest(date_trunc('minute', p_at, 'UTC'), minute), minute, tokens), 0)) AS tokens_left
+        FROM rate
+    )
+    SELECT ARRAY[r.requests_per_min, r.requests_left, t.tokens_per_min, t.tokens_left]
+    FROM (SELECT 1) one
+    LEFT JOIN (SELECT requests_per_min, requests_left FROM used WHERE requests_per_min IS NOT NULL
+               ORDER BY requests_left, requests_per_min LIMIT 1) r ON true
+    LEFT JOIN (SELECT tokens_per_min, tokens_left FROM used WHERE tokens_per_min IS NOT NULL
+               ORDER BY tokens_left, tokens_per_min LIMIT 1) t ON true
+$$;
+
+-- What keeps a key from the smallest request, if anything; nothing is reserved or counted. As `key_room`, with the reasons of
+-- a wallet (money, wallet) before it.
+CREATE FUNCTION key_means(p_key uuid, p_at timestamptz, OUT reason text, OUT room bigint)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+DECLARE
+    v_free bigint;
+    v_state text;
+BEGIN
+    room := 0;
+    SELECT w.posted + w.credit_limit - w.held, w.state INTO v_free, v_state
+    FROM api_key k JOIN wallet w ON w.id = k.wallet_id AND w.tenant_id = k.tenant_id WHERE k.id = p_key;
+    IF v_state IS DISTINCT FROM 'active' THEN
+        reason := 'wallet';
+    ELSIF v_free <= 0 THEN
+        reason := 'money';
+    ELSIF EXISTS (SELECT 1 FROM key_use u WHERE u.id = p_key) THEN
+        SELECT r.reason, r.room INTO reason, room FROM key_room(p_key, p_at, 1, 1) r;
+    END IF;
+END $$;
+
+GRANT EXECUTE ON FUNCTION key_means TO avow_app;

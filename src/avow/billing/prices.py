@@ -1,21 +1,32 @@
-"""What tokens cost: integers only, rounded up once per request."""
+"""What tokens cost: integers only, rounded up once per request, by prices that were signed when they were set.
+
+A version of a price is a row that is never changed; each charge names the one it was made by. A row whose signature is not
+ours (somebody wrote into the database) is no price, so its model is refused and never cheap.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import ClassVar
 from uuid import UUID
 
 import msgspec
+import structlog
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base.errors import AvowError
 from avow.billing import tables
+from avow.vault.ring import Ring
+
+log = structlog.get_logger()
 
 PER = 1_000_000
+SECRET = "price"  # noqa: S105  the name of a secret
 
 
 class ModelHasNoPrice(AvowError):
@@ -27,7 +38,11 @@ class ModelHasNoPrice(AvowError):
 
 
 class Price(msgspec.Struct, frozen=True):
-    """One version of a model's price: nano-units of `currency` per million tokens."""
+    """One version of a model's price: nano-units of `currency` per million.
+
+    `input_nano` and `output_nano` are the base. What has no price of its own (None) costs as what it is part of: cache writes
+    as input, reasoning as output, and image and audio tokens as the dearer of both.
+    """
 
     id: UUID
     model: str
@@ -36,20 +51,68 @@ class Price(msgspec.Struct, frozen=True):
     cached_nano: int
     output_nano: int
     valid_from: datetime
+    cache_write_nano: int | None = None
+    reasoning_nano: int | None = None
+    image_nano: int | None = None
+    audio_nano: int | None = None
+
+    @property
+    def write_rate(self) -> int:
+        return self.input_nano if self.cache_write_nano is None else self.cache_write_nano
+
+    @property
+    def reasoning_rate(self) -> int:
+        return self.output_nano if self.reasoning_nano is None else self.reasoning_nano
+
+    @property
+    def image_rate(self) -> int:
+        return max(self.input_nano, self.output_nano) if self.image_nano is None else self.image_nano
+
+    @property
+    def audio_rate(self) -> int:
+        return max(self.input_nano, self.output_nano) if self.audio_nano is None else self.audio_nano
+
+    @property
+    def input_rate_max(self) -> int:
+        """The most that a token which went in can cost."""
+        return max(self.input_nano, self.cached_nano, self.write_rate)
+
+    @property
+    def output_rate_max(self) -> int:
+        return max(self.output_nano, self.reasoning_rate)
 
 
-def cost(price: Price, input_tokens: int, cached_tokens: int, output_tokens: int) -> int:
-    """Nano-units for a request. `input_tokens` includes `cached_tokens`; a provider that reports more is capped at input."""
-    cached = min(cached_tokens, input_tokens)
-    exact = (input_tokens - cached) * price.input_nano + cached * price.cached_nano + output_tokens * price.output_nano
+class Used(msgspec.Struct, frozen=True):
+    """What a request used. `input` includes `cached` and `cache_write`, `output` includes `reasoning`, as OpenAI counts;
+    `image` and `audio` stand beside them."""
+
+    input: int = 0
+    cached: int = 0
+    output: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+    image: int = 0
+    audio: int = 0
+
+
+def cost(price: Price, used: Used) -> int:
+    """Nano-units for a request. A part that is said to be more than its whole is capped at it."""
+    exact = used.input * price.input_nano + used.output * price.output_nano
+    if used.cached or used.cache_write:
+        cached = min(used.cached, used.input)
+        written = min(used.cache_write, used.input - cached)
+        exact += cached * (price.cached_nano - price.input_nano) + written * (price.write_rate - price.input_nano)
+    if used.reasoning:
+        exact += min(used.reasoning, used.output) * (price.reasoning_rate - price.output_nano)
+    if used.image or used.audio:
+        exact += used.image * price.image_rate + used.audio * price.audio_rate
     return -(-exact // PER)
 
 
-def upper(price: Price, input_tokens_max: int, output_tokens_max: int) -> int:
-    """The most a request within these bounds can cost, however much of its input the provider calls cached."""
-    return -(
-        -(input_tokens_max * max(price.input_nano, price.cached_nano) + output_tokens_max * price.output_nano) // PER
-    )
+def upper(price: Price, input_tokens_max: int, output_tokens_max: int, image_max: int = 0, audio_max: int = 0) -> int:
+    """The most a request within these bounds can cost, whatever parts the provider says that it had."""
+    exact = input_tokens_max * price.input_rate_max + output_tokens_max * price.output_rate_max
+    return -(-(exact + image_max * price.image_rate + audio_max * price.audio_rate) // PER)
 
 
 def output_tokens_affordable(price: Price, input_tokens_max: int, amount: int) -> int | None:
@@ -57,10 +120,34 @@ def output_tokens_affordable(price: Price, input_tokens_max: int, amount: int) -
 
     Negative when not even the input is affordable.
     """
-    left = amount * PER - input_tokens_max * max(price.input_nano, price.cached_nano)
+    left = amount * PER - input_tokens_max * price.input_rate_max
     if left < 0:
         return -1
-    return left // price.output_nano if price.output_nano else None
+    return left // price.output_rate_max if price.output_rate_max else None
+
+
+class Seal:
+    """Signs prices (Ed25519, RFC 8032) and knows its own again. `seed` is 32 bytes; see `of`."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._key = Ed25519PrivateKey.from_private_bytes(seed)
+
+    @classmethod
+    def of(cls, ring: Ring) -> Seal:
+        """The platform's own, whose key lies in the ring and is made at the first use."""
+        seed = ring.secret(SECRET, create=True)
+        assert seed is not None
+        return cls(seed)
+
+    def sign(self, price: Price) -> bytes:
+        return self._key.sign(_signed(price))
+
+    def is_genuine(self, price: Price, signature: bytes | None) -> bool:
+        try:
+            self._key.public_key().verify(signature or b"", _signed(price))
+        except InvalidSignature:
+            return False
+        return True
 
 
 class Prices:
@@ -77,9 +164,21 @@ class Prices:
                 return version
         raise ModelHasNoPrice(param="model")
 
-    async def load(self, connection: AsyncConnection, currency: str = "USD") -> None:
+    def gives_away(self, at: datetime) -> bool:
+        """Whether a model is free, so that somebody without money may ask it."""
+        in_force = (next((v for v in versions if v.valid_from <= at), None) for versions in self._versions.values())
+        return any(price is not None and not (price.input_rate_max or price.output_rate_max) for price in in_force)
+
+    async def load(self, connection: AsyncConnection, seal: Seal, currency: str = "USD") -> None:
         rows = await connection.execute(select(tables.price).where(tables.price.c.currency == currency))
-        self._fill(Price(*row) for row in rows)
+        genuine = []
+        for *fields, signature in rows:
+            price = Price(*fields)
+            if seal.is_genuine(price, signature):
+                genuine.append(price)
+            else:
+                log.error("price_not_genuine", kind=price.model)
+        self._fill(genuine)
 
     def _fill(self, known: Iterable[Price]) -> None:
         versions: dict[str, list[Price]] = {}
@@ -88,6 +187,13 @@ class Prices:
         self._versions = versions
 
 
-async def put(connection: AsyncConnection, price: Price) -> None:
+async def put(connection: AsyncConnection, price: Price, seal: Seal) -> None:
     """Add a version, as the keeper; the same version again changes nothing."""
-    await connection.execute(insert(tables.price).values(msgspec.structs.asdict(price)).on_conflict_do_nothing())
+    row = {**msgspec.structs.asdict(price), "signature": seal.sign(price)}
+    await connection.execute(insert(tables.price).values(row).on_conflict_do_nothing())
+
+
+def _signed(price: Price) -> bytes:
+    """The only spelling of a price; its time is UTC, for a database gives it back in whatever zone."""
+    fields = {**msgspec.structs.asdict(price), "valid_from": price.valid_from.astimezone(UTC)}
+    return msgspec.json.encode(fields, order="sorted")

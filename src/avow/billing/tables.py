@@ -3,7 +3,20 @@
 Only the functions in `ledger.sql` write here. The indexes are few on purpose: each costs every request.
 """
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, DateTime, Identity, Index, Integer, Text, Uuid
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    Uuid,
+)
 from sqlalchemy import UniqueConstraint as Unique
 
 from avow.catalog import fact_columns, not_personal, personal, store, table
@@ -55,6 +68,8 @@ wallet_hold = table(
     Column("output_tokens", Integer, nullable=False),
     Column("tokens_max", Integer, nullable=False),
     Column("counted_at", DateTime(timezone=True)),
+    Column("shared", ARRAY(Uuid)),
+    Column("shared_at", DateTime(timezone=True)),
     # The fact columns without their indexes: the live set is small, and each index costs every request.
     *(Column(c.name, c.type, nullable=c.nullable) for c in fact_columns()),
     CheckConstraint("amount >= 0", name="amount"),
@@ -71,6 +86,8 @@ wallet_hold = table(
                     "output_tokens",
                     "tokens_max",
                     "counted_at",
+                    "shared",
+                    "shared_at",
                 ),
             ],
             why="money promised to a running request; it lives as long as the request and is settled by the database",
@@ -94,11 +111,12 @@ key_use = table(
     Column("month_nano", BigInteger, nullable=False),
     Column("total_nano", BigInteger, nullable=False),
     Column("held_nano", BigInteger, nullable=False),
+    Column("running", BigInteger, nullable=False, server_default="0"),
     *fact_columns(),
     holds=[
         personal(
             "credential",
-            clear=["minute", "requests", "tokens", "day_nano", "month_nano", "total_nano", "held_nano"],
+            clear=["minute", "requests", "tokens", "day_nano", "month_nano", "total_nano", "held_nano", "running"],
             why="compared with the key's limits in the call that reserves; sums, no single request",
         )
     ],
@@ -108,7 +126,42 @@ key_use = table(
 )
 """What a key with limits has used: `id` is the key's, `minute` the last UTC minute with a request. Requests and tokens are those
 of that minute, `day_nano` and `month_nano` the money of its day and month, holds included; of `total_nano`, `held_nano` is not
-spent yet. The row is made by the key's first request under a limit and counts from then on."""
+spent yet. The row is made by the key's first request under a limit and counts from then on. `running`: requests under way."""
+
+SHARED_LIMITS = (
+    *("requests_per_min", "tokens_per_min", "parallel"),
+    *("budget_day_nano", "budget_month_nano", "budget_total_nano"),
+)
+
+allowance = table(
+    "allowance",
+    Column("id", Uuid, primary_key=True),
+    Column("kind", Text, nullable=False),
+    *(Column(name, BigInteger) for name in SHARED_LIMITS),
+    CheckConstraint("kind IN ('project', 'organisation', 'model')", name="kind"),
+    holds=[
+        not_personal("what an organisation or a part of it may use together; no word about whose requests they are")
+    ],
+    app="none",
+)
+"""What a project or an organisation may use together (`id` is theirs), or each organisation of a model (`id` is the digest of
+its name, `allowances.of_model`). The ledger judges it beside the key's limits."""
+
+allowance_use = table(
+    "allowance_use",
+    Column("id", Uuid, primary_key=True),
+    Column("allowance_id", Uuid, nullable=False),
+    Column("minute", DateTime(timezone=True), nullable=False),
+    *(
+        Column(name, BigInteger, nullable=False)
+        for name in ("requests", "tokens", "day_nano", "month_nano", "total_nano")
+    ),
+    *(Column(name, BigInteger, nullable=False) for name in ("held_nano", "running")),
+    holds=[not_personal("sums of an organisation, no single request")],
+    app="none",
+    postgresql_with={"fillfactor": 40},
+)
+"""As `key_use`, of an allowance; of a model's one row for each organisation."""
 
 charge = table(
     "charge",
@@ -131,6 +184,8 @@ charge = table(
     app="read",
 )
 
+USED_PARTS = ("cache_write_tokens", "reasoning_tokens", "image_tokens", "audio_tokens")
+
 usage = table(
     "usage",
     Column("id", Uuid, primary_key=True),
@@ -139,6 +194,8 @@ usage = table(
     Column("input_tokens", Integer, nullable=False),
     Column("cached_tokens", Integer, nullable=False),
     Column("output_tokens", Integer, nullable=False),
+    *(Column(name, Integer, nullable=False, server_default="0") for name in USED_PARTS),
+    Column("estimated", Boolean, nullable=False, server_default="false"),
     Column("latency_ms", Integer, nullable=False),
     Column("status", Integer, nullable=False),
     Column("why", Text, nullable=False),
@@ -147,7 +204,7 @@ usage = table(
         personal(
             "usage",
             clear=[
-                *("key_id", "model", "input_tokens", "cached_tokens", "output_tokens"),
+                *("key_id", "model", "input_tokens", "cached_tokens", "output_tokens", *USED_PARTS, "estimated"),
                 *("latency_ms", "status", "why"),
             ],
             why="summed by day and model, and recomputed into the charge",
@@ -155,6 +212,9 @@ usage = table(
     ],
     app="read",
 )
+
+"""`input_tokens` includes cached and cache-write tokens, `output_tokens` reasoning; image and audio stand beside them.
+`estimated`: the upstream did not say what was used, so it was told from the bytes that were delivered."""
 
 price = table(
     "price",
@@ -165,12 +225,38 @@ price = table(
     Column("cached_nano", BigInteger, nullable=False),
     Column("output_nano", BigInteger, nullable=False),
     Column("valid_from", DateTime(timezone=True), nullable=False),
-    CheckConstraint("input_nano >= 0 AND cached_nano >= 0 AND output_nano >= 0", name="sign"),
+    *(Column(name, BigInteger) for name in ("cache_write_nano", "reasoning_nano", "image_nano", "audio_nano")),
+    Column("signature", LargeBinary),
+    CheckConstraint(
+        "least(input_nano, cached_nano, output_nano, cache_write_nano, reasoning_nano, image_nano, audio_nano) >= 0",
+        name="sign",
+    ),
     Unique("model", "currency", "valid_from"),
     holds=[not_personal("a price belongs to nobody")],
     app="read",
     writer="read",
 )
+"""Rows are never changed (`prices.Price`). `signature` is the platform's (`prices.Seal`); a row without it is no price."""
+
+claim = table(
+    "claim",
+    Column("id", Uuid, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("request_id", Uuid, nullable=False),
+    Column("status", Integer),
+    Column("charged", BigInteger),
+    *fact_columns(),
+    holds=[
+        personal(
+            "payment",
+            clear=["digest", "request_id", "status", "charged"],
+            why="compared when a request comes again, so that nobody is charged twice for one; keyed digests and ids",
+            secret=["digest"],
+        )
+    ],
+)
+"""An idempotency key (`claims`): `id` and `digest` are keyed digests of the key and of what was asked. `status` and `charged`
+are null while the request runs."""
 
 ledger_txn = table(
     "ledger_txn",

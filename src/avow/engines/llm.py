@@ -37,6 +37,8 @@ from avow.engines import model
 MODEL = "avow/smollm2-135m"
 CONTEXT_TOKENS = 4096  # prompt and answer together, for each of the PARALLEL requests; others wait their turn
 OUTPUT_TOKENS_MAX = 2048
+TOKEN_BYTES_MAX = 81  # of the model's vocabulary: a line feed and eighty spaces
+MESSAGE_TOKENS_MIN = 4  # what the chat template writes around each message
 PARALLEL = 2
 IDLE_S = 60
 SOCKET_PATH_BYTES_MAX = 90
@@ -90,6 +92,13 @@ class TextOnly(BadInput):
     hint = "Leave out images, audio, files and tool calls, or choose another model."
 
 
+class PromptTooLong(BadInput):
+    """The prompt is longer than this model can read."""
+
+    code = "context_length_exceeded"
+    hint = f"Nothing was charged. This model reads {CONTEXT_TOKENS} tokens: send less of the conversation, or choose another."
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
     """A local language model as the gateway's upstream table sees it.
@@ -102,17 +111,25 @@ class Engine:
     api_key: str = field(repr=False)
 
 
+def fits(text_bytes: int, messages: int) -> bool:
+    """Whether messages with so many bytes of text may fit into the context; if not, no tokenizer could make them fit."""
+    return -(-text_bytes // TOKEN_BYTES_MAX) + messages * MESSAGE_TOKENS_MIN <= CONTEXT_TOKENS
+
+
 def to_theirs(request: Mapping[str, Any]) -> dict[str, Any]:
     """What is sent to the engine for an OpenAI chat completion `request`: known fields, and those that nobody may choose.
 
     Always a stream, with progress events while the prompt is read: only so does llama.cpp notice early that a client has
-    left. Raises `TextOnly`.
+    left. Raises `TextOnly` or `PromptTooLong`: a long text would keep llama.cpp from everybody else while it is cut up.
     """
+    messages = [_message(said) for said in request["messages"]]
+    if not fits(sum(len(said["content"].encode()) for said in messages), len(messages)):
+        raise PromptTooLong(param="messages")
     asked = [request.get("max_completion_tokens"), request.get("max_tokens"), OUTPUT_TOKENS_MAX]
     return {
         **{name: request[name] for name in _FIELDS & request.keys()},
         "model": MODEL,
-        "messages": [_message(said) for said in request["messages"]],
+        "messages": messages,
         "max_tokens": min(tokens for tokens in asked if tokens is not None),
         "stream": True,
         "stream_options": {"include_usage": True},

@@ -18,6 +18,7 @@ from avow.accounts import key_text
 from avow.accounts.directory import KeyRecord, KeyRefused
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
+from avow.billing.claims import NAME_BYTES_MAX
 from avow.gateway import refusals, surfaces, wire
 from avow.gateway.cache import Asked
 from avow.gateway.completion import Ask, Completion, Gateway, Headers
@@ -25,7 +26,7 @@ from avow.gateway.rules import Model
 from avow.gateway.surfaces import Surface
 
 BODY_S_MAX = 30.0
-BODY_BYTES_UNKNOWN = 64 * 1024  # more is read only for a key that works
+BODY_BYTES_UNKNOWN = 64 * 1024  # more is read only for a key that works and has means
 SWEEP_S = 1.0
 RETENTION_H_MAX = 10_000_000
 CACHE_WORDS: Mapping[bytes, Asked] = {b"use": "use", b"off": "off"}
@@ -110,11 +111,12 @@ class V1:
     async def _complete(self, surface: Surface, scope: Scope, receive: Receive, reply: AsgiReply) -> None:
         if scope["method"] != "POST":
             raise refusals.MethodWrong("POST")
-        secret, retention_h, cache = judge(scope["headers"])
+        secret, retention_h, cache, claim = judge(scope["headers"])
         if is_large(scope["headers"]):
-            await self._admit(secret, scope)
+            await self._admit_large(secret, scope)
         body = await self._read(receive)
-        completion = self._gateway.start(Ask(secret, body, retention_h, _address(scope), surface, cache), reply)
+        ask = Ask(secret, body, retention_h, _address(scope), surface, cache, claim)
+        completion = self._gateway.start(ask, reply)
         await self._stay(completion, receive, reply)
 
     async def _stay(self, completion: Completion, receive: Receive, reply: AsgiReply) -> None:
@@ -139,6 +141,12 @@ class V1:
     async def _admit(self, secret: str, scope: Scope) -> KeyRecord:
         try:
             return await self._gateway.keys.admit(secret, "inference", _address(scope))
+        except (SQLAlchemyError, OSError):
+            raise refusals.NotReady() from None
+
+    async def _admit_large(self, secret: str, scope: Scope) -> None:
+        try:
+            await self._gateway.admit_large(secret, _address(scope))
         except (SQLAlchemyError, OSError):
             raise refusals.NotReady() from None
 
@@ -220,10 +228,12 @@ def is_large(headers: list[tuple[bytes, bytes]]) -> bool:
     )
 
 
-def judge(headers: list[tuple[bytes, bytes]]) -> tuple[str, int | None, Asked | None]:
-    """The key's text, the hours that may be kept and the word about the cache, from a head whose body is worth reading."""
+def judge(headers: list[tuple[bytes, bytes]]) -> tuple[str, int | None, Asked | None, bytes | None]:
+    """The key's text, the hours that may be kept, the word about the cache and the idempotency key, from a head whose body is
+    worth reading."""
     content_type, retention_h = b"", None
     cache: Asked | None = None
+    claim: bytes | None = None
     for name, value in headers:
         if name == b"content-type":
             content_type = value
@@ -232,11 +242,13 @@ def judge(headers: list[tuple[bytes, bytes]]) -> tuple[str, int | None, Asked | 
             retention_h = hours if retention_h is None else min(hours, retention_h)
         elif name == b"avow-cache":
             cache = "off" if cache == "off" else _cache_word(value)
+        elif name == b"idempotency-key":
+            claim = _claim(value, claim)
         elif name == b"content-length" and int(value) > wire.BODY_BYTES_MAX:
             raise refusals.TooLarge()
     if content_type.partition(b";")[0].strip().lower() != b"application/json":
         raise refusals.WrongType()
-    return _secret(headers), retention_h, cache
+    return _secret(headers), retention_h, cache, claim
 
 
 def _secret(headers: list[tuple[bytes, bytes]]) -> str:
@@ -272,8 +284,18 @@ def _cache_word(value: bytes) -> Asked:
     return word
 
 
+def _claim(value: bytes, before: bytes | None) -> bytes:
+    if before is not None or not re.fullmatch(rb"[!-~]{1,%d}" % NAME_BYTES_MAX, value):
+        sentence = f"The header is one text of 1 to {NAME_BYTES_MAX} visible ASCII characters without spaces."
+        raise refusals.InvalidRequest(sentence, param="idempotency-key")
+    return value
+
+
 def _show(model: Model) -> dict[str, Any]:
-    return {"id": model.id, "object": "model", "created": 0, "owned_by": model.routes[0].upstream.processor or "avow"}
+    """`avow_leaving`: what a client pays that leaves before the end, by the rules of the upstreams where the model runs."""
+    owner = model.routes[0].upstream.processor or "avow"
+    leaving = sorted({route.upstream.leaving for route in model.routes})
+    return {"id": model.id, "object": "model", "created": 0, "owned_by": owner, "avow_leaving": leaving}
 
 
 def _show_anthropic(model: Model) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import structlog
 
 from avow.base.errors import AvowError
 from avow.gateway import fleet as fleets
-from avow.gateway import meter, refusals, upstreams
+from avow.gateway import refusals, upstreams
 from avow.gateway.client import Client
 from avow.gateway.connection import Exchange, UpstreamGarbage, UpstreamLost
 from avow.gateway.dialects import Joined, Retold, Translation
@@ -26,6 +26,7 @@ from avow.gateway.orders import Order
 log = structlog.get_logger()
 
 ANSWER_BYTES_MAX = 32 * 1024 * 1024
+DRAIN_BYTES_MAX = 4 * 1024 * 1024
 
 Progress = Callable[[UUID, int, int, int], None]
 
@@ -51,14 +52,22 @@ class Call:
         self._way = order.routes[0].upstream.ways[order.surface.name][0]
         self._progress, self._listener = progress, listener
         self._exchange: Exchange | None = None
+        self._leaving = order.routes[0].upstream.leaving
+        self._bytes_left: int | None = None
         self._loop = asyncio.get_running_loop()
 
     async def run(self) -> Outcome:
-        """Call the upstream; `listener` gets what a streaming client is to see. A cancellation ends as `client_left`."""
+        """Call the upstream; `listener` gets what a streaming client is to see. A cancellation ends as `client_left`, and so
+        does whatever ends after `drain`."""
         try:
             await self._run()
+            if self._bytes_left is not None:
+                self.outcome.why = "client_left"
         except AvowError as error:
-            self.outcome.error, self.outcome.why = error, "upstream_failed"
+            self.outcome.error, self.outcome.why = (
+                error,
+                "upstream_failed" if self._bytes_left is None else "client_left",
+            )
         except asyncio.CancelledError:
             self.outcome.why = "client_left"
         except Exception as error:
@@ -66,6 +75,12 @@ class Call:
             self.outcome.error, self.outcome.why = AvowError(), "upstream_failed"
         self._let_go(self.outcome.why == "done")
         return self.outcome
+
+    def drain(self) -> bool:
+        """The client has left: whether the upstream is read to its end nevertheless, for it charges all of it."""
+        if self._leaving == "drain" and self.outcome.reads:
+            self._bytes_left = DRAIN_BYTES_MAX
+        return self._bytes_left is not None
 
     def _let_go(self, whole: bool) -> None:
         if self._exchange is not None:
@@ -112,7 +127,7 @@ class Call:
     async def _ask(self, route: Route) -> None:
         order, upstream = self._order, route.upstream
         way, target = upstream.ways[order.surface.name]
-        self._way = way
+        self._way, self._leaving = way, upstream.leaving
         body = upstream.message(way, order.request, route.their_name, order.tokens_max)
         exchange = self._exchange = await self._client.send(target, body, resend=True, sent=self._sent)
         if exchange.status != 200:
@@ -129,7 +144,7 @@ class Call:
 
     def _sent(self) -> None:
         """From here on the input is read; an upstream that tells how far it is has read what it told."""
-        self.outcome.reads = self._order.surface.bills and not self._way.shows_progress
+        self.outcome.reads = self._order.surface.bills and not self._way.shows_progress and self._leaving != "unbilled"
 
     async def _fetch(self, exchange: Exchange) -> None:
         """A JSON answer, passed on as it came once it is seen to be one."""
@@ -140,7 +155,7 @@ class Call:
             raise UpstreamGarbage("The upstream's answer is not what was asked for.") from None
         self.outcome.answer, self.outcome.usage = self._ours(body), answer.usage
         if answer.usage is None:
-            self.outcome.tokens = meter.estimate_tokens(answer.said)
+            self.outcome.tokens = answer.tokens
 
     async def _collect(self, exchange: Exchange) -> None:
         """A JSON answer from an upstream that only streams."""
@@ -173,6 +188,7 @@ class Call:
         assert way.dialect.stream is not None, "this surface has no streams"
         retold = way.back.stream(order.request) if way.back is not None and passes else None
         wants_usage = retold is not None or order.request.wants_usage
+        tokens_max = order.output_tokens_max
         reader = way.dialect.stream(wants_usage=wants_usage, takes_progress=way.shows_progress)
 
         def take(piece: bytes) -> bool:
@@ -180,19 +196,25 @@ class Call:
             if assembly is not None:
                 for event in data:
                     assembly.add(event)
-            if reader.tokens > outcome.tokens:
-                self._progress(order.request_id, reader.prompt_tokens or 0, 0, reader.tokens)
-            outcome.tokens, outcome.usage, outcome.input_tokens = reader.tokens, reader.usage, reader.prompt_tokens
-            outcome.reads = outcome.reads or bool(reader.prompt_tokens)
+            tokens = reader.tokens
+            if tokens > outcome.tokens:
+                self._progress(order.request_id, reader.prompt_tokens or 0, 0, min(tokens, tokens_max))
+            outcome.tokens, outcome.usage, outcome.input_tokens = tokens, reader.usage, reader.prompt_tokens
+            outcome.reads = outcome.reads or (bool(reader.prompt_tokens) and self._leaving != "unbilled")
             if retold is not None:
                 passed = retell(retold, data)
             more = not (reader.done or reader.fault)
+            if self._bytes_left is not None:
+                self._bytes_left -= len(piece)
+                return more and self._bytes_left >= 0
             if passed and passes:
                 outcome.begun = True
                 return self._listener.pass_on(passed) and more
             return more
 
         while not await exchange.pour(take):
+            if self._bytes_left is not None and self._bytes_left < 0:
+                raise asyncio.CancelledError
             await self._listener.flush()
             if reader.done or reader.fault:
                 break

@@ -9,6 +9,7 @@ only after the settle is durable, so the body of a JSON answer, and the end of a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,7 +26,10 @@ from avow.base import money
 from avow.base.clock import Clock
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
+from avow.billing import rates
+from avow.billing.claims import Claim, Claims
 from avow.billing.events import Settle, Settled
+from avow.billing.means import Means
 from avow.billing.refusals import RateExceeded
 from avow.gateway import judging, meter, orders, refusals
 from avow.gateway.cache import Asked, Cache, Word
@@ -51,6 +55,8 @@ log = structlog.get_logger()
 CALLS_PER_KEY_MAX = 256
 STREAM_S_MAX = 1200.0
 SWEEP_S = 1.0
+DRAIN_S_MAX = 60.0
+LARGE_BYTES = 256 * 1024  # a digest of more is not for the loop
 
 _BROKEN_OFF = (b'"length"', b'"max_tokens"', b'"incomplete"')
 """How the dialects say that an answer ended before its end."""
@@ -85,6 +91,7 @@ class Ask(msgspec.Struct, frozen=True):
     """What came: the key's text, the body as sent, and the hours that the client lets us keep it (None: as planned).
 
     `address` is where it came from, for keys that may be used from some networks only; it is compared and goes nowhere.
+    `claim` is its idempotency key.
     """
 
     secret: str
@@ -94,6 +101,7 @@ class Ask(msgspec.Struct, frozen=True):
     surface: Surface = CHAT
     cache: Asked | None = None
     """The client's word about answers given before; None: none."""
+    claim: bytes | None = None
 
     def __repr__(self) -> str:
         return f"Ask({len(self.body)} bytes)"
@@ -110,6 +118,8 @@ class Gateway:
         vault: Vault,
         client: Client,
         clock: Clock,
+        means: Means,
+        claims: Claims,
         *,
         calls_per_key_max: int = CALLS_PER_KEY_MAX,
         stream_s_max: float = STREAM_S_MAX,
@@ -119,7 +129,8 @@ class Gateway:
     ) -> None:
         self.rules, self.keys, self.ledger, self.vault = rules, keys, ledger, vault
         self.client, self.clock, self.fleet = client, clock, fleet or Fleet(client)
-        self.cache, self.decisions = cache, decisions
+        self._means, self.claims, self.cache = means, claims, cache
+        self.decisions = decisions
         self._stream_s_max = stream_s_max
         self._calls_per_key_max = calls_per_key_max
         self._calls: Counter[int] = Counter()
@@ -153,6 +164,12 @@ class Gateway:
         self.client.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
+
+    async def admit_large(self, ask_secret: str, address: str | None) -> None:
+        """Say no before a large body is read: to whom has no key that works, no money, or nothing left of a limit."""
+        key = await self.keys.admit(ask_secret, "inference", address)
+        now = self.clock.now()
+        await self._means.check(key.key_id, now, needs_money=not self.rules.current.prices.gives_away(now))
 
     def enter(self, key_id: UUID) -> None:
         """Count a call of a key. Raises `RateExceeded` when too many run at once."""
@@ -191,15 +208,21 @@ class Completion:
         self.started_at = self._loop.time()
         self._order: Order | None = None
         self._given_up: AvowError | None = None
-        self.begun = self._at_upstream = self._left = self._counted = False
+        self.begun = self._left = self._counted = False
+        self._at_upstream: Call | None = None
         self._begun_s: float | None = None
         self._cached: Word = "off"
         self._searching: Searching | None = None
 
     def leave(self) -> None:
-        """The client has gone: the upstream is stopped at once; what was delivered until now is settled."""
+        """The client has gone: the upstream is stopped at once, or drained where its rule says so, and that is settled."""
+        if self._left:
+            return
         self._left = True
-        self._stop()
+        if self._at_upstream is not None and self._at_upstream.drain():
+            self._loop.call_later(DRAIN_S_MAX, self._stop)
+        else:
+            self._stop()
 
     def give_up(self, error: AvowError) -> None:
         """End it from our side: as `leave`, but the client is told `error`."""
@@ -207,7 +230,7 @@ class Completion:
         self._stop()
 
     def _stop(self) -> None:
-        if self._at_upstream and self.task is not None:
+        if self._at_upstream is not None and self.task is not None:
             self.task.cancel()
 
     def forget(self, _: asyncio.Task[None]) -> None:
@@ -227,18 +250,24 @@ class Completion:
     async def _complete(self) -> None:
         gateway = self._gateway
         surface = self._ask.surface
-        request = surface.parse(self._ask.body)
+        # Who asks before what: nothing is parsed for somebody unknown.
         key = await gateway.keys.admit(self._ask.secret, "inference", self._ask.address)
+        request = surface.parse(self._ask.body)
         gateway.enter(key.key_id)
+        claim = None
         try:
             filters = judging.ours(gateway.rules.current, surface, request)
             if filters is not None:
                 return await self._judge(request, filters)
+            if self._ask.claim is not None:
+                claim = await self._claimed(self._ask.claim, key)
             wish = Wish(request, key, len(self._ask.body), self._ask.retention_h, surface)
             order = self._order = await orders.place(wish, gateway.rules, gateway.ledger, gateway.clock)
+            if claim is not None:
+                await self._take(claim, order)
             outcome = await self._searched() or await self._obtain(self._order)
             order = self._order
-            measured = meter.measure(outcome, order.price, request.fields, surface.said_in)
+            measured = meter.measure(outcome, order.price, request.fields, surface.said_in, order.output_tokens_max)
             if self._searching is not None and self._searching.hits and gateway.decisions is not None:
                 await gateway.decisions.record(order, self._searching.hits)
             box = await self._seal(order, outcome)
@@ -246,6 +275,8 @@ class Completion:
         finally:
             gateway.exit(key.key_id)
         self._count(order, outcome, measured, settled)
+        if claim is not None:
+            await self._end(claim, order, outcome, settled)
         await self._answer(order, outcome, settled, box is not None)
 
     async def _judge(self, request: Request, filters: Filters) -> None:
@@ -253,6 +284,30 @@ class Completion:
         request_id = uuid7()
         body = await asyncio.to_thread(judging.judged, filters, request.fields["input"], request_id)
         await self._reply.whole(200, [(b"avow-request-id", str(request_id).encode()), (b"avow-stored", b"none")], body)
+
+    async def _claimed(self, name: bytes, key: KeyRecord) -> Claim:
+        """The claim of the client's idempotency key, seen to be free before anything is held."""
+        claims, given = self._gateway.claims, (name, self._ask.surface.path, self._ask.body)
+        whose = key.tenant_id, key.subject_id
+        if len(self._ask.body) > LARGE_BYTES:
+            claim = await asyncio.to_thread(claims.named, *given, *whose)
+        else:
+            claim = claims.named(*given, *whose)
+        await claims.look(claim, self._gateway.clock.now())
+        return claim
+
+    async def _take(self, claim: Claim, order: Order) -> None:
+        """Give the key to this request, or give its money back: another one was quicker, or it cannot be told."""
+        try:
+            ends_at = orders.money_ends_at(order)
+            await self._gateway.claims.take(claim, order.request_id, order.at, ends_at, order.plan.policy_version)
+        except BaseException:
+            await self._gateway.ledger.settle(orders.void(order))
+            raise
+
+    async def _end(self, claim: Claim, order: Order, outcome: Outcome, settled: Settled) -> None:
+        with contextlib.suppress(SQLAlchemyError, OSError):  # the charge tells the same
+            await self._gateway.claims.end(claim, order.request_id, outcome.status, settled.charged)
 
     async def _searched(self) -> Outcome | None:
         """Have the request searched where the policy has filters; the end of one that must not go on."""
@@ -286,9 +341,9 @@ class Completion:
         outcome = Outcome(why="client_left")
         if not self._left and self._given_up is None:
             call = Call(order, self._gateway.client, self._gateway.fleet, self._gateway.ledger.progress, self)
-            self._at_upstream = True
+            self._at_upstream = call
             outcome = await call.run()
-            self._at_upstream = False
+            self._at_upstream = None
             while self.task is not None and self.task.cancelling():
                 self.task.uncancel()
         if outcome.why == "client_left" and not self._left:
@@ -339,15 +394,21 @@ class Completion:
             return None
 
     def _settle(self, order: Order, outcome: Outcome, measured: Measured, box: bytes | None) -> Settle:
+        used = measured.used
         return Settle(
             request_id=order.request_id,
             amount=measured.amount,
-            input_tokens=measured.input_tokens,
-            cached_tokens=measured.cached_tokens,
-            output_tokens=measured.output_tokens,
+            input_tokens=used.input,
+            cached_tokens=used.cached,
+            output_tokens=used.output,
             latency_ms=int((self._loop.time() - self.started_at) * 1000),
             status=outcome.status,
             why=outcome.why,
+            cache_write_tokens=used.cache_write,
+            reasoning_tokens=used.reasoning,
+            image_tokens=used.image,
+            audio_tokens=used.audio,
+            estimated=measured.estimated,
             extra=_kept(order, box),
         )
 
@@ -403,4 +464,6 @@ def _headers(order: Order, kept: bool, cached: Word = "off") -> list[tuple[bytes
     ]
     if kept and isinstance(order.kept_until, datetime):
         headers.append((b"avow-expires-at", order.kept_until.isoformat(timespec="seconds").encode()))
+    if order.rate is not None:
+        headers += rates.headers(order.rate, order.at)
     return headers

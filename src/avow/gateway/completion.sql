@@ -9,11 +9,11 @@ CREATE FUNCTION completion_batch(
     o_id uuid[], o_key uuid[], o_amount bigint[], o_price uuid[], o_model text[], o_at timestamptz[],
     o_expires timestamptz[], o_money_ends timestamptz[], o_usage_ends timestamptz[], o_version int[], o_tokens int[],
     s_id uuid[], s_amount bigint[], s_input int[], s_cached int[], s_output int[], s_latency int[], s_status int[],
-    s_why text[],
+    s_why text[], s_write int[], s_reasoning int[], s_image int[], s_audio int[], s_estimated boolean[],
     c_id uuid[], c_input int[], c_cached int[], c_output int[],
     t_id uuid[], t_ends timestamptz[], t_box bytea[], t_of_tenant boolean[], t_usage_of_tenant boolean[],
     OUT refused int[], OUT reasons text[], OUT affordable bigint[], OUT settled int[], OUT charged bigint[],
-    OUT fresh int, OUT epoch bigint
+    OUT fresh int, OUT epoch bigint, OUT rated int[], OUT rates bigint[]
 ) LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp
 SET plan_cache_mode = force_generic_plan
@@ -23,10 +23,10 @@ DECLARE
     v_resent boolean;
     v_fresh uuid[];
 BEGIN
-    SELECT b.* INTO refused, reasons, affordable, settled, charged, fresh, epoch
+    SELECT b.* INTO refused, reasons, affordable, settled, charged, fresh, epoch, rated, rates
     FROM ledger_batch(p_epoch, o_id, o_key, o_amount, o_price, o_model, o_at, o_expires, o_money_ends, o_usage_ends,
                       o_version, o_tokens, s_id, s_amount, s_input, s_cached, s_output, s_latency, s_status, s_why,
-                      c_id, c_input, c_cached, c_output) b;
+                      s_write, s_reasoning, s_image, s_audio, s_estimated, c_id, c_input, c_cached, c_output) b;
     IF cardinality(t_id) > 0 THEN
         v_resent := fresh < cardinality(s_id);
         IF v_resent THEN
@@ -47,6 +47,7 @@ END $$;
 
 CREATE FUNCTION completion_settle(
     p_id uuid, p_amount bigint, p_input int, p_cached int, p_output int, p_latency int, p_status int, p_why text,
+    p_write int, p_reasoning int, p_image int, p_audio int, p_estimated boolean,
     p_trace_ends timestamptz, p_box bytea, p_of_tenant boolean, p_usage_of_tenant boolean,
     OUT charged bigint, OUT fresh boolean, OUT epoch bigint
 ) LANGUAGE plpgsql SECURITY DEFINER
@@ -56,7 +57,8 @@ SET enable_seqscan = off
 AS $$
 BEGIN
     SELECT s.charged, s.fresh, s.epoch INTO charged, fresh, epoch
-    FROM ledger_settle(p_id, p_amount, p_input, p_cached, p_output, p_latency, p_status, p_why) s;
+    FROM ledger_settle(p_id, p_amount, p_input, p_cached, p_output, p_latency, p_status, p_why, p_write, p_reasoning, p_image,
+                       p_audio, p_estimated) s;
     INSERT INTO trace (id, tenant_id, subject_id, since, ends_at, policy_version, box)
     SELECT c.id, c.tenant_id, CASE WHEN p_of_tenant THEN c.tenant_id ELSE c.subject_id END, c.since, p_trace_ends,
            c.policy_version, p_box

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from avow.billing.events import TOKENS_MAX
-from avow.gateway import as_chat, as_messages, messages, responses, texts
+from avow.gateway import as_chat, as_messages, estimate, messages, responses, texts
 from avow.gateway.assembly import Assembly
 from avow.gateway.messages import MessagesAssembly, MessagesStream
 from avow.gateway.responses import ResponsesAssembly, ResponsesStream
@@ -24,10 +24,10 @@ from avow.gateway.wire import Request
 
 
 class Answer(NamedTuple):
-    """What an answer says of its use, and the texts to estimate by when it does not."""
+    """What an answer says of its use, and how many tokens it is guessed to have when it does not."""
 
     usage: Usage | None
-    said: Any = None
+    tokens: int = 0
 
 
 class Joined(Protocol):
@@ -66,7 +66,14 @@ class Translation:
 
 
 class _Message(msgspec.Struct):
+    """What of a choice is estimated: all that it says and calls."""
+
     content: str | None = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    refusal: Any = None
+    tool_calls: Any = None
+    function_call: Any = None
 
 
 class _Choice(msgspec.Struct):
@@ -102,24 +109,32 @@ _ranks = msgspec.json.Decoder(_Ranks).decode
 
 def _read_chat(body: bytes) -> Answer:
     answer = _chat(body)
-    return Answer(answer.usage, None if answer.usage else [choice.message.content for choice in answer.choices])
+    if answer.usage is not None:
+        return Answer(answer.usage)
+    said = [choice.message for choice in answer.choices]
+    thoughts = [each.reasoning_content or each.reasoning for each in said]
+    return _guessed(thoughts + [[each.content, each.refusal, each.tool_calls, each.function_call] for each in said])
 
 
 def _read_text(body: bytes) -> Answer:
     answer = texts.read(body)
-    return Answer(answer.usage, [choice.text for choice in answer.choices])
+    return Answer(answer.usage) if answer.usage else _guessed([choice.text for choice in answer.choices])
 
 
 def _read_message(body: bytes) -> Answer:
     answer = messages.read(body)
     if answer.type != "message":
         raise msgspec.ValidationError("not a message")
-    return Answer(answer.usage, answer.content)
+    return Answer(answer.usage) if answer.usage else _guessed(answer.content)
 
 
 def _read_response(body: bytes) -> Answer:
     answer = responses.read(body)
-    return Answer(answer.usage, answer.output)
+    return Answer(answer.usage) if answer.usage else _guessed(answer.output)
+
+
+def _guessed(said: Any) -> Answer:
+    return Answer(None, estimate.tokens(said, estimate.FRAME))
 
 
 def _read_ranks(body: bytes) -> Answer:

@@ -92,7 +92,7 @@ class Turn:
         gateway: Gateway,
         connection: Connection,
         surface: Surface,
-        judged: tuple[str, int | None, Asked | None],
+        judged: tuple[str, int | None, Asked | None, bytes | None],
     ) -> None:
         self._gateway, self._connection = gateway, connection
         self._surface, self._judged = surface, judged
@@ -115,8 +115,9 @@ class Turn:
                 self._completion.leave()
         elif not self.more_body and self._completion is None and not self.response_complete:
             client = self._connection.client
-            secret, retention_h, cache = self._judged
-            ask = Ask(secret, self.body, retention_h, client[0] if client else None, self._surface, cache)
+            secret, retention_h, cache, claim = self._judged
+            address = client[0] if client else None
+            ask = Ask(secret, self.body, retention_h, address, self._surface, cache, claim)
             self._completion = completion = self._gateway.start(ask, self)
             assert completion.task is not None
             completion.task.add_done_callback(self._over)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from avow.gateway.estimate import FRAME, text_bytes
 from avow.gateway.sse import EventStream
 from avow.gateway.usage import Count, MessagesUsage, Usage
 
@@ -45,6 +46,7 @@ class Event(msgspec.Struct):
     type: str
     message: Started | None = None
     delta: Delta | None = None
+    content_block: msgspec.Raw = msgspec.Raw()
     usage: MessagesUsage | None = None
     error: Failure | None = None
 
@@ -62,11 +64,7 @@ class MessagesStream(EventStream):
     _so_far: MessagesUsage | None = None
 
     def _admit(self, data: bytes) -> bool:
-        try:
-            event = _decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            self.fault = "garbage"
-            return False
+        event = _decode(data)
         if event.type == "error":
             self.fault = "error"
             self.rejected = event.error is not None and event.error.type == "invalid_request_error"
@@ -86,7 +84,10 @@ class MessagesStream(EventStream):
             if event.usage is not None:
                 self.usage = self._so_far = event.usage.over(self._so_far)
         elif event.delta is not None:
-            self.tokens += bool(event.delta.text or event.delta.thinking or event.delta.partial_json)
+            said = event.delta.text or event.delta.thinking or event.delta.partial_json or ""
+            self._say(len(said.encode()))
+        elif event.type == "content_block_start" and bytes(event.content_block):
+            self._say(text_bytes(msgspec.json.decode(event.content_block), FRAME))
 
 
 class MessagesAssembly:

@@ -15,11 +15,10 @@ import msgspec
 from avow.base.errors import AvowError
 from avow.billing import prices
 from avow.billing.events import TOKENS_MAX, Why
-from avow.billing.prices import Price
+from avow.billing.prices import Price, Used
+from avow.gateway import estimate
 from avow.gateway.usage import Usage
 
-# Rough, and on the client's side: text has more often four bytes to a token than fewer.
-BYTES_PER_TOKEN = 4
 # Tokens that a chat template adds and the JSON around the messages does not outweigh: a default system prompt.
 TEMPLATE_TOKENS = 64
 
@@ -27,8 +26,8 @@ TEMPLATE_TOKENS = 64
 class Outcome(msgspec.Struct):
     """How the upstream's part ended. `usage` is the upstream's word, `tokens` what was delivered without it.
 
-    `input_tokens` is what was said early of the input; `reads`: an upstream has the input and reads it. `begun`: the client
-    has the head of a stream. `answer` is the JSON answer, `tail` the event that ends a stream.
+    `input_tokens` is what was said early of the input; `reads`: an upstream has the input, reads it and charges for it.
+    `begun`: the client has the head of a stream. `answer` is the JSON answer, `tail` the event that ends a stream.
     """
 
     why: Why = "done"
@@ -53,15 +52,14 @@ class Outcome(msgspec.Struct):
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """Tokens, `input_tokens` with the cached ones in it, and the amount in nano-units."""
+    """What is told to the ledger of a request's use, and the amount in nano-units; `estimated`: no upstream told it."""
 
-    input_tokens: int
-    cached_tokens: int
-    output_tokens: int
+    used: Used
     amount: int
+    estimated: bool = False
 
 
-FREE = Measured(0, 0, 0, 0)
+FREE = Measured(Used(), 0)
 
 
 def upper_input_tokens(body_bytes: int) -> int:
@@ -69,39 +67,40 @@ def upper_input_tokens(body_bytes: int) -> int:
     return body_bytes + TEMPLATE_TOKENS
 
 
-def measure(outcome: Outcome, price: Price, fields: dict[str, Any], said_in: Iterable[str] = ("messages",)) -> Measured:
-    """What the client pays. `fields` is the request, read where `said_in` says when the upstream told of no use."""
+def measure(
+    outcome: Outcome,
+    price: Price,
+    fields: dict[str, Any],
+    said_in: Iterable[str] = ("messages",),
+    output_tokens_max: int = TOKENS_MAX,
+) -> Measured:
+    """What the client pays. `fields` is the request, read where `said_in` says when the upstream told of no use; then no
+    more than `output_tokens_max` are taken for its answer."""
     if outcome.why == "cached" or (outcome.why == "client_left" and not outcome.tokens and not outcome.reads):
         return FREE
     if outcome.why in ("upstream_failed", "refused") and not (outcome.tokens and outcome.begun):
         # Something may have been generated, but nothing of it was delivered.
         return FREE
-    usage = outcome.usage
-    if usage is not None:
-        used = usage.buckets()
-        return _measured(price, used.read, used.cached, used.written)
+    if outcome.usage is not None:
+        used = _told(outcome.usage)
+        return Measured(used, prices.cost(price, used))
     known = outcome.input_tokens
     if known is None:
-        known = estimate_tokens([fields.get(name) for name in said_in])
-    return _measured(price, known, 0, outcome.tokens)
+        known = estimate.tokens([fields.get(name) for name in said_in])
+    used = Used(min(known, TOKENS_MAX), 0, min(outcome.tokens, output_tokens_max))
+    return Measured(used, prices.cost(price, used), estimated=True)
 
 
-def estimate_tokens(value: Any) -> int:
-    """A low guess of the tokens in all texts of a value."""
-    return -(-_text_bytes(value) // BYTES_PER_TOKEN)
-
-
-def _measured(price: Price, input_tokens: int, cached_tokens: int, output_tokens: int) -> Measured:
-    cached = min(cached_tokens, input_tokens, TOKENS_MAX)
-    amount = prices.cost(price, input_tokens, cached, output_tokens)
-    return Measured(min(input_tokens, TOKENS_MAX), cached, min(output_tokens, TOKENS_MAX), amount)
-
-
-def _text_bytes(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value.encode())
-    if type(value) is int:  # a token of a prompt that was sent as tokens
-        return BYTES_PER_TOKEN
-    if isinstance(value, dict):
-        return sum(map(_text_bytes, value.values()))
-    return sum(map(_text_bytes, value)) if isinstance(value, list) else 0
+def _told(usage: Usage) -> Used:
+    """The upstream's word in our counts, none larger than the ledger takes."""
+    parts = usage.buckets()
+    if (
+        parts.cache_write
+        or parts.image
+        or parts.audio
+        or parts.reasoning
+        or max(parts.read, parts.written) > TOKENS_MAX
+    ):
+        read, written = min(parts.read, TOKENS_MAX), min(parts.written, TOKENS_MAX)
+        return Used(read, parts.cached, written, parts.cache_write, parts.reasoning, parts.image, parts.audio)
+    return Used(parts.read, parts.cached, parts.written)

@@ -17,18 +17,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from avow.base.errors import BadInput, NotFound
 from avow.base.ids import uuid7
 from avow.billing import prices
-from avow.billing.prices import Price
+from avow.billing.prices import Price, Seal
 from avow.gateway import tables
 from avow.gateway.client import Target
 from avow.gateway.fleet import Routing
 from avow.gateway.handling import Handling
-from avow.gateway.upstreams import KINDS
+from avow.gateway.upstreams import KINDS, Leaving
 from avow.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A model as clients ask for it: its size, and nano-units per million tokens; and one upstream where it runs.
+    """A model as clients ask for it: its size, and nano-units per million tokens (`prices.Price`); and one upstream where it
+    runs.
 
     The same model at another upstream is another route: `rank`, `weight` and `cost_nano` (the operator's own cost of a
     million tokens there) choose between them, as `routing` says (`fleet`).
@@ -42,6 +43,10 @@ class Offer:
     input_nano: int
     output_nano: int
     cached_nano: int | None = None
+    cache_write_nano: int | None = None
+    reasoning_nano: int | None = None
+    image_nano: int | None = None
+    audio_nano: int | None = None
     routing: Routing = "finish"
     rank: int = 0
     weight: int = 1
@@ -62,6 +67,7 @@ async def put_upstream(
     credential: str | None,
     declared: Handling,
     kind: str = "openai",
+    leaving: Leaving = "estimate",
 ) -> None:
     """Add a provider, or change the one of this name. Raises BadInput for a URL that is none and a kind not known."""
     if kind not in KINDS:
@@ -77,7 +83,7 @@ async def put_upstream(
     sealed = None
     if credential:
         sealed = await asyncio.to_thread(vault.seal_credential, tables.upstream.name, row_id, credential)
-    row = {"kind": kind, "base_url": base_url, "credential": sealed, **asdict(declared)}
+    row = {"kind": kind, "base_url": base_url, "credential": sealed, "leaving": leaving, **asdict(declared)}
     made = insert(tables.upstream).values(id=row_id, name=name, **row)
     await connection.execute(made.on_conflict_do_update(index_elements=["name"], set_=row))
     await _count(connection)
@@ -108,11 +114,13 @@ async def _upstream(connection: AsyncConnection, name: str) -> UUID:
     return found
 
 
-async def put_model(connection: AsyncConnection, offer: Offer, at: datetime) -> None:
-    """Add a model or a route of it, or change them; a new price holds from `at`. Raises NotFound, BadInput."""
+async def put_model(connection: AsyncConnection, offer: Offer, at: datetime, seal: Seal) -> None:
+    """Add a model or a route of it, or change them; a new price, signed with `seal`, holds from `at`. Raises NotFound,
+    BadInput."""
     if min(offer.context_tokens, offer.output_tokens_max) <= 0:
         raise BadInput("A model's context and longest output are at least one token.")
-    if min(offer.input_nano, offer.output_nano, offer.cached_nano or 0) < 0:
+    price = _price(offer, at)
+    if min(each or 0 for each in _rates(price)) < 0:
         raise BadInput("A price is zero or more.")
     if offer.rank < 0 or offer.weight < 1 or offer.cost_nano < 0:
         raise BadInput("A rank and a cost are zero or more, a weight is one or more.")
@@ -127,28 +135,43 @@ async def put_model(connection: AsyncConnection, offer: Offer, at: datetime) -> 
     there = {"their_name": offer.their_name, "rank": offer.rank, "weight": offer.weight, "cost_nano": offer.cost_nano}
     way = insert(tables.route).values(model_id=offer.id, upstream_id=upstream, **there)
     await connection.execute(way.on_conflict_do_update(index_elements=["model_id", "upstream_id"], set_=there))
-    cached = offer.input_nano if offer.cached_nano is None else offer.cached_nano
-    price = Price(uuid7(), offer.id, "USD", offer.input_nano, cached, offer.output_nano, at)
-    if await _price_differs(connection, price):
-        await prices.put(connection, price)
+    if await _price_differs(connection, price, seal):
+        await prices.put(connection, price, seal)
     await _count(connection)
 
 
-async def processors(connection: AsyncConnection) -> frozenset[str]:
-    """The outside parties, by their name in the policy, that a model of ours may be asked at."""
-    known = select(tables.upstream.c.processor).join(tables.route).where(tables.upstream.c.processor.is_not(None))
-    return frozenset((await connection.execute(known.distinct())).scalars())
+async def processors(connection: AsyncConnection) -> dict[str, list[Leaving]]:
+    """The outside parties, by their name in the policy, that a model of ours may be asked at, and what a client pays that
+    leaves before the end (several accounts with one party may have several rules)."""
+    at = tables.upstream.c
+    known = select(at.processor, at.leaving).join(tables.route).where(at.processor.is_not(None)).distinct()
+    found: dict[str, list[Leaving]] = {}
+    for name, leaving in await connection.execute(known.order_by(at.processor, at.leaving)):
+        found.setdefault(name, []).append(leaving)
+    return found
 
 
-async def _price_differs(connection: AsyncConnection, price: Price) -> bool:
+def _price(offer: Offer, at: datetime) -> Price:
+    cached = offer.input_nano if offer.cached_nano is None else offer.cached_nano
+    parts = offer.cache_write_nano, offer.reasoning_nano, offer.image_nano, offer.audio_nano
+    return Price(uuid7(), offer.id, "USD", offer.input_nano, cached, offer.output_nano, at, *parts)
+
+
+def _rates(price: Price) -> tuple[int | None, ...]:
+    base = price.input_nano, price.cached_nano, price.output_nano
+    return *base, price.cache_write_nano, price.reasoning_nano, price.image_nano, price.audio_nano
+
+
+async def _price_differs(connection: AsyncConnection, price: Price, seal: Seal) -> bool:
+    """Whether the price in force is another one; a part that is given no price of its own keeps the one that it has."""
     book = prices.Prices()
-    await book.load(connection, price.currency)
+    await book.load(connection, seal, price.currency)
     try:
         known = book.of(price.model, price.valid_from)
     except prices.ModelHasNoPrice:
         return True
-    now = (known.input_nano, known.cached_nano, known.output_nano)
-    return now != (price.input_nano, price.cached_nano, price.output_nano)
+    said = (new for new in zip(_rates(known), _rates(price), strict=True) if new[1] is not None)
+    return any(old != new for old, new in said)
 
 
 async def _count(connection: AsyncConnection) -> None:

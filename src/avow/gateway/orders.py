@@ -17,9 +17,10 @@ from avow.accounts.directory import KeyRecord
 from avow.base.clock import Clock
 from avow.base.ids import uuid7
 from avow.billing import prices
-from avow.billing.events import TOKENS_MAX, Open, Opened, Settle, Settled
+from avow.billing.events import TOKENS_MAX, Open, Opened, Rate, Settle, Settled
 from avow.billing.prices import Price
-from avow.billing.refusals import MoneyShort
+from avow.billing.refusals import MoneyShort, TokensShort
+from avow.engines.llm import PromptTooLong
 from avow.gateway import meter, refusals
 from avow.gateway.fleet import Route
 from avow.gateway.rules import CONTENT, MONEY, USAGE, Model, RuleBook
@@ -29,6 +30,7 @@ from avow.policy import Never, Plan
 
 # A hold outlives the longest call, so that a live request is never looked into by the recovery.
 HOLD_S = 1800.0
+LARGE_BYTES = 16 * 1024  # nothing smaller is too large for any model
 TRIES_MAX = 4
 
 
@@ -61,7 +63,7 @@ class Wish(msgspec.Struct, frozen=True):
 class Order(msgspec.Struct, frozen=True):
     """On whose account, to which model, for how much at most, and until when it is kept (None: life of the account).
 
-    `routes` are those that may see it and offer its surface."""
+    `routes` are those that may see it and offer its surface, `rate` what is left of the rates that it falls under."""
 
     request_id: UUID
     surface: Surface
@@ -76,10 +78,16 @@ class Order(msgspec.Struct, frozen=True):
     tokens_max: int
     amount: int
     kept_until: datetime | Never | None
+    rate: Rate | None = None
 
     @property
     def keeps(self) -> bool:
         return not isinstance(self.kept_until, Never)
+
+    @property
+    def output_tokens_max(self) -> int:
+        """Of all its answers together."""
+        return self.tokens_max * self.request.choices
 
     @property
     def content_owner(self) -> UUID:
@@ -94,6 +102,11 @@ async def place(wish: Wish, rules: RuleBook, ledger: Ledger, clock: Clock) -> Or
         order = _judge(wish, rules, clock.now(), tokens_max)
         try:
             opened = await ledger.open(_open(order))
+        except TokensShort as short:
+            if wish.request.max_tokens is not None:
+                raise
+            tokens_max = _fitting(order, short)
+            continue
         except MoneyShort as short:
             if wish.request.max_tokens is not None:
                 raise
@@ -101,10 +114,20 @@ async def place(wish: Wish, rules: RuleBook, ledger: Ledger, clock: Clock) -> Or
             tokens_max = _affordable(order, short)
             continue
         if opened.policy_epoch <= order.plan.epoch:
-            return order
-        await ledger.settle(Settle(order.request_id, 0, 0, 0, 0, 0, 503, "void"))
+            return order if opened.rate is None else msgspec.structs.replace(order, rate=opened.rate)
+        await ledger.settle(void(order))
         await rules.renew(opened.policy_epoch)
     raise refusals.RulesChanging()
+
+
+def void(order: Order) -> Settle:
+    """Give an order's money back: nothing was asked of anybody."""
+    return Settle(order.request_id, 0, 0, 0, 0, 0, 503, "void")
+
+
+def money_ends_at(order: Order) -> datetime | None:
+    """The end of what the ledger keeps of the order's money."""
+    return _end(order.plan, MONEY, order.at)
 
 
 def _judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> Order:
@@ -120,6 +143,10 @@ def _judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> 
     routes = [route for route in seen_by if wish.surface.name in route.upstream.ways]
     if not routes:
         raise refusals.NotOffered(param="model")
+    if wish.body_bytes > LARGE_BYTES:
+        routes = [route for route in routes if route.upstream.fits is None or route.upstream.fits(request)]
+        if not routes:
+            raise PromptTooLong(param="messages")
     price = rules.prices.of(model.id, at)
     kept_until = plan.end(CONTENT, at, wish.retention_h)
     if request.stores and isinstance(kept_until, Never):
@@ -151,6 +178,14 @@ def _tokens_max(wish: Wish, input_tokens: int, wanted: int, model_max: int) -> i
     return min(tokens, room)
 
 
+def _fitting(order: Order, short: TokensShort) -> int:
+    """How long an answer may be where the client left it to us and a rate that it shares with others is small."""
+    room = (short.tokens_per_min - order.input_tokens_max) // order.request.choices if order.request.choices else 0
+    if not 1 <= room < order.tokens_max:
+        raise short
+    return room
+
+
 def _affordable(order: Order, short: MoneyShort) -> int:
     if not order.request.choices:
         raise short
@@ -170,10 +205,10 @@ def _open(order: Order) -> Open:
         model=order.model.id,
         at=order.at,
         expires_at=order.at + timedelta(seconds=HOLD_S),
-        money_ends_at=_end(order.plan, MONEY, order.at),
+        money_ends_at=money_ends_at(order),
         usage_ends_at=_end(order.plan, USAGE, order.at),
         policy_version=order.plan.policy_version,
-        tokens_max=min(order.input_tokens_max + order.tokens_max * order.request.choices, TOKENS_MAX),
+        tokens_max=min(order.input_tokens_max + order.output_tokens_max, TOKENS_MAX),
     )
 
 

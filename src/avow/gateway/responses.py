@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from avow.gateway.estimate import FRAME, text_bytes
 from avow.gateway.sse import EventStream
 from avow.gateway.usage import ResponsesUsage, Usage
 
@@ -25,7 +26,7 @@ class Failure(msgspec.Struct):
 
 class Event(msgspec.Struct):
     type: str
-    delta: msgspec.Raw = msgspec.Raw()
+    delta: Any = None
     response: msgspec.Raw = msgspec.Raw()
 
 
@@ -40,17 +41,13 @@ _decode_end = msgspec.json.Decoder(Ended).decode
 
 
 class ResponsesStream(EventStream):
-    """A response. Each event of a text or of a call's arguments counts as a token; the last event tells the usage."""
+    """A response. The events of texts and of calls' arguments are counted; the last event tells the usage."""
 
     tail = b""
 
     def _admit(self, data: bytes) -> bool:
-        try:
-            event = _decode(data)
-            ended = _decode_end(event.response) if event.type in ENDS else None
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            self.fault = "garbage"
-            return False
+        event = _decode(data)
+        ended = _decode_end(event.response) if event.type in ENDS else None
         if event.type in ("error", "response.failed"):
             self.fault = "error"
             return False
@@ -58,7 +55,8 @@ class ResponsesStream(EventStream):
             self.usage, self.whole = ended.usage, bytes(event.response)
             self.done = True
             return False
-        self.tokens += event.type.endswith(".delta") and bytes(event.delta) not in (b"", b'""')
+        if event.type.endswith(".delta"):
+            self._say(text_bytes(event.delta, FRAME))
         return True
 
 

@@ -20,7 +20,7 @@ from avow.accounts.directory import KeyRecord
 from avow.base.actor import GATEWAY
 from avow.base.db import Database
 from avow.base.tables import policy_epoch
-from avow.billing.prices import Prices
+from avow.billing.prices import Prices, Seal
 from avow.engines import llm
 from avow.gateway import filters, handling, tables, upstreams
 from avow.gateway.filters import Filters
@@ -135,7 +135,7 @@ async def load(
         if follow is not None:
             await follow(connection)
         prices = Prices()
-        await prices.load(connection, currency)
+        await prices.load(connection, Seal.of(vault.ring), currency)
         models, searched = await _models(connection, vault, engine), filters.build(vault.policy)
         return Rules(epoch or 0, vault.policy, models, prices, searched)
 
@@ -173,6 +173,7 @@ def _provider(row: Row[Any], vault: Vault) -> Upstream:
         processor=row.processor,
         admission=handling.judge(vault.policy, declared),
         opaque_key=vault.ring.secret(OPAQUE_SECRET, create=True) or b"",
+        leaving=row.leaving,
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from avow.base import money
+from avow.gateway.estimate import BYTES_PER_TOKEN, text_bytes
 from avow.gateway.usage import ChatUsage, Count, Usage
 
 EVENT_BYTES_MAX = 1024 * 1024
@@ -31,7 +32,7 @@ class Delta(msgspec.Struct):
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
-    tool_calls: list[msgspec.Raw] | None = None
+    tool_calls: list[Any] | None = None
     function_call: dict[str, Any] | None = None
 
 
@@ -56,6 +57,7 @@ class Chunk(msgspec.Struct):
 
 
 _decode_chunk = msgspec.json.Decoder(Chunk).decode
+_UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
 class TooLong(ValueError):
@@ -109,8 +111,9 @@ def cost_comment(amount_nano: int) -> bytes:
 class EventStream(ABC):
     """Reads the events of one answer and says which bytes go to the client; each dialect says what its events mean.
 
-    `usage` is what the upstream reported last; `tokens` counts what was passed on (a token is an event with content: the
-    lower bound where an upstream puts several into one). `prompt_tokens` is what it said early about the input.
+    `usage` is what the upstream reported last; `tokens` is a guess of what was passed on: one for each event with content,
+    and no fewer than the bytes of all of them make, for some upstreams put many tokens into one event (the embedded engine,
+    which tells its progress, never does). `prompt_tokens` is what it said early about the input.
     `fault` says why the stream may not go on; `rejected`: because the upstream found the request invalid. `tail` is the
     event that ends the answer, which the client gets after the cost; `whole` is the answer as one, where that event holds it.
     """
@@ -120,7 +123,7 @@ class EventStream(ABC):
 
     def __init__(self, *, wants_usage: bool = True, takes_progress: bool = False) -> None:
         self.usage: Usage | None = None
-        self.tokens = 0
+        self._events = self._said_bytes = 0
         self.done = False
         self.finished = False
         self.prompt_tokens: int | None = None
@@ -147,7 +150,7 @@ class EventStream(ABC):
             if content is None:
                 if event.strip(b"\r\n"):
                     passed.append(event)
-            elif self._admit(content):
+            elif self._reads(content):
                 passed.append(event)
                 data.append(content)
             elif self.done or self.fault:
@@ -156,9 +159,27 @@ class EventStream(ABC):
                 break
         return b"".join(passed), data
 
+    @property
+    def tokens(self) -> int:
+        return max(self._events, -(-self._said_bytes // BYTES_PER_TOKEN))
+
+    def _say(self, size: int) -> None:
+        """Count an event with so many bytes of content; one without any is none."""
+        if size:
+            self._events += 1
+            self._said_bytes += 0 if self._takes_progress else size
+
+    def _reads(self, data: bytes) -> bool:
+        try:
+            return self._admit(data)
+        except _UNREADABLE:
+            self.fault = "garbage"
+            return False
+
     @abstractmethod
     def _admit(self, data: bytes) -> bool:
-        """Whether an event passes; notes what it says, and in `done` and `fault` that it was the last."""
+        """Whether an event passes; notes what it says, and in `done` and `fault` that it was the last. May raise what reading
+        raises."""
 
 
 class ChatStream(EventStream):
@@ -170,11 +191,7 @@ class ChatStream(EventStream):
         if data == b"[DONE]":
             self.done = True
             return False
-        try:
-            chunk = self._decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            self.fault = "garbage"
-            return False
+        chunk = self._decode(data)
         if chunk.error is not None:
             self.fault = "error"
             self.rejected = isinstance(chunk.error, Failure) and chunk.error.code == HTTPStatus.BAD_REQUEST
@@ -195,11 +212,21 @@ class ChatStream(EventStream):
         for choice in chunk.choices or ():
             if choice.finish_reason is not None:
                 self.finished = True
-            if choice.delta is not None and _says_something(choice.delta):
-                self.tokens += 1
+            if choice.delta is not None:
+                self._say(_said(choice.delta))
         return True
 
 
-def _says_something(delta: Delta) -> bool:
-    words = delta.content or delta.reasoning_content or delta.reasoning or delta.refusal
-    return bool(words or delta.tool_calls or delta.function_call)
+def _said(delta: Delta) -> int:
+    """Bytes of what a model says, thinks, refuses and calls; some upstreams tell a thought under two names."""
+    words = (delta.content or "") + (delta.reasoning_content or delta.reasoning or "") + (delta.refusal or "")
+    size = len(words.encode())
+    for call in delta.tool_calls or ():
+        size += _call_bytes(call)
+    return size + _call_bytes({"function": delta.function_call}) if delta.function_call else size
+
+
+def _call_bytes(call: Any) -> int:
+    """Of a call its name and arguments; one that has neither still is something said."""
+    said = (call.get("function") or call.get("custom")) if isinstance(call, dict) else None
+    return text_bytes(said) or 1

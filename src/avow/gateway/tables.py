@@ -30,6 +30,8 @@ upstream = table(
     Column("contract", Text),
     Column("evidence_until", DateTime(timezone=True)),
     Column("state", Text, nullable=False, server_default="active"),
+    Column("leaving", Text, nullable=False, server_default="estimate"),
+    CheckConstraint("leaving IN ('estimate', 'drain', 'unbilled')", name="leaving"),
     CheckConstraint("state IN ('active', 'draining')", name="state"),
     CheckConstraint("retention_h >= 0", name="retention"),
     CheckConstraint("kind IN ('openai', 'compatible', 'openrouter', 'azure', 'anthropic', 'engine')", name="kind"),
@@ -43,7 +45,8 @@ upstream = table(
 """`base_url` ends before `/chat/completions`; an engine's is empty, its socket is known to the process that runs it.
 `processor` is the outside party that sees the content, by its name in the policy; null when it stays in this house.
 `credential` is a system box (`vault.box.seal_system`). From `region` to `evidence_until` stands what is declared of its handling
-of data (`handling.Handling`); null: not known. One that is draining gets no new requests."""
+of data (`handling.Handling`); null: not known. One that is draining gets no new requests. `leaving`: what becomes of a
+request whose client leaves (`upstreams.Leaving`)."""
 
 model = table(
     "model",

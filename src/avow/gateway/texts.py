@@ -51,7 +51,7 @@ class TextStream(ChatStream):
         for choice in chunk.choices or ():
             if choice.finish_reason is not None:
                 self.finished = True
-            self.tokens += bool(choice.text)
+            self._say(len((choice.text or "").encode()))
         return True
 
 

@@ -13,13 +13,13 @@ import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from avow.base.errors import AvowError
 from avow.engines import llm
-from avow.gateway import as_chat, as_messages, dialects, wire
+from avow.gateway import as_chat, as_messages, dialects, estimate, wire
 from avow.gateway.client import Target
 from avow.gateway.connection import UpstreamError, UpstreamTimeout
 from avow.gateway.dialects import Dialect, Translation
@@ -31,6 +31,11 @@ RETRY_AFTER_S_MAX = 3600
 ANTHROPIC_VERSION = "2023-06-01"
 OPAQUE_CHARS = 32
 HERE = Admission(None)
+
+Leaving = Literal["estimate", "drain", "unbilled"]
+"""When a client leaves before the end. `estimate`: the upstream is stopped, and the input and what was delivered are charged.
+`drain`: for an upstream that charges the whole answer anyway; it is read to its end, within bounds, and charged as the upstream
+counts. `unbilled`: for one that charges nothing to who leaves before the first token; neither do we."""
 
 Translate = Callable[[Request, str, int], dict[str, Any]]
 """`(request, their_name, tokens_max)` to the fields to send. `request.end_user` is an opaque id by then."""
@@ -58,6 +63,7 @@ class Upstream:
 
     `ways` are by the surface's name, each with the target that its requests go to. `opaque_key` makes the ids that stand
     for a client's users there. `admission` says whether it may see content at all, `probe` is asked whether it lives.
+    `fits` tells of a large request whether it can be read there at all; None: that is for the upstream to say.
     """
 
     name: str
@@ -66,6 +72,8 @@ class Upstream:
     opaque_key: bytes = field(default=b"", repr=False)
     admission: Admission = HERE
     probe: Target | None = None
+    fits: Callable[[Request], bool] | None = None
+    leaving: Leaving = "estimate"
 
     def message(self, way: Way, request: Request, their_name: str, tokens_max: int) -> bytes:
         """The body that is sent. Raises `InvalidRequest` for what this upstream cannot do."""
@@ -98,6 +106,7 @@ def provider(
     admission: Admission = HERE,
     context: ssl.SSLContext | None = None,
     opaque_key: bytes = b"",
+    leaving: Leaving = "estimate",
 ) -> Upstream:
     """A provider of a kind. `base_url` ends before the path of a surface, usually in `/v1`; its query is sent with each."""
     known = KINDS[kind]
@@ -110,14 +119,14 @@ def provider(
             made[way.path] = Target(base + way.path + query, headers, context=context)
     ways = {surface: (way, made[way.path]) for surface, way in known.ways.items()}
     probe = Target(base + "/models" + query, headers, method="GET", context=context)
-    return Upstream(name, processor, ways, opaque_key, admission, probe)
+    return Upstream(name, processor, ways, opaque_key, admission, probe, leaving=leaving)
 
 
 def engine(name: str, running: llm.Engine) -> Upstream:
     """The language model in a process of this machine."""
     headers = {"authorization": f"Bearer {running.api_key}", **_JSON}
     target = Target(f"http://engine/v1{_CHAT}", headers, unix=str(running.socket_path), keep=False)
-    return Upstream(name, None, {surface: (way, target) for surface, way in _ENGINE.items()})
+    return Upstream(name, None, {surface: (way, target) for surface, way in _ENGINE.items()}, fits=_fits_engine)
 
 
 def refusal(status: int, retry_after: bytes | None) -> AvowError:
@@ -198,6 +207,11 @@ def _to_engine(request: Request, their_name: str, tokens_max: int) -> dict[str, 
     if request.choices > 1:
         raise InvalidRequest("This model gives one answer at a time.", param="n")
     return llm.to_theirs({**request.fields, "model": their_name, "max_tokens": tokens_max})
+
+
+def _fits_engine(request: Request) -> bool:
+    said = [request.fields.get("system"), request.fields["messages"]]
+    return llm.fits(estimate.text_bytes(said, estimate.FRAME), len(request.fields["messages"]))
 
 
 def _from_messages(to_theirs: Translate) -> Translate:

@@ -68,9 +68,9 @@ class Watch:
         end.count += 1
         end.took.see(took_s)
         used = end.used
-        used.input += measured.input_tokens - measured.cached_tokens
-        used.cached += measured.cached_tokens
-        used.output += measured.output_tokens
+        used.input += measured.used.input - measured.used.cached
+        used.cached += measured.used.cached
+        used.output += measured.used.output
         used.amount += charged
         if first_s is not None:
             used.first.see(first_s)

@@ -73,7 +73,7 @@ async def carry_out(needs: Needs, keeper: Database, plan: Plan, reason: str | No
                 c, needs.vault, upstream.name, upstream.base_url, upstream.credential, declared, upstream.kind
             )
         for offer in missing.offers:
-            await offers.put_model(c, offer, needs.clock.now())
+            await offers.put_model(c, offer, needs.clock.now(), prices.Seal.of(needs.vault.ring))
         if missing.upstreams or missing.offers:
             after = {
                 "from": plan.source,
@@ -155,7 +155,7 @@ async def _compare(c: AsyncConnection, needs: Needs, plan: Plan) -> _Missing:
         else:
             found.lines.append(Line("there", f"upstream {upstream.name}", f"{row.kind} at {row.base_url}"))
     for model in plan.models:
-        await _compare_model(c, model, usable, now, found)
+        await _compare_model(c, needs, model, usable, found)
     return found
 
 
@@ -167,7 +167,7 @@ def _new_upstream(needs: Needs, upstream: Upstream, now: datetime) -> Line:
     return Line("make", f"upstream {upstream.name}", detail)
 
 
-async def _compare_model(c: AsyncConnection, model: Model, usable: set[str], now: datetime, found: _Missing) -> None:
+async def _compare_model(c: AsyncConnection, needs: Needs, model: Model, usable: set[str], found: _Missing) -> None:
     row = (await c.execute(select(tables.model).where(tables.model.c.id == model.id))).one_or_none()
     of_it = select(tables.upstream.c.name).join(tables.route).where(tables.route.c.model_id == model.id)
     there = set((await c.execute(of_it)).scalars())
@@ -176,7 +176,7 @@ async def _compare_model(c: AsyncConnection, model: Model, usable: set[str], now
         found.lines.append(Line("left", f"model {model.id}", "none of its upstreams can be made"))
         return
     if row is not None:
-        model = await _as_it_is(c, model, row, now)
+        model = await _as_it_is(c, needs, model, row)
     found.offers.extend(_offer(model, route) for route in routes)
     at = ", ".join(_shown(route) for route in routes)
     if row is None:
@@ -188,12 +188,12 @@ async def _compare_model(c: AsyncConnection, model: Model, usable: set[str], now
         found.lines.append(Line("there", f"model {model.id}"))
 
 
-async def _as_it_is(c: AsyncConnection, model: Model, row: Row[Any], now: datetime) -> Model:
+async def _as_it_is(c: AsyncConnection, needs: Needs, model: Model, row: Row[Any]) -> Model:
     """A model with the size, routing and price that it has here: an import changes none of them."""
     book = prices.Prices()
-    await book.load(c)
+    await book.load(c, prices.Seal.of(needs.vault.ring))
     try:
-        known = book.of(model.id, now)
+        known = book.of(model.id, needs.clock.now())
     except prices.ModelHasNoPrice:
         price = model.price
     else:

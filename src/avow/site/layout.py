@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, partial
@@ -53,7 +53,7 @@ class Site:
     database: Database
     evidence: Callable[[], Awaitable[Sequence[Evidence]]]
     parts: Callable[[], Awaitable[dict[str, bool]]]
-    connected: Callable[[], Awaitable[frozenset[str]]]
+    connected: Callable[[], Awaitable[Mapping[str, Sequence[str]]]]
     figures: Callable[[], Sheet]
     metrics_token: str = field(repr=False)
 

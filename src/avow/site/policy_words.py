@@ -114,6 +114,16 @@ PAGES: Mapping[str, tuple[str, str]] = {
     "state": ("State", "状态"),
     "not_connected": ("not connected", "未接入"),
     "connected": ("connected", "已接入"),
+    "leaving": ("Who leaves before the end of an answer", "在回答结束前离开者"),
+    "leaving_estimate": ("pays for the input and for what was delivered", "支付输入和已送达部分的费用"),
+    "leaving_drain": (
+        "pays for the whole answer, which the provider charges anyway",
+        "支付整个回答的费用，因为服务商照常计费",
+    ),
+    "leaving_unbilled": (
+        "pays nothing before the first token, and from then on for the input and for what was delivered",
+        "首个令牌之前不付费，此后支付输入和已送达部分的费用",
+    ),
     "machine_readable": ("For programs, signed", "供程序读取（已签名）"),
     "text_hash": ("SHA-256 of this text:", "本文本的 SHA-256："),
     "version_is_current": ("This is the version in force.", "此为现行版本。"),

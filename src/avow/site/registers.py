@@ -5,7 +5,7 @@ Values only; the templates say how they look.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,9 +103,10 @@ def data_map(policy: Policy, installed: frozenset[str], locale: str) -> list[Row
     ]
 
 
-def processors(policy: Policy, connected: Collection[str], locale: str) -> list[Row]:
-    """One row for each outside party that the policy names; `connected` are those that get content now."""
-    return [_processor(part, part.name in connected, locale) for part in policy.named("processor")]
+def processors(policy: Policy, connected: Mapping[str, Sequence[str]], locale: str) -> list[Row]:
+    """One row for each outside party that the policy names; `connected` are those that get content now, each with what is
+    charged to who leaves before an answer's end."""
+    return [_processor(part, connected.get(part.name), locale) for part in policy.named("processor")]
 
 
 def paragraphs(text: str) -> list[tuple[str, str]]:
@@ -190,10 +191,10 @@ def _receivers(policy: Policy, category: str, installed: frozenset[str], locale:
     return found or translate(locale, "gets_it_none")
 
 
-def _processor(part: Part, connected: bool, locale: str) -> Row:
+def _processor(part: Part, leaving: Sequence[str] | None, locale: str) -> Row:
     values: Mapping[str, Any] = part.values
     said: list[tuple[str, str | Sequence[str]]] = [
-        ("state", translate(locale, "connected" if connected else "not_connected")),
+        ("state", translate(locale, "not_connected" if leaving is None else "connected")),
         ("roles", [pick(terms.ROLES[name], locale) for name in values["roles"]]),
         ("gets", [translate(locale, f"category_{name}") for name in values["categories"]]),
         ("region", pick(terms.COUNTRIES[values["region"]], locale)),
@@ -201,6 +202,8 @@ def _processor(part: Part, connected: bool, locale: str) -> Row:
         ("trains", translate(locale, "yes" if values["trains"] else "no")),
         ("contract", str(values["contract"])),
     ]
+    if leaving:
+        said.append(("leaving", [translate(locale, f"leaving_{rule}") for rule in leaving]))
     if "vetted" in values:
         spelled = periods.date_zh if locale == "zh" else periods.date_en
         said.append(("vetted", spelled(str(values["vetted"]))))

@@ -1,0 +1,219 @@
+"""`avow upstream …`, `avow model …` and `avow limit …`: what the operator offers, what it costs, and how much of it there is."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import Any, get_args
+from uuid import UUID
+
+import click
+
+from avow.accounts.limits import RATE_MAX, Limits
+from avow.base import money
+from avow.billing import allowances, prices
+from avow.gateway import offers
+from avow.gateway.fleet import ROUTINGS, Routing
+from avow.gateway.handling import Handling, is_here, judge
+from avow.gateway.offers import Offer
+from avow.gateway.upstreams import KINDS, Leaving
+from avow.terminal import at_desk, run
+
+
+@click.group()
+def upstream() -> None:
+    """Providers that models run at."""
+
+
+@upstream.command("add")
+@click.argument("name")
+@click.argument("base_url")
+@click.option(
+    "--processor", help="The party's name in the policy; by default NAME, and none for a URL of this machine."
+)
+@click.option("--own", is_flag=True, help="It runs in this house: no outside party sees anything.")
+@click.option("--region", help="The country of its servers, as in the policy, for example DE.")
+@click.option("--trains/--trains-not", default=None, help="Whether it trains models on what it gets.")
+@click.option("--retention-h", type=click.IntRange(0), help="For how many hours it keeps what it gets.")
+@click.option("--contract", help="The id of the data processing agreement, as in the policy.")
+@click.option("--evidence-until", type=click.DateTime(["%Y-%m-%d"]), help="The day (UTC) on which the evidence ends.")
+@click.option("--kind", type=click.Choice(list(KINDS)), default="openai", show_default=True, help="What it speaks.")
+@click.option(
+    "--leaving", type=click.Choice(get_args(Leaving)), default="estimate", help="For who leaves before the end."
+)
+@click.option("--key", "has_key", is_flag=True, help="Read the provider's API key from standard input.")
+@click.pass_context
+def upstream_add(
+    context: click.Context,
+    name: str,
+    base_url: str,
+    processor: str | None,
+    own: bool,
+    region: str | None,
+    trains: bool | None,
+    retention_h: int | None,
+    contract: str | None,
+    evidence_until: datetime | None,
+    kind: str,
+    leaving: Leaving,
+    has_key: bool,
+) -> None:
+    """Add a provider, or change it. BASE_URL ends before /chat/completions or /messages, usually in /v1."""
+    credential = sys.stdin.readline().strip() if has_key else None
+    party = None if own else processor or (None if is_here(base_url) else name)
+    until = None if evidence_until is None else evidence_until.replace(tzinfo=UTC)
+    declared = Handling(party, region, trains, retention_h, contract, until)
+
+    async def work() -> str:
+        async with at_desk(context) as at, at.keeper.begin() as c:
+            await offers.put_upstream(c, at.vault, name, base_url, credential, declared, kind, leaving)
+            now = at.parts.clock.now()
+            admission = judge(at.vault.policy, declared)
+            return "" if admission.holds(now) else admission.reason
+
+    forbidden = run(work())
+    click.echo(f"upstream {name}: {base_url}")
+    if forbidden:
+        click.echo(f"  It gets nothing yet: {forbidden}. docs/reference/gateway.md says what to declare.", err=True)
+
+
+@upstream.command("drain")
+@click.argument("name")
+@click.option("--end", "ends", is_flag=True, help="Send it requests again.")
+@click.pass_context
+def upstream_drain(context: click.Context, name: str, ends: bool) -> None:
+    """Send an upstream nothing new; what runs there comes to its end."""
+
+    async def work() -> None:
+        async with at_desk(context) as at, at.keeper.begin() as c:
+            await offers.drain(c, name, ends=ends)
+
+    run(work())
+    click.echo(f"upstream {name}: {'active' if ends else 'draining'}")
+
+
+@click.group()
+def model() -> None:
+    """Models that can be called."""
+
+
+@model.command("add")
+@click.argument("id")
+@click.option("--upstream", required=True, help="The name of its upstream.")
+@click.option("--theirs", help="What the upstream calls it; by default ID.")
+@click.option("--context", "context_tokens", type=int, default=128_000, show_default=True)
+@click.option("--max-output", type=int, default=16_384, show_default=True)
+@click.option("--input", "input_price", required=True, help="Price of a million input tokens, for example 0.15.")
+@click.option("--output", "output_price", required=True, help="Price of a million output tokens.")
+@click.option("--cached", "cached_price", help="Price of a million cached input tokens; by default that of input.")
+@click.option("--cache-write", help="Price of a million tokens written to a cache; by default that of input.")
+@click.option("--reasoning", help="Price of a million reasoning tokens; by default that of output.")
+@click.option("--image", help="Price of a million image tokens; by default the dearer of input and output.")
+@click.option("--audio", help="Price of a million audio tokens; by default the dearer of input and output.")
+@click.option(
+    "--routing", type=click.Choice(ROUTINGS), default="finish", show_default=True, help="How routes are chosen."
+)
+@click.option("--rank", type=click.IntRange(0), default=0, show_default=True, help="Lower ranks are tried first.")
+@click.option("--weight", type=click.IntRange(1), default=1, show_default=True, help="Its share, or its speed.")
+@click.option("--cost", default="0", show_default=True, help="What a million tokens cost the operator there.")
+@click.pass_context
+def model_add(
+    context: click.Context,
+    id: str,
+    upstream: str,
+    theirs: str | None,
+    context_tokens: int,
+    max_output: int,
+    input_price: str,
+    output_price: str,
+    cached_price: str | None,
+    cache_write: str | None,
+    reasoning: str | None,
+    image: str | None,
+    audio: str | None,
+    routing: Routing,
+    rank: int,
+    weight: int,
+    cost: str,
+) -> None:
+    """Offer a model, or change it; a changed price holds from now on. With another upstream it gets one more route."""
+    offer = Offer(
+        id=id,
+        upstream=upstream,
+        their_name=theirs or id,
+        context_tokens=context_tokens,
+        output_tokens_max=max_output,
+        input_nano=_price(input_price),
+        output_nano=_price(output_price),
+        cached_nano=_price(cached_price) if cached_price else None,
+        cache_write_nano=_price(cache_write) if cache_write else None,
+        reasoning_nano=_price(reasoning) if reasoning else None,
+        image_nano=_price(image) if image else None,
+        audio_nano=_price(audio) if audio else None,
+        routing=routing,
+        rank=rank,
+        weight=weight,
+        cost_nano=_price(cost),
+    )
+
+    async def work() -> None:
+        async with at_desk(context) as at, at.keeper.begin() as c:
+            await offers.put_model(c, offer, at.parts.clock.now(), prices.Seal.of(at.vault.ring))
+
+    run(work())
+    click.echo(f"model {id} at {upstream}")
+
+
+@model.command("leave")
+@click.argument("id")
+@click.option("--upstream", required=True, help="The name of the upstream where it ran.")
+@click.pass_context
+def model_leave(context: click.Context, id: str, upstream: str) -> None:
+    """Take a model's route to an upstream away; a model without routes is not offered."""
+
+    async def work() -> None:
+        async with at_desk(context) as at, at.keeper.begin() as c:
+            await offers.leave(c, id, upstream)
+
+    run(work())
+    click.echo(f"model {id} not at {upstream}")
+
+
+@click.command("limit")
+@click.argument("kind", type=click.Choice(get_args(allowances.Kind)))
+@click.argument("id")
+@click.option("--requests-per-min", type=click.IntRange(1, RATE_MAX), help="Requests in a minute (UTC).")
+@click.option("--tokens-per-min", type=click.IntRange(1, RATE_MAX), help="Tokens in a minute, in and out.")
+@click.option("--parallel", type=click.IntRange(1, RATE_MAX), help="Requests that run at once.")
+@click.option("--budget-day", help="Money in a day (UTC), for example 20.")
+@click.option("--budget-month", help="Money in a month.")
+@click.option("--budget-total", help="Money in all, from now on.")
+@click.pass_context
+def limit(context: click.Context, /, kind: allowances.Kind, id: str, **given: Any) -> None:
+    """Say what a project or an organisation (by its id), or each organisation at a model (by its name), may use together.
+
+    What is said replaces what was said before; without options the limit is taken away.
+    """
+    try:
+        allowance_id = allowances.of_model(id) if kind == "model" else UUID(id)
+    except ValueError:
+        raise click.BadParameter("An id looks like 01a20287-9ca4-7624-811d-a5584abdbf85.") from None
+    budgets = {
+        f"{name}_nano": _price(given.pop(name)) for name in list(given) if name.startswith("budget") and given[name]
+    }
+    rates = {name: value for name, value in given.items() if not name.startswith("budget")}
+    limits = Limits(**rates, **budgets)
+
+    async def work() -> None:
+        async with at_desk(context) as at, at.keeper.begin() as c:
+            await allowances.put(c, kind, allowance_id, limits)
+
+    run(work())
+    click.echo(f"{kind} {id}: {'no limit' if limits == Limits() else 'limited'}")
+
+
+def _price(amount: str) -> int:
+    try:
+        return money.parse(amount)
+    except ValueError as wrong:
+        raise click.BadParameter(str(wrong)) from None
