@@ -107,3 +107,13 @@ def test_a_copy_is_taken_over_where_ours_is_another_or_knows_less(kept: Newest, 
     with pytest.raises(NewestBroken):
         kept.take_from(folder, FILE)
     assert kept.head() is None
+
+
+def test_a_file_that_dropped_its_last_states_has_not_lost_its_end(kept: Newest) -> None:
+    kept.append(states(1, 3))
+    kept.keep(lambda state: state.number == 1, since=0)
+    assert kept.head() == Head(FILE, 0, 3)
+    kept.keep(lambda state: False, since=3)
+    assert kept.head() == Head(FILE, 3, 3)
+    kept.append(states(7))
+    assert kept.head() == Head(FILE, 3, 7)

@@ -33,6 +33,7 @@ from avow.accounts.tables import (
     tenant,
 )
 from avow.base import access
+from avow.base.actor import PLATFORM
 from avow.base.clock import FileClock
 from avow.base.db import Database
 from avow.base.ids import uuid7
@@ -148,6 +149,9 @@ async def tighten(house: House) -> None:
         await house.says(c, Person(), "restriction")
         await house.key(c, "made since")
     house.ids["asked"] = await house.ada.ask(on)
+    stranger = Person()
+    stranger.tenant_id = PLATFORM
+    house.ids["asked from outside"] = await stranger.ask(on)
 
 
 @asynccontextmanager
@@ -271,8 +275,9 @@ def test_a_second_factor_that_was_added_is_asked_for(came: Came) -> None:
     assert (factor.subject_id, factor.box, factor.last_step) == (came.house.ada.id, b"sealed", 1)
 
 
-def test_a_request_that_somebody_made_is_not_forgotten(came: Came) -> None:
-    assert came.one(rights_request, "asked").state == "verified"
+@pytest.mark.parametrize("name", ["asked", "asked from outside"])
+def test_a_request_that_somebody_made_is_not_forgotten(came: Came, name: str) -> None:
+    assert came.one(rights_request, name).state == "verified"
 
 
 @pytest.mark.parametrize("name", ["session", "confirmation", "reset", "invitation", "ceremony"])
@@ -426,6 +431,10 @@ async def test_the_list_forgets_the_erased_and_what_no_backup_can_ask_for(
     clock.move(timedelta(days=14))
     await retention.sweep(on, clock.now(), confirm_clock=True)
     assert not {limited, revoked} & names()
+    assert not await renewal.catch_up(on), "what was dropped was taken for lost"
+    async with on.database.begin() as c:
+        known = await memory.look(c, on.newest)
+    assert known.head.since < known.reserved
     await change_key(on, house, "limited", state="active")
     await memory.write_down(on)
     assert limited in names()

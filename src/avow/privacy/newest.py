@@ -2,7 +2,7 @@
 
 One line of JSON for each state of a row, appended and synced, and before them a line that says which file this is:
 
-    {"file":"<uuid>","since":<number>} <check>
+    {"file":"<uuid>","since":<number>,"last":<number>} <check>
     {"number":…,"at_s":…,"table":"api_key","key":{"id":…},"row":{…}|null,"subject":…} <check>
 
 `row` is null where the row is gone. What is sealed in the database is sealed here, the rest is ids, keyed digests, words of
@@ -48,10 +48,12 @@ class NewestBroken(AvowError):
 
 
 class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The first line: which file this is, and up to which number it does not know everything."""
+    """The first line: which file this is, up to which number it does not know everything, and how far it went when it was
+    written anew, for its last states may have been dropped."""
 
     file: UUID
     since: int
+    last: int
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,13 +95,13 @@ class Newest:
         if not first.endswith(b"\n"):
             return None
         start = self._decoded(first, Start)
-        newest = start.since if last == first else self._decoded(last, State).number
+        newest = start.last if last == first else max(start.last, self._decoded(last, State).number)
         return Head(start.file, start.since, newest)
 
     def begin(self, file: UUID, since: int) -> None:
         """Begin a file that knows nothing up to `since`, in the place of what is there."""
         with self._draft() as draft:
-            self._write(draft, b"", Start(file, since))
+            self._write(draft, b"", Start(file, since, since))
 
     def append(self, states: Sequence[State]) -> None:
         """Append states; durable when this returns."""
@@ -131,7 +133,7 @@ class Newest:
         head = self.head()
         assert head is not None
         with self._draft() as draft:
-            check = self._write(draft, b"", Start(head.file, max(head.since, since)))
+            check = self._write(draft, b"", Start(head.file, max(head.since, since), head.last))
             for state in self.read():
                 if is_kept(state):
                     check = self._write(draft, check, state)

@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow import catalog
+from avow.base.actor import PLATFORM
 from avow.base.errors import AvowError
 from avow.base.tables import policy_version
 from avow.policy import Policy
@@ -148,11 +149,12 @@ def _change(table: Table, state: State) -> str:
 
 
 def _entry(table: Table, state: State) -> str:
-    """Bring a row to its newest state or back, unless it is about a person of whom there is nothing else."""
+    """Bring a row to its newest state or back, unless it is about a person of whom there is nothing else; who asked something
+    without an account belongs to the platform."""
     keys = [column.name for column in table.primary_key.columns]
     columns = [column.name for column in table.c if column.name in (state.row or {})]
     values = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in keys)
-    there = " OR ".join(_mentions()) if state.subject else "true"
+    there = " OR ".join([f"g.tenant_id = '{PLATFORM}'", *_mentions()]) if state.subject else "true"
     return (
         f"INSERT INTO {table.name} ({', '.join(columns)}) SELECT {', '.join(f'g.{name}' for name in columns)} "  # noqa: S608
         f"FROM {_given(table)} WHERE {there} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {values}"

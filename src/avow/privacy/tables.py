@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from avow.catalog import fact_columns, newest, not_personal, personal, store, table
+from avow.catalog import fact_columns, never, newest, not_personal, personal, store, table
 
 TIME = DateTime(timezone=True)
 
@@ -77,6 +77,7 @@ outside_ask = table(
             "rights", clear=["token_hash"], why="a digest of the token that the mail carries", secret=["token_hash"]
         ),
     ],
+    restored=never(),
 )
 """What somebody without an account asked, until they have shown that the address is theirs: a day. It belongs to the
 platform, for whoever typed the address may be anybody."""
@@ -201,6 +202,7 @@ policy_wish = table(
     Index("policy_wish_of_plan", "plan_id", "id"),
     holds=[not_personal("what was wanted of the policy, when, and what came of it; who, by a pseudonym of staff")],
     app="append",
+    restored=newest("state", whole=True),
 )
 """What staff at the desk want of a plan; a wish of the kind `plan` has the plan's id and the text of the policy. The routes
 only add: what became of it the keeper writes. A refused one says why in an error's words."""
