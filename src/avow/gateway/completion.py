@@ -283,6 +283,8 @@ class Completion:
         """What our own filters say of texts, which costs nothing and of which nothing is written down."""
         request_id = uuid7()
         body = await asyncio.to_thread(judging.judged, filters, request.fields["input"], request_id)
+        self._counted = True
+        self._gateway.watch.uncharged(self._ask.surface.name, 200)
         await self._reply.whole(200, [(b"avow-request-id", str(request_id).encode()), (b"avow-stored", b"none")], body)
 
     async def _claimed(self, name: bytes, key: KeyRecord) -> Claim:
@@ -440,7 +442,7 @@ class Completion:
         if failure:
             log.error("completion_failed", request_id=str(request_id), error=failure)
         if not self._counted:
-            self._gateway.watch.refused(self._ask.surface.name, error.status)
+            self._gateway.watch.uncharged(self._ask.surface.name, error.status)
         if not self.begun:
             await self._reply.whole(
                 error.status, refusals.headers(error, request_id), self._ask.surface.shape.render(error)
