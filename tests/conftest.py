@@ -1,4 +1,4 @@
-"""One embedded PostgreSQL per run, one fresh database per test that asks for it."""
+"""One embedded PostgreSQL per process of a run, one database without rows per test that asks for it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import os
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -23,6 +22,7 @@ from avow.base.postgres import Cluster
 from avow.catalog import metadata
 from tests import homes
 from tests.certificates import make_certificate
+from tests.lending import Lending, connected
 from tests.platform import Platform, new_platform
 
 for _tables in sorted(Path(avow.__file__).parent.glob("*/tables.py")):
@@ -83,8 +83,17 @@ def cluster() -> Iterator[Cluster]:
     with tempfile.TemporaryDirectory(prefix="avow-t-") as home:
         made = Cluster(Path(home), secrets.token_hex(16))
         made.start()
+        asyncio.run(do_not_wait(made))
         yield made
         made.stop()
+
+
+async def do_not_wait(cluster: Cluster) -> None:
+    """What is written need not reach the disk: only a machine that loses its power would lose it."""
+    async with connected(cluster.dsn(database="postgres")) as c:
+        for setting in ("fsync = off", "wal_compression = off"):
+            await c.execute(f"ALTER SYSTEM SET {setting}")
+        await c.execute("SELECT pg_reload_conf()")
 
 
 @pytest.fixture(scope="session")
@@ -109,22 +118,27 @@ async def make_schema(admin: Dsn) -> None:
     await migrate(admin, PASSWORDS)
 
 
+@pytest.fixture(scope="session")
+def lending(cluster: Cluster, template: str) -> Lending:
+    return Lending(cluster.dsn(), template)
+
+
 @pytest.fixture
-async def database(cluster: Cluster, template: str) -> AsyncIterator[Databases]:
-    """A fresh migrated database, dropped afterwards."""
-    name = f"t_{secrets.token_hex(6)}"
-    admin = await asyncpg.connect(**cluster.dsn(database="postgres").arguments())
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    await admin.execute(f"GRANT CONNECT ON DATABASE {name} TO {', '.join(access.LOGIN_ROLES)}")
-    dsn = replace(cluster.dsn(), database=name)
-    made = Databases(dsn, *(Database(dsn.role(r, PASSWORDS[r])) for r in access.LOGIN_ROLES[:3]))
-    try:
-        yield made
-    finally:
-        for each in (made.app, made.writer, made.keeper):
-            await each.close()
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await admin.close()
+async def new_database(lending: Lending) -> None:
+    """For a test that looks at how PostgreSQL plans: its database was used by none before. To be named before any other."""
+    await lending.end()
+
+
+@pytest.fixture
+async def database(lending: Lending) -> AsyncIterator[Databases]:
+    """A migrated database in which nothing of another test is."""
+    async with lending.lent() as dsn:
+        made = Databases(dsn, *(Database(dsn.role(r, PASSWORDS[r])) for r in access.LOGIN_ROLES[:3]))
+        try:
+            yield made
+        finally:
+            for each in (made.app, made.writer, made.keeper):
+                await each.close()
 
 
 @pytest.fixture(scope="session")

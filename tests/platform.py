@@ -36,6 +36,8 @@ MODEL = "avow/smollm2-135m"
 CLOCK_FILE = "clock"
 DROPPED = ("DATABASE_URL", "PYTHONDONTWRITEBYTECODE")
 COMMAND_LIMIT_S = 300
+BEGIN = 4
+"""Of so many characters that markers share, all are looked for at once."""
 OUTSIDE = ("mail", "demo.json")
 """What stands for the outside world under AVOW_HOME, and is not searched for remains."""
 
@@ -354,13 +356,26 @@ def complete(client: httpx.Client, secret: str, prompt: str, **fields: Any) -> h
 
 
 def search(paths: Iterable[Path], markers: Iterable[str]) -> dict[str, list[str]]:
-    """In which files each marker stands as UTF-8, UTF-16 or in hexadecimal; markers that are nowhere are left out."""
-    forms = {m: (m.encode(), m.encode("utf-16-le"), m.encode().hex().encode()) for m in markers}
+    """In which files each marker stands as UTF-8, UTF-16 or in hexadecimal; markers that are nowhere are left out.
+
+    Many markers begin alike: what they begin with is looked for, and where that stands, each of them.
+    """
+    groups: dict[bytes, list[tuple[bytes, str]]] = {}
+    for marker in markers:
+        for form in (str.encode, lambda text: text.encode("utf-16-le"), lambda text: text.encode().hex().encode()):
+            groups.setdefault(form(marker[:BEGIN]), []).append((form(marker), marker))
     found: dict[str, list[str]] = {}
     for path in paths:
         with suppress(FileNotFoundError):
             content = path.read_bytes()
-            for marker, needles in forms.items():
-                if any(needle in content for needle in needles):
-                    found.setdefault(marker, []).append(str(path))
+            here = {marker for begin, group in groups.items() for marker in _standing(content, begin, group)}
+            for marker in here:
+                found.setdefault(marker, []).append(str(path))
     return found
+
+
+def _standing(content: bytes, begin: bytes, group: list[tuple[bytes, str]]) -> Iterator[str]:
+    place = content.find(begin)
+    while place >= 0:
+        yield from (marker for needle, marker in group if content.startswith(needle, place))
+        place = content.find(begin, place + 1)

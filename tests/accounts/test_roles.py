@@ -164,13 +164,17 @@ def test_another_organisation_sees_and_changes_nothing(
     own: Platform, victim: Victim, outsiders: Mapping[str, httpx.Client]
 ) -> None:
     assert {"person", "api_key", "trace", "usage", "invitation", "rights_request", "audit"} <= set(victim.ids)
-    assert leaks(own, victim, outsiders) == []
+    assert leaks(own, victim, {name: http for name, http in outsiders.items() if "erased" not in name}) == []
 
 
-def test_the_erased_are_nobody(outsiders: Mapping[str, httpx.Client]) -> None:
+def test_the_erased_are_nobody(victim: Victim, outsiders: Mapping[str, httpx.Client]) -> None:
+    """Whatever they ask for; what nobody sees and changes is shown above."""
+    ids = victim.all_ids()[:3]
     for http in (http for name, http in outsiders.items() if "erased" in name):
-        for route, url, body in calls([str(uuid4())], PRIVATE):
-            assert call(http, route, url, body).status_code == 401, route
+        for route, url, body in chain(calls(ids, PRIVATE), v1_calls(ids)):
+            answer = call(http, route, url, body)
+            malformed = url.startswith("/v1/") and answer.status_code in (400, 404, 405)
+            assert answer.status_code == 401 or malformed, route
 
 
 def test_a_revoked_key_of_the_organisation_sees_nothing(own: Platform, victim: Victim) -> None:

@@ -11,6 +11,7 @@ import select
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -63,7 +64,8 @@ def kill(pid: int) -> None:
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     processes = [os.pidfd_open(p) for p in (pid, *map(int, children))]
     for process in processes:
-        signal.pidfd_send_signal(process, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # children end with their parent
+            signal.pidfd_send_signal(process, signal.SIGKILL)
     for process in processes:
         select.select([process], [], [])
         os.close(process)

@@ -271,6 +271,7 @@ async def test_the_trace_is_written_with_the_charge_and_never_brought_back(bank:
         assert [r["box"] for r in await bank.admin.fetch("SELECT box FROM trace")] == [b"late"]
 
 
+@pytest.mark.usefixtures("new_database")
 async def test_batches_probe_indexes_even_when_planned_over_empty_tables(bank: Bank) -> None:
     payer = await bank.payer(10**9)
     async with bank.batcher() as ledger:

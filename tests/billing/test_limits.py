@@ -298,6 +298,7 @@ async def test_only_the_ledger_writes_counters(bank: Bank) -> None:
             await connection.close()
 
 
+@pytest.mark.usefixtures("new_database")
 async def test_counting_never_reads_a_table_whole(bank: Bank) -> None:
     payer = await bank.payer(RICH)
     await bank.limit(payer, requests_per_min=10_000, budget_day_nano=RICH)

@@ -48,7 +48,7 @@ def test_what_falls_short_may_see_nothing_and_it_is_said_why(changed, reason):
 
 
 def test_a_party_that_the_policy_gives_no_content_gets_none():
-    other = parse(TEXT.replace('["tls"]', '["tls", "processors"]').replace('["api_content"]', '["usage"]'))
+    other = parse(TEXT.replace('["tls"', '["tls", "processors"').replace('["api_content"]', '["usage"]'))
     assert "gives acme no api_content" in judge(other, GOOD).reason
 
 

@@ -131,12 +131,14 @@ def test_an_import_that_is_killed_goes_on(
 ) -> None:
     keys = "token,key_alias,user_id\n" + "".join(f"k{n},many-{n},u-ada\n" for n in range(6))
     (tmp_path / "keys.csv").write_text(keys)
-    command = [sys.executable, "-m", "tests.started", *litellm, "--json", "--apply"]
+    command = [sys.executable, "-m", "avow.cli", *litellm, "--json", "--apply"]
     process = subprocess.Popen(command, cwd=ROOT, env=platform.environment(), stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     said = ""
     while '"secret"' not in said.rpartition("many-2")[2] or "many-2" not in said:
-        said += process.stdout.readline()
+        line = process.stdout.readline()
+        assert line, "it ended before it could be killed"
+        said += line
     process.send_signal(signal.SIGKILL)
     said += process.stdout.read()
     process.wait(60)

@@ -176,7 +176,8 @@ def test_an_explicit_policy_closes_the_api_until_it_is_accepted(changing: Platfo
 @pytest.mark.promise("LAB-11.2")
 def test_a_change_that_is_not_material_is_posted_and_nobody_gets_mail(changing: Platform, ada: dict[str, Any]) -> None:
     edits = (('keep = "at most 30 days"', 'keep = "at most 40 days"'), ('how = "use"', 'how = "explicit"'))
-    before = len(letters(changing, ada["email"], "policy changes"))
+    before = 2  # of the second version and the third
+    wait_until(lambda: len(letters(changing, ada["email"], "policy changes")) == before)
     promised = policy(4, *edits, more=REST)
     changing.cli("policy", "apply", plan(changing, promised)["plan"])
     wait_until(lambda: served(changing)["version"] == 4)
@@ -221,9 +222,31 @@ def test_what_ends_data_needs_a_second_operator(changing: Platform, ada: dict[st
     assert str(changing.sql("SELECT approved_by FROM policy_version WHERE version = 6")[0]["approved_by"]).startswith(
         "staff:"
     )
-    assert changing.sql("SELECT count(*) AS n FROM usage WHERE ends_at > since + interval '24 hours'")[0]["n"] == 0
+    # A canary that is called just then ends sooner with the second look.
+    late = "SELECT count(*) AS n FROM usage WHERE subject_id::text = $1 AND ends_at > since + interval '24 hours'"
+    assert changing.sql(late, ada["id"])[0]["n"] == 0
     changing.cli("sweep", "--confirm-clock")
     assert changing.sql("SELECT count(*) AS n FROM usage WHERE subject_id::text = $1", ada["id"])[0]["n"] == 0
+
+
+@pytest.mark.promise("INF-11.1")
+@pytest.mark.promise("MESH-10.1")
+@pytest.mark.promise("LAB-11.1")
+@pytest.mark.promise("TRO-1.6")
+@pytest.mark.promise("TRO-7.1")
+def test_every_version_stays_readable_and_the_changes_say_what_changed(changing: Platform, ada: dict[str, Any]) -> None:
+    """After the changes above: who reads the pages sees what holds, what held, from when, and the difference."""
+    with changing.http() as http:
+        pages = {n: http.get(f"/privacy/{n}", params={"locale": "en"}) for n in range(1, 8)}
+        changes = http.get("/privacy/changes", params={"locale": "en"}).text
+    assert [pages[n].status_code for n in range(1, 8)] == [200] * 6 + [404]
+    assert "30 days" in pages[1].text and "40 days" not in pages[1].text
+    assert "40 days" in pages[2].text
+    assert served(changing)["version"] == 6 and "Version 6" in page(changing)
+    for number in range(1, 7):
+        assert f'href="/privacy/{number}?locale=en"' in changes
+    second = changes[changes.index('id="version-2"') :].split("</section>")[0]
+    assert "Came into force on" in second and "<del>30</del><ins>40</ins>" in second
 
 
 @contextmanager

@@ -110,6 +110,7 @@ def trooper() -> Iterator[Platform]:
 
 
 @pytest.mark.promise("TRO-1.4")
+@pytest.mark.promise("TRO-1.5")
 def test_nobody_comes_in_without_the_click_and_the_click_is_on_record(trooper: Platform) -> None:
     check_refused(trooper, "not_agreed", "agreeing", agreed=None)
     check_refused(trooper, "agreed_to_another", "[1, 1]", agreed=[1, 2])
@@ -125,6 +126,7 @@ def letters(platform: Platform, address: str) -> str:
 
 
 @pytest.mark.promise("TRO-3.3")
+@pytest.mark.promise("TRO-4.2")
 def test_who_guesses_is_slowed_and_told_of_and_changed_data_is_not_believed(trooper: Platform) -> None:
     """Last in this file: the clock moves past the waits."""
     given = newcomer(trooper)

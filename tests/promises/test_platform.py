@@ -242,6 +242,35 @@ def test_a_copy_of_everything_that_is_stored_about_somebody(platform: Platform) 
         assert f'"category": "{category}"' in copy
 
 
+PAN = "4242424242424242"
+WRITTEN = (PAN, "4242 4242 4242 4242", "4242-4242-4242-4242")
+"""A card number of a payment processor's tests, as people write it."""
+
+
+@pytest.mark.promise("INF-1.3")
+def test_of_a_card_number_that_somebody_writes_only_the_last_four_digits_are_kept(platform: Platform) -> None:
+    """Wherever a person can write; what is sealed is opened by the person's own copy."""
+    with platform.http() as http:
+        me = platform.sign_up(http, name=f"Card {WRITTEN[1]}")
+        http.patch("/api/tenant", json={"keep_h": 24})
+        key = platform.key(http, name=f"for {WRITTEN[2]}")["secret"]
+        kept = [complete(http, key, f"Pay with {each}.").headers["avow-request-id"] for each in WRITTEN]
+        parted = {"messages": [{"role": "user", "content": [{"type": "text", "text": f"My card: {PAN}"}]}]}
+        kept.append(complete(http, key, "", **parted).headers["avow-request-id"])
+        assert complete(http, key, "?", model=f"card/{PAN}").status_code == 404
+        told = {"kind": "complain", "password": me["password"], "text": f"You charged {WRITTEN[1]} twice."}
+        assert http.post("/api/privacy/requests", json=told).status_code == 202
+        assert http.get("/api/me").json()["facts"]["name"].endswith("4242")
+        shown = [http.get(f"/api/requests/{id}").text for id in kept]
+    copy = platform.cli("subject", "export", me["id"]).stdout
+    assert "You charged" in copy and copy.count("4242") >= 7, "the control: what was written is in the copy"
+    for text in (copy, *shown):
+        assert "4242" in text
+        assert PAN not in re.sub(r"[ -]", "", text)
+    assert platform.scan(WRITTEN) == {}
+    assert not [each for each in WRITTEN if each.encode() in platform.told()]
+
+
 @pytest.mark.promise("MESH-2.5")
 def test_the_only_cookie_is_that_of_the_session_and_only_after_signing_in(platform: Platform) -> None:
     with platform.http() as http:
@@ -268,6 +297,7 @@ def test_every_page_leads_back_home(platform: Platform) -> None:
 
 
 @pytest.mark.promise("MESH-5.2")
+@pytest.mark.promise("TRO-4.2")
 def test_in_transit_there_is_tls_and_at_rest_nothing_is_in_the_clear(safe: Platform, tmp_path: Path) -> None:
     word = f"canary{secrets.token_hex(8)}"
     with safe.https() as http:

@@ -1,8 +1,14 @@
 """An API to language models that keeps content for 30 days: the running platform against its source."""
 
+import secrets
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
 import pytest
 
-from tests.platform import Platform
+from avow.policy import Policy
+from tests.platform import MODEL, Platform, complete
 from tests.promises.profile import ProfileChecks, text_of
 
 
@@ -17,6 +23,28 @@ class TestInfiner(ProfileChecks):
         assert "Version 1" in page
         assert "This policy says what is collected, why, how long it stays" in page
         assert 'href="/privacy"' in home
+
+    @pytest.mark.promise("INF-1.4")
+    def test_a_call_leaves_one_record_of_who_when_which_model_and_how_it_went(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        """And nothing of the address or the device that it came from."""
+        about = {name: f"mark{secrets.token_hex(10)}" for name in ("user-agent", "referer", "accept-language")}
+        with running.http() as http:
+            given = self.newcomer(http, policy, published)
+            assert http.post("/api/auth/signup", json=given).status_code == 202
+            me = running.sign_in(http, given["email"], given["password"])
+            before = {"headers": {**about, "x-forwarded-for": "203.0.113.77"}}
+            assert complete(http, running.key(http)["secret"], "Say something.", **before).is_success
+        [event] = running.sql("SELECT * FROM usage WHERE subject_id = $1", UUID(me["id"]))
+        always = {"id", "tenant_id", "subject_id", "since", "ends_at", "policy_version"}
+        assert set(event.keys()) - always == set(published["keep.usage"]["says"]["fields"])
+        assert (event["model"], event["status"]) == (MODEL, 200) and event["latency_ms"] >= 0
+        copy = running.cli("subject", "export", me["id"]).stdout
+        assert str(event["key_id"]) in copy, "the control: the record is in the copy"
+        for word in (*about.values(), "203.0.113.77"):
+            assert word not in copy
+        assert running.scan([*about.values(), "203.0.113.77"]) == {}
 
     def test_a_report_that_nobody_has_shown_is_not_claimed(self, running: Platform) -> None:
         """SOC 2 is no sentence of code: it waits for its document."""
