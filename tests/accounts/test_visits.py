@@ -1,4 +1,4 @@
-"""From where somebody signed in: what the policy lists of it, in forms that nobody can plant words in, and nothing else."""
+"""From where somebody signed in: what the policy lists of it, each field in its form, and nothing else."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ FORMS = {
     "browser": r"other|(Edge|Opera|Samsung Internet|Firefox|Chrome|Safari) [0-9]{1,4}",
     "system": r"Android|iOS|iPadOS|ChromeOS|Windows|macOS|Linux",
     "device": r"computer|phone or tablet",
-    "language": r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}",
-    "referrer": r"[\x21-\x7e]{1,253}",
+    "language": r"[A-Za-z]{2,3}(-[A-Za-z]{2})?",
+    "referrer": r"[a-z0-9._:\-]{1,253}",
 }
 HEADERS = st.dictionaries(st.sampled_from(["user-agent", "accept-language", "referer", "x-forwarded-for"]), st.text())
 
@@ -55,6 +55,36 @@ HEADERS = st.dictionaries(st.sampled_from(["user-agent", "accept-language", "ref
 def test_a_browser_is_told_by_what_it_says(agent: str, browser: str, system: str | None, device: str) -> None:
     told = visits.seen(Visitor(headers={"user-agent": agent}), ALL)
     assert (told["browser"], told.get("system"), told["device"]) == (browser, system, device)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("de-CH,de;q=0.9", {"language": "de-CH"}),
+        ("zh-Hant-TW", {"language": "zh"}),
+        ("en-annlee1990", {"language": "en"}),
+        ("de-CHann", {"language": "de"}),
+        ("ann.lee@example.org", {"language": "ann"}),
+        ("english", {}),
+        ("", {}),
+    ],
+)
+def test_of_a_language_no_more_is_kept_than_it_and_its_country(said: str, kept: dict[str, str]) -> None:
+    assert visits.seen(Visitor(headers={"accept-language": said}), ALL) == kept
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("https://user:word@Example.org:8443/ann?q=lee#x", {"referrer": "example.org"}),
+        ("https://[2001:db8::1]/", {"referrer": "2001:db8::1"}),
+        ("https://ann lee/", {}),
+        ("https://" + "a" * 254, {}),
+        ("ann", {}),
+    ],
+)
+def test_of_a_page_that_referred_only_its_host_is_kept(said: str, kept: dict[str, str]) -> None:
+    assert visits.seen(Visitor(headers={"referer": said}), ALL) == kept
 
 
 @given(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from sqlalchemy import select, update
 from avow.gateway import filters, guard, personal, tables
 from avow.gateway.filters import ContentBlocked, Filters, Search
 from avow.gateway.guard import Guard
+from avow.gateway.refusals import InvalidRequest
 from avow.gateway.scripted import Script
 from avow.policy import parse
 
@@ -250,6 +252,33 @@ async def test_what_cannot_be_searched_is_refused(house, path, param, body):
     assert house.upstream.requests == [] and (await house.settled(ann)).amount == 0
 
 
+def test_tokens_are_refused_too_where_only_a_model_judges():
+    search = Search(
+        searching('[filter.provider]\nfinds = "hate"\nstages = ["prompt"]\naction = "block"\nasks = "test/plain"\n')
+    )
+    with pytest.raises(InvalidRequest):
+        search.prompt({"prompt": [1, 2, 3]}, ["prompt"])
+
+
+async def test_more_pieces_than_can_be_given_back_are_refused_and_go_nowhere(house):
+    ann = await house.customer()
+    pieces = [f"p{number}@example.org" for number in range(filters.PLACEHOLDERS_MAX + 1)]
+    answer = await house.post(ann, said(" ".join(pieces)))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "too_much_personal_data")
+    assert house.upstream.requests == [] and (await house.settled(ann)).amount == 0
+    house.upstream.then(Script(tokens=("Not ", f"<EMAIL_{filters.PLACEHOLDERS_MAX}>")))
+    answer = await house.post(ann, said(" ".join(pieces[:-1] * 2)))
+    assert answer.json()["choices"][0]["message"]["content"] == f"Not {pieces[-2]}"
+
+
+def test_what_was_found_is_counted_over_all_texts():
+    search = Search(FOUND)
+    two, one = "ann@example.org, bob@example.org", "ann@example.org"
+    search.prompt({"messages": [{"content": two}, {"content": one}], "instructions": one}, ["messages"])
+    search.answer(json.dumps({"choices": [{"message": {"content": text}} for text in (two, one)]}).encode())
+    assert {at: hit.score for at, hit in search.hits.items()} == {("private", "prompt"): 4, ("told", "output"): 3}
+
+
 async def test_a_record_that_cannot_be_written_lets_nothing_through_and_stops_nobody(house, monkeypatch):
     def lost(*_):
         raise ConnectionError
@@ -401,11 +430,14 @@ def test_a_stream_says_what_the_whole_answer_would_however_it_is_cut(words, size
             data = {"choices": [{"index": index, "delta": {"content": piece}}]}
             out += watch.feed(b"data: " + json.dumps(data).encode() + b"\n\n")
     out += watch.close()
+    counts = {hit.filter: hit.score for hit in search.hits.values() if hit.stage == "output"}
+    whole = {rule.name: choices * len(rule.check(text)) for rule in FOUND.at["output"]}
+    assert counts == {name: count for name, count in whole.items() if count}
     events = [json.loads(line[6:]) for line in out.decode().split("\n\n") if line]
     assert len(events) == number * choices
     for index in range(choices):
         told = "".join(c["delta"]["content"] for e in events for c in e["choices"] if c["index"] == index)
-        assert told == filters.changed(text, search.told(text))
+        assert told == filters.changed(text, search.told(text, Counter()))
         assert "ann@example.org" not in told and "<EMAIL_1>" not in told
 
 

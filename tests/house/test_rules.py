@@ -32,3 +32,9 @@ def test_a_file_can_be_read(path: Path) -> None:
     assert not text or ast.get_docstring(ast.parse(text)), "a file begins with what it is"
     long = [f.name for f in functions(path) if (f.end_lineno or 0) - f.lineno + 1 > FUNCTION_LINES_MAX]
     assert not long
+
+
+def test_each_decision_has_a_number_of_its_own() -> None:
+    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
+    assert [page.read_text().split(".")[0] for page in pages] == [f"# {int(page.name[:4])}" for page in pages]

@@ -1,8 +1,16 @@
 """From where somebody signed in: what the policy lists of it and nothing else, sealed, and shown to the person.
 
-A policy that lists no technical data lets none be stored: then there is no row at all. Only what has a known form is kept of a
-browser's words, which anybody can write: the family and major version of the browser, the system, the first language, the host
-that referred, so that nothing personal can be planted there.
+A policy that lists no technical data lets none be stored: then there is no row at all. Else, of those fields that it lists:
+
+    ip        the address that the connection came from, as `server` tells it
+    browser   the family, out of a list, and the major version of at most four digits; else "other"
+    system    the name of the system, out of a list
+    device    "computer" or "phone or tablet"
+    language  the first language, two or three letters, and the two letters of its country
+    referrer  the host of the page that referred, in the characters of a host name
+
+All but the address are the browser's own words, which anybody can write: a referrer's host can be any word, and a language any
+few letters. What has another form is not stored.
 """
 
 from __future__ import annotations
@@ -26,12 +34,12 @@ from avow.vault import Buried, Gone, Ref, fact
 CATEGORY, PART = "technical", "technical_log"
 
 # The first that is found: browsers name those that they descend from too.
-_BROWSERS = re.compile(r"(Edg|OPR|SamsungBrowser|Firefox|FxiOS|CriOS|Chrome|Version)[A-Za-z]{0,3}/([0-9]{1,4})\b")
 _ORDER = ("Edg", "OPR", "SamsungBrowser", "Firefox", "FxiOS", "CriOS", "Chrome", "Version")
+_BROWSERS = re.compile(rf"({'|'.join(_ORDER)})[A-Za-z]{{0,3}}/([0-9]{{1,4}})\b")
 _NAMES = {"Edg": "Edge", "OPR": "Opera", "SamsungBrowser": "Samsung Internet", "FxiOS": "Firefox", "CriOS": "Chrome"}
 _SYSTEMS = ("Android", "iPhone", "iPad", "CrOS", "Windows", "Mac OS X", "Linux")
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,2}")
-_HOST_CHARS_MAX = 253
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?![A-Za-z0-9])(?:-[A-Za-z]{2}(?![A-Za-z0-9]))?")
+_HOST = re.compile(r"[a-z0-9._:\-]{1,253}")
 
 
 class Visitor(NamedTuple):
@@ -139,4 +147,4 @@ def _host(referrer: str) -> str:
         host = urlsplit(referrer[:2000]).hostname or ""
     except ValueError:
         return ""
-    return host if host.isascii() and len(host) <= _HOST_CHARS_MAX else ""
+    return host if _HOST.fullmatch(host) else ""

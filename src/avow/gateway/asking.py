@@ -42,7 +42,7 @@ class Judge:
 
     name: str
     finds: str
-    action: Literal["block", "redact", "flag"]
+    action: Literal["block", "flag"]
     model: str
     chats: bool
 

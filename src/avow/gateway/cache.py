@@ -76,7 +76,8 @@ class Cache:
         return Place(self._digest(order, owner), order.key.tenant_id, owner, ends_at)
 
     async def find(self, place: Place, order: Order) -> tuple[Word, bytes]:
-        """The answer that was given before; without one `miss`. `off`: its owner's word or the policy forbids the use."""
+        """The answer that was given before; without one `miss`. `off`: its owner's word or the policy forbids the use, or the
+        entry could not be read within `WAIT_S_MAX`."""
         try:
             async with asyncio.timeout(WAIT_S_MAX):
                 return await self._find(place, order)

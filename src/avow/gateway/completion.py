@@ -1,6 +1,7 @@
 """One request to `/v1`, from its body to the answer that is paid for.
 
-    parse → key → plan → local checks → wallet hold, durable → upstream → meter → settle with the kept trace → answer
+    key → parse → plan → local checks → wallet hold, durable → idempotency key → filters → cache, or upstream → filters again,
+    a stream while it runs → into the cache → meter → what filters decided → settle with the kept trace → answer
 
 A task of its own runs it, not the response: a client that leaves stops the upstream and still is settled. The cost is told
 only after the settle is durable, so the body of a JSON answer, and the end of a stream, wait for it.
@@ -123,11 +124,11 @@ class Gateway:
         means: Means,
         claims: Claims,
         *,
+        cache: Cache,
+        decisions: Decisions,
         calls_per_key_max: int = CALLS_PER_KEY_MAX,
         stream_s_max: float = STREAM_S_MAX,
         fleet: Fleet | None = None,
-        cache: Cache | None = None,
-        decisions: Decisions | None = None,
     ) -> None:
         self.rules, self.keys, self.ledger, self.vault = rules, keys, ledger, vault
         self.client, self.clock, self.fleet = client, clock, fleet or Fleet(client)
@@ -271,7 +272,7 @@ class Completion:
                 outcome = await self._searched() or await self._obtain(self._order)
                 order = self._order
                 measured = meter.measure(outcome, order.price, request.fields, surface.said_in, order.output_tokens_max)
-                if self._searching is not None and self._searching.hits and gateway.decisions is not None:
+                if self._searching is not None and self._searching.hits:
                     await gateway.decisions.record(order, self._searching.hits)
                 box = await self._seal(order, outcome)
             except BaseException:  # whatever went wrong: a hold that nobody ends is somebody's money
@@ -327,8 +328,8 @@ class Completion:
     async def _obtain(self, order: Order) -> Outcome:
         """The upstream's answer, or the one that the same request got before, which costs nothing."""
         cache = self._gateway.cache
-        place = None if cache is None else cache.place(order, self._ask.cache)
-        if cache is None or place is None:
+        place = cache.place(order, self._ask.cache)
+        if place is None:
             return await self._call(order)
         self._cached, answer = await cache.find(place, order)
         if self._cached == "hit":

@@ -1,4 +1,4 @@
-"""What filters decided, on record by kind and count and never with a text; whom it is about has it looked at by a person."""
+"""What filters decided, on record by filter, kind and count, never with a text; whom it is about has it looked at by a person."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class AlreadyAppealed(AvowError):
 
 
 class Decision(NamedTuple):
-    """What a filter did with one request of one's own. `score`: how many pieces of this kind it found."""
+    """What a filter did with one request of one's own. `score`: how many pieces it found; see `Hit`."""
 
     id: UUID
     at: datetime

@@ -1,7 +1,7 @@
 """Filters: what the policy has searched for in what goes to a model and in what comes back, and what then happens.
 
-A rule of the policy (`[filter.NAME]`) blocks, takes a piece out, or notes it. What it found is counted by its kind; no text
-leaves the request. Personal data can be replaced by placeholders that are held in memory as long as the request runs, so that
+A rule of the policy (`[filter.NAME]`) blocks, takes a piece out, or notes it. The pieces that it found are counted; no text
+of them is kept. Personal data can be replaced by placeholders that are held in memory as long as the request runs, so that
 the model never sees what the answer has back. Where the policy names no filter nothing here is called.
 """
 
@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from avow.base.errors import AvowError
+from avow.base.errors import AvowError, BadInput
 from avow.gateway import personal
 from avow.gateway.asking import Judge
 from avow.gateway.personal import Span
@@ -34,8 +35,9 @@ FRAME = frozenset(
     )
 )
 """Fields that hold no words of anybody."""
-_TOKEN = re.compile(r"<(?:EMAIL|PHONE|CARD|IBAN|IP)_[0-9]{1,4}>")
+_TOKEN = re.compile(rf"<(?:{'|'.join(personal.KINDS).upper()})_[0-9]{{1,4}}>")
 TOKEN_CHARS_MAX = 16
+_SEARCHES = ("words", "patterns", "hashes", "personal")
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
@@ -55,8 +57,16 @@ class ContentBlocked(AvowError):
         super().__init__(f"A filter of this service refused this (clause filter.{name}).")
 
 
+class TooMuchPersonal(BadInput):
+    """The request holds more different pieces of personal data than this service keeps out of a model's sight at once."""
+
+    code = "too_much_personal_data"
+    hint = f"Send it in parts: at most {PLACEHOLDERS_MAX} different pieces stand in one request."
+
+
 class Hit(NamedTuple):
-    """What a filter found in a request: how many pieces of which kind, and what was done."""
+    """What a filter found on the way in or out, and what was done. `score`: how many pieces, in all texts that were searched;
+    where it blocks those up to there, and 1 for a model's word."""
 
     filter: str
     stage: Stage
@@ -73,32 +83,12 @@ class Change(NamedTuple):
     instead: str
 
 
-class Filter(Protocol):
-    """Looks at texts. `restores`: what it takes out of a request comes back in the answer."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def finds(self) -> str: ...
-
-    @property
-    def stages(self) -> frozenset[str]: ...
-
-    @property
-    def action(self) -> Action: ...
-
-    @property
-    def restores(self) -> bool: ...
-
-    def check(self, stage: Stage, text: str) -> Sequence[Span]:
-        """The pieces that it finds, from left to right, none within another. Takes time in proportion to the text."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A filter that the policy writes out: patterns, digests of whole texts, and personal data known by its form."""
+    """A filter that the policy writes out: patterns, digests of whole texts, and personal data known by its form.
+
+    `restores`: what it takes out of a request comes back in the answer.
+    """
 
     name: str
     finds: str
@@ -109,8 +99,8 @@ class Rule:
     hashes: frozenset[str]
     personal: frozenset[str]
 
-    def check(self, stage: Stage, text: str) -> Sequence[Span]:
-        """See Filter."""
+    def check(self, text: str) -> Sequence[Span]:
+        """The pieces that it finds, from left to right, none within another. Takes time in proportion to the text."""
         if self.hashes and digest(text) in self.hashes:
             return [Span(0, len(text), "text")]
         found = personal.find(text, self.personal) if self.personal else []
@@ -124,9 +114,9 @@ class Rule:
 class Filters:
     """All filters of a policy, in its order; `judges` are those that ask a model."""
 
-    def __init__(self, filters: Iterable[Filter], judges: Iterable[Judge] = ()) -> None:
+    def __init__(self, filters: Iterable[Rule], judges: Iterable[Judge] = ()) -> None:
         every, self.judges = list(filters), tuple(judges)
-        self.at: Mapping[Stage, tuple[Filter, ...]] = {
+        self.at: Mapping[Stage, tuple[Rule, ...]] = {
             stage: tuple(each for each in every if stage in each.stages) for stage in ("prompt", "output")
         }
 
@@ -134,7 +124,7 @@ class Filters:
 def build(policy: Policy) -> Filters | None:
     """The filters that a policy writes out; None: there is none."""
     parts = policy.named("filter")
-    rules = [_rule(part.name, part.values) for part in parts]
+    rules = [_rule(part.name, part.values) for part in parts if any(map(part.values.get, _SEARCHES))]
     judges = [_judge(part.name, part.values) for part in parts if "asks" in part.values]
     return Filters(rules, judges) if parts else None
 
@@ -156,21 +146,25 @@ class Search:
         self.hits: dict[tuple[str, Stage], Hit] = {}
 
     def prompt(self, fields: Mapping[str, Any], said_in: Iterable[str]) -> dict[str, Any]:
-        """A request as a model may see it. Raises ContentBlocked, and InvalidRequest for what cannot be searched."""
-        if self._filters.at["prompt"]:
+        """A request as a model may see it. Raises ContentBlocked, TooMuchPersonal, and InvalidRequest for what cannot be
+        searched."""
+        if self._filters.at["prompt"] or self._filters.judges:
             for name in said_in:
                 if _has_tokens(fields.get(name)):
                     raise InvalidRequest("Texts are searched here, so tokens are not taken; send text.", param=name)
         if self._filters.at["output"] and fields.get("logprobs"):
             raise InvalidRequest("Answers are searched here, so they are not given token by token.", param="logprobs")
-        return {name: value if name in FRAME else self._mapped("prompt", value) for name, value in fields.items()}
+        found: Counter[str] = Counter()
+        return {
+            name: value if name in FRAME else self._mapped("prompt", value, found) for name, value in fields.items()
+        }
 
     def answer(self, body: bytes) -> bytes:
         """A whole answer as it may be delivered, placeholders in it. Raises ContentBlocked."""
         if not self._filters.at["output"]:
             return body
         given = _decode(body)
-        made = self._mapped("output", given)
+        made = self._mapped("output", given, Counter())
         return body if made == given else _encode(made)
 
     def restored(self, body: bytes) -> bytes:
@@ -190,19 +184,33 @@ class Search:
     def looks_at_answers(self) -> bool:
         return bool(self._filters.at["output"])
 
-    def changes(self, stage: Stage, text: str) -> list[Change]:
-        """What to change in a text, from left to right, none within another. Raises ContentBlocked."""
-        found: list[Change] = []
+    def changes(
+        self, stage: Stage, text: str, found: Counter[str], counted: dict[str, int] | None = None
+    ) -> list[Change]:
+        """What to change in a text, from left to right, none within another. Raises ContentBlocked and TooMuchPersonal.
+
+        `found` adds up by filter the pieces of the texts that are searched together; `counted` says by filter up to where
+        this text was counted when it was searched before.
+        """
+        made: list[Change] = []
         for each in self._filters.at[stage]:
-            spans = each.check(stage, text)
+            spans = each.check(text)
             if not spans:
                 continue
-            known = self.hits.get((each.name, stage))
-            score = max(len(spans), known.score if known else 0)
-            self.note(Hit(each.name, stage, each.finds, each.action, score))
+            self._count(each, stage, spans, found, {} if counted is None else counted)
             if each.action == "redact":
-                found += [Change(span.start, span.end, self._instead(each, stage, span, text)) for span in spans]
-        return _apart(found)
+                made += [Change(span.start, span.end, self._instead(each, stage, span, text)) for span in spans]
+        return personal.apart(made)
+
+    def _count(
+        self, rule: Rule, stage: Stage, spans: Sequence[Span], found: Counter[str], counted: dict[str, int]
+    ) -> None:
+        found[rule.name] += sum(span.start >= counted.get(rule.name, 0) for span in spans)
+        counted[rule.name] = spans[-1].end
+        known = self.hits.get((rule.name, stage))
+        # The whole answer comes after the stream whose pieces were counted already.
+        score = max(found[rule.name], known.score if known else 0)
+        self.note(Hit(rule.name, stage, rule.finds, rule.action, score))
 
     def note(self, hit: Hit) -> None:
         """Put on record what was found. Raises ContentBlocked for what must not go on."""
@@ -210,22 +218,25 @@ class Search:
         if hit.action == "block":
             raise ContentBlocked(hit.filter)
 
-    def told(self, text: str) -> list[Change]:
-        """What to change in a piece of an answer before it is delivered: the findings, and placeholders to give back."""
-        found = self.changes("output", text)
+    def told(self, text: str, found: Counter[str], counted: dict[str, int] | None = None) -> list[Change]:
+        """What to change in a piece of an answer before it is delivered: the findings, and placeholders to give back. Else as
+        `changes`."""
+        made = self.changes("output", text, found, counted)
         if self._originals:
             known = (token for token in _TOKEN.finditer(text) if token[0] in self._originals)
-            found += [Change(*token.span(), self._originals[token[0]]) for token in known]
-        return _apart(found)
+            made += [Change(*token.span(), self._originals[token[0]]) for token in known]
+        return personal.apart(made)
 
-    def _mapped(self, stage: Stage, value: Any) -> Any:
-        return mapped(value, lambda text: changed(text, self.changes(stage, text)))
+    def _mapped(self, stage: Stage, value: Any, found: Counter[str]) -> Any:
+        return mapped(value, lambda text: changed(text, self.changes(stage, text, found)))
 
-    def _instead(self, each: Filter, stage: Stage, span: Span, text: str) -> str:
-        if not each.restores or stage != "prompt" or len(self._tokens) >= PLACEHOLDERS_MAX:
+    def _instead(self, each: Rule, stage: Stage, span: Span, text: str) -> str:
+        if not each.restores or stage != "prompt":
             return f"[{span.kind if span.kind != 'text' else each.finds}]"
         name = (span.kind, text[span.start : span.end])
         if name not in self._tokens:
+            if len(self._tokens) >= PLACEHOLDERS_MAX:
+                raise TooMuchPersonal
             number = sum(kind == span.kind for kind, _ in self._tokens) + 1
             token = self._tokens[name] = f"<{span.kind.upper()}_{number}>"
             self._originals[token] = name[1]
@@ -262,15 +273,6 @@ def changed(text: str, changes: Sequence[Change]) -> str:
         made += [text[at : each.start], each.instead]
         at = each.end
     return "".join([*made, text[at:]]) if made else text
-
-
-def _apart(changes: list[Change]) -> list[Change]:
-    """From left to right, each behind the one before; of those that begin at one place the first of the list."""
-    found: list[Change] = []
-    for each in sorted(changes, key=lambda change: change.start):
-        if not found or each.start >= found[-1].end:
-            found.append(each)
-    return found
 
 
 def _rule(name: str, values: Mapping[str, Any]) -> Rule:

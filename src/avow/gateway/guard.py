@@ -1,12 +1,14 @@
 """A stream on its way to the client through the filters: held back by a window, so that what stands across two events is found.
 
-Each event waits until a window of text that follows it has come. What is found is changed in the events themselves, or ends the
-stream; all others pass as they came. What is longer than the window is found only where it stands in one event.
+Each event waits until a window of text that follows it has come; what waits is searched when one window more has come, so up to
+two windows are held back (with several texts side by side one more for each). What is found is changed in the events
+themselves, or ends the stream; all others pass as they came. What is longer than the window is found only where it stands in one
+event.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -49,6 +51,8 @@ class Guard:
         self._waiting: deque[_Event] = deque()
         self._chars, self._due = 0, 2 * self._window
         self._splitter = Splitter()
+        self._found: Counter[str] = Counter()
+        self._counted: defaultdict[Channel, dict[str, int]] = defaultdict(dict)
 
     def feed(self, data: bytes) -> bytes:
         """The events that may go on now. Raises ContentBlocked."""
@@ -77,7 +81,8 @@ class Guard:
         pieces = [place for place in self._places(body) if isinstance(place[0].get(place[1]), str)]
         event = _Event(raw, body, pieces)
         if not pieces:
-            made = mapped(body, lambda text: changed(text, self._search.told(text)))
+            found: Counter[str] = Counter()
+            made = mapped(body, lambda text: changed(text, self._search.told(text, found)))
             event.body, event.changed = made, made != body
         return event
 
@@ -85,9 +90,13 @@ class Guard:
         texts: dict[Channel, str] = {}
         for place, name, channel in self._pieces(len(self._waiting)):
             texts[channel] = texts.get(channel, "") + place[name]
-        changes = {channel: self._search.told(text) for channel, text in texts.items()}
+        changes = {
+            channel: self._search.told(text, self._found, self._counted[channel]) for channel, text in texts.items()
+        }
         count = self._countable(changes, window * len(texts))
-        self._rewrite(count, texts, changes)
+        for channel, gone in self._rewrite(count, texts, changes).items():
+            counted = self._counted[channel]
+            counted.update({name: upto - gone for name, upto in counted.items()})
         released = [self._waiting.popleft() for _ in range(count)]
         self._chars = sum(len(place[name]) for place, name, _ in self._pieces(len(self._waiting)))
         self._due = self._chars + self._window
@@ -111,8 +120,11 @@ class Guard:
             good = good if within else number
         return good
 
-    def _rewrite(self, count: int, texts: Mapping[Channel, str], changes: Mapping[Channel, list[Change]]) -> None:
-        """Write the changes into the first `count` events: what stands instead goes where a finding begins."""
+    def _rewrite(
+        self, count: int, texts: Mapping[Channel, str], changes: Mapping[Channel, list[Change]]
+    ) -> dict[Channel, int]:
+        """Write the changes into the first `count` events: what stands instead goes where a finding begins. Returns how much
+        text of each channel stood in them."""
         starts = dict.fromkeys(texts, 0)
         for event in list(self._waiting)[:count]:
             for place, name, channel in event.pieces:
@@ -121,6 +133,7 @@ class Guard:
                 made = _cut(texts[channel], start, end, changes[channel])
                 if made != place[name]:
                     place[name], event.changed = made, True
+        return starts
 
 
 def _cut(text: str, start: int, end: int, changes: list[Change]) -> str:

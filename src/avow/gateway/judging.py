@@ -36,11 +36,7 @@ def judged(filters: Filters, given: Any, request_id: UUID) -> bytes:
 
 def _verdict(filters: Filters, text: str) -> dict[str, Any]:
     every = {each.name: each for stage in filters.at.values() for each in stage}
-    found = {
-        each.finds
-        for each in every.values()
-        if any(each.check(stage, text) for stage in filters.at if stage in each.stages)
-    }
+    found = {each.finds for each in every.values() if each.check(text)}
     return {
         "flagged": bool(found),
         "categories": {harm: harm in found for harm in HARMS},

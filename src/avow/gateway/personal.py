@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from avow.base import cards
 from avow.policy import patterns
@@ -23,6 +23,19 @@ class Span(NamedTuple):
     start: int
     end: int
     kind: str
+
+
+class Piece(Protocol):
+    """What stands from `start` to `end` of a text."""
+
+    @property
+    def start(self) -> int: ...
+
+    @property
+    def end(self) -> int: ...
+
+
+P = TypeVar("P", bound=Piece)
 
 
 def _is_iban(text: str) -> bool:
@@ -63,10 +76,10 @@ def find(text: str, kinds: frozenset[str]) -> list[Span]:
     return apart([each for kind in KINDS if kind in kinds for each in _of(kind, text)])
 
 
-def apart(spans: list[Span]) -> list[Span]:
+def apart(pieces: Iterable[P]) -> list[P]:
     """From left to right, each behind the one before; of those that begin at one place the first of the list."""
-    found: list[Span] = []
-    for each in sorted(spans, key=lambda span: span.start):
+    found: list[P] = []
+    for each in sorted(pieces, key=lambda piece: piece.start):
         if not found or each.start >= found[-1].end:
             found.append(each)
     return found

@@ -127,7 +127,8 @@ filter_decision = table(
         )
     ],
 )
-"""What a filter did with a request. `score`: how many pieces it found. `state` tells whether its person had it looked at again,
+"""What a filter did with a request. `score`: how many pieces it found (a count, no
+probability). `state` tells whether its person had it looked at again,
 which is a complaint among the privacy requests."""
 
 store(

@@ -159,8 +159,9 @@ def _filter(part: Part, parts: Parts) -> Pair:
         said += " The answer has it back; until then it is held in memory only."
         said_zh += "回复中会还原该内容；在此之前仅保存在内存中。"
     return (
-        f"{said} Of this a kind and a score are on record and no text, and you can have it looked at by a person.",
-        f"{said_zh}对此仅记录类别和评分，不记录文本，您可以要求人工复核。",
+        f"{said} Of this it is on record which filter found something in which request or its answer, of which kind, how "
+        "many pieces and what was done, and no text; you can have it looked at by a person.",
+        f"{said_zh}对此会记录哪个过滤器在哪次请求或其回复中有所发现、属于何种类别、数量以及所采取的措施，不记录文本；您可以要求人工复核。",
     )
 
 

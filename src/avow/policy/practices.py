@@ -126,8 +126,8 @@ PRACTICES: Mapping[str, Levels] = {
                 "moderation",
             ),
             "filter": Term(
-                "Automatic filters look for harmful content; their log holds scores and no text, and you can appeal.",
-                "我们使用自动系统检测并过滤有害内容；其日志仅保留评分，不保留文本，您可以申诉。",
+                "Automatic filters look for harmful content; their log holds kinds and counts and no text, and you can appeal.",
+                "我们使用自动系统检测并过滤有害内容；其日志仅保留类别和数量，不保留文本，您可以申诉。",
                 "filter",
             ),
         }

@@ -79,8 +79,8 @@ CATEGORIES: Mapping[str, Kind] = {
         "analytics",
     ),
     "moderation": Kind(
-        "the record of scores of abuse and harm, which holds no text,",
-        "滥用和有害内容的评分记录（不含文本）",
+        "the record of what filters found and did, by kind and count and without text,",
+        "过滤器发现情况和处理措施的记录（仅含类别和数量，不含文本）",
         "filter",
     ),
     "cache": Kind("a temporary copy of an answer", "供您再次提问时使用的回复副本", "cache"),

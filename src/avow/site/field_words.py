@@ -136,7 +136,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "running": ("requests under way", "进行中的请求数"),
     "saved": ("whether it is saved", "是否保存"),
     "scopes": ("what a key may be used for", "密钥用途"),
-    "score": ("score", "评分"),
+    "score": ("number of pieces found", "发现的数量"),
     "secret_hmac": ("digest of an API key", "API 密钥摘要"),
     "shared": ("limits that it counts for", "所计入的共同限额"),
     "shared_at": ("time of counting for these limits", "计入共同限额的时间"),
