@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from sqlalchemy import select, update
 
 from avow.accounts.tables import api_key
+from avow.base.metrics import Sheet
 from avow.billing.tables import wallet
 from avow.gateway import filters, guard, personal, tables
 from avow.gateway.filters import ContentBlocked, Filters, Search
 from avow.gateway.guard import Guard
 from avow.gateway.refusals import InvalidRequest
 from avow.gateway.scripted import Script
+from avow.gateway.watch import FAMILIES
 from avow.policy import parse
 
 from .house import CLAUDE, DOLLAR, HELLO, MODEL, TEXT, open_house
@@ -400,6 +402,12 @@ async def test_the_platforms_own_moderation_judges_by_its_filters_for_nothing(ho
     ] * 3
     assert await house.wallet(ann) == (DOLLAR, 0)
     assert (await house.post(None, {"input": "x"}, path="/v1/moderations")).status_code == 401
+    sheet = Sheet(FAMILIES)
+    house.gateway.watch.tell(sheet)
+    [ended] = sheet.rows_of("avow_requests_total")
+    assert (ended.labels[1:], ended.values) == (("avow/filters", "2xx"), [3]), (
+        "each once; who has no key got no further than the head"
+    )
 
 
 async def test_the_platforms_own_moderation_falls_under_every_limit(house):
