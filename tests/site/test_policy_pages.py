@@ -69,7 +69,7 @@ def test_both_texts_can_be_read_out_of_their_difference(old: str, new: str, loca
 
 @pytest.mark.parametrize("locale", ["en", "zh"])
 def test_the_register_says_who_is_connected_and_who_is_an_example(locale: str) -> None:
-    rows = registers.processors(policy_of("infiner"), {"hosting"}, locale)
+    rows = registers.processors(policy_of("infiner"), {"hosting": ()}, locale)
     states = {row.id: dict(row.values)["state"] for row in rows}
     assert states["processor.hosting"] == WORDS["connected"][locale == "zh"]
     assert states["processor.payment"] == WORDS["not_connected"][locale == "zh"]
