@@ -10,10 +10,9 @@ from pathlib import Path
 import asyncpg
 
 from avow.base.postgres import Cluster
+from avow.privacy.memory import LOCK
 from tests.platform import Platform, new_platform
 
-REMEMBERS = 726177
-"""The lock without which nobody writes down what a restore may not take back."""
 STAFF = ("--role", "privacy", "--trained-until", "2099-01-01", "--agreement", "A-1")
 EVE, PASSWORD = "eve@example.org", "a long word for eve"
 
@@ -56,7 +55,7 @@ def nobody_remembers(platform: Platform) -> Iterator[None]:
     loop = asyncio.new_event_loop()
     connection = loop.run_until_complete(asyncpg.connect(**dsn.arguments()))
     try:
-        loop.run_until_complete(connection.execute(f"SELECT pg_advisory_lock({REMEMBERS})"))
+        loop.run_until_complete(connection.execute(f"SELECT pg_advisory_lock({LOCK})"))
         yield
     finally:
         loop.run_until_complete(connection.close())

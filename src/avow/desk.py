@@ -21,7 +21,7 @@ from avow.accounts.needs import Needs as Accounts
 from avow.accounts.tables import person, tenant
 from avow.app import Parts
 from avow.base import access
-from avow.base.actor import COMMAND, PLATFORM
+from avow.base.actor import COMMAND, PLATFORM, Actor
 from avow.base.db import Database
 from avow.base.errors import NotFound
 from avow.billing import invariants
@@ -140,10 +140,8 @@ class Desk:
             await self.vault.record_act(c, Act(COMMAND, act.word, tenant_id, subject_id, reason=reason, after=given))
 
     async def anchor(self, word: str, reason: str | None = None, **states: Any) -> None:
-        """Begin the chain of the record anew, and put on the record that this was done."""
-        async with self.keeper.begin() as c:
-            await self.vault.record_act(c, Act.of_platform(COMMAND, word, reason=reason, **states))
-        await self.parts.chain.anchor(self.keeper)
+        """As `anchor`, by whoever runs the command."""
+        await anchor(self.parts, self.keeper, self.vault, COMMAND, word, reason=reason, **states)
 
     def _published(self) -> list[str]:
         named = {probe for clause in published(self.vault.policy, self.parts.installed) for probe in clause.probes}
@@ -159,6 +157,13 @@ class Desk:
     async def _sums_wrong(self, c: AsyncConnection) -> list[str]:
         found = await invariants.violations(c, self.parts.clock.now())
         return [f"{v.invariant}: {v.found} instead of {v.wanted}" for v in found]
+
+
+async def anchor(parts: Parts, keeper: Database, vault: Vault, who: Actor, word: str, **more: Any) -> None:
+    """Begin the chain of the record anew, and put on the record that this was done; `more` as in `Act`."""
+    async with keeper.begin() as c:
+        await vault.record_act(c, Act.of_platform(who, word, **more))
+    await parts.chain.anchor(keeper)
 
 
 @asynccontextmanager

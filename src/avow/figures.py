@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import structlog
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts.passwords import Passwords
-from avow.base import log, metrics
+from avow.base import jobs, log, metrics
 from avow.base.clock import Clock
 from avow.base.db import Database
 from avow.base.metrics import Family, Sheet, Slip
@@ -171,10 +171,9 @@ class Lookout:
         seen.set("avow_holds", ("overdue",), overdue)
 
     async def _look_at_queues(self, c: AsyncConnection, seen: Sheet) -> None:
-        for state, count in await c.execute(_JOBS):
+        for state, count in (await jobs.counts(c)).items():
             seen.set("avow_jobs", (state,), count)
-        # Jobs are due by the server's clock, not ours.
-        seen.set("avow_job_late_seconds", (), await c.scalar(_LATE) or 0)
+        seen.set("avow_job_late_seconds", (), await jobs.late_s(c))
         states = select(outbox.c.state, func.count()).group_by(outbox.c.state)
         for state, count in await c.execute(states):
             seen.set("avow_mail", (state,), count)
@@ -185,10 +184,3 @@ class Lookout:
         ends = [await c.scalar(select(func.min(table.c.ends_at))) for table in tables]
         late = max(((now - end).total_seconds() for end in ends if end is not None), default=0.0)
         seen.set("avow_ending_late_seconds", (), max(0.0, late))
-
-
-_JOBS = text("SELECT status::text, count(*) FROM jobs.pgqueuer GROUP BY status")
-_LATE = text(
-    "SELECT greatest(0, extract(epoch FROM clock_timestamp() - min(execute_after)))::float8"
-    " FROM jobs.pgqueuer WHERE status = 'queued'"
-)

@@ -63,7 +63,7 @@ def find_subject(context: click.Context, email: str, as_json: bool) -> None:
 @_json
 @click.pass_context
 def list_keys(context: click.Context, id: UUID, after: UUID | None, limit: int, as_json: bool) -> None:
-    """List the API keys of a person, oldest first, without their secrets and names."""
+    """List the API keys of a person, by id, without their secrets and names."""
     columns = ("id", "public_id", "state", "project_id", "since", "expires_at", "last_used_at", "revoked_at")
 
     async def query(_: Desk, c: AsyncConnection) -> Sequence[Row]:

@@ -17,6 +17,7 @@ from sqlalchemy import select
 from avow import app, checking, demo, desk, keeper, server, supervisor, worker
 from avow.app import Parts
 from avow.base import access, log
+from avow.base.actor import KEEPER
 from avow.base.db import Database
 from avow.base.errors import AvowError
 from avow.base.migrate import migrate
@@ -103,7 +104,7 @@ async def prepare(parts: Parts) -> Policy:
     await migrate(parts.admin, {role: parts.password(role) for role in access.LOGIN_ROLES})
     keeper = parts.database(access.KEEPER)
     try:
-        await _catch_up(parts, keeper)
+        await catch_up(parts, keeper)
         policy = await _begin(parts, keeper)
         async with keeper.begin() as c:
             await credit.set_first(c, app.DEMO_CREDIT if parts.demo else 0)
@@ -117,11 +118,12 @@ async def prepare(parts: Parts) -> Policy:
         await keeper.close()
 
 
-async def _catch_up(parts: Parts, keeper: Database) -> None:
-    """A database that came back from somewhere is brought up to what was tightened and erased since."""
+async def catch_up(parts: Parts, keeper: Database) -> None:
+    """A database that came back from somewhere is brought up to what was tightened and erased since, as `avow restore` does."""
     vault = Vault(parts.ring, parts.policy, parts.clock)
+    anchor = partial(desk.anchor, parts, keeper, vault, KEEPER, "bring up an older database")
     try:
-        if await renewal.catch_up(desk.privacy_needs(parts, keeper, vault)):
+        if await renewal.catch_up(desk.privacy_needs(parts, keeper, vault), anchor):
             log.say("avow: the database was older than the keyring; what was tightened or erased since holds again.")
     finally:
         vault.close()

@@ -197,3 +197,15 @@ def test_a_number_that_was_cut_off_is_masked_at_the_end_of_a_text_only(number: s
 )
 def test_what_cannot_become_a_card_stays(text: str) -> None:
     assert cards.mask(text, cut=True) == text
+
+
+@pytest.mark.parametrize("unit", ["1 ", "4 ", "44 ", "4-", "4444 "])
+def test_a_long_run_of_digits_is_searched_in_time_proportional_to_it(unit: str) -> None:
+    """Each group with each behind it would be days of work for these."""
+    text = unit * 100_000
+    assert len(cards.mask(text, cut=True)) == len(text)
+
+
+def test_a_number_longer_than_python_reads_stays() -> None:
+    payload = b'{"a":' + b"0" * 5 + b"9" * 5000 + b"}"
+    assert cards.mask_json(payload) == payload

@@ -8,6 +8,7 @@ import json
 import httpx
 import pytest
 
+from avow.gateway import meter
 from avow.gateway.scripted import Script
 
 from .house import COSTLY, CREDENTIAL, DOLLAR, HELLO, MODEL, chained, chunks_of, until
@@ -337,6 +338,38 @@ async def test_a_ledger_that_does_not_answer_is_503_and_nothing_is_called(house)
 
 
 # one platform behind another
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_whatever_breaks_between_hold_and_charge_gives_the_hold_back(house, monkeypatch, stream):
+    ann = await house.customer()
+
+    def broken(*_: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(meter, "measure", broken)
+    asked = {"model": MODEL, "messages": HELLO, "stream": stream}
+    if stream:
+        with pytest.raises(httpx.RemoteProtocolError):  # what has begun cannot be told any more; it is not whole
+            await house.post(ann, asked)
+    else:
+        assert (await house.post(ann, asked)).status_code == 500
+    row = await house.settled(ann)
+    assert (row.why, row.amount) == ("void", 0)
+    assert await house.wallet(ann) == (DOLLAR, 0)
+
+
+async def test_an_answer_that_cannot_be_kept_is_delivered_and_paid_for(house, monkeypatch):
+    ann = await house.customer(tenant_keep_h=24)
+
+    async def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(house.vault, "prepare", full)
+    answer = await house.post(ann, {"model": MODEL, "messages": HELLO})
+    assert (answer.status_code, answer.headers["avow-stored"]) == (200, "none")
+    assert (await house.settled(ann)).amount == 20_000
+    assert await house.traces() == []
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
+from avow.base.metrics import Sheet
 from avow.gateway import filters, guard, personal, tables
 from avow.gateway.filters import ContentBlocked, Filters, Passage, Search
 from avow.gateway.guard import Guard
 from avow.gateway.refusals import InvalidRequest
 from avow.gateway.scripted import Script
+from avow.gateway.watch import FAMILIES
 from avow.policy import parse
 
 from .house import CLAUDE, HELLO, MODEL, TEXT, open_house
@@ -450,6 +452,12 @@ async def test_the_platforms_own_moderation_judges_by_its_filters_for_nothing(ho
     assert (await house.client(ann).moderations.create(input=parts)).results[0].category_scores.house == 1.0
     assert house.upstream.requests == [] and await house.usages(ann) == [] and await house.traces() == []
     assert (await house.post(None, {"input": "x"}, path="/v1/moderations")).status_code == 401
+    sheet = Sheet(FAMILIES)
+    house.gateway.watch.tell(sheet)
+    [ended] = sheet.rows_of("avow_requests_total")
+    assert (ended.labels[1:], ended.values) == (("", "2xx"), [3]), (
+        "each once; who has no key got no further than the head"
+    )
     assert await decisions(house) == []
 
 

@@ -65,7 +65,7 @@ KEYS = """token,key_name,key_alias,spend,expires,models,user_id,team_id,blocked,
 budget_duration,permissions
 aa01,sk-...1,ci,1.25,,{},u-ada,,f,100000,60,10,,{}
 aa02,sk-...2,monthly,0,2099-01-01 00:00:00,"{house,gpt-4o}",u-ada,,,,,5.5,30d,{}
-aa03,sk-...3,weekly,0,,{house},u-ada,team-1,,,,3,7d,{}
+aa03,sk-...3,weekly,0,,{house},u-ada,,,,,3,7d,{}
 aa04,sk-...4,old,0,2020-01-01 00:00:00,{},u-ada,,,,,,,{}
 aa05,sk-...5,blocked,0,,{},u-ada,,t,,,,,{}
 aa06,sk-...6,team,0,,{all-team-models},u-ada,team-1,,,,,,{}

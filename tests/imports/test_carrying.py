@@ -177,6 +177,18 @@ def test_another_upstream_of_the_same_name_is_not_overwritten(platform: Platform
     assert {"upstream deepseek", "model seek"} <= set(done["left"]) and "make" not in done
 
 
+def test_a_model_that_is_there_keeps_its_whole_price_when_it_gets_a_route(platform: Platform, tmp_path: Path) -> None:
+    platform.cli("upstream", "add", "mine", "http://127.0.0.1:9/v1", "--own")
+    prices = ("--input", "1", "--output", "2", "--cache-write", "3", "--audio", "4")
+    platform.cli("model", "add", "kept", "--upstream", "mine", *prices)
+    entry = "{model_name: kept, litellm_params: {model: mistral/large, api_key: k, input_cost_per_token: 9e-6}}"
+    (tmp_path / "config.yaml").write_text(f"model_list: [{entry}]")
+    done = steps(platform.cli("import", "litellm", str(tmp_path / "config.yaml"), "--apply", "--json").stdout)
+    assert "model kept" in done["make"], "it runs at one more"
+    [price] = platform.sql("SELECT input_nano, cache_write_nano, audio_nano FROM price WHERE model = 'kept'")
+    assert tuple(price) == (1_000_000_000, 3_000_000_000, 4_000_000_000)
+
+
 def test_a_file_that_is_no_config_changes_nothing_and_says_what_to_do(platform: Platform, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_bytes(b"\xff\xfe")
     done = platform.cli("import", "litellm", str(tmp_path / "config.yaml"), "--apply", check=False)

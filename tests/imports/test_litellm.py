@@ -19,7 +19,7 @@ DOLLAR = 1_000_000_000
 
 
 def plan_of(folder: Path, config: str = CONFIG, *, keys: str = KEYS, owner: str | None = None, **more: Any) -> Plan:
-    for name, text in (("config.yaml", config), ("keys.csv", keys), ("users.csv", USERS)):
+    for name, text in (("config.yaml", config), ("keys.csv", keys), ("users.csv", more.get("users", USERS))):
         (folder / name).write_text(text.replace("HOUSE", "http://127.0.0.1:8000/v1"))
     (folder / "prices.json").write_text(json.dumps(PRICES))
     files = litellm.Files(
@@ -70,6 +70,26 @@ def test_prices_are_exact_and_none_is_free_by_accident(tmp_path: Path) -> None:
     assert known["gpt-4o"].price == Price(25 * DOLLAR // 10, 10 * DOLLAR), "from the list of prices"
     assert known["house"].price == Price(0, 0), "said to be free"
     assert "no price" in reasons(plan)["model free-lunch"] and "free-lunch" not in known
+
+
+def test_no_deployment_of_a_model_costs_more_than_its_price(tmp_path: Path) -> None:
+    """Each is the dearer one in something: the first in output, the second in the rest."""
+    costs = (
+        "input_cost_per_token: 1e-6, output_cost_per_token: 9e-6, output_cost_per_audio_token: 2e-5",
+        "input_cost_per_token: 2e-6, output_cost_per_token: 3e-6, cache_read_input_token_cost: 1e-7, "
+        "cache_creation_input_token_cost: 3e-6, output_cost_per_reasoning_token: 4e-6",
+    )
+    entries = [
+        f"{{model_name: m, litellm_params: {{model: openai/x, api_key: k{number}, {each}}}}}"
+        for number, each in enumerate(costs)
+    ]
+    plan = plan_of(tmp_path, f"model_list: [{', '.join(entries)}]", keys="token\n")
+    nano = DOLLAR  # of a million tokens at 1e-6 each
+    parts = {"cached_nano": nano, "cache_write_nano": 3 * nano, "reasoning_nano": 9 * nano, "audio_nano": 20 * nano}
+    assert models(plan)["m"].price == Price(2 * nano, 9 * nano, **parts)
+    assert reasons(plan) == {
+        "model m": "its deployments have several prices; of each kind of token the dearest is taken"
+    }
 
 
 @pytest.mark.parametrize(
@@ -125,8 +145,47 @@ def test_keys_keep_their_limits_and_get_no_looser_ones(tmp_path: Path) -> None:
     assert {key.owner for key in plan.keys} == {"ada@example.org", "bob@example.org"}
     why = reasons(plan)
     assert "expired" in why["key old"] and "blocked" in why["key blocked"]
-    assert "of its team" in why["key team"] and "permissions" in why["key special"]
-    assert "no address" in why["key nobodys"] and "team_id" in why["key weekly"] and "7d" in why["key weekly"]
+    assert "team_id" in why["key team"] and "permissions" in why["key special"]
+    assert "no address" in why["key nobodys"] and "7d" in why["key weekly"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("max_parallel_requests", "3"),
+        ("model_max_budget", '"{""gpt-4o"": 1}"'),
+        ("budget_id", "b-1"),
+        ("team_id", "t-1"),
+        ("organization_id", "o-1"),
+        ("metadata", '"{""model_rpm_limit"": {""gpt-4o"": 1}}"'),
+    ],
+)
+def test_a_key_whose_limit_would_be_lost_is_not_made(tmp_path: Path, column: str, value: str) -> None:
+    plan = plan_of(tmp_path, keys=f"token,key_alias,user_id,models,{column}\nt1,held,u-ada,{{house}},{value}\n")
+    assert not plan.keys and "could do more than before" in reasons(plan)["key held"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("max_budget", "0"),
+        ("rpm_limit", "6"),
+        ("tpm_limit", "6"),
+        ("max_parallel_requests", "1"),
+        ("models", "{house}"),
+    ],
+)
+def test_a_key_whose_owner_is_limited_is_not_made(tmp_path: Path, column: str, value: str) -> None:
+    users = f"user_id,user_email,{column}\nu-ada,ada@example.org,{value}\nu-bob,bob@example.org,\n"
+    keys = "token,key_alias,user_id\nt1,held,u-ada\nt2,free,u-bob\n"
+    plan = plan_of(tmp_path, keys=keys, users=users)
+    assert [key.setting.name for key in plan.keys] == ["free"]
+    assert f"its owner's {column}" in reasons(plan)["key held"]
+
+
+def test_a_key_of_whose_owner_nothing_is_known_is_nobodys_to_take(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, keys="token,key_alias,user_id\nt1,held,u-eve\n", owner="ops@example.org")
+    assert not plan.keys and "not in --users" in reasons(plan)["key held"]
 
 
 def test_an_owner_takes_only_what_is_nobodys(tmp_path: Path) -> None:

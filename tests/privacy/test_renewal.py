@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,7 @@ import pytest
 from sqlalchemy import Table, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow import catalog
+from avow import catalog, start
 from avow.accounts.tables import (
     api_key,
     ceremony,
@@ -33,7 +34,7 @@ from avow.accounts.tables import (
     tenant,
 )
 from avow.base import access
-from avow.base.actor import PLATFORM
+from avow.base.actor import KEEPER, PLATFORM
 from avow.base.clock import FileClock
 from avow.base.db import Database
 from avow.base.ids import uuid7
@@ -44,7 +45,8 @@ from avow.privacy import backup, erase, folders, memory, renewal, retention, sta
 from avow.privacy.needs import Needs
 from avow.privacy.standings import Whose
 from avow.privacy.tables import backup_folder, newest_noted, newest_state, rights_request
-from avow.vault import Ring, standing
+from avow.vault import Act, Chain, Ring, Vault, standing
+from avow.vault.tables import audit
 from tests.conftest import PASSWORDS, Databases
 from tests.platform import policy_text
 from tests.privacy import scratch
@@ -343,6 +345,41 @@ async def test_a_start_finds_that_its_database_is_an_older_one(on: Needs, cluste
             assert await c.scalar(select(func.count()).select_from(session)) == 0
             assert await c.scalar(select(person.c.id).where(person.c.id == house.bob.id)) is None
         assert not await renewal.catch_up(back)
+
+
+async def test_a_start_with_an_older_database_begins_the_record_anew_and_says_so(
+    on: Needs, cluster: Cluster, house: House, vault: Vault, tmp_path: Path
+) -> None:
+    chain = Chain(on.ring, tmp_path / "record.head")
+
+    async def act(word: str) -> None:
+        async with on.database.begin() as c:
+            await vault.record_act(c, Act.of_platform(KEEPER, word))
+        await chain.extend(on.database)
+
+    await act("before")
+    async with as_it_was(cluster, house) as back:
+        await act("since")
+        await change_key(on, house, "limited", state="revoked")
+        await memory.write_down(on)
+        assert (await chain.verify(back.database)).wrong, "it lacks a line"
+        parts: Any = SimpleNamespace(
+            **{"ring": on.ring, "policy": on.policy, "clock": on.clock, "chain": chain, "home": tmp_path},
+            **{"tombstones": on.tombstones, "newest": on.newest},
+        )
+        # Killed when the chain was to begin anew: the next start does it.
+        with pytest.raises(ZeroDivisionError):
+            await renewal.catch_up(back, killed)
+        await start.catch_up(parts, back.database)
+        assert (await chain.verify(back.database)).wrong == ()
+        await start.catch_up(parts, back.database)
+        async with back.database.begin() as c:
+            said = (await c.execute(select(audit.c.act).order_by(audit.c.id))).scalars().all()
+        assert said == ["before", "bring up an older database"]
+
+
+async def killed() -> None:
+    raise ZeroDivisionError
 
 
 async def test_a_kill_between_the_change_and_the_file_is_caught_up(on: Needs, cluster: Cluster, house: House) -> None:

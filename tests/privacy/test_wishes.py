@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from sqlalchemy import select, text
 from avow.base.actor import PLATFORM, Actor
 from avow.base.clock import FileClock
 from avow.base.db import Database
+from avow.policy.language import TEXT_BYTES_MAX
 from avow.privacy import versions, wishes
 from avow.privacy.needs import Needs
 from avow.privacy.wishes import Desk
@@ -126,13 +128,15 @@ async def test_what_was_done_before_a_kill_is_not_done_again(client: AsyncTestCl
 async def test_a_plan_that_cannot_be_made_says_why(client: AsyncTestClient[Litestar], on: Needs) -> None:
     broken = await client.post("/api/desk/policy/plans", json={"source": "version = "})
     assert (broken.status_code, broken.json()["code"]) == (422, "plan_unfit")
+    large = await client.post("/api/desk/policy/plans", json={"source": "#" * (TEXT_BYTES_MAX + 1)})
+    assert (large.status_code, large.json()["code"]) == (422, "plan_unfit") and "1 MB" in large.json()["detail"]
+    assert (await client.post("/api/desk/policy/plans", json={"source": "#" * 4 * TEXT_BYTES_MAX})).status_code == 413
     taken = await propose(client, policy_text(1, "at most 7 days"))
     await work(on)
     found = await read(client, taken)
     assert (found["state"], found["found"], found["wishes"][0]["code"]) == ("refused", None, "version_taken")
     for wrong in (
         {},
-        {"source": "x" * 60_001},
         {"source": "x", "effective_at": "2027-01-01"},
         {"source": "x", "by": "me"},
     ):
@@ -140,6 +144,19 @@ async def test_a_plan_that_cannot_be_made_says_why(client: AsyncTestClient[Lites
     unknown = "00000000-0000-7000-8000-000000000000"
     assert (await client.get(f"/api/desk/policy/plans/{unknown}")).status_code == 404
     assert (await client.post(f"/api/desk/policy/plans/{unknown}/approve")).status_code == 404
+
+
+async def test_a_policy_as_large_as_any_file_can_be_planned_at_the_desk(
+    client: AsyncTestClient[Litestar], on: Needs
+) -> None:
+    source = policy_text(2, "at most 7 days") + "\n# "
+    source += "é" * ((TEXT_BYTES_MAX - len(source.encode())) // 2)
+    body = json.dumps({"source": source})
+    assert len(body) > TEXT_BYTES_MAX, "escaped"
+    answer = await client.post("/api/desk/policy/plans", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 202, answer.text
+    await work(on)
+    assert (await read(client, answer.json()["plan"]))["state"] == "made"
 
 
 async def test_plans_are_listed_newest_first_in_pages(client: AsyncTestClient[Litestar], on: Needs) -> None:

@@ -166,7 +166,7 @@ async def end(needs: Needs, connection: AsyncConnection, tenant_id: UUID, key_id
 
 
 async def listed(needs: Needs, who: Actor, after: UUID | None, limit: int) -> list[ListedKey]:
-    """One's own keys, oldest first, at most `limit` of them behind the key `after`."""
+    """One's own keys, by id, at most `limit` of them behind the key `after`."""
     tenant_id, subject_id = own(who)
     query = select(api_key).where(api_key.c.subject_id == subject_id).order_by(api_key.c.id).limit(limit)
     if after is not None:

@@ -16,7 +16,7 @@ KEY_CHARS_MAX = 1000
 
 
 class KeyPage(msgspec.Struct):
-    """Keys, oldest first; `after` asks for the next page, null: there is none."""
+    """Keys, by id; `after` asks for the next page, null: there is none."""
 
     keys: list[dict[str, Any]]
     after: UUID | None

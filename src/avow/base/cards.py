@@ -9,8 +9,10 @@ end may be the beginning of a card number: from 13 on they are masked without a 
 
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from functools import partial
+from itertools import accumulate
 from typing import Final
 
 DIGITS_MIN, DIGITS_MAX = 13, 19
@@ -29,6 +31,9 @@ _RUN: Final = re.compile(
 )
 _GROUP: Final = re.compile("[0-9０-９]+")
 _BEGIN: Final = re.compile("[2-6]|8[12]|9")
+_TO_DIGITS: Final = dict.fromkeys(map(ord, _SEPARATORS)) | {ord("０") + n: str(n) for n in range(10)}
+_VALUES: Final = bytes(each - 48 if 48 <= each <= 57 else 0 for each in range(256))
+_DOUBLED: Final = bytes(sum(divmod(2 * each, 10)) if each < 10 else 0 for each in range(256))
 _TOKEN: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|(?<![\d.eE+-])\d+(?![\d.eE+-])', re.DOTALL)
 
 # For a quick look: digits become 0, what may stand between them goes, anything else is in the way.
@@ -62,8 +67,9 @@ def mask_json(payload: bytes, *, cut: bool = False) -> bytes:
 
 def _mask_token(cut: bool, match: re.Match[str]) -> str:
     token = match[0]
-    text = str(json.loads(token))
-    masked = mask(text, cut=cut and token.startswith('"'))
+    is_text = token.startswith('"')
+    text = str(json.loads(token)) if is_text else token  # a number can have more digits than Python would read
+    masked = mask(text, cut=cut and is_text)
     return token if masked == text else json.dumps(masked)
 
 
@@ -80,39 +86,49 @@ def _mask_run(cut: bool, match: re.Match[str]) -> str:
 
 def _cards(run: str, cut: bool) -> Iterator[tuple[int, int]]:
     """Where card numbers stand in a run, from the left and the longest first; they begin and end with a group. `cut`: what
-    is left at the run's end may be the beginning of one."""
+    is left at the run's end may be the beginning of one. Takes time in proportion to the run."""
     groups = [group.span() for group in _GROUP.finditer(run)]
+    digits = _Digits(run)
+    begins = list(accumulate((end - start for start, end in groups), initial=0))
     first = 0
     while first < len(groups):
-        last = next(
-            (each for each in range(len(groups) - 1, first - 1, -1) if _is_card(run, groups[first : each + 1])), None
-        )
-        if last is None and cut and _may_become_card(run, groups[first:]):
-            last = len(groups) - 1
+        begin = begins[first]
+        near = bisect_right(begins, begin + DIGITS_MAX) - 1
+        last = None
+        if _BEGIN.match(digits.text, begin):
+            last = next(
+                (
+                    each - 1
+                    for each in range(near, first, -1)
+                    if begins[each] - begin >= DIGITS_MIN
+                    and digits.end_in_check_digit(begin, begins[each])
+                    and _is_grouped(run, groups[first:each])
+                ),
+                None,
+            )
+            if last is None and cut and near == len(groups) and DIGITS_MIN <= begins[near] - begin < DIGITS_MAX:
+                last = near - 1
         if last is not None:
             yield groups[first][0], groups[last][1]
         first = first + 1 if last is None else last + 1
 
 
-def _may_become_card(run: str, groups: list[tuple[int, int]]) -> bool:
-    digits = _digits(run, groups)
-    return DIGITS_MIN <= len(digits) < DIGITS_MAX and _BEGIN.match(digits) is not None
+def _is_grouped(run: str, groups: list[tuple[int, int]]) -> bool:
+    """A dot is more often the point of a number: it stands between the groups that cards are printed in."""
+    return "." not in run[groups[0][0] : groups[-1][1]] or all(4 <= end - start <= 6 for start, end in groups[:-1])
 
 
-def _digits(run: str, groups: list[tuple[int, int]]) -> str:
-    return "".join(str(int(digit)) for start, end in groups for digit in run[start:end])
+class _Digits:
+    """The digits of a run, and Luhn's sums over them for both places that the check digit may have, summed up from the left."""
 
+    def __init__(self, run: str) -> None:
+        self.text = run.translate(_TO_DIGITS)
+        plain = self.text.encode().translate(_VALUES)
+        doubled = plain.translate(_DOUBLED)
+        sums = bytearray(plain), bytearray(doubled)
+        sums[0][1::2], sums[1][1::2] = doubled[1::2], plain[1::2]
+        self._sums = [list(accumulate(each, initial=0)) for each in sums]
 
-def _is_card(run: str, groups: list[tuple[int, int]]) -> bool:
-    digits = _digits(run, groups)
-    if not DIGITS_MIN <= len(digits) <= DIGITS_MAX or not _BEGIN.match(digits):
-        return False
-    # A dot is more often the point of a number: it stands between the groups that cards are printed in.
-    if "." in run[groups[0][0] : groups[-1][1]] and any(not 4 <= end - start <= 6 for start, end in groups[:-1]):
-        return False
-    return _luhn(digits)
-
-
-def _luhn(digits: str) -> bool:
-    doubled = (sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2])
-    return (sum(map(int, digits[-1::-2])) + sum(doubled)) % 10 == 0
+    def end_in_check_digit(self, begin: int, end: int) -> bool:
+        sums = self._sums[(end - 1) % 2]
+        return (sums[end] - sums[begin]) % 10 == 0

@@ -39,6 +39,11 @@ store("jobs", "database", f"{SCHEMA}.*", why="jobs that wait and their log, 30 d
 Handler = Callable[[UUID], Awaitable[None]]
 
 _PUT = text("SELECT job_put(:kind, :id, :not_before)")
+_COUNTS = text("SELECT status::text, count(*) FROM jobs.pgqueuer GROUP BY status")
+_LATE_S = text(
+    "SELECT greatest(0, extract(epoch FROM clock_timestamp() - min(execute_after)))::float8"
+    " FROM jobs.pgqueuer WHERE status = 'queued'"
+)
 
 
 class JobFailed(Exception):
@@ -60,6 +65,17 @@ async def put(connection: AsyncConnection, kind: str, id: UUID, not_before: date
     `not_before` is compared with the database server's clock.
     """
     await connection.execute(_PUT, {"kind": kind, "id": id, "not_before": not_before})
+
+
+async def counts(connection: AsyncConnection) -> dict[str, int]:
+    """How many jobs the queue holds, by state."""
+    found: dict[str, int] = dict(tuple(row) for row in await connection.execute(_COUNTS))
+    return found
+
+
+async def late_s(connection: AsyncConnection) -> float:
+    """For how many seconds the job that is due longest has waited, by the database server's clock."""
+    return await connection.scalar(_LATE_S) or 0.0
 
 
 async def trim(connection: AsyncConnection, now: datetime) -> int:

@@ -87,9 +87,11 @@ class Cache:
 
     async def put(self, place: Place, order: Order, answer: bytes) -> None:
         """Keep an answer. What would not come out of its box as it went in, or is too long, is not kept."""
-        if len(answer) > ANSWER_BYTES_MAX or cards.mask_json(answer) != answer:
+        if len(answer) > ANSWER_BYTES_MAX:
             return
         try:
+            if await asyncio.to_thread(cards.mask_json, answer) != answer:
+                return
             async with asyncio.timeout(WAIT_S_MAX):
                 await self._put(place, order, answer.decode())
         except Exception as wrong:

@@ -14,6 +14,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -58,6 +59,7 @@ STREAM_S_MAX = 1200.0
 SWEEP_S = 1.0
 DRAIN_S_MAX = 60.0
 LARGE_BYTES = 256 * 1024  # a digest of more is not for the loop
+SEALED_BYTES = 64 * 1024  # more is searched for card numbers beside the loop
 
 _BROKEN_OFF = (b'"length"', b'"max_tokens"', b'"incomplete"')
 """How the dialects say that an answer ended before its end."""
@@ -264,14 +266,18 @@ class Completion:
                 claim = await self._claimed(self._ask.claim, key)
             wish = Wish(request, key, len(self._ask.body), self._ask.retention_h, surface)
             order = self._order = await orders.place(wish, gateway.rules, gateway.ledger, gateway.clock)
-            if claim is not None:
-                await self._take(claim, order)
-            outcome = await self._searched() or await self._obtain(self._order)
-            order = self._order
-            measured = meter.measure(outcome, order.price, request.fields, surface.said_in, order.output_tokens_max)
-            if self._searching is not None and self._searching.hits:
-                await gateway.decisions.record(order, self._searching.hits)
-            box = await self._seal(order, outcome)
+            try:
+                if claim is not None:
+                    await self._take(claim, order)
+                outcome = await self._searched() or await self._obtain(self._order)
+                order = self._order
+                measured = meter.measure(outcome, order.price, request.fields, surface.said_in, order.output_tokens_max)
+                if self._searching is not None and self._searching.hits:
+                    await gateway.decisions.record(order, self._searching.hits)
+                box = await self._seal(order, outcome)
+            except BaseException:  # whatever went wrong: a hold that nobody ends is somebody's money
+                await gateway.ledger.settle(orders.void(order))
+                raise
             settled = await gateway.ledger.settle(self._settle(order, outcome, measured, box))
         finally:
             gateway.exit(key.key_id)
@@ -284,6 +290,8 @@ class Completion:
         """What our own filters say of texts, which costs nothing and of which nothing is written down."""
         request_id = uuid7()
         body = await asyncio.to_thread(judging.judged, filters, request.fields["input"], request_id)
+        self._counted = True
+        self._gateway.watch.uncharged(self._ask.surface.name, 200)
         await self._reply.whole(200, [(b"avow-request-id", str(request_id).encode()), (b"avow-stored", b"none")], body)
 
     async def _claimed(self, name: bytes, key: KeyRecord) -> Claim:
@@ -298,13 +306,9 @@ class Completion:
         return claim
 
     async def _take(self, claim: Claim, order: Order) -> None:
-        """Give the key to this request, or give its money back: another one was quicker, or it cannot be told."""
-        try:
-            ends_at = orders.money_ends_at(order)
-            await self._gateway.claims.take(claim, order.request_id, order.at, ends_at, order.plan.policy_version)
-        except BaseException:
-            await self._gateway.ledger.settle(orders.void(order))
-            raise
+        """Give the key to this request. Raises where another one was quicker, or it cannot be told."""
+        ends_at = orders.money_ends_at(order)
+        await self._gateway.claims.take(claim, order.request_id, order.at, ends_at, order.plan.policy_version)
 
     async def _end(self, claim: Claim, order: Order, outcome: Outcome, settled: Settled) -> None:
         with contextlib.suppress(SQLAlchemyError, OSError):  # the charge tells the same
@@ -389,9 +393,12 @@ class Completion:
         try:
             await self._gateway.vault.prepare(ref.subject_id, CONTENT, order.kept_until)
             cut = outcome.why not in ("done", "cached") or any(word in outcome.answer for word in _BROKEN_OFF)
-            return self._gateway.vault.seal(ref, fields, order.kept_until, cut=cut)
-        except AvowError as error:
-            log.warning("trace_not_kept", request_id=str(order.request_id), kind=error.code)
+            seal = partial(self._gateway.vault.seal, ref, fields, order.kept_until, cut=cut)
+            large = len(self._ask.body) + len(outcome.answer) > SEALED_BYTES
+            return await asyncio.to_thread(seal) if large else seal()
+        except Exception as error:  # the answer is paid for, kept or not
+            kind = error.code if isinstance(error, AvowError) else type(error).__name__
+            log.warning("trace_not_kept", request_id=str(order.request_id), kind=kind)
             return None
 
     def _settle(self, order: Order, outcome: Outcome, measured: Measured, box: bytes | None) -> Settle:
@@ -441,7 +448,7 @@ class Completion:
         if failure:
             log.error("completion_failed", request_id=str(request_id), error=failure)
         if not self._counted:
-            self._gateway.watch.refused(self._ask.surface.name, error.status)
+            self._gateway.watch.uncharged(self._ask.surface.name, error.status)
         if not self.begun:
             await self._reply.whole(
                 error.status, refusals.headers(error, request_id), self._ask.surface.shape.render(error)

@@ -13,12 +13,17 @@ from avow.gateway.meter import Measured
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
 FAMILIES = (
-    Family("avow_requests_total", "counter", "Requests to /v1 that ended, by status.", ("surface", "model", "status")),
+    Family(
+        "avow_requests_total",
+        "counter",
+        "Requests to /v1 whose body was read, by status.",
+        ("surface", "model", "status"),
+    ),
     Family("avow_request_seconds", "histogram", "From a request to its durable charge.", ("surface",), SECONDS),
     Family("avow_first_token_seconds", "histogram", "From a request to its first event.", ("model",), SECONDS),
     Family("avow_tokens_total", "counter", "Tokens used; cached ones are not in input.", ("model", "bucket")),
     Family("avow_charged_nano_total", "counter", "Nano-units of money that were charged.", ("model",)),
-    Family("avow_refused_total", "counter", "Requests to /v1 that were refused by their head.", ("status",)),
+    Family("avow_refused_total", "counter", "Requests to /v1 that were turned away before.", ("status",)),
 )
 
 
@@ -46,7 +51,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._ends: dict[tuple[str, str, int], _End] = {}
-        self._refused: Counter[tuple[str, int]] = Counter()
+        self._uncharged: Counter[tuple[str, int]] = Counter()
         self._turned_away: Counter[int] = Counter()
         self._models: dict[str, _Model] = {}
         self._took: dict[str, Histogram] = {}
@@ -80,19 +85,20 @@ class Watch:
         took = self._took.setdefault(surface, Histogram(SECONDS))
         return self._ends.setdefault((surface, model, status), _End(used, took))
 
-    def refused(self, surface: str, status: int) -> None:
-        """A request ended without a charge; which model it was to go to is not told, for a client may name anything."""
-        self._refused[surface, status] += 1
+    def uncharged(self, surface: str, status: int) -> None:
+        """A request ended without a charge, refused or judged by our own filters. Which model it was to go to is not told, for
+        a client may name anything."""
+        self._uncharged[surface, status] += 1
 
     def turned_away(self, status: int) -> None:
-        """A request was refused for its head alone."""
+        """A request was refused before its body was read whole, or asked for no completion."""
         self._turned_away[status] += 1
 
     def tell(self, sheet: Sheet) -> None:
         """Write the counts on a sheet."""
         for (surface, model, status), end in self._ends.items():
             sheet.add("avow_requests_total", (surface, model, _class(status)), end.count)
-        for (surface, status), count in self._refused.items():
+        for (surface, status), count in self._uncharged.items():
             sheet.add("avow_requests_total", (surface, "", _class(status)), count)
         for status, count in self._turned_away.items():
             sheet.add("avow_refused_total", (_class(status),), count)

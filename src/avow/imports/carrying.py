@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -26,7 +26,7 @@ from avow.billing import prices
 from avow.gateway import offers, tables
 from avow.gateway.handling import Handling, judge
 from avow.gateway.offers import Offer
-from avow.imports.plan import Key, Model, Plan, Route, Upstream
+from avow.imports.plan import Key, Model, Plan, Price, Route, Upstream
 from avow.vault import Act
 
 Step = Literal["make", "there", "left"]
@@ -197,7 +197,7 @@ async def _as_it_is(c: AsyncConnection, needs: Needs, model: Model, row: Row[Any
     except prices.ModelHasNoPrice:
         price = model.price
     else:
-        price = type(model.price)(known.input_nano, known.output_nano, known.cached_nano)
+        price = Price(**{column.name: getattr(known, column.name) for column in fields(Price)})
     return Model(
         model.id,
         price,
@@ -215,9 +215,7 @@ def _offer(model: Model, route: Route) -> Offer:
         their_name=route.their_name,
         context_tokens=model.context_tokens,
         output_tokens_max=model.output_tokens_max,
-        input_nano=model.price.input_nano,
-        output_nano=model.price.output_nano,
-        cached_nano=model.price.cached_nano,
+        **asdict(model.price),
         routing=model.routing,
         rank=route.rank,
         weight=route.weight,

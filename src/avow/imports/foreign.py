@@ -310,6 +310,20 @@ def texts(value: Any) -> list[str]:
     return value
 
 
+def mapping(value: Any, name: str) -> dict[str, Any]:
+    """A mapping, also as JSON text in a column; missing is empty. Raises ValueUnfit."""
+    if isinstance(value, str) and value.strip():
+        try:
+            value = json_in(value, name)
+        except ImportUnreadable as wrong:
+            raise ValueUnfit(f"its {wrong}") from None
+    if value in (None, ""):
+        return {}
+    if not isinstance(value, dict):
+        raise ValueUnfit(f"its {name} is no mapping")
+    return value
+
+
 def _listed(text: str) -> Any:
     if not text:
         return None

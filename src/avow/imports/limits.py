@@ -1,4 +1,4 @@
-"""Limits of keys in other programs' words, as the limits that a key has here: never looser than they were."""
+"""Limits of keys in other programs' words, as the limits that a key has here."""
 
 from __future__ import annotations
 
@@ -40,11 +40,6 @@ class Window(NamedTuple):
         if seconds <= _MONTH_S:
             return cls("month", seconds == _MONTH_S)
         return cls("total", False)
-
-
-def budget(window: Window, amount: int) -> dict[str, int]:
-    """A budget of nano-units as the field of `Limits`."""
-    return {f"budget_{window.word}_nano": amount}
 
 
 def key_setting(

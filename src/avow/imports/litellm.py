@@ -64,11 +64,17 @@ _ROUTINGS: Mapping[str, Routing] = {
     "usage-based-routing-v2": "finish",
     "cost-based-routing": "price",
 }
+_PART_COSTS = ("cache_read_input_token_cost", "cache_creation_input_token_cost", "output_cost_per_reasoning_token")
+_COSTS = (
+    *("input_cost_per_token", "output_cost_per_token", *_PART_COSTS),
+    *("input_cost_per_image_token", "output_cost_per_image_token"),
+    *("input_cost_per_audio_token", "output_cost_per_audio_token"),
+)
 _TAKEN = frozenset(
     [
+        *_COSTS,
         *("model", "api_base", "base_url", "api_key", "weight", "order", "rpm", "tpm", "custom_llm_provider"),
-        *("input_cost_per_token", "output_cost_per_token", "cache_read_input_token_cost", "max_retries", "timeout"),
-        *("stream_timeout", "num_retries", "api_version"),
+        *("max_retries", "timeout", "stream_timeout", "num_retries", "api_version"),
     ]
 )
 """Parameters that are carried over, or that have no counterpart because the gateway decides them itself."""
@@ -230,12 +236,17 @@ def _listed(prices: Mapping[str, Any], named: str, model: str, info: Row) -> Row
 def _price(told: Row) -> Price | None:
     if told.get("input_cost_per_token") is None:
         return None
-    cached = told.get("cache_read_input_token_cost")
-    return Price(
-        foreign.nano(told["input_cost_per_token"], _MILLION),
-        foreign.nano(told.get("output_cost_per_token") or "0", _MILLION),
-        None if cached is None else foreign.nano(cached, _MILLION),
-    )
+    given = {name: foreign.nano(told[name], _MILLION) for name in _COSTS if told.get(name) is not None}
+    base = given["input_cost_per_token"], given.get("output_cost_per_token", 0)
+    # Images and audio have one price here, both ways: the dearer.
+    ways = ("input_cost_per_{}_token", "output_cost_per_{}_token")
+    media = {
+        f"{kind}_nano": max(given.get(way.format(kind), rate) for way, rate in zip(ways, base, strict=True))
+        for kind in ("image", "audio")
+        if any(way.format(kind) in given for way in ways)
+    }
+    parts = (given.get(name) for name in _PART_COSTS)
+    return Price(*base, *parts, **media)
 
 
 def _models(found: Mapping[str, list[_Deployment]], settings: Row, left: list[Left]) -> tuple[Model, ...]:
@@ -267,10 +278,12 @@ def _model(
         why = "it has no price, and nothing is free by accident: give --prices, or its costs in model_info"
         left.append(Left(f"model {name}", why))
         return None
-    # One price for whoever calls it, wherever it runs: the dearest, so that no route costs more than is charged.
-    price = max(known, key=lambda each: (each.input_nano + each.output_nano, each.input_nano))
+    # One price for whoever calls it: none of its own deployments whose price is known costs more than is charged.
+    price = Price.dearest(known)
     if len(set(known)) > 1:
-        left.append(Left(f"model {name}", "its deployments have several prices; the dearest is taken"))
+        left.append(
+            Left(f"model {name}", "its deployments have several prices; of each kind of token the dearest is taken")
+        )
     steps = [own, *others]
     top = max(each.rank for each in own) + 1
     routes = [

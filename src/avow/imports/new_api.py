@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from avow.base.money import NANO
 from avow.imports import foreign, plan
 from avow.imports.foreign import ImportUnreadable, Row, ValueUnfit
 from avow.imports.limits import key_setting
@@ -21,7 +22,6 @@ TABLES = ("channels", "tokens", "users", "options")
 ENABLED = "1"
 QUOTA_PER_DOLLAR = "500000"
 _RATIO_DOLLARS = Decimal(2)
-_NANO = Decimal(10**9)
 
 
 class Channel(NamedTuple):
@@ -84,7 +84,7 @@ def _channel(row: Row, what: str, upstreams: Upstreams, left: list[Left]) -> lis
     if kind is None:
         raise ValueUnfit(f"no kind of upstream here speaks what its type {foreign.shown(number)} does")
     names = [each.strip() for each in str(row.get("models") or "").split(",") if each.strip()]
-    mapping = _object(row.get("model_mapping"), "model_mapping")
+    mapping = foreign.mapping(row.get("model_mapping"), "model_mapping")
     weight = plan.weight(row.get("weight"))
     # A larger priority comes first there; it may be negative.
     priority = _signed(row.get("priority"))
@@ -112,8 +112,8 @@ def _upstreams(row: Row, kind: Channel, upstreams: Upstreams) -> list[Upstream]:
     standard = base.removesuffix(kind.path) == kind.host
     protocol = "compatible" if kind.kind == "openai" and not standard else kind.kind
     wanted = kind.word if standard or kind.word == "azure" else plan.host(base)
-    off = _object(
-        _object(row.get("channel_info"), "channel_info").get("multi_key_status_list"), "multi_key_status_list"
+    off = foreign.mapping(
+        foreign.mapping(row.get("channel_info"), "channel_info").get("multi_key_status_list"), "multi_key_status_list"
     )
     texts = [
         each.strip()
@@ -169,7 +169,7 @@ def _options(rows: Sequence[Row]) -> dict[str, Any]:
     given = {str(row.get("key")): row.get("value") for row in plan.named_rows(rows, "key")}
     names = ("ModelRatio", "CompletionRatio", "CacheRatio", "ModelPrice", "GroupRatio")
     try:
-        found: dict[str, Any] = {name: _object(given.get(name), name) for name in names}
+        found: dict[str, Any] = {name: foreign.mapping(given.get(name), name) for name in names}
         found["QuotaPerUnit"] = foreign.number(given.get("QuotaPerUnit") or QUOTA_PER_DOLLAR)
     except ValueUnfit as wrong:
         raise ImportUnreadable(f"An option cannot be read: {wrong}.") from None
@@ -220,7 +220,7 @@ def _key(row: Row, person: Row | None, per_dollar: Decimal, now: datetime, owner
     limits = {}
     if not foreign.truth(row.get("unlimited_quota")):
         # Rounded down to the nano-dollar.
-        limits["budget_total_nano"] = int(foreign.number(row.get("remain_quota") or 0) * _NANO / per_dollar)
+        limits["budget_total_nano"] = int(foreign.number(row.get("remain_quota") or 0) * NANO / per_dollar)
     networks = str(row.get("allow_ips") or "").replace(",", "\n").split()
     name = str(row.get("name") or "")
     origin = f"{row['id']}/{row.get('created_time')}"
@@ -243,20 +243,6 @@ def _signed(value: Any) -> Decimal:
         return Decimal(0)
     text = str(value).strip()
     return -foreign.number(text[1:]) if text.startswith("-") else foreign.number(text)
-
-
-def _object(value: Any, name: str) -> dict[str, Any]:
-    """A mapping that stands as JSON text in a column."""
-    if isinstance(value, str) and value.strip():
-        try:
-            value = foreign.json_in(value, name)
-        except ImportUnreadable as wrong:
-            raise ValueUnfit(f"its {wrong}") from None
-    if value in (None, ""):
-        return {}
-    if not isinstance(value, dict):
-        raise ValueUnfit(f"its {name} is no mapping")
-    return value
 
 
 def _live(rows: Sequence[Row]) -> list[Row]:

@@ -4,8 +4,8 @@ leaves out, with the reason. Pure: nothing is looked up and nothing is made."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -49,11 +49,33 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Nano-units per million tokens."""
+    """Nano-units per million tokens; None costs as what it is part of, as in `billing.prices.Price`."""
 
     input_nano: int
     output_nano: int
     cached_nano: int | None = None
+    cache_write_nano: int | None = None
+    reasoning_nano: int | None = None
+    image_nano: int | None = None
+    audio_nano: int | None = None
+
+    @classmethod
+    def dearest(cls, prices: Sequence[Price]) -> Price:
+        """Of each column the most, on its own: no use of any of them is cheaper by it."""
+        tops = {
+            column.name: max(each._rate(column.name) for each in prices)
+            for column in fields(cls)
+            if any(getattr(each, column.name) is not None for each in prices)
+        }
+        return cls(**tops)
+
+    def _rate(self, column: str) -> int:
+        given: int | None = getattr(self, column)
+        if given is not None:
+            return given
+        if column == "reasoning_nano":
+            return self.output_nano
+        return self.input_nano if column.startswith("cache") else max(self.input_nano, self.output_nano)
 
 
 @dataclass(frozen=True, slots=True)

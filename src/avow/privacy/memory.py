@@ -13,7 +13,7 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -30,7 +30,9 @@ from avow.privacy.newest import Head, Newest, State
 from avow.privacy.tables import backup_folder, newest_noted, newest_state
 
 CHUNK_ROWS = 500
-_LOCK = text("SELECT pg_advisory_xact_lock(726177)")
+LOCK: Final = 726177
+"""The advisory lock without which nobody writes anything down."""
+_LOCK = text(f"SELECT pg_advisory_xact_lock({LOCK})")
 
 
 class NewestForeign(AvowError):

@@ -18,7 +18,6 @@ import hmac
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 from uuid import UUID
@@ -26,7 +25,7 @@ from uuid import UUID
 import msgspec
 
 from avow.base.errors import AvowError
-from avow.base.files import sync_folder
+from avow.base.files import replaced
 from avow.vault.ring import Ring
 
 FILE_NAME = "newest"
@@ -100,7 +99,7 @@ class Newest:
 
     def begin(self, file: UUID, since: int) -> None:
         """Begin a file that knows nothing up to `since`, in the place of what is there."""
-        with self._draft() as draft:
+        with replaced(self.path) as draft:
             self._write(draft, b"", Start(file, since, since))
 
     def append(self, states: Sequence[State]) -> None:
@@ -132,7 +131,7 @@ class Newest:
         """Write the file anew with the states that are kept; a kill at any moment leaves the old one or the new one."""
         head = self.head()
         assert head is not None
-        with self._draft() as draft:
+        with replaced(self.path) as draft:
             check = self._write(draft, b"", Start(head.file, max(head.since, since), head.last))
             for state in self.read():
                 if is_kept(state):
@@ -168,11 +167,6 @@ class Newest:
             os.fsync(theirs.fileno())
         return True
 
-    @contextmanager
-    def _draft(self) -> Iterator[IO[bytes]]:
-        with _replaced(self.path) as draft:
-            yield draft
-
     def _write(self, file: IO[bytes], before: bytes, line: Start | State) -> bytes:
         words = msgspec.json.encode(line)
         check = self._check(before, words)
@@ -189,20 +183,8 @@ class Newest:
         return hmac.digest(self._secret, len(before).to_bytes(4, "big") + before + words, "sha256").hex().encode()
 
 
-@contextmanager
-def _replaced(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes the place of `path` once it is whole and on the disk."""
-    draft = path.with_name(f"{path.name}.new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
-    sync_folder(path.parent)
-
-
 def _copy(source: Path, target: Path) -> None:
-    with source.open("rb") as whole, _replaced(target) as draft:
+    with source.open("rb") as whole, replaced(target) as draft:
         shutil.copyfileobj(whole, draft)
 
 

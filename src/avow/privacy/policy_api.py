@@ -1,6 +1,6 @@
 """The desk's routes about the policy: what a change would do, who stands behind it, and that it is done.
 
-Each answers at once; the keeper does what was wanted, within seconds, and GET of the plan says what became of it.
+Who wants something done is answered at once; the keeper does it within seconds, and GET of the plan says what became of it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from avow.base.actor import Actor
 from avow.base.clock import Clock
 from avow.base.db import Database
+from avow.policy.language import TEXT_BYTES_MAX
 from avow.privacy import wishes
 from avow.privacy.api import Privacy
 from avow.privacy.wishes import Listed, Shown
 from avow.vault import Vault
 
 PAGE_MAX = 100
-SOURCE_CHARS_MAX = 60_000
+BODY_BYTES_MAX = 3 * TEXT_BYTES_MAX
+"""JSON with the longest text that the policy language takes: outside ASCII an escape has at most three times its bytes."""
 
 Staff = NamedDependency[Actor]
 
@@ -31,7 +33,7 @@ Staff = NamedDependency[Actor]
 class NewPlan(msgspec.Struct, forbid_unknown_fields=True):
     """The text of a policy file, and when it takes effect; null: as soon as it is applied."""
 
-    source: Annotated[str, msgspec.Meta(max_length=SOURCE_CHARS_MAX)]
+    source: str
     effective_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
@@ -49,7 +51,7 @@ class PlanPage(msgspec.Struct):
     before: UUID | None
 
 
-@post("/api/desk/policy/plans", status_code=202)
+@post("/api/desk/policy/plans", status_code=202, request_max_body_size=BODY_BYTES_MAX)
 async def make_plan(data: JSONBody[NewPlan], staff: Staff, privacy: Privacy) -> Wanted:
     """Have it found out what a policy would do to the data that is there; changes nothing."""
     id = await wishes.want_plan(*_needs(privacy), staff, data.source, data.effective_at)

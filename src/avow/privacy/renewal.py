@@ -8,7 +8,7 @@ Everything can be done twice, and a database that was not brought to the end is 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 from uuid import UUID
@@ -27,10 +27,13 @@ from avow.privacy import erase, floors, memory, shortening, versions
 from avow.privacy.memory import Known
 from avow.privacy.needs import Needs
 from avow.privacy.newest import State
+from avow.privacy.outlook import tables_of
 from avow.privacy.stores import CHUNK_ROWS, TableStore
 from avow.privacy.tables import newest_state
 
 CHUNK_STATES = 200
+
+Anchor = Callable[[], Awaitable[None]]
 
 
 class NewestMissing(AvowError):
@@ -52,19 +55,23 @@ class NewestRefused(AvowError):
     hint = "Use the version of Avow that ran last; if it is this one, restore a newer backup."
 
 
-async def catch_up(needs: Needs) -> bool:
-    """At a start: write down what was left, or bring a database that came back from somewhere up to date; says whether it
-    was one. Raises NewestMissing, NewestRefused, NewestForeign or NewestBroken."""
+async def catch_up(needs: Needs, anchor: Anchor | None = None) -> bool:
+    """At a start: write down what was left, or bring a database that came back from somewhere up to date, as `renew`; says
+    whether it was one. Raises NewestMissing, NewestRefused, NewestForeign or NewestBroken."""
     async with needs.database.begin() as c:
         older = (await memory.look(c, needs.newest)).is_older
     if older:
-        await renew(needs)
+        await renew(needs, anchor)
     await memory.write_down(needs)
     return older
 
 
-async def renew(needs: Needs) -> None:
-    """Bring a restored database up to date. Raises as `catch_up`."""
+async def renew(needs: Needs, anchor: Anchor | None = None) -> None:
+    """Bring a restored database up to date. Raises as `catch_up`.
+
+    `anchor` begins the chain of the record anew, for the restored one is shorter than the newest link says. It runs behind
+    whatever may refuse, and before the database counts as up to date: a kill in between does both again.
+    """
     async with needs.database.begin() as c:
         known = await memory.look(c, needs.newest)
         # A database without a policy is a new one: there is nothing in it that could be older.
@@ -75,6 +82,8 @@ async def renew(needs: Needs) -> None:
     held = await _policy(needs)
     await _shorten(needs)
     await replay(replace(needs, policy=held))
+    if anchor is not None:
+        await anchor()
     async with needs.database.begin() as c:
         last = max(known.head.last, known.reserved)
         await c.execute(update(newest_state).values(told=known.head.last, reserved=last))
@@ -88,14 +97,14 @@ async def replay(needs: Needs) -> int:
     stones = needs.tombstones.read()
     persons = {stone.name for stone in stones if not stone.table}
     found = set()
-    for store in _tables(needs):
+    for store in tables_of(needs):
         found |= {
             each async for each in _ids(needs, store.table.c.subject_id) if needs.tombstones.person(each) in persons
         }
     for subject_id in sorted(found):
         await erase.again(needs, subject_id)
     items = {(stone.table, stone.name) for stone in stones if stone.table}
-    return len(found) + sum([await _replay_items(needs, store, items) for store in _tables(needs)])
+    return len(found) + sum([await _replay_items(needs, store, items) for store in tables_of(needs)])
 
 
 # --- newest states
@@ -200,7 +209,7 @@ async def _shorten(needs: Needs) -> None:
     """What a policy since the backup shortened ends as soon as it said."""
     async with needs.database.begin() as c:
         ratchet = await floors.load(c)
-    for store in _tables(needs):
+    for store in tables_of(needs):
         after, more = None, True
         while more:
             async with needs.database.begin() as c:
@@ -234,7 +243,3 @@ async def _ids(needs: Needs, column: Column[UUID]) -> AsyncIterator[UUID]:
         if len(found) < CHUNK_ROWS:
             return
         after = found[-1]
-
-
-def _tables(needs: Needs) -> list[TableStore]:
-    return [store for store in needs.stores if isinstance(store, TableStore)]
