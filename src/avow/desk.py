@@ -24,7 +24,7 @@ from avow.base import access
 from avow.base.actor import COMMAND, PLATFORM, Actor
 from avow.base.db import Database
 from avow.base.errors import NotFound
-from avow.billing import invariants
+from avow.billing import allowances, invariants
 from avow.gateway.tables import upstream
 from avow.policy import published
 from avow.privacy import requests, stores
@@ -201,6 +201,7 @@ def privacy_needs(parts: Parts, keeper: Database, vault: Vault) -> Privacy:
     async def organisation(c: AsyncConnection, tenant_id: UUID) -> None:
         if await members.is_left(c, tenant_id):
             return
+        await allowances.end(c, tenant_id)
         if any([(await each.find(c, tenant_id)).facts for each in stores.tables()]):
             await requests.take(c, vault, tenant_id, tenant_id, "erase", parts.clock.now())
 

@@ -20,7 +20,7 @@ from avow import desk, figures
 from avow.accounts import unconfirmed
 from avow.app import Parts
 from avow.base import jobs, log
-from avow.billing import invariants
+from avow.billing import allowances, invariants
 from avow.billing.holds import Recovery
 from avow.desk import Desk
 from avow.figures import Lookout, Telling
@@ -138,6 +138,8 @@ class Keeper:
         await plans.resume(self.at.keeper)
         swept = await retention.sweep(self.at.privacy, self.parts.clock.now())
         self.lookout.swept(swept)
+        async with self.at.keeper.begin() as c:
+            await allowances.sweep(c)
         while await self.chain.trim(self.at.keeper) == CHUNK_LINKS:
             pass
         if not self.parts.demo:

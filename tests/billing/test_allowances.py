@@ -111,6 +111,46 @@ async def test_what_could_never_pass_is_said_so_and_a_limit_can_be_taken_away(ba
         assert (await ledger.open(keys[0].open(1, tokens_max=41))).rate is None
 
 
+@KINDS
+async def test_money_counts_from_when_the_limit_was_set(bank: Bank, kind: str) -> None:
+    _, keys = await shared(bank, kind, budget_total_nano=100)
+    named = await bank.admin.fetchval("SELECT id FROM allowance")
+    async with bank.batcher() as ledger:
+        spent, runs = keys[0].open(60), keys[1].open(30)
+        await ledger.open(spent)
+        await ledger.settle(settle(spent, 60))
+        await ledger.open(runs)
+        await put(bank, kind, named)
+        await put(bank, kind, named, budget_total_nano=100)
+        await sound(bank)
+        with pytest.raises(BudgetExceeded) as refused:
+            await ledger.open(keys[0].open(71))
+        assert refused.value.affordable == 70, "what is held counts, what was spent before does not"
+        await ledger.settle(settle(runs, 9))
+        await ledger.open(keys[0].open(91))
+        await sound(bank)
+
+
+@KINDS
+async def test_sums_end_with_their_organisation_and_a_request_that_still_runs_settles(bank: Bank, kind: str) -> None:
+    payer, keys = await shared(bank, kind, budget_total_nano=100)
+    async with bank.batcher() as ledger:
+        runs, spent = keys[0].open(30), keys[1].open(9)
+        for each in (runs, spent):
+            await ledger.open(each)
+        await ledger.settle(settle(spent, 9))
+        async with bank.databases.keeper.begin() as c:
+            await allowances.end(c, payer.tenant_id)
+            await c.exec_driver_sql("DELETE FROM project")
+            await allowances.sweep(c)
+        await ledger.settle(settle(runs, 9))
+        await sound(bank)
+    async with bank.databases.keeper.begin() as c:
+        await allowances.sweep(c)
+    assert await bank.admin.fetch("SELECT id FROM allowance_use") == []
+    assert await bank.admin.fetchval("SELECT count(*) FROM allowance") == (kind == "model")
+
+
 async def test_a_person_who_is_erased_leaves_no_request_running(bank: Bank) -> None:
     payer, keys = await shared(bank, "organisation", parallel=1)
     async with bank.batcher() as ledger:

@@ -228,7 +228,7 @@ async def test_two_workers_together_stay_within_every_limit(bank: Bank) -> None:
         tried = await gathered(*((one, other)[n % 2].open(payer.open(100, tokens_max=10)) for n in range(100)))
         limited = [e for e in tried if isinstance(e, RateExceeded)]
         assert len(tried) - len(limited) == 15
-        assert limited[0].status == 429 and limited[0].headers == {"retry-after": "60"}
+        assert limited[0].status == 429 and limited[0].headers["retry-after"] == "60"
     assert await bank.wallet(payer) == (RICH - 750, 1_500)
     assert await sound(bank)
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from avow.accounts.tables import api_key, person
 from avow.base.ids import uuid7
 from avow.billing.tables import claim
 from avow.gateway.scripted import Script
@@ -38,6 +39,18 @@ async def test_the_same_key_again_is_told_what_became_of_the_first(house, stream
     assert (await house.post(bob, {**ASK, "stream": stream}, **{NAME: "k1"})).status_code == 200
     other_route = await house.post(ann, {**ASK}, path="/v1/messages", **{NAME: "k1"})
     assert other_route.status_code == 422
+
+
+async def test_a_colleague_neither_learns_of_a_request_nor_takes_its_key(house):
+    ann, eve = await house.customer(), await house.customer()
+    for facts in (person, api_key):
+        colleague = facts.c.subject_id == eve.subject_id
+        await house.execute(facts.update().where(colleague).values(tenant_id=ann.tenant_id))
+    await house.execute(api_key.update().where(api_key.c.id == eve.key_id).values(wallet_id=ann.wallet_id))
+    for who in (ann, eve):
+        answer = await house.post(who, ASK, **{NAME: "1"})
+        assert answer.status_code == 200, answer.text
+    assert len(house.upstream.requests) == 2
 
 
 async def test_while_it_runs_the_same_key_is_refused(house):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -12,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
+from avow.accounts.tables import api_key
 from avow.base.metrics import Sheet
+from avow.billing.tables import wallet
 from avow.gateway import filters, guard, personal, tables
 from avow.gateway.filters import ContentBlocked, Filters, Passage, Search
 from avow.gateway.guard import Guard
@@ -21,7 +24,7 @@ from avow.gateway.scripted import Script
 from avow.gateway.watch import FAMILIES
 from avow.policy import parse
 
-from .house import CLAUDE, HELLO, MODEL, TEXT, open_house
+from .house import CLAUDE, DOLLAR, HELLO, MODEL, TEXT, open_house
 from .test_traces import opened
 
 BAD = "A text that is known to be bad"
@@ -450,15 +453,42 @@ async def test_the_platforms_own_moderation_judges_by_its_filters_for_nothing(ho
         assert found == [{"house"}, set(), {"personal", "hate"}] and answer.model == "avow/filters"
     parts = [{"type": "text", "text": "zebra crossing"}]
     assert (await house.client(ann).moderations.create(input=parts)).results[0].category_scores.house == 1.0
-    assert house.upstream.requests == [] and await house.usages(ann) == [] and await house.traces() == []
+    assert house.upstream.requests == [] and await house.traces() == [] and await decisions(house) == []
+    assert [(row.model, row.amount, row.input_tokens) for row in await house.usages(ann)] == [
+        ("avow/filters", 0, 0)
+    ] * 3
+    assert await house.wallet(ann) == (DOLLAR, 0)
     assert (await house.post(None, {"input": "x"}, path="/v1/moderations")).status_code == 401
     sheet = Sheet(FAMILIES)
     house.gateway.watch.tell(sheet)
     [ended] = sheet.rows_of("avow_requests_total")
-    assert (ended.labels[1:], ended.values) == (("", "2xx"), [3]), (
+    assert (ended.labels[1:], ended.values) == (("avow/filters", "2xx"), [3]), (
         "each once; who has no key got no further than the head"
     )
-    assert await decisions(house) == []
+
+
+async def test_the_platforms_own_moderation_falls_under_every_limit(house):
+    ann, path = await house.customer(balance=1), "/v1/moderations"
+    for status, body in ((200, "x" * 64 * 1024), (413, ["斑" * 10_000, {"type": "text", "text": "y" * 40_000}])):
+        answer = await house.post(ann, {"input": body}, path=path)
+        assert answer.status_code == status, answer.text
+    assert answer.json()["error"]["code"] == "request_too_large" and len(await house.usages(ann)) == 1
+    await house.execute(update(api_key).where(api_key.c.id == ann.key_id).values(requests_per_min=2))
+    house.clock.move(timedelta(minutes=1, seconds=-house.clock.now().second))  # three answers of one minute
+    for status in (200, 200, 429):
+        assert (await house.post(ann, {"input": "x"}, path=path)).status_code == status
+    await house.execute(update(wallet).where(wallet.c.id == ann.wallet_id).values(state="frozen"))
+    assert (await house.post(ann, {"input": "x"}, path=path)).status_code == 402
+    assert len(await house.usages(ann)) == 3
+
+
+async def test_our_own_moderation_is_judged_by_the_rules_in_force(house):
+    """A hold that names a newer epoch is given back, and the request is judged once more."""
+    ann = await house.customer()
+    await house.bump_epoch()
+    assert (await house.post(ann, {"input": "zebra crossing"}, path="/v1/moderations")).status_code == 200
+    assert [row.why for row in await house.usages(ann)] == ["void", "done"]
+    assert house.gateway.rules.current.epoch == 2
 
 
 # the window

@@ -86,7 +86,8 @@ class AlreadyAnswered(AvowError):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """A request that came with a key: `id` stands for the key within its tenant, `digest` for what was asked."""
+    """A request that came with a key: `id` stands for the key as its person names it (of two
+    people of an organisation, neither learns of the other's requests or takes their keys), `digest` for what was asked."""
 
     id: UUID
     digest: bytes
@@ -102,7 +103,7 @@ class Claims:
 
     def named(self, name: bytes, path: str, body: bytes, tenant_id: UUID, subject_id: UUID) -> Claim:
         """The claim of a request to `path`. Costs a digest of the body."""
-        key = hmac.digest(self._secret, b"key\0" + tenant_id.bytes + name, hashlib.sha256)
+        key = hmac.digest(self._secret, b"key\0" + tenant_id.bytes + subject_id.bytes + name, hashlib.sha256)
         made = hmac.new(self._secret, b"body\0" + path.encode() + b"\0", hashlib.sha256)
         made.update(body)
         return Claim(UUID(bytes=key[:16]), made.digest(), tenant_id, subject_id)

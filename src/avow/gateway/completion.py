@@ -39,7 +39,6 @@ from avow.gateway.call import Call
 from avow.gateway.client import Client
 from avow.gateway.connection import UpstreamTimeout
 from avow.gateway.decisions import Decisions
-from avow.gateway.filters import Filters
 from avow.gateway.fleet import Fleet
 from avow.gateway.meter import Measured, Outcome
 from avow.gateway.orders import Ledger, Order, Wish
@@ -48,7 +47,6 @@ from avow.gateway.searching import Searching
 from avow.gateway.sse import cost_comment
 from avow.gateway.surfaces import CHAT, Surface
 from avow.gateway.watch import Watch
-from avow.gateway.wire import Request
 from avow.policy import Never
 from avow.vault import Ref, Vault
 
@@ -259,19 +257,23 @@ class Completion:
         gateway.enter(key.key_id)
         claim = None
         try:
-            filters = judging.ours(gateway.rules.current, surface, request)
-            if filters is not None:
-                return await self._judge(request, filters)
+            ours = judging.ours(gateway.rules.current, surface, request)
+            texts = judging.texts(request.fields["input"]) if ours else []
             if self._ask.claim is not None:
                 claim = await self._claimed(self._ask.claim, key)
             wish = Wish(request, key, len(self._ask.body), self._ask.retention_h, surface)
-            order = self._order = await orders.place(wish, gateway.rules, gateway.ledger, gateway.clock)
+            place = orders.place_own if ours else orders.place
+            order = self._order = await place(wish, gateway.rules, gateway.ledger, gateway.clock)
             try:
                 if claim is not None:
                     await self._take(claim, order)
-                outcome = await self._searched() or await self._obtain(self._order)
+                if ours:
+                    outcome = await self._judged(order, texts)
+                else:
+                    outcome = await self._searched() or await self._obtain(self._order)
                 order = self._order
-                measured = meter.measure(outcome, order.price, request.fields, surface.said_in, order.output_tokens_max)
+                said_in = order.surface.said_in
+                measured = meter.measure(outcome, order.price, request.fields, said_in, order.output_tokens_max)
                 if self._searching is not None and self._searching.hits:
                     await gateway.decisions.record(order, self._searching.hits)
                 box = await self._seal(order, outcome)
@@ -286,13 +288,12 @@ class Completion:
             await self._end(claim, order, outcome, settled)
         await self._answer(order, outcome, settled, box is not None)
 
-    async def _judge(self, request: Request, filters: Filters) -> None:
-        """What our own filters say of texts, which costs nothing and of which nothing is written down."""
-        request_id = uuid7()
-        body = await asyncio.to_thread(judging.judged, filters, request.fields["input"], request_id)
-        self._counted = True
-        self._gateway.watch.uncharged(self._ask.surface.name, 200)
-        await self._reply.whole(200, [(b"avow-request-id", str(request_id).encode()), (b"avow-stored", b"none")], body)
+    async def _judged(self, order: Order, texts: list[str]) -> Outcome:
+        """What our own filters say of texts."""
+        filters = self._gateway.rules.current.filters
+        if filters is None:
+            return Outcome(why="refused", error=refusals.ModelUnknown(param="model"))
+        return Outcome(answer=await judging.judged(filters, texts, order.request_id))
 
     async def _claimed(self, name: bytes, key: KeyRecord) -> Claim:
         """The claim of the client's idempotency key, seen to be free before anything is held."""

@@ -7,6 +7,7 @@ than the rules it was judged by is given back, the rules are loaded anew, and th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -32,6 +33,8 @@ from avow.policy import Never, Plan
 HOLD_S = 1800.0
 LARGE_BYTES = 16 * 1024  # nothing smaller is too large for any model
 TRIES_MAX = 4
+OWN_MODEL = "avow/filters"
+"""What the requests are counted under that our own filters answer."""
 
 
 class OverRate(refusals.TooLarge):
@@ -113,6 +116,26 @@ async def place(wish: Wish, rules: RuleBook, ledger: Ledger, clock: Clock) -> Or
             # The client left the length to us: as much as balance and budget afford.
             tokens_max = _affordable(order, short)
             continue
+        if opened.policy_epoch <= order.plan.epoch:
+            return order if opened.rate is None else msgspec.structs.replace(order, rate=opened.rate)
+        await ledger.settle(void(order))
+        await rules.renew(opened.policy_epoch)
+    raise refusals.RulesChanging()
+
+
+async def place_own(wish: Wish, rules: RuleBook, ledger: Ledger, clock: Clock) -> Order:
+    """The order of a request that our own filters answer: it costs nothing, yet limits and usage count it.
+
+    Raises ModelUnknown where the policy has no filters any more, and what the ledger refuses."""
+    for _ in range(TRIES_MAX):
+        current, at = rules.current, clock.now()
+        if current.filters is None:
+            raise refusals.ModelUnknown(param="model")
+        surface = replace(wish.surface, said_in=(), bills=False, repeats=False)
+        model, price = Model(OWN_MODEL, (), 0, 0), Price(UUID(int=0), OWN_MODEL, "USD", 0, 0, 0, at)
+        whose = wish.request, wish.key, current.plan(wish.key)
+        order = Order(uuid7(), surface, *whose, model, (), price, at, 0, 0, 0, Never.NEVER)
+        opened = await ledger.open(_open(order))
         if opened.policy_epoch <= order.plan.epoch:
             return order if opened.rate is None else msgspec.structs.replace(order, rate=opened.rate)
         await ledger.settle(void(order))

@@ -86,7 +86,7 @@ class Watch:
         return self._ends.setdefault((surface, model, status), _End(used, took))
 
     def uncharged(self, surface: str, status: int) -> None:
-        """A request ended without a charge, refused or judged by our own filters. Which model it was to go to is not told, for
+        """A request was refused without a charge. Which model it was to go to is not told, for
         a client may name anything."""
         self._uncharged[surface, status] += 1
 
