@@ -17,7 +17,7 @@ from avow.accounts.tables import api_key, person
 from avow.base.metrics import Sheet
 from avow.billing.tables import wallet
 from avow.gateway import filters, guard, personal, tables
-from avow.gateway.filters import ContentBlocked, Filters, Search
+from avow.gateway.filters import ContentBlocked, Filters, Passage, Search
 from avow.gateway.guard import Guard
 from avow.gateway.refusals import InvalidRequest
 from avow.gateway.scripted import Script
@@ -306,6 +306,63 @@ async def test_who_leaves_a_searched_stream_is_settled(house):
     assert (row.why, row.status) == ("client_left", 499) and row.amount <= row.held
 
 
+# where words stand, and how they are written
+
+HIDING = [
+    {"messages": [{"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "input": {"id": "PUT"}}]}]},
+    {"messages": [{"role": "assistant", "content": [{"type": "tool_use", "id": "PUT", "input": {}}]}]},
+    {"messages": [{"role": "assistant", "content": [{"type": "tool_use", "input": {"input": [{"status": "PUT"}]}}]}]},
+    {"tools": [{"name": "n", "input_schema": {"properties": {"id": {"description": "PUT", "type": "PUT"}}}}]},
+    {"tools": [{"type": "function", "function": {"name": "n", "parameters": {"properties": {"PUT": {}}}}}]},
+    {"input": [{"type": "function_call", "call_id": "c1", "arguments": '{"to":"ESCAPED"}'}]},
+    {
+        "messages": [
+            {"role": "assistant", "tool_calls": [{"function": {"arguments": '{"a":"{\\"to\\":\\"ESCAPED\\"}"}'}}]}
+        ]
+    },
+    {"response_format": {"json_schema": {"schema": {"model": "PUT"}}}},
+    {"metadata": {"signature": "PUT"}},
+    {"messages": [{"role": {"id": "PUT"}}]},
+]
+
+
+@pytest.mark.parametrize("fields", HIDING)
+def test_words_are_found_in_every_field_and_in_every_writing(fields):
+    def holding(plain, escaped):
+        return json.loads(json.dumps(fields).replace("PUT", plain).replace("ESCAPED", json.dumps(escaped)[1:-1]))
+
+    hidden = holding("bob@example.org", r"bob\u0040example\u002Eorg")
+    search = Search(FOUND)
+    made = search.prompt(hidden, ())
+    assert "bob" not in json.dumps(made) and "<EMAIL_1>" in json.dumps(made)
+    with pytest.raises(ContentBlocked):
+        Search(FOUND).prompt(holding("a zebra crossing", r"a\nzebra\u0020crossing"), ())
+    with pytest.raises(ContentBlocked):
+        Search(FOUND).answer(json.dumps(holding("zebra crossing", r"zebra\u0020crossing")).encode())
+
+
+def test_what_a_dialect_writes_is_no_word_of_anybody():
+    rule = """
+[filter.words]
+finds = "house"
+stages = ["prompt", "output"]
+action = "block"
+words = ["role", "assistant", "content", "call_7", "tool_use", "id", "type"]
+"""
+    turn = {"role": "assistant", "content": [{"type": "tool_use", "id": "call_7", "name": "n", "input": {"a": "b"}}]}
+    body = {"model": "id", "messages": [turn]}
+    assert Search(searching(rule)).prompt(body, ()) == body
+
+
+def test_an_escape_is_not_cut_and_two_names_stay_two():
+    search = Search(FOUND)
+    told = {"arguments": r'{"a":"x\nann@example.org"}', "input": {"a@b.org": 1, "c@b.org": 2}}
+    body = json.dumps({"choices": [{"message": {"function_call": told}}]}).encode()
+    made = json.loads(search.answer(body))["choices"][0]["message"]["function_call"]
+    assert json.loads(made["arguments"]) == {"a": "x\n[email]"}
+    assert made["input"] == {"[email]": 1, "[email]_": 2}
+
+
 # models that judge
 
 JUDGES = """
@@ -487,8 +544,61 @@ def test_a_stream_says_what_the_whole_answer_would_however_it_is_cut(words, size
     assert len(events) == number * choices
     for index in range(choices):
         told = "".join(c["delta"]["content"] for e in events for c in e["choices"] if c["index"] == index)
-        assert told == filters.changed(text, search.told(text, Counter()))
+        assert told == filters.changed(text, search.told(Passage(text), Counter()))
         assert "ann@example.org" not in told and "<EMAIL_1>" not in told
+
+
+def chunk(**delta):
+    return b"data: " + json.dumps({"choices": [{"index": 0, "delta": delta}]}).encode() + b"\n\n"
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {"content": "x", "function_call": {"name": "n", "arguments": "zebra crossing"}},
+        {"content": "x", "reasoning_details": [{"type": "reasoning.text", "text": "zebra crossing"}]},
+        {"content": "x", "annotations": [{"url_citation": {"title": "zebra crossing"}}]},
+        {"content": "x", "tool_calls": [{"index": 0, "type": "custom", "custom": {"input": "zebra crossing"}}]},
+        {"content": "x", "tool_calls": [{"index": 0, "function": {"arguments": r'{"a":"\\nzebra\\u0020crossing"}'}}]},
+    ],
+)
+def test_nothing_of_an_event_goes_unsearched(delta):
+    watch = Guard(Search(FOUND), "chat")
+    with pytest.raises(ContentBlocked):
+        watch.feed(chunk(**delta))
+        watch.close()
+
+
+def test_an_event_is_changed_in_all_its_fields():
+    watch = Guard(Search(FOUND), "chat")
+    note = {"title": "ann@example.org"}
+    out = (
+        watch.feed(chunk(content="Ask bob@exam", annotations=[note]))
+        + watch.feed(chunk(content="ple.org."))
+        + watch.close()
+    )
+    first, second = (json.loads(each[6:])["choices"][0]["delta"] for each in out.decode().split("\n\n") if each)
+    assert first == {"content": "Ask [email]", "annotations": [{"title": "[email]"}]} and second == {"content": "."}
+
+
+WORDS_RULE = """
+[filter.words]
+finds = "house"
+stages = ["output"]
+action = "block"
+words = ["ass"]
+patterns = ['^is .* green']
+"""
+
+
+def test_a_word_begins_where_it_begins_in_the_whole_answer():
+    watch = Guard(Search(searching(WORDS_RULE)), "chat")
+    pieces = [piece for n in range(200) for piece in ("gr", "ass ", "is " + n % 7 * "x", " green ")]
+    out = b"".join(watch.feed(chunk(content=piece)) for piece in pieces) + watch.close()
+    assert out.count(b"data: ") == len(pieces)
+    with pytest.raises(ContentBlocked):
+        for piece in ("gr", "ass ", "and ", "ass", ".") * 200:
+            watch.feed(chunk(content=piece))
 
 
 def test_events_without_a_finding_pass_byte_for_byte():

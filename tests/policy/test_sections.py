@@ -80,7 +80,15 @@ def test_the_whole_language_loads() -> None:
         ({"category__moderation__keep": "0"}, "filter_without_record"),
         ({"filter__minors__words": None, "filter__minors__patterns": None}, "filter_finds_nothing"),
         ({"filter__minors__restores": True}, "filter_restores_nothing"),
-        ({"filter__minors__hashes": ["0" * 64], "filter__minors__action": "redact"}, "filter_redacts_all"),
+        (
+            {
+                "filter__minors__hashes": ["0" * 64],
+                "filter__minors__action": "redact",
+                "filter__minors__stages": ["prompt"],
+            },
+            "filter_redacts_all",
+        ),
+        ({"filter__minors__hashes": ["0" * 64]}, "hash_of_answers"),
         ({"filter__minors__asks": "guard"}, "judge_of_answers"),
         ({"filter__minors__patterns": ["(?=a)b"]}, "pattern_wrong"),
         ({"filter__minors__patterns": ["a*"]}, "pattern_wrong"),

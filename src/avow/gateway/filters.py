@@ -10,31 +10,26 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from avow.base.errors import AvowError, BadInput
-from avow.gateway import personal
+from avow.gateway import personal, written
 from avow.gateway.asking import Judge
 from avow.gateway.personal import Span
 from avow.gateway.refusals import InvalidRequest
+from avow.gateway.written import Plain
 from avow.policy import Policy, patterns
 
 Stage = Literal["prompt", "output"]
 Action = Literal["block", "redact", "flag"]
 
 PLACEHOLDERS_MAX = 1000
-FRAME = frozenset(
-    (
-        *("role", "type", "id", "object", "model", "index", "status", "finish_reason", "stop_reason", "created"),
-        *("tool_call_id", "tool_use_id", "call_id", "item_id", "system_fingerprint", "service_tier", "signature"),
-    )
-)
-"""Fields that hold no words of anybody."""
 _TOKEN = re.compile(rf"<(?:{'|'.join(personal.KINDS).upper()})_[0-9]{{1,4}}>")
 TOKEN_CHARS_MAX = 16
 _SEARCHES = ("words", "patterns", "hashes", "personal")
@@ -75,6 +70,15 @@ class Hit(NamedTuple):
     score: int
 
 
+class Passage(NamedTuple):
+    """A text that is searched from `begin` on; what stands before was searched, and is there for what borders on it.
+    `within_json`: it is part of a text that is JSON."""
+
+    text: str
+    begin: int = 0
+    within_json: bool = False
+
+
 class Change(NamedTuple):
     """A piece of a text and what stands there instead."""
 
@@ -99,16 +103,30 @@ class Rule:
     hashes: frozenset[str]
     personal: frozenset[str]
 
-    def check(self, text: str) -> Sequence[Span]:
-        """The pieces that it finds, from left to right, none within another. Takes time in proportion to the text."""
+    def check(self, text: str, begin: int = 0) -> Sequence[Span]:
+        """The pieces that it finds, from left to right, none within another, those that begin before `begin` left out. Takes
+        time in proportion to the text."""
         if self.hashes and digest(text) in self.hashes:
             return [Span(0, len(text), "text")]
-        found = personal.find(text, self.personal) if self.personal else []
+        found = personal.find(text, self.personal, begin) if self.personal else []
         for pattern in self.searched:
-            found += [
-                Span(each.start(), each.end(), "text") for each in pattern.finditer(text) if each.end() > each.start()
-            ]
+            pieces = pattern.finditer(text, begin)
+            found += [Span(each.start(), each.end(), "text") for each in pieces if each.end() > each.start()]
         return personal.apart(found)
+
+    def check_written(self, passage: Passage, plain: Plain | None) -> Sequence[Span]:
+        """As `check`, in a text and in what it says without its escapes."""
+        found = self.check(passage.text, passage.begin)
+        if plain is None:
+            return found
+        told = [
+            Span(plain.raw(each.start), plain.raw(each.end), each.kind)
+            for each in self.check(plain.text, plain.place(passage.begin))
+        ]
+        starts = [each.start for each in told]
+        # What is said goes before what is written: an escape must not be cut.
+        apart = [each for each in found if not _overlaps(each, told, bisect_left(starts, each.end) - 1)]
+        return personal.apart([*told, *apart])
 
 
 class Filters:
@@ -155,9 +173,8 @@ class Search:
         if self._filters.at["output"] and fields.get("logprobs"):
             raise InvalidRequest("Answers are searched here, so they are not given token by token.", param="logprobs")
         found: Counter[str] = Counter()
-        return {
-            name: value if name in FRAME else self._mapped("prompt", value, found) for name, value in fields.items()
-        }
+        made: dict[str, Any] = self._mapped("prompt", fields, found)
+        return made
 
     def answer(self, body: bytes) -> bytes:
         """A whole answer as it may be delivered, placeholders in it. Raises ContentBlocked."""
@@ -169,7 +186,7 @@ class Search:
 
     def restored(self, body: bytes) -> bytes:
         """A whole answer with what stood behind the placeholders."""
-        return _encode(mapped(_decode(body), self.restore)) if self._originals else body
+        return _encode(written.mapped(_decode(body), self.restore)) if self._originals else body
 
     def restore(self, text: str) -> str:
         """A text with what stood behind the placeholders."""
@@ -185,16 +202,18 @@ class Search:
         return bool(self._filters.at["output"])
 
     def changes(
-        self, stage: Stage, text: str, found: Counter[str], counted: dict[str, int] | None = None
+        self, stage: Stage, passage: Passage, found: Counter[str], counted: dict[str, int] | None = None
     ) -> list[Change]:
-        """What to change in a text, from left to right, none within another. Raises ContentBlocked and TooMuchPersonal.
+        """What to change in a passage, from left to right, none within another. Raises ContentBlocked and TooMuchPersonal.
 
         `found` adds up by filter the pieces of the texts that are searched together; `counted` says by filter up to where
         this text was counted when it was searched before.
         """
         made: list[Change] = []
+        text = passage.text
+        plain = written.plain(text, passage.within_json or written.is_json(text))
         for each in self._filters.at[stage]:
-            spans = each.check(text)
+            spans = each.check_written(passage, plain)
             if not spans:
                 continue
             self._count(each, stage, spans, found, {} if counted is None else counted)
@@ -218,17 +237,17 @@ class Search:
         if hit.action == "block":
             raise ContentBlocked(hit.filter)
 
-    def told(self, text: str, found: Counter[str], counted: dict[str, int] | None = None) -> list[Change]:
+    def told(self, passage: Passage, found: Counter[str], counted: dict[str, int] | None = None) -> list[Change]:
         """What to change in a piece of an answer before it is delivered: the findings, and placeholders to give back. Else as
         `changes`."""
-        made = self.changes("output", text, found, counted)
+        made = self.changes("output", passage, found, counted)
         if self._originals:
-            known = (token for token in _TOKEN.finditer(text) if token[0] in self._originals)
+            known = (token for token in _TOKEN.finditer(passage.text, passage.begin) if token[0] in self._originals)
             made += [Change(*token.span(), self._originals[token[0]]) for token in known]
         return personal.apart(made)
 
     def _mapped(self, stage: Stage, value: Any, found: Counter[str]) -> Any:
-        return mapped(value, lambda text: changed(text, self.changes(stage, text, found)))
+        return written.mapped(value, lambda text: changed(text, self.changes(stage, Passage(text), found)))
 
     def _instead(self, each: Rule, stage: Stage, span: Span, text: str) -> str:
         if not each.restores or stage != "prompt":
@@ -243,29 +262,6 @@ class Search:
         return self._tokens[name]
 
 
-def texts(value: Any) -> list[str]:
-    """All texts of a JSON value, but for the fields that hold no words."""
-    found: list[str] = []
-
-    def note(text: str) -> str:
-        found.append(text)
-        return text
-
-    mapped(value, note)
-    return found
-
-
-def mapped(value: Any, change: Callable[[str], str]) -> Any:
-    """A JSON value with its texts changed, but for the fields that hold no words."""
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, list):
-        return [mapped(each, change) for each in value]
-    if isinstance(value, dict):
-        return {name: each if name in FRAME else mapped(each, change) for name, each in value.items()}
-    return value
-
-
 def changed(text: str, changes: Sequence[Change]) -> str:
     """A text with `changes`, which stand from left to right."""
     made, at = [], 0
@@ -273,6 +269,10 @@ def changed(text: str, changes: Sequence[Change]) -> str:
         made += [text[at : each.start], each.instead]
         at = each.end
     return "".join([*made, text[at:]]) if made else text
+
+
+def _overlaps(span: Span, others: Sequence[Span], number: int) -> bool:
+    return number >= 0 and others[number].end > span.start
 
 
 def _rule(name: str, values: Mapping[str, Any]) -> Rule:

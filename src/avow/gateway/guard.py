@@ -14,10 +14,13 @@ from typing import Any
 
 import msgspec
 
-from avow.gateway.filters import TOKEN_CHARS_MAX, Change, Search, changed, mapped
+from avow.gateway import written
+from avow.gateway.filters import TOKEN_CHARS_MAX, Change, Passage, Search, changed
 from avow.gateway.sse import Splitter, data_of
 
 WINDOW_CHARS = 256
+CONTEXT_CHARS = 64
+"""What went last is remembered, for where a word begins is seen by what stands before it."""
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -53,6 +56,8 @@ class Guard:
         self._splitter = Splitter()
         self._found: Counter[str] = Counter()
         self._counted: defaultdict[Channel, dict[str, int]] = defaultdict(dict)
+        self._said: defaultdict[Channel, str] = defaultdict(str)
+        self._within_json: dict[Channel, bool] = {}
 
     def feed(self, data: bytes) -> bytes:
         """The events that may go on now. Raises ContentBlocked."""
@@ -78,29 +83,43 @@ class Guard:
             body = None
         if body is None:
             return _Event(raw, None, [])
-        pieces = [place for place in self._places(body) if isinstance(place[0].get(place[1]), str)]
-        event = _Event(raw, body, pieces)
-        if not pieces:
-            found: Counter[str] = Counter()
-            made = mapped(body, lambda text: changed(text, self._search.told(text, found)))
-            event.body, event.changed = made, made != body
+        event, found = _Event(raw, body, []), Counter[str]()
+        places = list(self._places(body))
+        texts = [_taken(place, name) for place, name, _ in places]
+        made = written.mapped(body, lambda text: changed(text, self._search.told(Passage(text), found)))
+        event.body, event.changed = made, made != body
+        for (place, name, channel), text in zip(self._places(made), texts, strict=True):
+            if text is not None:
+                place[name] = text
+                event.pieces.append((place, name, channel))
         return event
 
     def _release(self, window: int) -> bytes:
         texts: dict[Channel, str] = {}
         for place, name, channel in self._pieces(len(self._waiting)):
             texts[channel] = texts.get(channel, "") + place[name]
-        changes = {
-            channel: self._search.told(text, self._found, self._counted[channel]) for channel, text in texts.items()
-        }
+        changes = {channel: self._look(channel, text) for channel, text in texts.items()}
         count = self._countable(changes, window * len(texts))
         for channel, gone in self._rewrite(count, texts, changes).items():
-            counted = self._counted[channel]
-            counted.update({name: upto - gone for name, upto in counted.items()})
+            self._forget(channel, texts[channel][:gone])
         released = [self._waiting.popleft() for _ in range(count)]
         self._chars = sum(len(place[name]) for place, name, _ in self._pieces(len(self._waiting)))
         self._due = self._chars + self._window
         return b"".join(event.write() for event in released)
+
+    def _look(self, channel: Channel, text: str) -> list[Change]:
+        """What to change in what waits of a channel."""
+        said = self._said[channel]
+        within = self._within_json.setdefault(channel, written.is_json(text))
+        found = self._search.told(Passage(said + text, len(said), within), self._found, self._counted[channel])
+        return [Change(each.start - len(said), each.end - len(said), each.instead) for each in found]
+
+    def _forget(self, channel: Channel, gone: str) -> None:
+        """Of what went keep its end."""
+        said = self._said[channel] + gone
+        self._said[channel] = said[-CONTEXT_CHARS:]
+        counted, less = self._counted[channel], max(0, len(said) - CONTEXT_CHARS)
+        counted.update({name: upto - less for name, upto in counted.items()})
 
     def _pieces(self, count: int) -> Iterator[Place]:
         for event in list(self._waiting)[:count]:
@@ -136,6 +155,15 @@ class Guard:
         return starts
 
 
+def _taken(place: dict[str, Any], name: str) -> str | None:
+    """The text at a place, which is empty then: it is searched with what comes before and after it."""
+    text = place.get(name)
+    if not isinstance(text, str):
+        return None
+    place[name] = ""
+    return text
+
+
 def _cut(text: str, start: int, end: int, changes: list[Change]) -> str:
     made, at = "", start
     for each in changes:
@@ -153,9 +181,15 @@ def _chat(body: dict[str, Any]) -> Iterator[Place]:
             continue
         for name in ("content", "reasoning_content", "reasoning", "refusal"):
             yield delta, name, (index, name)
-        for call in _objects(delta.get("tool_calls")):
-            if isinstance(call.get("function"), dict):
-                yield call["function"], "arguments", (index, "call", call.get("index"))
+        for number, call in enumerate(_objects(delta.get("tool_calls"))):
+            for kind, name in (("function", "arguments"), ("custom", "input")):
+                if isinstance(call.get(kind), dict):
+                    yield call[kind], name, (index, kind, call.get("index", number))
+        if isinstance(delta.get("function_call"), dict):
+            yield delta["function_call"], "arguments", (index, "function_call")
+        for number, thought in enumerate(_objects(delta.get("reasoning_details"))):
+            for name in ("text", "summary"):
+                yield thought, name, (index, "thought", name, thought.get("index", number))
 
 
 def _completions(body: dict[str, Any]) -> Iterator[Place]:

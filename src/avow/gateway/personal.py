@@ -71,9 +71,9 @@ KINDS = ("card", *_PATTERNS)
 """In this order: of two that begin at one place the first is taken."""
 
 
-def find(text: str, kinds: frozenset[str]) -> list[Span]:
-    """The pieces of `kinds` in a text, from left to right, none within another."""
-    return apart([each for kind in KINDS if kind in kinds for each in _of(kind, text)])
+def find(text: str, kinds: frozenset[str], begin: int = 0) -> list[Span]:
+    """The pieces of `kinds` in a text that begin at `begin` or behind it, from left to right, none within another."""
+    return apart([each for kind in KINDS if kind in kinds for each in _of(kind, text, begin)])
 
 
 def apart(pieces: Iterable[P]) -> list[P]:
@@ -85,12 +85,12 @@ def apart(pieces: Iterable[P]) -> list[P]:
     return found
 
 
-def _of(kind: str, text: str) -> list[Span]:
+def _of(kind: str, text: str, begin: int) -> list[Span]:
     if kind == "card":
-        return _cards(text)
+        return [each for each in _cards(text) if each.start >= begin]
     pattern, holds = _PATTERNS[kind]
     made: Any = patterns.compiled(pattern)
-    return [Span(each.start(), each.end(), kind) for each in made.finditer(text) if holds(each.group())]
+    return [Span(each.start(), each.end(), kind) for each in made.finditer(text, begin) if holds(each.group())]
 
 
 def _cards(text: str) -> list[Span]:

@@ -10,11 +10,12 @@ import msgspec
 
 from avow.gateway import asking
 from avow.gateway.client import Client
-from avow.gateway.filters import ContentBlocked, Filters, Hit, Search, texts
+from avow.gateway.filters import ContentBlocked, Filters, Hit, Search
 from avow.gateway.guard import Guard
 from avow.gateway.meter import Outcome
 from avow.gateway.orders import Order
 from avow.gateway.rules import Rules
+from avow.gateway.written import texts
 
 SEARCHED_BYTES = 16 * 1024
 """Longer texts are searched beside the loop."""

@@ -51,6 +51,9 @@ def _filters(policy: Policy) -> Iterator[Found]:
         if values.get("hashes") and values["action"] == "redact":
             hint = 'Write action = "block" or "flag".'
             yield Found("filter_redacts_all", (*path, "action"), "A hash knows whole texts only.", hint)
+        if values.get("hashes") and "output" in values["stages"]:
+            hint = 'Write stages = ["prompt"].'
+            yield Found("hash_of_answers", (*path, "stages"), "Of a stream nobody has the whole text in time.", hint)
         if "asks" in values and (set(values["stages"]) != {"prompt"} or values["action"] == "redact"):
             hint = 'Write stages = ["prompt"] and action = "block" or "flag".'
             yield Found("judge_of_answers", (*path, "asks"), "A model judges whole requests only.", hint)
