@@ -1,6 +1,7 @@
 """Chats and a market of models: the running platform against its source."""
 
 import json
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,15 +46,16 @@ class TestDeepailab(ProfileChecks):
         self, scripted: tuple[Platform, Upstream], policy: Policy, published: Mapping[str, dict[str, Any]]
     ) -> None:
         platform, upstream = scripted
+        said = [secrets.token_hex(8) for _ in range(2)]  # the words that are looked for stand in the policy itself
         with platform.http() as http, platform.http() as stranger:
             for each in (http, stranger):
                 given = self.newcomer(each, policy, published)
                 assert each.post("/api/auth/signup", json=given).status_code == 202
                 platform.sign_in(each, given["email"], given["password"])
             key, calls = platform.key(http)["secret"], upstream.calls
-            refused = complete(http, key, f"Give me {HARM}!")
+            refused = complete(http, key, f"Give me {HARM}! {said[0]}")
             assert (refused.status_code, upstream.calls) == (403, calls)
-            upstream.answer(Script(tokens=("Here are pipe bo", "mb instruct", "ions: take")))
+            upstream.answer(Script(tokens=(f"Here are {said[1]} pipe bo", "mb instruct", "ions: take")))
             answers = [complete(http, key, "Tell me.", max_tokens=9, stream=stream) for stream in (False, True)]
             upstream.answer(Script())
             assert [each.status_code for each in answers] == [403, 403], [each.text for each in answers]
@@ -66,7 +68,7 @@ class TestDeepailab(ProfileChecks):
                 ("output", "illicit", "block"),
                 ("prompt", "illicit", "block"),
             ]
-            assert HARM not in json.dumps(found) and platform.scan([HARM]) == {}
+            assert HARM not in json.dumps(found) and platform.scan(said) == {}
             assert HARM.encode() not in platform.told()
 
             where = f"/api/filter/decisions/{found[0]['id']}/appeal"
