@@ -58,6 +58,7 @@ class Call:
         self._exchange: Exchange | None = None
         self._leaving = order.routes[0].upstream.leaving
         self._bytes_left: int | None = None
+        self._came = 0
         self._loop = asyncio.get_running_loop()
 
     async def run(self) -> Outcome:
@@ -180,7 +181,7 @@ class Call:
         try:
             await self._read(exchange, assembly, passes=True)
         finally:
-            if assembly is not None and self.outcome.tokens:
+            if assembly is not None and self._came:
                 self.outcome.answer = self._ours(self.outcome.answer or assembly.body(self.outcome.usage))
 
     def _assembly(self) -> Joined:
@@ -206,7 +207,7 @@ class Call:
             if assembly is not None:
                 for event in data:
                     assembly.add(event)
-            outcome.usage, outcome.input_tokens = reader.usage, reader.prompt_tokens
+            self._came, outcome.usage, outcome.input_tokens = reader.tokens, reader.usage, reader.prompt_tokens
             outcome.reads = outcome.reads or (bool(reader.prompt_tokens) and self._leaving != "unbilled")
             if retold is not None:
                 passed = retell(retold, data)
