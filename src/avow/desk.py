@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow import app, canary
-from avow.accounts import members, people
+from avow.accounts import members, people, staff
 from avow.accounts.acts import Command
 from avow.accounts.everybody import Everybody, at_address
 from avow.accounts.needs import Needs as Accounts
@@ -82,12 +82,15 @@ class Desk:
     @property
     def wishes(self) -> Wishes:
         """What the keeper does the wishes of staff about the policy with."""
-        return Wishes(self.privacy, self.telling.readers, self.follow)
+        return Wishes(self.privacy, self.telling.readers, self.follow, self._stands)
 
     @property
     def answering(self) -> Answering:
         """What the requests of people without an account are answered with."""
         return Answering(self.privacy, self.vault, self._holders, app.tell(self.accounts))
+
+    async def _stands(self, name: str) -> bool:
+        return await staff.stands(self.keeper, name, self.parts.clock.now())
 
     async def _holders(self, c: AsyncConnection, email: str) -> Held:
         return await at_address(c, self.parts.ring, email)

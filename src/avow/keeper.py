@@ -76,6 +76,7 @@ class Keeper:
                 requests.COPY_JOB: lambda id: copies.run(at.copies, id),
                 requests.OUTSIDE_JOB: lambda id: outsiders.answer(at.answering, id),
             },
+            given_up={wishes.WISH_JOB: lambda id: wishes.give_up(at.keeper, id)},
         )
 
     async def keep(self, ready: Ready) -> None:
@@ -136,6 +137,7 @@ class Keeper:
 
     async def _sweep(self) -> None:
         await plans.resume(self.at.keeper)
+        await wishes.resume(self.at.keeper)
         swept = await retention.sweep(self.at.privacy, self.parts.clock.now())
         self.lookout.swept(swept)
         async with self.at.keeper.begin() as c:

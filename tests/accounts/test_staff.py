@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from tests.accounts.conftest import PASSWORD, PROFILE, House
 
-from avow.accounts import staff
+from avow.accounts import people, staff
 from avow.accounts.staff import StaffRefused
 from avow.base.actor import PLATFORM
 from avow.base.errors import BadInput, NotFound
@@ -254,3 +254,17 @@ async def test_the_auditor_finds_who_looked_by_person_and_by_time(house: House, 
     assert WHY in [fact["fields"].get("reason") for fact in reasons.json()["facts"]]
     seen = (await ada.get("/api/me/openings")).json()["openings"]
     assert (seen[0]["role"], seen[0]["category"], seen[0]["reason"]) == ("auditor", "audit", "yearly review")
+
+
+async def test_who_stands_behind_a_change_is_an_operator_with_valid_training(house: House, hire: Hire) -> None:
+    names = {}
+    for role, email in (("operator", "op@avow.example"), ("support", "help@avow.example")):
+        await hire(role, email=email, days=30)
+        found = await people.find(house.needs, email)
+        assert found is not None
+        names[role] = f"staff:{found.subject_id}"
+    keeper, now = house.databases.keeper, house.needs.clock.now()
+    assert await staff.stands(keeper, names["operator"], now)
+    assert not await staff.stands(keeper, names["operator"], now + timedelta(days=31))
+    for nobody in (names["support"], "staff:ann", f"command:{names['operator'][6:]}", f"staff:{UUID(int=1)}"):
+        assert not await staff.stands(keeper, nobody, now)

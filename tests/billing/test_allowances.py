@@ -153,6 +153,7 @@ async def test_sums_end_with_their_organisation_and_a_request_that_still_runs_se
 
 async def test_a_person_who_is_erased_leaves_no_request_running(bank: Bank) -> None:
     payer, keys = await shared(bank, "organisation", parallel=1)
+    await bank.limit(payer, parallel=1)
     async with bank.batcher() as ledger:
         await ledger.open(keys[0].open(1))
         async with bank.databases.keeper.begin() as c:

@@ -6,7 +6,9 @@ import os
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from avow.accounts.limits import Limits
 from avow.base.clock import SystemClock
+from avow.billing import allowances, invariants
 from avow.billing.events import Settle
 from avow.billing.holds import Recovered, Recovery
 from avow.billing.ledger import LANES, LOCK_CLASS, Batcher
@@ -70,6 +72,21 @@ async def test_a_reaped_workers_holds_are_charged_by_checkpoint_at_once(bank: Ba
     assert {u["why"] for u in usage.values()} == {"crash_recovered"} and usage[streamed]["output_tokens"] == 50
     assert await bank.wallet(payer) == (100_000 - charged[streamed], 0)
     assert await bank.admin.fetchval("SELECT count(*) FROM worker_epoch WHERE epoch = $1", epoch) == 0
+
+
+async def test_what_a_dead_worker_ran_runs_no_more(bank: Bank) -> None:
+    payer, epoch = await bank.payer(100_000), await dead_epoch(bank)
+    await bank.limit(payer, parallel=1)
+    async with bank.databases.keeper.begin() as c:
+        await allowances.put(c, "organisation", payer.tenant_id, Limits(parallel=1))
+    for tokens in (None, (100, 40, 50)):
+        await left_behind(bank, payer, epoch, tokens)
+        assert (await recovery(bank).run(reaped={4711})).crashed == 1
+        epoch = await dead_epoch(bank)
+    async with bank.batcher() as ledger:
+        await ledger.open(payer.open(10))
+        async with bank.databases.keeper.begin() as c:
+            assert await invariants.violations(c, NOW) == []
 
 
 async def test_a_silent_worker_is_dead_only_after_its_lock_was_free_for_twenty_seconds(bank: Bank) -> None:

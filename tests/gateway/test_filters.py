@@ -11,9 +11,9 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
-from avow.accounts.tables import api_key
+from avow.accounts.tables import api_key, person
 from avow.base.metrics import Sheet
 from avow.billing.tables import wallet
 from avow.gateway import asking, filters, guard, personal, tables
@@ -520,6 +520,18 @@ async def test_a_model_that_may_not_see_content_is_not_asked(house_with_judges):
     answer = await house.post(ann, said("Something."))
     assert answer.status_code == 451 and house.upstream.paths == ["/v1/moderations"]
     assert (await house.settled(ann)).amount == 0
+
+
+async def test_nothing_is_written_of_somebody_who_was_erased_meanwhile(house):
+    ann, bob = await house.customer(), await house.customer()
+    gate = asyncio.Event()
+    house.upstream.script = Script(gate=gate)
+    asked = [asyncio.create_task(house.post(who, said("a grumble"))) for who in (ann, bob)]
+    await until(lambda: len(house.upstream.requests) == 2)
+    await house.execute(delete(person).where(person.c.id == ann.subject_id))
+    gate.set()
+    await asyncio.gather(*asked)
+    assert [each.subject_id for each in await decisions(house)] == [bob.subject_id]
 
 
 async def test_the_platforms_own_moderation_judges_by_its_filters_for_nothing(house):

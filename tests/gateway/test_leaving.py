@@ -10,7 +10,7 @@ import pytest
 from avow.gateway import call, tables
 from avow.gateway.scripted import Script
 
-from .house import HELLO, MODEL, until
+from .house import HELLO, MODEL, OUTSIDE, until
 
 ASK = {"model": MODEL, "messages": HELLO, "max_tokens": 900}
 EXACT = 11 * 1000 + 9 * 3000
@@ -23,11 +23,12 @@ async def ruled(house, rule):
     return await house.customer()
 
 
-async def leaves(house, who, *, stream, after=0):
+async def leaves(house, who, *, stream, after=0, model=MODEL):
     """Ask, and go away once `after` words have come, or once the upstream has the request."""
     bearer = {"authorization": f"Bearer {who.secret}"}
+    body = {**ASK, "stream": stream, "model": model}
     async with httpx.AsyncClient(timeout=20) as http:
-        asked = http.stream("POST", f"{house.url}/v1/chat/completions", json={**ASK, "stream": stream}, headers=bearer)
+        asked = http.stream("POST", f"{house.url}/v1/chat/completions", json=body, headers=bearer)
 
         async def read():
             async with asked as answer:
@@ -56,6 +57,21 @@ async def test_where_the_upstream_charges_all_of_it_the_answer_is_read_to_its_en
     row = await house.settled(ann)
     assert (row.why, row.status, row.output_tokens, row.amount, row.estimated) == ("client_left", 499, 9, EXACT, False)
     assert not house.upstream.left.is_set()
+
+
+@pytest.mark.parametrize(("model", "whole"), [(OUTSIDE, True), (MODEL, False)])
+async def test_one_answer_of_an_outside_party_is_paid_whole_by_who_leaves_at_the_last_moment(house, model, whole):
+    """It charges what it generated, and nothing but its whole answer tells how much that is."""
+    ann = await ruled(house, "estimate")
+    gate = asyncio.Event()
+    house.upstream.script = Script(tokens=("word",) * 9, gate=gate)
+    await leaves(house, ann, stream=False, model=model)
+    if whole:
+        await until(lambda: any(running._left for running in house.gateway._running))
+        gate.set()
+    row = await house.settled(ann)
+    assert (row.why, row.output_tokens, row.estimated) == ("client_left", 9 if whole else 0, not whole)
+    assert row.amount > 0
 
 
 async def test_an_answer_without_end_is_not_read_for_ever(house, monkeypatch):

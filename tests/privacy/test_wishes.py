@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 from sqlalchemy import select, text
 
+from avow.base import jobs
 from avow.base.actor import PLATFORM, Actor
 from avow.base.clock import FileClock
 from avow.base.db import Database
@@ -46,14 +48,18 @@ async def followed() -> None:
     """The tests follow by themselves."""
 
 
-async def work(on: Needs) -> None:
+async def stands(name: str) -> bool:
+    return name in ("staff:ann", "staff:bob", "staff:officer")
+
+
+async def work(on: Needs, stands: Callable[[str], Awaitable[bool]] = stands) -> None:
     """What the keeper does with the wishes that wait."""
     async with on.database.begin() as c:
         waiting = (await c.execute(text("SELECT convert_from(payload, 'UTF8') FROM jobs.pgqueuer WHERE entrypoint = "
                                         "'policy.wish' ORDER BY id"))).scalars().all()  # fmt: skip
         await c.execute(text("DELETE FROM jobs.pgqueuer WHERE entrypoint = 'policy.wish'"))
     for id in waiting:
-        await wishes.carry_out(Desk(await follow(on), Crowd(), followed), UUID(id))
+        await wishes.carry_out(Desk(await follow(on), Crowd(), followed, stands), UUID(id))
 
 
 async def want(client: AsyncTestClient[Litestar], on: Needs, plan: str, what: str) -> dict[str, Any]:
@@ -119,10 +125,62 @@ async def test_what_was_done_before_a_kill_is_not_done_again(client: AsyncTestCl
             await c.execute(text("UPDATE policy_wish SET state = 'waiting' WHERE kind = :kind"), {"kind": what})
             ids = (await c.execute(text("SELECT id FROM policy_wish WHERE state = 'waiting'"))).scalars().all()
         for id in ids:
-            await wishes.carry_out(Desk(await follow(on), Crowd(), followed), id)
+            await wishes.carry_out(Desk(await follow(on), Crowd(), followed, stands), id)
     assert {each["state"] for each in (await read(client, plan))["wishes"]} == {"done"}
     async with on.database.begin() as c:
         assert [each.number for each in await versions.listed(c)] == [2, 1]
+
+
+async def test_a_wish_ends_with_the_role_behind_it(client: AsyncTestClient[Litestar], on: Needs, above: Above) -> None:
+    """Between the wish and the keeper somebody's training ran out, or they were let go."""
+
+    async def only_bob(name: str) -> bool:
+        return name == "staff:bob"
+
+    above.staff = BOB
+    plan = await propose(client, policy_text(2, more=NOTICES, features="notices"))
+    await work(on, only_bob)
+    above.staff = ANN
+    for what in ("approve", "apply"):
+        assert (await client.post(f"/api/desk/policy/plans/{plan}/{what}")).status_code == 202
+        await work(on, only_bob)
+        wish = (await read(client, plan))["wishes"][-1]
+        assert (wish["kind"], wish["state"], wish["code"]) == (what, "refused", "role_ended") and wish["hint"]
+    found = await read(client, plan)
+    assert (found["state"], found["approved_by"]) == ("made", None)
+    refused = await propose(client, policy_text(3, more=NOTICES, features="notices"))
+    await work(on, only_bob)
+    assert (await read(client, refused))["wishes"][0]["code"] == "role_ended"
+
+
+async def test_a_wish_that_fails_each_time_is_refused_and_one_that_was_lost_is_taken_up(
+    client: AsyncTestClient[Litestar], on: Needs
+) -> None:
+    async def broken(_: str) -> bool:
+        raise RuntimeError
+
+    plan = await propose(client, policy_text(2, more=NOTICES, features="notices"))
+    async with on.database.begin() as c:
+        await c.execute(text("DELETE FROM jobs.pgqueuer"))
+    for _ in range(2):
+        await wishes.resume(on.database)
+    async with on.database.begin() as c:
+        assert await c.scalar(text("SELECT count(*) FROM jobs.pgqueuer WHERE entrypoint = 'policy.wish'")) == 1
+    at = Desk(await follow(on), Crowd(), followed, broken)
+    worker = jobs.Worker(
+        on.database,
+        {wishes.WISH_JOB: lambda id: wishes.carry_out(at, id)},
+        given_up={wishes.WISH_JOB: lambda id: wishes.give_up(on.database, id)},
+        first_pause=timedelta(0),
+    )
+    running = asyncio.create_task(worker.run())
+    async with asyncio.timeout(60):
+        while (found := await read(client, plan))["state"] == "waiting":
+            await asyncio.wait([running], timeout=0.05)
+            assert not running.done(), running
+    worker.stop()
+    await running
+    assert (found["state"], found["wishes"][0]["code"]) == ("refused", "wish_failed")
 
 
 async def test_a_plan_that_cannot_be_made_says_why(client: AsyncTestClient[Litestar], on: Needs) -> None:

@@ -91,6 +91,10 @@ async def dismiss(needs: Needs, keeper: Database, email: str, reason: str | None
     return UUID(str(found.subject_id))
 
 
+NAMED = "staff:"
+"""How a member of staff is named who stands behind a change, before their id."""
+
+
 async def vouch(needs: Needs, keeper: Database, email: str, password: str, code: str = "") -> str:
     """The name under which a member of staff with the role operator stands behind a change, once their password was right
     and, where they have a second factor, its `code`. Raises VoucherRefused, or what sign-in raises for one who guesses."""
@@ -102,11 +106,24 @@ async def vouch(needs: Needs, keeper: Database, email: str, password: str, code:
         raise VoucherRefused
     if await codes.are_asked(needs, *whose) and not (code and await sessions.is_shown(needs, *whose, "", code)):
         raise VoucherRefused
-    async with keeper.begin() as c:
-        row = (await c.execute(select(staff).where(staff.c.id == found.subject_id))).one_or_none()
-    if row is None or row.role != "operator" or row.trained_until <= needs.clock.now():
+    if not await is_operator(keeper, found.subject_id, needs.clock.now()):
         raise VoucherRefused
-    return f"staff:{found.subject_id}"
+    return f"{NAMED}{found.subject_id}"
+
+
+async def stands(keeper: Database, name: str, at: datetime) -> bool:
+    """Whether who stands behind a change under a name that `vouch` or the desk gave is an operator at `at`."""
+    try:
+        return name.startswith(NAMED) and await is_operator(keeper, UUID(name.removeprefix(NAMED)), at)
+    except ValueError:
+        return False
+
+
+async def is_operator(keeper: Database, subject_id: UUID, at: datetime) -> bool:
+    """Whether somebody is staff with the role operator and training that is valid at `at`."""
+    wanted = staff.c.id == subject_id, staff.c.role == "operator", staff.c.trained_until > at
+    async with keeper.begin() as c:
+        return await c.scalar(select(staff.c.id).where(*wanted)) is not None
 
 
 async def tenant_of(needs: Needs, subject_id: UUID) -> UUID:

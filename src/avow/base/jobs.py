@@ -94,7 +94,7 @@ class Worker:
     """Runs jobs over one connection of its own, as the keeper.
 
     A failing job is tried again a few times, with growing pauses, then it is held: state `failed`, for the operator to
-    see.
+    see. Before that `given_up`, by the job's kind, hears of it, so that who waits for the work does not wait for ever.
     """
 
     def __init__(
@@ -102,11 +102,12 @@ class Worker:
         database: Database,
         handlers: Mapping[str, Handler],
         *,
+        given_up: Mapping[str, Handler] | None = None,
         heartbeat_timeout: timedelta = HEARTBEAT_TIMEOUT,
         first_pause: timedelta = FIRST_PAUSE,
     ) -> None:
         self._database = database
-        self._handlers = dict(handlers)
+        self._handlers, self._given_up = dict(handlers), dict(given_up or {})
         self._heartbeat_timeout = heartbeat_timeout
         self._first_pause = first_pause
         self._running: PgQueuer | None = None
@@ -144,11 +145,14 @@ class Worker:
 
     def _job(self, kind: str, handler: Handler) -> Callable[[Job], Awaitable[None]]:
         async def run(job: Job) -> None:
-            failed = await _class_of_failure(handler(UUID((job.payload or b"").decode())))
+            id = UUID((job.payload or b"").decode())
+            failed = await _class_of_failure(handler(id))
             if failed is None:
                 return
             if job.attempts + 1 < TRIES_MAX:
                 raise RetryRequested(self._first_pause * 4**job.attempts, failed)
+            if kind in self._given_up:
+                await _class_of_failure(self._given_up[kind](id))
             raise JobFailed(kind, failed)
 
         return run

@@ -492,6 +492,7 @@ BEGIN
     UPDATE wallet w SET held = w.held - x.amount
     FROM (SELECT g.wallet_id, sum(g.amount)::bigint AS amount FROM gone g GROUP BY 1) x
     WHERE w.id = x.wallet_id;
+    PERFORM key_correct(g.key_id, g.counted_at, true, g.tokens_max, g.amount, g.amount) FROM gone g WHERE g.counted_at IS NOT NULL;
     PERFORM shared_correct(g.shared, g.shared_at, true, g.tokens_max, g.amount, g.amount) FROM gone g WHERE g.shared IS NOT NULL;
     RETURN NULL;
 END $$;

@@ -56,7 +56,7 @@ class Call:
         self._way = order.routes[0].upstream.ways[order.surface.name][0]
         self._progress, self._listener = progress, listener
         self._exchange: Exchange | None = None
-        self._leaving = order.routes[0].upstream.leaving
+        self._leaving, self._is_outside = order.routes[0].upstream.leaving, False
         self._bytes_left: int | None = None
         self._came = 0
         self._loop = asyncio.get_running_loop()
@@ -82,8 +82,12 @@ class Call:
         return self.outcome
 
     def drain(self) -> bool:
-        """The client has left: whether the upstream is read to its end nevertheless, for it charges all of it."""
-        if self._leaving == "drain" and self.outcome.reads:
+        """The client has left: whether the upstream is read to its end nevertheless, for it charges all of it.
+
+        So does an outside party that was asked for one answer: nothing of it comes before it is whole, so nothing else tells
+        what a client that leaves at the last moment has to pay."""
+        whole = self._leaving == "estimate" and self._is_outside and not self._order.request.stream
+        if (whole or self._leaving == "drain") and self.outcome.reads:
             self._bytes_left = DRAIN_BYTES_MAX
         return self._bytes_left is not None
 
@@ -139,7 +143,7 @@ class Call:
     async def _ask(self, route: Route) -> None:
         order, upstream = self._order, route.upstream
         way, target = upstream.ways[order.surface.name]
-        self._way, self._leaving = way, upstream.leaving
+        self._way, self._leaving, self._is_outside = way, upstream.leaving, upstream.processor is not None
         body = upstream.message(way, order.request, route.their_name, order.tokens_max)
         exchange = self._exchange = await self._client.send(target, body, resend=True, sent=self._sent)
         if exchange.status != 200:

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import bindparam, exists, insert, or_, select, update
 
 from avow.accounts.needs import Needs
 from avow.accounts.people import own
+from avow.accounts.tables import person
 from avow.base import log
 from avow.base.actor import Actor
 from avow.base.db import Database
@@ -25,6 +26,16 @@ from avow.privacy import requests
 
 CATEGORY = "moderation"
 WORDS_CHARS_MAX = 3500
+
+
+_COLUMNS = tuple(filter_decision.c)
+_OF_SOMEBODY = insert(filter_decision).from_select(
+    [column.name for column in _COLUMNS],
+    select(*(bindparam(column.name, type_=column.type) for column in _COLUMNS)).where(
+        exists().where(person.c.id == bindparam("subject_id", type_=person.c.id.type))
+    ),
+)
+"""A request may outlive its person: of whom was erased meanwhile nothing is written any more."""
 
 
 class AlreadyAppealed(AvowError):
@@ -75,7 +86,7 @@ class Decisions:
         ]
         try:
             async with self._database.tenant(order.key.tenant_id) as c:
-                await c.execute(insert(filter_decision), rows)
+                await c.execute(_OF_SOMEBODY, rows)
         except Exception as wrong:  # money is held: the request goes on
             structlog.get_logger().error("decision_not_written", request_id=str(order.request_id), **log.failure(wrong))
 

@@ -5,7 +5,7 @@
     apply    → the version is published, as `avow policy apply` does it
 
 A wish is one row that only ever gets an outcome: who wanted what of the policy, when, and what became of it. It is worked on
-as a job, so a kill loses none, and doing it twice does it once.
+as a job, so a kill loses none, and doing it twice does it once. It is done only while whoever wanted it is an operator still.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 import msgspec
@@ -44,11 +44,29 @@ WISHES_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the keeper does wishes with; `follow` takes over a policy that has come into force."""
+    """What the keeper does wishes with; `follow` takes over a policy that has come into force, `stands` says whether who is
+    named so (`staff:ID`) is an operator now, with training that is valid."""
 
     privacy: Needs
     readers: Readers
     follow: Callable[[], Awaitable[None]]
+    stands: Callable[[str], Awaitable[bool]]
+
+
+class RoleEnded(AvowError):
+    """Whoever wanted this is no operator any more, or their training has run out, so it is not done."""
+
+    status: ClassVar[int] = 403
+    code: ClassVar[str] = "role_ended"
+    hint = "Another operator has to ask for it."
+
+
+class WishFailed(AvowError):
+    """This was tried several times and failed each time."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "wish_failed"
+    hint = "Ask for it again; the keeper's log names what failed."
 
 
 class Wish(msgspec.Struct):
@@ -148,9 +166,30 @@ async def carry_out(at: Desk, id: UUID) -> None:
     try:
         await _do(at, row)
     except (AvowError, PolicyError) as error:
-        outcome = {"state": "refused", "code": error.code, "detail": str(error), "hint": error.hint}
-    async with needs.database.begin() as c:
-        await c.execute(update(policy_wish).where(policy_wish.c.id == id).values(outcome))
+        outcome = _refused(error)
+    await _end(needs.database, id, outcome)
+
+
+async def give_up(database: Database, id: UUID) -> None:
+    """Write down that a wish failed at its last try too."""
+    await _end(database, id, _refused(WishFailed()))
+
+
+async def resume(database: Database) -> None:
+    """Put the job of every wish that waits into the queue, where it is not there already."""
+    async with database.begin() as c:
+        for id in (await c.execute(select(policy_wish.c.id).where(policy_wish.c.state == "waiting"))).scalars().all():
+            await jobs.put(c, WISH_JOB, id)
+
+
+def _refused(error: AvowError | PolicyError) -> dict[str, Any]:
+    return {"state": "refused", "code": error.code, "detail": str(error), "hint": error.hint}
+
+
+async def _end(database: Database, id: UUID, outcome: dict[str, Any]) -> None:
+    waits = policy_wish.c.id == id, policy_wish.c.state == "waiting"
+    async with database.begin() as c:
+        await c.execute(update(policy_wish).where(*waits).values(outcome))
 
 
 async def _do(at: Desk, row: Row[Any]) -> None:
@@ -158,15 +197,24 @@ async def _do(at: Desk, row: Row[Any]) -> None:
     needs = at.privacy
     if row.kind == "plan":
         if not await _there(needs.database, policy_plan.c.id == row.id):
+            await _check_role(at, row.by)
             await plans.make(needs, at.readers, row.source, "policy.toml", row.effective_at, row.by, id=row.id)
     elif row.kind == "approve":
+        if not await _there(needs.database, policy_plan.c.id == row.plan_id, policy_plan.c.approved_by == row.by):
+            await _check_role(at, row.by)
         await plans.approve(needs, row.plan_id, row.by)
     else:
         version = select(policy_plan.c.version).where(policy_plan.c.id == row.plan_id, policy_plan.c.state == "applied")
         mine = (policy_version.c.version == version.scalar_subquery(), policy_version.c.applied_by == row.by)
         if not await _there(needs.database, *mine):
+            await _check_role(at, row.by)
             await plans.apply(needs, at.readers, row.plan_id, row.by)
         await at.follow()
+
+
+async def _check_role(at: Desk, by: str) -> None:
+    if not await at.stands(by):
+        raise RoleEnded
 
 
 async def _there(database: Database, *where: ColumnElement[bool]) -> bool:

@@ -115,7 +115,10 @@ PAGES: Mapping[str, tuple[str, str]] = {
     "not_connected": ("not connected", "未接入"),
     "connected": ("connected", "已接入"),
     "leaving": ("Who leaves before the end of an answer", "在回答结束前离开者"),
-    "leaving_estimate": ("pays for the input and for what was delivered", "支付输入和已送达部分的费用"),
+    "leaving_estimate": (
+        "pays for the input and for what was delivered; for an answer that is not streamed, all of it",
+        "支付输入和已送达部分的费用；非流式回答则支付全部",
+    ),
     "leaving_drain": (
         "pays for the whole answer, which the provider charges anyway",
         "支付整个回答的费用，因为服务商照常计费",
