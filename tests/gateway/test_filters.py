@@ -16,7 +16,7 @@ from sqlalchemy import delete, select, update
 from avow.accounts.tables import api_key, person
 from avow.base.metrics import Sheet
 from avow.billing.tables import wallet
-from avow.gateway import filters, guard, personal, tables
+from avow.gateway import asking, filters, guard, personal, tables
 from avow.gateway.filters import ContentBlocked, Filters, Passage, Search
 from avow.gateway.guard import Guard
 from avow.gateway.refusals import InvalidRequest
@@ -215,6 +215,8 @@ async def test_a_stream_ends_before_what_is_blocked_and_is_charged_for_what_came
     assert text.count("word ") > 50 and "zeb" not in text and "content_blocked" in text
     row = await house.settled(ann)
     assert (row.why, row.status) == ("refused", 200) and 0 < row.amount <= row.held
+    came = text.count("word ")
+    assert came - 1 <= row.output_tokens <= came * len("word ") // 4 + 2 < len(harmless)
     assert await house.traces() == []
     assert [(each.filter, each.stage) for each in await decisions(house)] == [("house", "output")]
 
@@ -292,6 +294,19 @@ async def test_a_record_that_cannot_be_written_lets_nothing_through_and_stops_no
     monkeypatch.setattr(house.gateway.decisions._database, "tenant", lost)
     assert (await house.post(ann, said("zebra crossing"))).status_code == 403
     assert (await house.post(ann, said("I grumble."))).status_code == 200
+
+
+async def test_who_leaves_before_anything_came_pays_for_no_answer(house):
+    ann = await house.customer()
+    gate = asyncio.Event()
+    house.upstream.then(Script(tokens=("word ",) * 90, gate=gate, gate_after=80))
+    asked = asyncio.create_task(house.post(ann, {**ASK, "stream": True}))
+    await until(lambda: any(each._searching and each._searching._guard for each in house.gateway._running))
+    (running,) = house.gateway._running
+    await until(lambda: running._searching._guard._chars >= 75 * len("word "))
+    asked.cancel()
+    row = await house.settled(ann)
+    assert (row.why, row.output_tokens) == ("client_left", 0)
 
 
 async def test_who_leaves_a_searched_stream_is_settled(house):
@@ -429,6 +444,70 @@ async def test_what_cannot_be_judged_goes_nowhere_if_it_would_be_blocked_and_on_
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "filter_unavailable")
     assert "retry-after" in answer.headers and (await house.settled(ann)).amount == 0
     house.upstream.then(Script(), fault, Script())
+    assert (await house.post(ann, said("Something."))).status_code == 200
+
+
+SAYING = [
+    (
+        "/v1/chat/completions",
+        {"messages": HELLO, "tools": [{"type": "function", "function": {"description": "HIDDEN"}}]},
+    ),
+    ("/v1/chat/completions", {"messages": HELLO, "response_format": {"json_schema": {"schema": {"HIDDEN": 1}}}}),
+    ("/v1/completions", {"prompt": "x", "suffix": "HIDDEN"}),
+    ("/v1/responses", {"input": "x", "text": {"format": {"description": "HIDDEN"}}}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), SAYING)
+async def test_a_model_judges_all_that_is_said(house_with_judges, path, body):
+    house = house_with_judges
+    ann = await house.customer()
+    house.upstream.then(Script(flagged=True))
+    assert (await house.post(ann, {"model": MODEL, **body}, path=path)).status_code == 403
+    (judged,) = house.upstream.requests
+    assert "HIDDEN" in judged["input"]
+
+
+async def test_what_is_only_counted_is_judged_and_searched_too(house_with_judges):
+    house = house_with_judges
+    ann = await house.customer()
+    house.upstream.then(Script(flagged=True))
+    body = {"model": CLAUDE, "messages": [{"role": "user", "content": "Mail ann@example.org"}]}
+    assert (await house.post(ann, body, path="/v1/messages/count_tokens")).status_code == 403
+    assert house.upstream.paths == ["/v1/moderations"] and house.upstream.requests[0]["input"] == "Mail [email]"
+
+
+async def test_a_model_judges_so_much_and_no_more(house_with_judges):
+    house = house_with_judges
+    ann = await house.customer()
+    answer = await house.post(ann, said("é" * asking.JUDGED_BYTES_MAX))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_long_to_judge")
+    assert house.upstream.requests == [] and (await house.settled(ann)).amount == 0
+
+
+async def test_what_is_only_noted_is_judged_by_its_begin_and_its_end(database, tmp_path):
+    rule = JUDGES.replace('action = "block"', 'action = "flag"')
+    async with open_house(database, tmp_path, policy=policy_of(rule)) as house:
+        ann = await house.customer()
+        text = "begin " + "é" * asking.JUDGED_BYTES_MAX + " end"
+        house.upstream.then(Script(), Script(tokens=("safe",)))
+        assert (await house.post(ann, said(text))).status_code == 200
+        judged = house.upstream.requests[0]["input"]
+        assert len(judged.encode()) <= asking.JUDGED_BYTES_MAX
+        assert judged.startswith("begin é") and judged.endswith("é end")
+
+
+async def test_who_leaves_while_a_model_judges_stops_it(house_with_judges):
+    house = house_with_judges
+    ann = await house.customer()
+    house.upstream.then(Script(gate=asyncio.Event()))
+    asked = asyncio.create_task(house.post(ann, said("Something.")))
+    await house.upstream.arrived.wait()
+    asked.cancel()
+    await asyncio.wait_for(house.upstream.left.wait(), 8)
+    row = await house.settled(ann)
+    assert (row.why, row.status, row.amount) == ("client_left", 499, 0)
+    assert house.upstream.paths == ["/v1/moderations"]
     assert (await house.post(ann, said("Something."))).status_code == 200
 
 
@@ -637,6 +716,9 @@ patterns = ['(a+)+$', '(a|aa)+c', '([a-z]+)*1', '(.*)*x1']
         ("GB82 WEST 1234 5698 7654 33", []),
         ("4111-1111-1111-1111 and 4111-1111-1111-1112", ["card"]),
         ("2001:db8::1, ::ffff:192.0.2.7", ["ip", "ip"]),
+        ("std::cout << std::dec; a::b, cafe::add; 1::b", []),
+        ("at [2001:db8::1]:443 or ip:192.0.2.7:80; fe80:1::2.", ["ip", "ip", "ip"]),
+        ("x2001:db8::1, 2001:db8::1g", []),
         ("999.1.1.1 at 12:30 on 2026-11-22, 3.14159", []),
         ("", []),
     ],

@@ -1,7 +1,8 @@
 """A filter that asks a model of this platform first: the moderation of a provider, or a chat model that says safe or unsafe.
 
 The model gets what the other filters left of a request, at an upstream that may see its content, for the operator's own money.
-Where it does not answer, what it would have to block goes nowhere, and what it would only have noted goes on.
+Where it does not answer, what it would have to block goes nowhere, and what it would only have noted goes on. It is sent
+`JUDGED_BYTES_MAX` at most: longer requests are refused where it may block, and else judged by their begin and their end.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import msgspec
 import structlog
 
 from avow.base import log
-from avow.base.errors import Unavailable
+from avow.base.errors import AvowError, Unavailable
 from avow.gateway import refusals, upstreams
 from avow.gateway.client import Client
 from avow.gateway.connection import UpstreamGarbage
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 ANSWER_S_MAX = 10.0
 ANSWER_BYTES_MAX = 256 * 1024
+JUDGED_BYTES_MAX = 32 * 1024
+"""Nobody pays for what is judged but the operator."""
 WORDS_TOKENS = 16
 
 
@@ -34,6 +37,14 @@ class JudgeSilent(Unavailable):
     """The model that looks at requests here first does not answer, so this one goes nowhere."""
 
     code = "filter_unavailable"
+
+
+class TooLongToJudge(AvowError):
+    """A model looks at requests here first, and this one is longer than what it is given."""
+
+    status = 413
+    code = "too_long_to_judge"
+    hint = f"Send it in parts: at most {JUDGED_BYTES_MAX} bytes of text, those of tools and schemas included."
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +84,8 @@ _chat = msgspec.json.Decoder(_Chat).decode
 
 async def objects(judge: Judge, order: Order, text: str, rules: Rules, client: Client) -> bool:
     """Whether a judge finds what it looks for in a text. Raises PolicyForbids where its model may not see the content,
-    and JudgeSilent."""
+    TooLongToJudge and JudgeSilent."""
+    text = _bounded(judge, text)
     try:
         async with asyncio.timeout(ANSWER_S_MAX):
             return await _asked(judge, _route(judge, order, rules), text, client)
@@ -84,6 +96,16 @@ async def objects(judge: Judge, order: Order, text: str, rules: Rules, client: C
         if judge.action == "flag":
             return False
         raise JudgeSilent() from None
+
+
+def _bounded(judge: Judge, text: str) -> str:
+    said = text.encode()
+    if len(said) <= JUDGED_BYTES_MAX:
+        return text
+    if judge.action == "block":
+        raise TooLongToJudge()
+    half = JUDGED_BYTES_MAX // 2
+    return said[:half].decode(errors="ignore") + "\n" + said[-half + 1 :].decode(errors="ignore")
 
 
 def _route(judge: Judge, order: Order, rules: Rules) -> Route:

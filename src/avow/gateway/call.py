@@ -36,6 +36,10 @@ class Listener(Protocol):
 
     def pass_on(self, data: bytes) -> bool: ...
 
+    def delivered(self, tokens: int) -> int:
+        """How many of the tokens of what was passed on so far the client has: a filter may hold some back."""
+        ...
+
     async def flush(self) -> None: ...
 
 
@@ -54,6 +58,7 @@ class Call:
         self._exchange: Exchange | None = None
         self._leaving, self._is_outside = order.routes[0].upstream.leaving, False
         self._bytes_left: int | None = None
+        self._came = 0
         self._loop = asyncio.get_running_loop()
 
     async def run(self) -> Outcome:
@@ -85,6 +90,13 @@ class Call:
         if (whole or self._leaving == "drain") and self.outcome.reads:
             self._bytes_left = DRAIN_BYTES_MAX
         return self._bytes_left is not None
+
+    def _count(self, tokens: int) -> None:
+        """Tell of what was delivered, so that it is charged whatever happens here."""
+        outcome, order = self.outcome, self._order
+        if tokens > outcome.tokens:
+            self._progress(order.request_id, outcome.input_tokens or 0, 0, min(tokens, order.output_tokens_max))
+        outcome.tokens = tokens
 
     def _let_go(self, whole: bool) -> None:
         if self._exchange is not None:
@@ -173,7 +185,7 @@ class Call:
         try:
             await self._read(exchange, assembly, passes=True)
         finally:
-            if assembly is not None and self.outcome.tokens:
+            if assembly is not None and self._came:
                 self.outcome.answer = self._ours(self.outcome.answer or assembly.body(self.outcome.usage))
 
     def _assembly(self) -> Joined:
@@ -192,7 +204,6 @@ class Call:
         assert way.dialect.stream is not None, "this surface has no streams"
         retold = way.back.stream(order.request) if way.back is not None and passes else None
         wants_usage = retold is not None or order.request.wants_usage
-        tokens_max = order.output_tokens_max
         reader = way.dialect.stream(wants_usage=wants_usage, takes_progress=way.shows_progress)
 
         def take(piece: bytes) -> bool:
@@ -200,20 +211,19 @@ class Call:
             if assembly is not None:
                 for event in data:
                     assembly.add(event)
-            tokens = reader.tokens
-            if tokens > outcome.tokens:
-                self._progress(order.request_id, reader.prompt_tokens or 0, 0, min(tokens, tokens_max))
-            outcome.tokens, outcome.usage, outcome.input_tokens = tokens, reader.usage, reader.prompt_tokens
+            self._came, outcome.usage, outcome.input_tokens = reader.tokens, reader.usage, reader.prompt_tokens
             outcome.reads = outcome.reads or (bool(reader.prompt_tokens) and self._leaving != "unbilled")
             if retold is not None:
                 passed = retell(retold, data)
             more = not (reader.done or reader.fault)
             if self._bytes_left is not None:
                 self._bytes_left -= len(piece)
+                self._count(reader.tokens)
                 return more and self._bytes_left >= 0
             if passed and passes:
                 outcome.begun = True
-                return self._listener.pass_on(passed) and more
+                more = self._listener.pass_on(passed) and more
+            self._count(self._listener.delivered(reader.tokens) if passes else reader.tokens)
             return more
 
         while not await exchange.pour(take):

@@ -211,6 +211,7 @@ class Completion:
         self._given_up: AvowError | None = None
         self.begun = self._left = self._counted = False
         self._at_upstream: Call | None = None
+        self._stoppable = False
         self._begun_s: float | None = None
         self._cached: Word = "off"
         self._searching: Searching | None = None
@@ -231,7 +232,7 @@ class Completion:
         self._stop()
 
     def _stop(self) -> None:
-        if self._at_upstream is not None and self.task is not None:
+        if self._stoppable and self.task is not None:
             self.task.cancel()
 
     def forget(self, _: asyncio.Task[None]) -> None:
@@ -320,12 +321,18 @@ class Completion:
         filters, order = self._gateway.rules.current.filters, self._order
         if filters is None or order is None:
             return None
-        self._searching = Searching(filters)
+        if self._left or self._given_up is not None:
+            return None
+        self._searching, self._stoppable = Searching(filters), True
         try:
             size, rules = len(self._ask.body), self._gateway.rules.current
             self._order = await self._searching.request(order, size, rules, self._gateway.client)
         except AvowError as error:
             return Outcome(why="refused", error=error)
+        except asyncio.CancelledError:
+            return self._stopped(Outcome(why="client_left"))
+        finally:
+            self._be_stopped_no_more()
         return None
 
     async def _obtain(self, order: Order) -> Outcome:
@@ -343,19 +350,28 @@ class Completion:
         return outcome
 
     async def _call(self, order: Order) -> Outcome:
-        """Only here may the task be cancelled, and only by `leave` and `give_up`."""
+        """Only here and while filters search may the task be cancelled, and only by `leave` and `give_up`."""
         outcome = Outcome(why="client_left")
         if not self._left and self._given_up is None:
             call = Call(order, self._gateway.client, self._gateway.fleet, self._gateway.ledger.progress, self)
-            self._at_upstream = call
+            self._at_upstream, self._stoppable = call, True
             outcome = await call.run()
             self._at_upstream = None
-            while self.task is not None and self.task.cancelling():
-                self.task.uncancel()
-        if outcome.why == "client_left" and not self._left:
-            outcome.why, outcome.error = "upstream_failed", self._given_up
+            self._be_stopped_no_more()
+        outcome = self._stopped(outcome)
         if self._searching is not None:
             return await self._let_out(self._searching, order, outcome)
+        return outcome
+
+    def _be_stopped_no_more(self) -> None:
+        self._stoppable = False
+        while self.task is not None and self.task.cancelling():
+            self.task.uncancel()
+
+    def _stopped(self, outcome: Outcome) -> Outcome:
+        """Who has left and whom we gave up end alike; only the latter is told."""
+        if outcome.why == "client_left" and not self._left:
+            outcome.why, outcome.error = "upstream_failed", self._given_up
         return outcome
 
     async def _let_out(self, searching: Searching, order: Order, outcome: Outcome) -> Outcome:
@@ -371,6 +387,10 @@ class Completion:
         if self._searching is not None:
             data = self._searching.passes(data)
         return self._tell(data) if data else True
+
+    def delivered(self, tokens: int) -> int:
+        """See `call.Listener`."""
+        return tokens if self._searching is None else self._searching.delivered(tokens)
 
     def _tell(self, data: bytes) -> bool:
         if not self.begun:

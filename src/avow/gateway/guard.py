@@ -53,6 +53,8 @@ class Guard:
         self._window = WINDOW_CHARS if search.looks_at_answers else TOKEN_CHARS_MAX
         self._waiting: deque[_Event] = deque()
         self._chars, self._due = 0, 2 * self._window
+        self._gone_chars = 0
+        self._marks: deque[tuple[int, int]] = deque(((0, 0),))
         self._splitter = Splitter()
         self._found: Counter[str] = Counter()
         self._counted: defaultdict[Channel, dict[str, int]] = defaultdict(dict)
@@ -66,6 +68,22 @@ class Guard:
             self._waiting.append(event)
             self._chars += sum(len(place[name]) for place, name, _ in event.pieces)
         return b"" if self._chars < self._due else self._release(self._window)
+
+    def delivered(self, tokens: int | None = None) -> int:
+        """How many tokens went on; `tokens` says how many there are in all that came so far. Events that wait are counted when
+        they go, by their share of the text."""
+        marks = self._marks
+        if tokens is not None:
+            came = self._gone_chars + self._chars
+            if marks[-1][0] == came:
+                marks.pop()
+            marks.append((came, tokens))
+        while len(marks) > 1 and marks[1][0] <= self._gone_chars:
+            marks.popleft()
+        if len(marks) == 1:
+            return marks[0][1]
+        (chars, counted), (later_chars, later) = marks[0], marks[1]
+        return counted + (later - counted) * (self._gone_chars - chars) // (later_chars - chars)
 
     def close(self) -> bytes:
         """The events that are left. Raises ContentBlocked."""
@@ -103,7 +121,9 @@ class Guard:
         for channel, gone in self._rewrite(count, texts, changes).items():
             self._forget(channel, texts[channel][:gone])
         released = [self._waiting.popleft() for _ in range(count)]
+        came = self._gone_chars + self._chars
         self._chars = sum(len(place[name]) for place, name, _ in self._pieces(len(self._waiting)))
+        self._gone_chars = came - self._chars
         self._due = self._chars + self._window
         return b"".join(event.write() for event in released)
 

@@ -83,6 +83,8 @@ def measure(
         return FREE
     if outcome.usage is not None:
         used = _told(outcome.usage)
+        if outcome.why == "refused":  # what a filter held back was not delivered
+            used = Used(used.input, used.cached, min(used.output, outcome.tokens), used.cache_write)
         return Measured(used, prices.cost(price, used))
     known = outcome.input_tokens
     if known is None:

@@ -45,17 +45,26 @@ def _is_iban(text: str) -> bool:
 
 
 def _is_ip(text: str) -> bool:
+    """Of the new addresses (RFC 4291) those with two groups that have a digit, or all eight, for
+    programs have names such as `dec::add`."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
         return False
-    return True
+    groups = text.split(":")
+    return "." in text or len(groups) == 8 or sum(any(map(str.isdigit, each)) for each in groups) >= 2
+
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    around = text[max(0, start - 1) : start] + text[end : end + 1]
+    return ":" not in text[start:end] or _BORDERING.search(around) is None
 
 
 def _is_phone(text: str) -> bool:
     return sum(each.isdigit() for each in text) >= PHONE_DIGITS_MIN
 
 
+_BORDERING = re.compile(r"[0-9A-Za-z:]")
 _PATTERNS: Mapping[str, tuple[str, Callable[[str], bool]]] = {
     "email": (r"[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63}){1,8}", lambda _: True),
     "iban": (r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", _is_iban),
@@ -90,7 +99,8 @@ def _of(kind: str, text: str, begin: int) -> list[Span]:
         return [each for each in _cards(text) if each.start >= begin]
     pattern, holds = _PATTERNS[kind]
     made: Any = patterns.compiled(pattern)
-    return [Span(each.start(), each.end(), kind) for each in made.finditer(text, begin) if holds(each.group())]
+    found = [Span(each.start(), each.end(), kind) for each in made.finditer(text, begin) if holds(each.group())]
+    return [each for each in found if kind != "ip" or _stands_alone(text, each.start, each.end)]
 
 
 def _cards(text: str) -> list[Span]:

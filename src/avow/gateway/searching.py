@@ -40,7 +40,7 @@ class Searching:
         """
         request = order.request
         fields = await _aside(size, self._search.prompt, request.fields, order.surface.said_in)
-        said = "\n".join(text for name in order.surface.said_in for text in texts(fields.get(name)))
+        said = "\n".join(texts(fields)) if self._filters.judges else ""
         for judge in self._filters.judges if said else ():
             if await asking.objects(judge, order, said, rules, client):
                 self._search.note(Hit(judge.name, "prompt", judge.finds, judge.action, 1))
@@ -62,6 +62,10 @@ class Searching:
         """What of a stream may go on now. Raises ContentBlocked."""
         return data if self._guard is None else self._guard.feed(data)
 
+    def delivered(self, tokens: int) -> int:
+        """How many of the tokens that came went on."""
+        return tokens if self._guard is None else self._guard.delivered(tokens)
+
     def let_out(self, outcome: Outcome) -> bytes:
         """What was held back of a stream that has ended; `outcome` is told when it ends for what was found."""
         rest = b""
@@ -69,6 +73,7 @@ class Searching:
             try:
                 if not isinstance(outcome.error, ContentBlocked):
                     rest = self._guard.close()
+                    outcome.tokens = self._guard.delivered()
                     outcome.tail = self._guard.last(outcome.tail)
             except ContentBlocked as error:
                 outcome.error = error
