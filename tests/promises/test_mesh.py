@@ -19,6 +19,7 @@ POLICY = policy_text(
     ('purposes = ["service", "proof", "legal"]', 'purposes = ["service", "legal"]'),
     ('purposes = ["security", "proof"]', 'purposes = ["security", "legal"]'),
     ('purposes = ["service", "proof"]', 'purposes = ["service", "legal"]'),
+    ('purposes = ["abuse", "security"]', 'purposes = ["security"]'),
 )
 FIVE = {"service", "billing", "security", "legal", "notices"}
 
