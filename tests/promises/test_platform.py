@@ -133,6 +133,8 @@ def test_the_sweep_reaches_every_table_with_facts_about_people(platform: Platfor
         platform.sql(f"UPDATE {table} SET ends_at = now() - interval '1 second' WHERE subject_id = $1", subject)
     platform.cli("sweep")
     assert [t for t in tables if platform.sql(f"SELECT FROM {t} WHERE subject_id = $1", subject)] == []
+    # Lines of the record whose end was changed behind its back are missed, rightly: it begins anew for the other tests.
+    platform.cli("record", "anchor", "--reason", "ends were changed by a test")
 
 
 @pytest.mark.promise("MESH-0.4")
