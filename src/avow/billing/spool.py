@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from avow.base.files import sync_folder
 from avow.billing.events import Settle
 
 _HEAD = struct.Struct("<II")
@@ -40,7 +41,7 @@ class Spool:
         if self._fd is None:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
         size = os.fstat(self._fd).st_size
         records = memoryview(b"".join(_record(s) for s in settles))
         try:
@@ -80,11 +81,3 @@ def read(path: Path) -> Iterator[Settle]:
 def _record(settle: Settle) -> bytes:
     body = _encode(settle)
     return _HEAD.pack(len(body), zlib.crc32(body)) + body
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
