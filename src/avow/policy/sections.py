@@ -173,7 +173,7 @@ SECTIONS: Mapping[str, Section] = {
             Key(
                 "hashes",
                 "list",
-                "SHA-256 (hexadecimal) of whole texts, in small letters with single spaces between the words.",
+                "SHA-256 (hexadecimal) of whole texts of a request, in small letters with single spaces between the words.",
                 "[]",
                 required=False,
                 shape=language.DIGEST,
