@@ -3,9 +3,6 @@
 #   AVOW_HOME=DIR AVOW_PORT=N AVOW_POLICY=FILE|PROFILE make run
 #   make test PYTEST_ARGS="-k ledger tests/billing"
 
-# A file's tests stay together, for they share what they started; each process has a PostgreSQL and an Avow of its own.
-SIDE_BY_SIDE = --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
-
 .PHONY: help run test lint bench promises faults lock migration clean
 
 help:
@@ -19,7 +16,7 @@ run:
 #: make test      all tests (PYTEST_ARGS="…" for some)
 test:
 	@tools/bootstrap test
-	@tools/in-tree python -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+	@tools/in-tree tools/test $(PYTEST_ARGS)
 
 #: make lint      ruff, mypy --strict, the rules of who imports whom
 lint:
@@ -34,7 +31,7 @@ bench:
 #: make promises  which rows of promises.tsv are proved on the running system
 promises:
 	@tools/bootstrap test
-	@tools/in-tree python -m pytest $(SIDE_BY_SIDE) tests/promises $(PYTEST_ARGS)
+	@tools/in-tree tools/test tests/promises $(PYTEST_ARGS)
 
 #: make faults    the long form of the tests that kill things
 faults:

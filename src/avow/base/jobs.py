@@ -38,6 +38,9 @@ store("jobs", "database", f"{SCHEMA}.*", why="jobs that wait and their log, 30 d
 
 Handler = Callable[[UUID], Awaitable[None]]
 
+# A connection that is cut amid a statement is, to the next statement, one that is still busy: InternalClientError.
+_LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+
 _PUT = text("SELECT job_put(:kind, :id, :not_before)")
 _COUNTS = text("SELECT status::text, count(*) FROM jobs.pgqueuer GROUP BY status")
 _LATE_S = text(
@@ -119,7 +122,7 @@ class Worker:
         connection.add_termination_listener(lambda _: queuer.shutdown.set())
         lost = True
         try:
-            with contextlib.suppress(asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError):
+            with contextlib.suppress(*_LOST):
                 await queuer.run(dequeue_timeout=timedelta(seconds=5), heartbeat_timeout=self._heartbeat_timeout)
                 lost = connection.is_closed()
         finally:
