@@ -1,8 +1,8 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 
-import { catalogue } from "./build/catalogue";
-import { packed } from "./build/packed";
+import { catalogue } from "./build/catalogue.ts";
+import { packed } from "./build/packed.ts";
 
 export default defineConfig({
   base: "/app/",

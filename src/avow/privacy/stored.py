@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Select, Table, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, Table, func, literal, or_, select, union_all
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -77,8 +77,8 @@ def _stored(category: Category, row: Row[Any] | None) -> Stored:
 def _counted(whose: Whose, now: datetime) -> Select[Any]:
     """One row for each category of which there is something: one question for all tables."""
     lines = union_all(*(_line(*each, whose, now) for each in _tables())).subquery()
-    sums = [func.sum(lines.c[name]).label(name) for name in ("facts", "sealed", "endless")]
-    ends = [func.min(lines.c.next_end).label("next_end"), func.max(lines.c.last_end).label("last_end")]
+    sums: list[ColumnElement[Any]] = [func.sum(lines.c[name]).label(name) for name in ("facts", "sealed", "endless")]
+    ends: list[ColumnElement[Any]] = [func.min(lines.c.next_end).label("next_end"), func.max(lines.c.last_end).label("last_end")]
     return select(lines.c.category, *sums, *ends).group_by(lines.c.category)
 
 
@@ -94,7 +94,7 @@ def _tables() -> Iterator[tuple[Table, str, bool]]:
 def _line(table: Table, category: str, boxed: bool, whose: Whose, now: datetime) -> Select[Any]:
     """A person's facts of one category in one table; what has ended is not counted, also before the sweep has been here."""
     ends_at, facts = table.c.ends_at, func.count()
-    columns = [
+    columns: list[ColumnElement[Any]] = [
         literal(category).label("category"),
         facts.label("facts"),
         (facts if boxed else literal(0)).label("sealed"),

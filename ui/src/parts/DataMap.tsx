@@ -1,7 +1,7 @@
 // What is stored about a person: a line for each category, how much, why, and when it ends.
 import { useNames } from "../api/me";
 import type { Stored } from "../api/stored";
-import { away, moment, number, period } from "../words/figures";
+import { away, moment, period, records } from "../words/figures";
 import { t, useLanguage } from "../words/language";
 
 export function DataMap({ of, rules = false }: { of: readonly Stored[]; rules?: boolean }) {
@@ -19,7 +19,7 @@ export function DataMap({ of, rules = false }: { of: readonly Stored[]; rules?: 
             </p>
           </div>
           <div className="row-end">
-            <p className="row-title">{each.facts === 0 ? t("nothing") : t("{count} records", { count: number(each.facts) })}</p>
+            <p className="row-title">{each.facts === 0 ? t("nothing") : records(each.facts)}</p>
             <p className="note">{ends(each)}</p>
           </div>
         </li>

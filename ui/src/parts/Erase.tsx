@@ -8,7 +8,7 @@ import { api, signedIn, told } from "../api/client";
 import { begin } from "../api/erasure";
 import { useNames } from "../api/me";
 import { type Stored, stored } from "../api/stored";
-import { day, number } from "../words/figures";
+import { day, records } from "../words/figures";
 import { t, useLanguage } from "../words/language";
 import { Loaded, Problem, Section } from "./Page";
 
@@ -82,7 +82,7 @@ function Part({ title, of, why }: { title: string; of: readonly Stored[]; why: (
         {of.map((each) => (
           <li key={each.category} className="row plan-row">
             <span className="row-main">{name("category", each.category)}</span>
-            <span className="note">{t("{count} records", { count: number(each.facts) })}</span>
+            <span className="note">{records(each.facts)}</span>
             <span className="note plan-why">{why(each)}</span>
           </li>
         ))}

@@ -39,7 +39,7 @@ export function Openings() {
                 <li className="row" key={line.id}>
                   <div className="row-main">
                     <p className="row-title">
-                      {line.act ? line.act : name("category", line.category)}
+                      {line.act ? <span lang="en">{line.act.charAt(0).toUpperCase() + line.act.slice(1)}</span> : name("category", line.category)}
                       {!line.act && line.count > 1 && ` × ${number(line.count)}`}
                     </p>
                     <p className="row-note">
@@ -48,7 +48,7 @@ export function Openings() {
                         {WHO[line.who]?.() ?? line.who}
                         {line.who === "staff" && ` (${name("role", line.role)})`}
                       </span>
-                      <span>{name("purpose", line.purpose)}</span>
+                      <span>{line.purpose === "access" ? t("to show it to you") : name("purpose", line.purpose)}</span>
                       {line.reason && <bdi>“{line.reason}”</bdi>}
                     </p>
                   </div>

@@ -7,7 +7,7 @@ import { useNames } from "../api/me";
 import { Entrance } from "../parts/Entrance";
 import { Problem } from "../parts/Page";
 import { save } from "../parts/save";
-import { day, number } from "../words/figures";
+import { day, records } from "../words/figures";
 import { t, useLanguage } from "../words/language";
 
 const LOOK_MS = 700;
@@ -55,7 +55,7 @@ function Done({ text, id }: { text: string; id: string }) {
               <p className="row-title">{each.categories.map((category) => name("category", category)).join(", ")}</p>
               <p className="note">{each.ending === "hold" ? t("kept by law until {day}", { day: each.kept_until ? day(each.kept_until) : "–" }) : t("erased")}</p>
             </div>
-            <p className="row-end">{t("{count} records", { count: number(each.facts) })}</p>
+            <p className="row-end">{records(each.facts)}</p>
           </li>
         ))}
       </ul>

@@ -5,19 +5,27 @@ const PLACES = { en: "en", zh: "zh-Hans-CN" } as const;
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
+const MONTH = 30.44 * DAY;
+const YEAR = 365.25 * DAY;
+const CENT = 0.01;
 
 const place = () => PLACES[spoken()];
 
 /** An amount of the API (a decimal text): two places, or as many digits as a small one needs to be seen. */
 export function money(amount: string, currency: string): string {
   const value = Number(amount);
-  const isSmall = value !== 0 && Math.abs(value) < 1;
+  const isSmall = value !== 0 && Math.abs(value) < CENT;
   const digits: Intl.NumberFormatOptions = isSmall ? { maximumSignificantDigits: 4 } : { maximumFractionDigits: 2 };
   return new Intl.NumberFormat(place(), { style: "currency", currency, ...digits }).format(value);
 }
 
 export function number(value: number): string {
   return new Intl.NumberFormat(place()).format(value);
+}
+
+/** How many records there are. */
+export function records(count: number): string {
+  return count === 1 ? t("1 record") : t("{count} records", { count: number(count) });
 }
 
 export function day(at: string | Date): string {
@@ -33,6 +41,8 @@ export function away(at: string | Date, now = Date.now()): string {
   const left = new Date(at).getTime() - now;
   const said = new Intl.RelativeTimeFormat(place(), { numeric: "auto" });
   const size = Math.abs(left);
+  if (size >= 2 * YEAR) return said.format(Math.round(left / YEAR), "year");
+  if (size >= 3 * MONTH) return said.format(Math.round(left / MONTH), "month");
   if (size >= 2 * DAY) return said.format(Math.round(left / DAY), "day");
   if (size >= 2 * HOUR) return said.format(Math.round(left / HOUR), "hour");
   return said.format(Math.round(left / MINUTE), "minute");
