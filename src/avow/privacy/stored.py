@@ -78,7 +78,10 @@ def _counted(whose: Whose, now: datetime) -> Select[Any]:
     """One row for each category of which there is something: one question for all tables."""
     lines = union_all(*(_line(*each, whose, now) for each in _tables())).subquery()
     sums: list[ColumnElement[Any]] = [func.sum(lines.c[name]).label(name) for name in ("facts", "sealed", "endless")]
-    ends: list[ColumnElement[Any]] = [func.min(lines.c.next_end).label("next_end"), func.max(lines.c.last_end).label("last_end")]
+    ends: list[ColumnElement[Any]] = [
+        func.min(lines.c.next_end).label("next_end"),
+        func.max(lines.c.last_end).label("last_end"),
+    ]
     return select(lines.c.category, *sums, *ends).group_by(lines.c.category)
 
 
