@@ -116,8 +116,8 @@ class V1:
     async def _complete(self, surface: Surface, scope: Scope, receive: Receive, reply: AsgiReply) -> None:
         if scope["method"] != "POST":
             raise refusals.MethodWrong("POST")
-        between = _boundary(scope["headers"]) if surface.takes_form else b""
         secret, retention_h, cache, claim = judge(scope["headers"], surface)
+        between = _boundary(scope["headers"]) if surface.takes_form else b""
         if is_large(scope["headers"]):
             await self._admit_large(secret, scope)
         with self._uploading(surface, scope["headers"]):

@@ -355,7 +355,7 @@ PATHS = {
     "/v1/audio/transcriptions": Path(_SOUND, heard, heard_events, form=True),
     "/v1/audio/translations": Path(_SOUND, heard, form=True),
     "/v1/audio/speech": Path(
-        {"model": str, "input": str, "voice": _TEXT},
+        {"model": str, "input": str, "voice": (str, dict)},
         spoken,
         spoken_events,
         flows=lambda asked: "text/event-stream" if asked.get("stream_format") == "sse" else "audio/mpeg",
