@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from avow.billing.events import TOKENS_MAX
-from avow.gateway import as_chat, as_messages, estimate, messages, responses, sounds, texts
+from avow.gateway import as_chat, as_messages, estimate, messages, responses, responses_as_chat, sounds, texts
 from avow.gateway.assembly import Assembly
 from avow.gateway.messages import MessagesAssembly, MessagesStream
 from avow.gateway.responses import ResponsesAssembly, ResponsesStream
@@ -197,3 +197,5 @@ COUNT = Dialect(_read_count)
 
 CHAT_AS_MESSAGES = Translation(as_messages.whole, as_messages.Stream)
 MESSAGES_AS_CHAT = Translation(as_chat.whole, as_chat.Stream)
+RESPONSES_AS_CHAT = Translation(responses_as_chat.whole, responses_as_chat.Stream)
+RESPONSES_AS_MESSAGES = Translation(responses_as_chat.whole_of_message, responses_as_chat.StreamOfMessage)

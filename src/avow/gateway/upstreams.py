@@ -19,7 +19,7 @@ import msgspec
 
 from avow.base.errors import AvowError
 from avow.engines import llm
-from avow.gateway import as_chat, as_messages, dialects, estimate, forms, media, wire
+from avow.gateway import as_chat, as_messages, dialects, estimate, forms, media, responses_as_chat, wire
 from avow.gateway.client import Target
 from avow.gateway.connection import UpstreamError, UpstreamTimeout
 from avow.gateway.dialects import Dialect, Translation
@@ -230,6 +230,8 @@ def _to_engine(request: Request, their_name: str, tokens_max: int) -> dict[str, 
 
 
 def _fits_engine(request: Request) -> bool:
+    if "messages" not in request.fields:
+        request = responses_as_chat.to_theirs(request)
     said = [request.fields.get("system"), request.fields["messages"]]
     return llm.fits(estimate.text_bytes(said, estimate.FRAME), len(request.fields["messages"]))
 
@@ -237,6 +239,13 @@ def _fits_engine(request: Request) -> bool:
 def _from_messages(to_theirs: Translate) -> Translate:
     """The same for a request in Anthropic's words."""
     return lambda request, their_name, tokens_max: to_theirs(as_chat.to_theirs(request), their_name, tokens_max)
+
+
+def _from_responses(to_theirs: Translate) -> Translate:
+    """The same for a request in the words of OpenAI's responses."""
+    return lambda request, their_name, tokens_max: to_theirs(
+        responses_as_chat.to_theirs(request), their_name, tokens_max
+    )
 
 
 def _retry_after_s(value: bytes | None) -> int:
@@ -260,6 +269,12 @@ def _openai_ways(to_chat: Translate) -> dict[str, Way]:
     }
 
 
+def _chat_only(to_chat: Translate) -> dict[str, Way]:
+    """For who speaks chat and may not speak responses: these are said in the words of a chat."""
+    spoken = Way(_CHAT, _from_responses(to_chat), dialects.CHAT, dialects.RESPONSES_AS_CHAT)
+    return {**_openai_ways(to_chat), "responses": spoken}
+
+
 def _media_ways(to_images: Translate) -> dict[str, Way]:
     return {
         "images": Way("/images/generations", to_images, dialects.IMAGES),
@@ -275,17 +290,21 @@ _OPENAI = _openai_ways(_to_openai) | _media_ways(_to_named_media)
 _ENGINE = {
     "chat": Way(_CHAT, _to_engine, dialects.CHAT, None, True, True),
     "messages": Way(_CHAT, _from_messages(_to_engine), dialects.CHAT, dialects.MESSAGES_AS_CHAT, True, True),
+    "responses": Way(_CHAT, _from_responses(_to_engine), dialects.CHAT, dialects.RESPONSES_AS_CHAT, True, True),
 }
 _ANTHROPIC = {
     "chat": Way("/messages", _chat_to_messages, dialects.MESSAGES, dialects.CHAT_AS_MESSAGES),
+    "responses": Way(
+        "/messages", _from_responses(_chat_to_messages), dialects.MESSAGES, dialects.RESPONSES_AS_MESSAGES
+    ),
     "messages": Way("/messages", _to_messages, dialects.MESSAGES),
     "count_tokens": Way("/messages/count_tokens", _to_count, dialects.COUNT),
 }
 
 KINDS: Mapping[str, Kind] = {
     "openai": Kind(_OPENAI, _bearer),
-    "compatible": Kind(_openai_ways(_to_compatible) | _media_ways(_to_media), _bearer),
-    "openrouter": Kind(_openai_ways(_to_openrouter), _bearer),
+    "compatible": Kind(_chat_only(_to_compatible) | _media_ways(_to_media), _bearer),
+    "openrouter": Kind(_chat_only(_to_openrouter), _bearer),
     "azure": Kind(_OPENAI, lambda credential: {"api-key": credential}),
     "anthropic": Kind(_ANTHROPIC, lambda credential: {"x-api-key": credential, "anthropic-version": ANTHROPIC_VERSION}),
 }
