@@ -121,7 +121,7 @@ function Row({ of: key, edit, rotated }: { of: Key; edit: () => void; rotated: (
       {works && (
         <Menu position="bottom-end">
           <Menu.Target>
-            <Button variant="default" size="xs" loading={rotate.isPending} aria-label={t("What to do with {name}", { name: key.name || key.prefix })}>
+            <Button variant="default" size="xs" loading={rotate.isPending} aria-label={t("Manage {name}", { name: key.name || key.prefix })}>
               {t("Manage")}
             </Button>
           </Menu.Target>
