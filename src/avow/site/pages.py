@@ -5,11 +5,9 @@ from __future__ import annotations
 from litestar import MediaType, Response, get
 from litestar.datastructures import State
 
-from avow.policy import words
 from avow.proof import receipts
-from avow.site import policy_pages
-from avow.site.layout import Accepted, Locale, Site, locale_of, minute, page, page_with_script
-from avow.site.words import translate
+from avow.site import log_pages, policy_pages, proof_pages
+from avow.site.layout import Accepted, Locale, Site, page, page_with_script
 
 __all__ = ["ROUTES", "Site"]
 
@@ -17,20 +15,6 @@ __all__ = ["ROUTES", "Site"]
 @get("/", include_in_schema=False)
 async def home(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
     return page(state.site, "home.html", locale, accepted)
-
-
-@get("/proof", include_in_schema=False)
-async def proof(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
-    site: Site = state.site
-    chosen = locale_of(locale, accepted)
-    probes: dict[str, list[dict[str, str]]] = {}
-    for row in await site.evidence():
-        probe, _, about = row.probe.partition(".")
-        title = translate(chosen, f"category_{about}") if about in words.CATEGORIES else about
-        shown = {"probe": row.probe, "about": title, "verdict": row.verdict, "figure": row.figure, "at": minute(row.at)}
-        probes.setdefault(probe, []).append(shown)
-    said = [(translate(chosen, f"probe_{probe}"), rows) for probe, rows in probes.items()]
-    return page(site, "proof.html", locale, accepted, evidence=said)
 
 
 @get("/confirm", include_in_schema=False)
@@ -72,8 +56,11 @@ async def readyz(state: State) -> Response[dict[str, bool]]:
 
 @get("/.well-known/avow-receipt-key", include_in_schema=False)
 async def receipt_key(state: State) -> dict[str, str]:
-    """The public key with which anybody can check a receipt, off line."""
-    return receipts.published(state.site.signer.public_key)
+    """The public key with which anybody can check a receipt, off line, and as that of the log (`NAME+ID+KEY`)."""
+    return receipts.published(state.site.signer.public_key) | {"log": str(state.site.log.key)}
 
 
-ROUTES = (home, proof, confirm, reset, ask, status, healthz, readyz, receipt_key, *policy_pages.ROUTES)
+ROUTES = (
+    *(home, confirm, reset, ask, status, healthz, readyz, receipt_key),
+    *(*policy_pages.ROUTES, *proof_pages.ROUTES, *log_pages.ROUTES),
+)
