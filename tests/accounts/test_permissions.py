@@ -15,8 +15,9 @@ GET /log/checkpoint · GET /log/tile/{path} · GET /log/entries/{place}
 GET /proof/verify.py · GET /api/proof/sentences · GET /api/proof/sentences/{id}
 GET /terms · GET /proof · GET /status · GET /docs/errors · GET /confirm · GET /reset ·
 GET /healthz · GET /readyz · GET /metrics · GET /api · GET /api/openapi.json · GET /api/{path}
-GET /.well-known/avow-policy.json · GET /.well-known/avow-receipt-key · GET /api/privacy/receipts/{id}
-POST /api/auth/reset · POST /api/auth/reset/finish · POST /api/auth/passkey/begin · POST /api/auth/passkey
+GET /.well-known/avow-policy.json · GET /.well-known/avow-receipt-key · GET /.well-known/security.txt
+GET /api/privacy/receipts/{id} · POST /api/auth/reset
+POST /api/auth/reset/finish · POST /api/auth/passkey/begin · POST /api/auth/passkey
 GET /api/auth/provider/start · GET /api/auth/provider/callback · POST /api/keys/leaked
 GET /privacy/ask · POST /api/privacy/outside · POST /api/privacy/outside/prove
 GET /api/auth/signup · POST /api/auth/signup

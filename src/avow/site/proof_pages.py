@@ -15,13 +15,11 @@ from sqlalchemy import Row
 from avow import catalog
 from avow.base.errors import NotFound
 from avow.policy import words
-from avow.privacy import versions
 from avow.proof import log
 from avow.proof.evidence import Evidence
 from avow.proof.verifier import Checkpoint
 from avow.site import sentences
 from avow.site.layout import Accepted, Locale, Site, locale_of, minute, page
-from avow.site.sentences import Sentence
 from avow.site.words import translate
 
 
@@ -45,7 +43,7 @@ class Signed:
 async def list_sentences(state: State) -> dict[str, Any]:
     """Every published sentence with its verdict, and the evidence of all of them with its proofs."""
     site: Site = state.site
-    found = await _assessed(site)
+    found = await sentences.current(site)
     seen = {row.probe: row for each in found for row in each.evidence}
     signed = await _signed(site, seen.values())
     proved = await asyncio.to_thread(lambda: {name: _evidence(site, row, signed) for name, row in seen.items()})
@@ -63,7 +61,7 @@ async def list_sentences(state: State) -> dict[str, Any]:
 async def read_sentence(id: FromPath[str], state: State) -> dict[str, Any]:
     """One sentence: its words, what makes it true, what checks it, what was found, and the proof of that in the log."""
     site: Site = state.site
-    found = next((each for each in await _assessed(site) if each.id == id), None)
+    found = next((each for each in await sentences.current(site) if each.id == id), None)
     if found is None:
         raise SentenceUnknown
     signed = await _signed(site, found.evidence)
@@ -92,12 +90,6 @@ async def proof(state: State, locale: Locale = None, accepted: Accepted = "") ->
         probes.setdefault(probe, []).append(shown)
     said = [(translate(chosen, f"probe_{probe}"), rows) for probe, rows in probes.items()]
     return page(site, "proof.html", locale, accepted, evidence=said)
-
-
-async def _assessed(site: Site) -> list[Sentence]:
-    async with site.database.begin() as c:
-        now = await versions.current(c)
-    return await sentences.assessed(site, now.in_force_at)
 
 
 async def _signed(site: Site, evidence: Iterable[Evidence]) -> Signed:

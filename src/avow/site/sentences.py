@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from avow.policy import Clause, published
+from avow.privacy import versions
 from avow.proof.evidence import Evidence
 from avow.site.layout import Site
 
@@ -35,8 +36,15 @@ class Sentence:
         return self.clause.zh if locale == "zh" else self.clause.en
 
 
+async def current(site: Site) -> list[Sentence]:
+    """Every published sentence of the policy in force with what the last looks found."""
+    async with site.database.begin() as c:
+        now = await versions.current(c)
+    return await assessed(site, now.in_force_at)
+
+
 async def assessed(site: Site, in_force_at: datetime | None) -> list[Sentence]:
-    """Every published sentence with what the last looks found; `in_force_at` is since when the policy holds."""
+    """The same, for who knows when the policy came into force: `in_force_at`."""
     seen = {row.probe: row for row in await site.evidence()}
     is_first = site.clock.now() - max(site.started_at, in_force_at or site.started_at) < FIRST_ROUND
     return [assess(clause, seen, is_first=is_first) for clause in published(site.policy, site.installed)]
