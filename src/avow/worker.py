@@ -215,6 +215,7 @@ def platform(front: Front) -> Litestar:
         in_force=lambda: front.vault.policy,
         installed=parts.installed,
         signer=Receipts(parts.ring),
+        log=parts.log,
         clock=parts.clock,
         started_at=parts.clock.now(),
         database=front.database,
@@ -233,6 +234,7 @@ def platform(front: Front) -> Litestar:
         rectify=app.rectify(needs),
         tell=app.tell(needs),
         admit=app.admit(needs),
+        complete=parts.log.complete,
         installed=parts.installed,
     )
     signed_in.built()  # read now, so that no request waits for the disk

@@ -11,6 +11,8 @@ from avow.accounts.permissions import ROUTES, RouteUndeclared
 
 PUBLIC_ROUTES = """
 GET / · GET /privacy · GET /privacy/{number} · GET /privacy/changes · GET /privacy/data · GET /privacy/processors
+GET /log/checkpoint · GET /log/tile/{path} · GET /log/entries/{place}
+GET /proof/verify.py · GET /api/proof/sentences · GET /api/proof/sentences/{id}
 GET /terms · GET /proof · GET /status · GET /docs/errors · GET /confirm · GET /reset ·
 GET /healthz · GET /readyz · GET /metrics · GET /api · GET /api/openapi.json · GET /api/{path}
 GET /.well-known/avow-policy.json · GET /.well-known/avow-receipt-key · GET /.well-known/security.txt

@@ -39,6 +39,12 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "GET /privacy/ask": PUBLIC,
     "GET /terms": PUBLIC,
     "GET /proof": PUBLIC,
+    "GET /proof/verify.py": PUBLIC,
+    "GET /api/proof/sentences": PUBLIC,
+    "GET /api/proof/sentences/{id}": PUBLIC,
+    "GET /log/checkpoint": PUBLIC,
+    "GET /log/tile/{path}": PUBLIC,
+    "GET /log/entries/{place}": PUBLIC,
     "GET /status": PUBLIC,
     # The app's one page and its files; what it shows, it asks for like any other client.
     "GET /app": PUBLIC,

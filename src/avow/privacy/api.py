@@ -3,7 +3,8 @@ long ago; a receipt is read with its token alone."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -50,6 +51,8 @@ class Desk:
     rectify: Rectify
     tell: Tell
     admit: Admit
+    complete: Callable[[bytes], bytes]
+    """Adds to a receipt the proof that it stands in the log, once it does."""
     installed: frozenset[str] = frozenset()
 
     @property
@@ -274,9 +277,10 @@ async def _consent(person: Actor, privacy: Desk, name: str, *, given: bool) -> N
 async def read_receipt(
     id: FromPath[UUID], privacy: Privacy, token: Annotated[str, HeaderParameter(name=TOKEN_HEADER, max_length=200)]
 ) -> Response[bytes]:
-    """The signed receipt, byte for byte, for whoever has its token; nobody is signed in."""
+    """The signed receipt for whoever has its token, with its proof once the log has it; nobody is signed in."""
     async with privacy.database.begin() as c:
-        return Response(await requests.receipt(c, id, token), media_type="application/json")
+        found = await requests.receipt(c, id, token)
+    return Response(await asyncio.to_thread(privacy.complete, found), media_type="application/json")
 
 
 ROUTES = (
