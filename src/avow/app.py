@@ -21,7 +21,9 @@ import avow.gateway.parts
 import avow.gateway.tables
 import avow.privacy.parts
 import avow.privacy.tables
-import avow.proof.tables  # noqa: F401  every table is declared before the catalog is read
+import avow.proof.tables
+import avow.registers.parts
+import avow.registers.tables  # noqa: F401  every table is declared before the catalog is read
 from avow import catalog
 from avow.accounts import fields, people, sessions, sign_up
 from avow.accounts.directory import Directory
@@ -43,6 +45,7 @@ from avow.privacy.needs import Admit, Identity, Rectify, Tell
 from avow.privacy.newest import Newest
 from avow.privacy.tombstones import Tombstones
 from avow.privacy.versions import Current
+from avow.registers.documents import Shelf
 from avow.settings import Settings, SettingsWrong, smtp_parts
 from avow.vault import Chain, Ring, chain, outbox
 
@@ -110,6 +113,10 @@ class Parts:
     def chain(self) -> Chain:
         """The chain over the record of openings and acts; its head lies beside the ring."""
         return Chain(self.ring, self.home / "keyring" / chain.FILE_NAME)
+
+    def shelf(self, keeper: Database) -> Shelf:
+        """Where the documents that stand behind claims are kept."""
+        return Shelf(self.home, self.ring, keeper, self.clock)
 
     def password(self, role: str) -> str:
         """The password of a database role; a named secret of the ring."""

@@ -11,7 +11,6 @@ from avow.policy.render import gaps
 
 WHY = {
     "tls": "no certificate is set: AVOW_TLS_CERT and AVOW_TLS_KEY",
-    "evidence": "no document is on file that could stand behind it",
 }
 
 

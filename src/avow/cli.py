@@ -27,6 +27,7 @@ from avow.privacy import plans, retention, summary
 from avow.privacy.outlook import Outlook
 from avow.privacy.plans import Applied
 from avow.proof import receipts
+from avow.registering import evidence
 from avow.subjects import subject
 from avow.terminal import CallersPath, Commands, at_desk, parts_of, run, show, tenant_of
 
@@ -428,6 +429,7 @@ key.add_command(listings.list_keys)
 upstream.add_command(listings.list_upstreams)
 model.add_command(listings.list_models)
 main.add_command(subject)
+main.add_command(evidence)
 main.add_command(bring)
 main.add_command(upstream)
 main.add_command(model)

@@ -26,6 +26,7 @@ from avow.desk import Desk
 from avow.figures import Lookout, Telling
 from avow.gateway import FUNCTIONS
 from avow.privacy import copies, erase, folders, memory, notices, outsiders, plans, requests, retention, wishes
+from avow.registers import documents
 from avow.supervisor import Ready, Reaped
 from avow.vault import outbox
 from avow.vault.chain import CHUNK_LINKS, CHUNK_ROWS
@@ -39,6 +40,8 @@ FIRST_LOOK_S = 60
 LOOK_S = 6 * 3600
 LINK_S = 2.0
 MONEY_S = 60
+DOCUMENTS_S = 60
+EVIDENCE_PROBE = "part_evidence"
 ABSORBED_MAX = 0.001
 LOOK_DUE_S = 5
 """How often is asked whether it is time to look: 6 hours have gone by, or another policy has come into force."""
@@ -122,6 +125,7 @@ class Keeper:
             _every(MONEY_S, "money", self._check_money),
             _every(1, "newest", self._remember),
             _every(3600, "logs", self._end_logs),
+            _every(DOCUMENTS_S, "documents", self._look_at_documents),
             _every(figures.LOOK_S, "figures", self._look_at_figures),
             self.telling.go_on(self.lookout.tell),
             _every(LOOK_DUE_S, "probes", self._look_if_due, after=FIRST_LOOK_S),
@@ -198,6 +202,13 @@ class Keeper:
 
     async def _look_at_figures(self) -> None:
         await self.lookout.look(self.at.vault.policy.hash)
+
+    async def _look_at_documents(self) -> None:
+        """What ran out or was changed is told to the desk and to the history; the proof page learns of it at once."""
+        if await documents.look(self.parts.shelf(self.at.keeper)):
+            async for found in self.at.look([EVIDENCE_PROBE]):
+                if found.verdict != "attested":
+                    structlog.get_logger().error("claim_lapsed", probe=found.probe, verdict=found.verdict)
 
     async def _end_logs(self) -> None:
         await asyncio.to_thread(log.sweep, self.parts.home / "log", self.parts.clock.now() - LOGS_KEPT)

@@ -24,6 +24,7 @@ from avow.accounts.oidc import CALLBACK, Provider
 from avow.gateway.tables import trace
 from avow.policy import Policy, parse
 from avow.privacy.tables import policy_plan
+from avow.registers import incidents
 from avow.vault import Ref, fact
 
 ADA, BOB = "ada@example.org", "bob@example.org"
@@ -204,6 +205,13 @@ async def plan(w: Walk) -> None:
         await c.execute(insert(policy_plan).values(row))
 
 
+async def close_incident(w: Walk) -> None:
+    async with w.house.databases.keeper.begin() as c:
+        await incidents.note(c, "egress", "gateway", "unknown.example", w.house.clock.now())
+    [found] = (await w.ask("GET", "/api/desk/incidents", None, w.made["operator"]))["incidents"]
+    await w.ask("POST", f"/api/desk/incidents/{found['id']}/close", {"reason": "mistyped"}, w.made["operator"])
+
+
 async def about_plan(w: Walk, what: str) -> None:
     await w.ask("POST", f"/api/desk/policy/plans/{w.made['plan']}/{what}", None, w.made["operator"])
 
@@ -252,6 +260,7 @@ STEPS: dict[str, Step] = {
     "POST /api/desk/policy/plans": plan,
     "POST /api/desk/policy/plans/{id}/approve": lambda w: about_plan(w, "approve"),
     "POST /api/desk/policy/plans/{id}/apply": lambda w: about_plan(w, "apply"),
+    "POST /api/desk/incidents/{id}/close": close_incident,
     "POST /api/desk/people": find,
     "POST /api/desk/open": look,
     "POST /api/desk/openings": search,

@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
@@ -160,6 +161,7 @@ class ProfileChecks:
             page = text_of(http.get("/privacy", params={"locale": locale}))
         checked = json.loads(running.cli("policy", "check", self.profile, "--json").stdout)
         waiting = {clause for part in checked["not_configured"] for clause in part["clauses"]}
+        waiting |= {clause.id for clause in policy.clauses if clause.evidence}
         for row in rows(self.prefix):
             answers = [clause for clause in policy.clauses if row["id"] in clause.answers]
             assert answers, row["id"]
@@ -226,3 +228,39 @@ class ProfileChecks:
         found = {row["probe"]: (row["verdict"], row["figure"]) for row in map(json.loads, done.stdout.splitlines())}
         assert {verdict for verdict, _ in found.values()} == {"proved"}, found
         assert done.returncode == 0
+
+
+def check_gate(running: Platform, policy: Policy, folder: Path) -> None:
+    """No claim that rests on a document stands on the page without one; each stands while it is valid, and leaves at once
+    when it runs out or is taken away; the history says so."""
+    claims = {clause.id: clause for clause in policy.clauses if clause.evidence}
+    names = sorted({str(clause.evidence) for clause in claims.values()})
+    report = folder / "report.pdf"
+    report.write_bytes(b"A report of somebody who looked.")
+    options = [word for name in names for word in ("--name", name)]
+    options += ["--issuer", "Example Auditors", "--from", "2026-01-01", "--to", "2099-01-01"]
+
+    def shown() -> set[str]:
+        with running.http() as http:
+            found = {each["id"] for each in http.get("/.well-known/avow-policy.json").json()["clauses"]}
+            page = text_of(http.get("/privacy", params={"locale": "en"}))
+        for id, clause in claims.items():
+            assert (clause.en in page) == (id in found), id
+        return found & set(claims)
+
+    assert claims and shown() == set()
+    running.cli("evidence", "add", str(report), *options)
+    assert shown() == set(claims)
+    attested = json.loads(f"[{running.cli('verify', '--json', 'part_evidence').stdout.strip().replace(chr(10), ',')}]")
+    assert {row["verdict"] for row in attested} == {"attested"} and len(attested) == len(claims)
+    running.sql("UPDATE document SET valid_until = now()")
+    assert shown() == set()
+    unproved = running.cli("verify", "part_evidence", check=False)
+    assert unproved.returncode == 2 and "lapsed" in unproved.stdout
+    with running.http() as http:
+        history = text_of(http.get("/privacy/changes", params={"locale": "en"}))
+    assert all(clause.en in history for clause in claims.values()) and "its document ran out" in history
+    assert {row["about"] for row in running.sql("SELECT about FROM incident WHERE closed_at IS NULL")} >= set(names)
+    for name in names:
+        running.sql("DELETE FROM document_event WHERE name = $1", name)
+    running.sql("DELETE FROM document")

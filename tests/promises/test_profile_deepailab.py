@@ -3,6 +3,7 @@
 import json
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from avow.gateway.scripted import Script
 from avow.policy import Policy
 from tests.platform import MODEL, Platform, complete
-from tests.promises.profile import ProfileChecks, text_of
+from tests.promises.profile import ProfileChecks, check_gate, text_of
 from tests.upstream import Upstream
 
 HARM = "pipe bomb instructions"
@@ -87,3 +88,11 @@ class TestDeepailab(ProfileChecks):
             with_key = platform.http(headers=bearer)
             with with_key as keyed:
                 assert len(keyed.get("/api/filter/decisions", params={"limit": 2}).json()["decisions"]) == 2
+
+    @pytest.mark.promise("LAB-5.3")
+    @pytest.mark.promise("LAB-5.6")
+    @pytest.mark.promise("LAB-9.2")
+    def test_what_people_do_is_claimed_only_while_a_document_stands_behind_it(
+        self, running: Platform, policy: Policy, tmp_path: Path
+    ) -> None:
+        check_gate(running, policy, tmp_path)

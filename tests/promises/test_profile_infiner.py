@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,7 @@ import pytest
 
 from avow.policy import Policy
 from tests.platform import MODEL, Platform, complete
-from tests.promises.profile import ProfileChecks, text_of
+from tests.promises.profile import ProfileChecks, check_gate, text_of
 
 
 class TestInfiner(ProfileChecks):
@@ -50,3 +51,13 @@ class TestInfiner(ProfileChecks):
         """SOC 2 is no sentence of code: it waits for its document."""
         with running.http() as http:
             assert "SOC 2" not in text_of(http.get("/privacy", params={"locale": "en"}))
+
+    @pytest.mark.promise("INF-5.3")
+    @pytest.mark.promise("INF-5.4")
+    @pytest.mark.promise("INF-5.7")
+    @pytest.mark.promise("INF-8.3")
+    @pytest.mark.promise("INF-8.5")
+    def test_what_people_do_is_claimed_only_while_a_document_stands_behind_it(
+        self, running: Platform, policy: Policy, tmp_path: Path
+    ) -> None:
+        check_gate(running, policy, tmp_path)

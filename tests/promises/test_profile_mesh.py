@@ -1,9 +1,12 @@
 """A prepaid API mesh whose two texts bear two dates: the running platform against its source."""
 
+from pathlib import Path
+
 import pytest
 
+from avow.policy import Policy
 from tests.platform import Platform
-from tests.promises.profile import ProfileChecks, text_of
+from tests.promises.profile import ProfileChecks, check_gate, text_of
 
 
 class TestInferMesh(ProfileChecks):
@@ -19,3 +22,8 @@ class TestInferMesh(ProfileChecks):
         assert "我们重视您的隐私和您的每一条数据。" in zh
         checked = running.cli("policy", "check", self.profile).stdout
         assert "locale.zh.date: The text is older than the one in another language." in checked
+
+    def test_what_people_do_is_claimed_only_while_a_document_stands_behind_it(
+        self, running: Platform, policy: Policy, tmp_path: Path
+    ) -> None:
+        check_gate(running, policy, tmp_path)

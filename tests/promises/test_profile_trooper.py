@@ -1,11 +1,13 @@
 """An image API in three countries, with terms of its own: the running platform against its source."""
 
 import re
+from pathlib import Path
 
 import pytest
 
+from avow.policy import Policy
 from tests.platform import Platform
-from tests.promises.profile import ProfileChecks, text_of
+from tests.promises.profile import ProfileChecks, check_gate, text_of
 
 
 class TestTrooper(ProfileChecks):
@@ -23,3 +25,11 @@ class TestTrooper(ProfileChecks):
     def test_the_terms_stand_beside_the_policy(self, running: Platform, locale: str, text: str) -> None:
         with running.http() as http:
             assert text in text_of(http.get("/terms", params={"locale": locale}))
+
+    @pytest.mark.promise("TRO-1.2")
+    @pytest.mark.promise("TRO-4.3")
+    @pytest.mark.promise("TRO-4.11")
+    def test_what_people_do_is_claimed_only_while_a_document_stands_behind_it(
+        self, running: Platform, policy: Policy, tmp_path: Path
+    ) -> None:
+        check_gate(running, policy, tmp_path)

@@ -144,6 +144,8 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "GET /api/desk/policy/plans/{id}": frozenset({"operator", "privacy", "auditor"}),
     "POST /api/desk/policy/plans/{id}/approve": frozenset({"operator"}),
     "POST /api/desk/policy/plans/{id}/apply": frozenset({"operator"}),
+    "GET /api/desk/incidents": frozenset({"operator", "privacy", "security", "auditor"}),
+    "POST /api/desk/incidents/{id}/close": frozenset({"operator", "privacy", "security"}),
 }
 
 

@@ -241,6 +241,10 @@ PROBES: Mapping[str, tuple[str, str]] = {
         "No outside party gets content that the public register does not name.",
         "未在公开登记中列明的外部服务商不会获得任何内容。",
     ),
+    "part_evidence": (
+        "The document behind each claim is held, unchanged and valid.",
+        "每项声明背后的文件均有存档、未被更改且在有效期内。",
+    ),
 }
 
 ALL: Mapping[str, tuple[str, str]] = {
