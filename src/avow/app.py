@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -45,6 +46,7 @@ from avow.privacy.needs import Admit, Identity, Rectify, Tell
 from avow.privacy.newest import Newest
 from avow.privacy.tombstones import Tombstones
 from avow.privacy.versions import Current
+from avow.registers.broker import Broker
 from avow.registers.documents import Shelf
 from avow.settings import Settings, SettingsWrong, smtp_parts
 from avow.vault import Chain, Ring, chain, outbox
@@ -191,19 +193,20 @@ def accounts(parts: Parts, database: Database, current: Current) -> Needs:
         directory=directory,
         tombstones=parts.tombstones,
         passwords=Passwords(parts.hasher),
-        provider=_provider(parts),
+        provider=_provider(parts, Broker(database, vault)),
         operator_mail=parts.settings.operator_mail,
         current=current,
     )
 
 
-def _provider(parts: Parts) -> Provider | None:
+def _provider(parts: Parts, broker: Broker) -> Provider | None:
     """The identity provider that the settings name. Raises ProviderUnfit."""
     made = parts.settings
     if not made.oidc_issuer:
         return None
     back = f"{made.base_url}{CALLBACK}"
-    return Provider(made.oidc_issuer, made.oidc_client_id, made.oidc_client_secret, back, parts.clock)
+    client = partial(broker.client, "sign-in")
+    return Provider(made.oidc_issuer, made.oidc_client_id, made.oidc_client_secret, back, parts.clock, client)
 
 
 def identity(accounts: Needs) -> Identity:

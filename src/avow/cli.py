@@ -27,9 +27,9 @@ from avow.privacy import plans, retention, summary
 from avow.privacy.outlook import Outlook
 from avow.privacy.plans import Applied
 from avow.proof import receipts
-from avow.registering import evidence
+from avow.registering import evidence, register
 from avow.subjects import subject
-from avow.terminal import CallersPath, Commands, at_desk, parts_of, run, show, tenant_of
+from avow.terminal import CallersPath, Commands, at_desk, credentials, parts_of, run, show, tenant_of
 
 EXIT_FAILED, EXIT_UNPROVED = 1, 2
 
@@ -189,7 +189,7 @@ def policy_apply(context: click.Context, id: UUID, first: str | None, approve: s
     What takes data away needs both operators. For each, their password and the code of their second factor (an empty line:
     none) are read from standard input.
     """
-    shown = {email: _credentials(email) for email in dict.fromkeys((first, approve)) if email}
+    shown = {email: credentials(email) for email in dict.fromkeys((first, approve)) if email}
 
     async def work() -> tuple[Applied, dict[str, list[int]]]:
         async with at_desk(context) as at:
@@ -413,23 +413,13 @@ def _password() -> str:
     return sys.stdin.readline().rstrip("\n")
 
 
-def _credentials(email: str) -> tuple[str, str]:
-    """The password and the code with which somebody shows who they are."""
-    if sys.stdin.isatty():
-        password = click.prompt(f"Password of {email}", hide_input=True)
-        return str(password), str(
-            click.prompt("Code of the second factor, if there is one", default="", show_default=False)
-        )
-    password, code = (sys.stdin.readline().rstrip("\n") for _ in range(2))
-    return password, code
-
-
 subject.add_command(listings.find_subject)
 key.add_command(listings.list_keys)
 upstream.add_command(listings.list_upstreams)
 model.add_command(listings.list_models)
 main.add_command(subject)
 main.add_command(evidence)
+main.add_command(register)
 main.add_command(bring)
 main.add_command(upstream)
 main.add_command(model)

@@ -20,6 +20,7 @@ from avow import desk, figures
 from avow.accounts import unconfirmed
 from avow.app import Parts
 from avow.base import jobs, log
+from avow.base.mail import SmtpMail
 from avow.billing import allowances, invariants
 from avow.billing.holds import Recovery
 from avow.desk import Desk
@@ -27,6 +28,7 @@ from avow.figures import Lookout, Telling
 from avow.gateway import FUNCTIONS
 from avow.privacy import copies, erase, folders, memory, notices, outsiders, plans, requests, retention, wishes
 from avow.registers import documents
+from avow.registers.broker import Broker
 from avow.supervisor import Ready, Reaped
 from avow.vault import outbox
 from avow.vault.chain import CHUNK_LINKS, CHUNK_ROWS
@@ -64,7 +66,7 @@ class Keeper:
     def __init__(self, parts: Parts, reaped: Reaped, at: Desk) -> None:
         self.parts, self.reaped, self.at = parts, reaped, at
         self.recovery = Recovery(at.keeper.raw, parts.clock, parts.home / "run" / "spool", functions=FUNCTIONS)
-        self.chain = parts.chain
+        self.chain, self.broker = parts.chain, Broker(at.keeper, at.vault)
         self.lookout, self.telling = Lookout(at.keeper, parts.clock), Telling(parts.home, "keeper")
         self._looked_under, self._looked_at_s = "", 0.0
         self.jobs = jobs.Worker(
@@ -137,7 +139,10 @@ class Keeper:
         await self.at.follow()
 
     async def _send_mail(self) -> None:
-        await outbox.drain(self.at.keeper, self.at.vault, self.parts.mail)
+        """Mail waits while no entry of the register lets it go to the relay; it ends in its own time."""
+        mail = self.parts.mail
+        if not isinstance(mail, SmtpMail) or await self.broker.is_open("mail", mail.host):
+            await outbox.drain(self.at.keeper, self.at.vault, mail)
 
     async def _sweep(self) -> None:
         await plans.resume(self.at.keeper)

@@ -51,6 +51,7 @@ from avow.privacy.versions import Current
 from avow.proof import evidence
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
+from avow.registers import api as disclosures_api
 from avow.registers import desk_api as registers_api
 from avow.registers import documents
 from avow.site import errors, metrics, pages
@@ -206,6 +207,7 @@ def handlers() -> list[HTTPRouteHandler]:
         *(*_PUBLIC, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES),
         *(*gateway_api.ROUTES, *privacy_api.ROUTES, *privacy_desk_api.ROUTES, *members_api.ROUTES, *desk_api.ROUTES),
         *(*notices_api.ROUTES, *outsiders_api.ROUTES, *policy_api.ROUTES, *registers_api.ROUTES),
+        *disclosures_api.ROUTES,
     ]
     permissions.check(admission.routes(found))
     acts.check(admission.routes(found))

@@ -24,6 +24,7 @@ from avow.policy import Policy, parse
 from avow.policy.words import ACCOUNT_FIELDS
 from avow.proof import receipts
 from tests.platform import ROOT, Platform, complete
+from tests.promises.registers import check_grounds, check_legal, operators
 from tests.upstream import Upstream, scripted_platform
 
 VALUES = {
@@ -206,6 +207,23 @@ class ProfileChecks:
         named = {part.name for part in policy.named("processor")}
         assert set(re.findall(r'card" id="processor\.([\w-]+)"', register)) == named
         assert register.count("not connected</dd>") == len(named)
+
+    def check_register(self, running: Platform, policy: Policy, published: Mapping[str, Any], folder: Path) -> None:
+        """The whole register of disclosures: its grounds and, where law is one, what goes on it."""
+        region = policy.named("processor")[0].values["region"]
+        with operators(running, 2) as desks, running.http() as http:
+            people = []
+            for _ in range(2):
+                given = self.newcomer(http, policy, published)
+                assert http.post("/api/auth/signup", json=given).status_code == 202
+                people.append(running.sign_in(http, given["email"], given["password"]))
+                people[-1] |= {"email": given["email"]}
+            check_grounds(desks[0], policy, people[1], region)
+            if "share.legal" in policy.parts:
+                check_legal(running, desks, people[1], people[0]["email"], region, folder)
+                [seen] = http.get("/api/privacy/disclosures").json()
+                assert (seen["basis"], seen["fields"], seen["times"]) == ("legal", {"account": ["email"]}, 1)
+                assert any(line["purpose"] == "disclose" for line in http.get("/api/me/openings").json()["openings"])
 
     def test_the_policy_for_programs_is_signed(self, running: Platform) -> None:
         with running.http() as http:

@@ -96,3 +96,12 @@ class TestDeepailab(ProfileChecks):
         self, running: Platform, policy: Policy, tmp_path: Path
     ) -> None:
         check_gate(running, policy, tmp_path)
+
+    @pytest.mark.promise("LAB-4.1")
+    @pytest.mark.promise("LAB-4.2")
+    @pytest.mark.promise("LAB-4.6")
+    @pytest.mark.promise("LAB-4.7")
+    def test_data_goes_to_others_only_on_the_grounds_of_the_policy_and_with_what_each_needs(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]], tmp_path: Path
+    ) -> None:
+        self.check_register(running, policy, published, tmp_path)

@@ -61,3 +61,13 @@ class TestInfiner(ProfileChecks):
         self, running: Platform, policy: Policy, tmp_path: Path
     ) -> None:
         check_gate(running, policy, tmp_path)
+
+    @pytest.mark.promise("INF-4.1")
+    @pytest.mark.promise("INF-4.2")
+    @pytest.mark.promise("INF-4.4")
+    @pytest.mark.promise("INF-4.5")
+    @pytest.mark.promise("INF-4.6")
+    def test_data_goes_to_others_only_on_the_grounds_of_the_policy_and_with_what_each_needs(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]], tmp_path: Path
+    ) -> None:
+        self.check_register(running, policy, published, tmp_path)

@@ -1,6 +1,8 @@
 """A prepaid API mesh whose two texts bear two dates: the running platform against its source."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,3 +29,13 @@ class TestInferMesh(ProfileChecks):
         self, running: Platform, policy: Policy, tmp_path: Path
     ) -> None:
         check_gate(running, policy, tmp_path)
+
+    @pytest.mark.promise("MESH-3.4")
+    @pytest.mark.promise("MESH-4.1")
+    @pytest.mark.promise("MESH-4.2")
+    @pytest.mark.promise("MESH-4.4")
+    @pytest.mark.promise("MESH-4.5")
+    def test_data_goes_to_others_only_on_the_grounds_of_the_policy_and_with_what_each_needs(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]], tmp_path: Path
+    ) -> None:
+        self.check_register(running, policy, published, tmp_path)

@@ -1,7 +1,9 @@
 """An image API in three countries, with terms of its own: the running platform against its source."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,3 +35,10 @@ class TestTrooper(ProfileChecks):
         self, running: Platform, policy: Policy, tmp_path: Path
     ) -> None:
         check_gate(running, policy, tmp_path)
+
+    @pytest.mark.promise("TRO-4.5")
+    @pytest.mark.promise("TRO-4.8")
+    def test_data_goes_to_others_only_on_the_grounds_of_the_policy_and_with_what_each_needs(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]], tmp_path: Path
+    ) -> None:
+        self.check_register(running, policy, published, tmp_path)

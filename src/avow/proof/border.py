@@ -1,11 +1,16 @@
-"""Probes of the registers: the documents that stand behind claims."""
+"""Probes of the registers: the documents that stand behind claims, and what goes to others."""
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
+from avow.base.actor import KEEPER, PLATFORM
 from avow.proof.evidence import Finding
-from avow.registers import documents
+from avow.registers import book, documents, incidents, ropa
+from avow.registers.book import Whose
+from avow.registers.broker import Blocked, Broker
+from avow.registers.entries import Entry
 
 if TYPE_CHECKING:
     from avow.proof.probes import Ground
@@ -29,3 +34,53 @@ async def part_evidence(on: Ground) -> dict[str, Finding]:
                 broken = became in ("missing", "changed")
                 found[name] = Finding("failed" if broken else "unproved", f"{became}: {said}; not published")
     return found
+
+
+PROBE = "probe"
+FORBIDDEN = ("sale", "rent", "trade", "marketing")
+
+
+async def part_disclosures(on: Ground) -> Finding:
+    """A host that nobody entered cannot be connected to; an entry on a ground that the policy lacks is refused and on record;
+    nothing else was blocked lately, and nothing went out under an entry that does not hold."""
+    host = f"{secrets.token_hex(8)}.invalid"
+    async with Broker(on.app, on.vault).client(PROBE) as http:
+        try:
+            await http.get(f"https://{host}/")
+            return Finding("failed", "a host that nobody entered was connected to")
+        except Blocked:
+            pass
+    async with on.app.tenant(PLATFORM) as c:
+        noted = await incidents.listed(c, only_open=True, after=None, limit=100)
+        tried = await c.begin_nested()
+        refused = [
+            await book.propose(c, on.vault, KEEPER, PROBE, _forbidden(host, basis), Whose()) for basis in FORBIDDEN
+        ]
+        await tried.rollback()
+    async with on.keeper.begin() as c:
+        await incidents.settle(c, "egress", host, on.clock.now())
+        drift = (await ropa.records(c, on.vault))["drift"]
+    if host not in {each.about for each in noted}:
+        return Finding("failed", "the blocked connection was noted nowhere")
+    if set(refused) != {"basis"}:
+        return Finding("failed", f"entries for {', '.join(FORBIDDEN)} were answered {refused}")
+    others = sorted({each.about for each in noted if each.kind == "egress" and each.part != PROBE})
+    if drift or others:
+        return Finding("failed", f"not in the register: {', '.join([*drift, *others][:5])}")
+    return Finding(
+        "proved", "an unknown host blocked and noted, forbidden grounds refused, nothing else outside the register"
+    )
+
+
+def _forbidden(host: str, basis: str) -> Entry:
+    told: dict[str, tuple[str, ...]] = {"account": ("email",)}
+    return Entry(
+        name=f"{PROBE}-{host[:8]}-{basis}",
+        to=PROBE,
+        recipient=PROBE,
+        basis=basis,
+        purpose="service",
+        fields=told,
+        region="",
+        host=host,
+    )

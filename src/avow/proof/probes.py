@@ -312,7 +312,8 @@ ALL: dict[str, Probe] = _BUILT_IN | {
         *(parts.part_api, parts.part_opt_out, parts.part_field_choice, parts.part_self_service, parts.part_staff),
         *(parts.part_processors, parts.part_backups, parts.part_erasure, parts.part_rights, parts.part_consents),
         *(parts.part_notices, parts.part_acceptance, parts.part_age_gate, parts.part_technical_log),
-        *(content.part_cache, content.part_filter, border.part_evidence),
+        *(content.part_cache, content.part_filter),
+        *(border.part_evidence, border.part_disclosures),
     )
 }
 

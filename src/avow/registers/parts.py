@@ -2,4 +2,5 @@
 
 from avow import catalog
 
+catalog.part("disclosures", controls=["registers.entries", "registers.broker", "registers.disclosures"])
 catalog.part("evidence", controls=["registers.documents"])

@@ -15,5 +15,24 @@ RETURNS boolean LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp 
     SELECT EXISTS (SELECT FROM closed)
 $$;
 
-GRANT EXECUTE ON FUNCTION incident_note(uuid, text, text, text, timestamptz), incident_close(uuid, text, timestamptz)
-    TO avow_app, avow_keeper;
+CREATE FUNCTION flow_note(wanted_part text, wanted_host text, wanted_entry text, at timestamptz)
+RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    INSERT INTO egress_flow (part, host, entry, first_at, last_at)
+    VALUES (wanted_part, wanted_host, wanted_entry, at, at)
+    ON CONFLICT (part, host) DO UPDATE
+    SET entry = excluded.entry, last_at = greatest(egress_flow.last_at, excluded.last_at)
+$$;
+
+-- For the desk, which sees no tenant's rows: ids, words and dates; what is sealed stays so.
+CREATE FUNCTION register_found(older_than uuid, wanted text, most integer)
+RETURNS TABLE (id uuid, tenant_id uuid, subject_id uuid, since timestamptz, refusal text, terms jsonb, made_by text,
+               silent_until timestamptz, reasoned boolean)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT e.id, e.tenant_id, e.subject_id, e.since, e.refusal, e.terms, e.made_by, e.silent_until, e.box IS NOT NULL
+    FROM register_entry e
+    WHERE (older_than IS NULL OR e.id < older_than) AND (wanted IS NULL OR (e.name = wanted AND e.refusal IS NULL))
+    ORDER BY e.id DESC LIMIT most
+$$;
+
+GRANT EXECUTE ON FUNCTION incident_note(uuid, text, text, text, timestamptz), incident_close(uuid, text, timestamptz),
+    flow_note(text, text, text, timestamptz), register_found(uuid, text, integer) TO avow_app, avow_keeper;

@@ -1,8 +1,9 @@
-"""Documents that stand behind claims with what became of them, and incidents."""
+"""The register of disclosures, documents that stand behind claims with what became of them, and incidents."""
 
-from sqlalchemy import CheckConstraint, Column, DateTime, ForeignKey, Index, Integer, Text, Uuid
+from sqlalchemy import CheckConstraint, Column, DateTime, ForeignKey, Index, Integer, LargeBinary, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
 
-from avow.catalog import newest, not_personal, store, table
+from avow.catalog import fact_columns, newest, not_personal, personal, store, table
 
 TIME = DateTime(timezone=True)
 
@@ -60,6 +61,61 @@ incident = table(
     restored=newest("closed_at", whole=True),
 )
 """One row for each thing that is wrong, until somebody closes it; what happens again meanwhile is counted."""
+
+register_entry = table(
+    "register_entry",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("name", Text, nullable=False),
+    Column("host", Text),
+    Column("basis", Text, nullable=False),
+    Column("refusal", Text),
+    Column("terms", JSONB, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("silent_until", TIME),
+    Column("box", LargeBinary),
+    Index("register_entry_name", "name", unique=True, postgresql_where="refusal IS NULL"),
+    Index("register_entry_host", "host", postgresql_where="host IS NOT NULL AND refusal IS NULL"),
+    holds=[
+        personal("rights", box=["reason", "process"]),
+        personal(
+            "rights",
+            clear=["name", "host", "basis", "refusal", "terms", "made_by", "silent_until"],
+            why="asked before every connection; names of companies, words of the policy and dates, no word of a person",
+            secret=["made_by"],
+        ),
+    ],
+    app="append",
+    restored=newest(whole=True),
+)
+"""An entry (`entries.Entry` in `terms`), never changed. One about nobody in particular belongs to the platform, one about a
+person to them. `refusal`: the rule that it broke when it was made; such a row is the record that it was refused."""
+
+register_event = table(
+    "register_event",
+    Column("id", Uuid, primary_key=True),
+    Column("entry_id", Uuid, ForeignKey("register_entry.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("kind", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", TIME, nullable=False),
+    Column("facts", Integer),
+    CheckConstraint("kind IN ('approved', 'ended', 'sent')", name="kind"),
+    holds=[not_personal("what became of an entry, when, by which pseudonym of staff, and of how many facts; no more")],
+    app="append",
+    restored=newest(whole=True),
+)
+
+egress_flow = table(
+    "egress_flow",
+    Column("part", Text, primary_key=True),
+    Column("host", Text, primary_key=True),
+    Column("entry", Text, nullable=False),
+    Column("first_at", TIME, nullable=False),
+    Column("last_at", TIME, nullable=False),
+    holds=[not_personal("which part of the platform spoke with which host, under which entry, first and last")],
+    app="read",
+)
+"""What was observed: written before a connection, at most once a minute for each part and host."""
 
 store(
     "documents",
