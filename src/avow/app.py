@@ -46,8 +46,10 @@ from avow.privacy.needs import Admit, Identity, Rectify, Tell
 from avow.privacy.newest import Newest
 from avow.privacy.tombstones import Tombstones
 from avow.privacy.versions import Current
+from avow.registers import places
 from avow.registers.broker import Broker
 from avow.registers.documents import Shelf
+from avow.registers.places import Place
 from avow.settings import Settings, SettingsWrong, smtp_parts
 from avow.vault import Chain, Ring, chain, outbox
 
@@ -98,8 +100,8 @@ class Parts:
 
     @property
     def installed(self) -> frozenset[str]:
-        """The parts that sentences may be published of; TLS is there once it has a certificate."""
-        return frozenset(catalog.parts()) | ({"tls"} if self.settings.tls else set())
+        """The parts that sentences may be published of."""
+        return installed(self.settings)
 
     @property
     def tombstones(self) -> Tombstones:
@@ -115,6 +117,12 @@ class Parts:
     def chain(self) -> Chain:
         """The chain over the record of openings and acts; its head lies beside the ring."""
         return Chain(self.ring, self.home / "keyring" / chain.FILE_NAME)
+
+    @property
+    def places(self) -> list[Place]:
+        """Where everything lies, as far as the settings say it."""
+        made = self.settings
+        return places.of(made.region, made.database_region, made.backup_region)
 
     def shelf(self, keeper: Database) -> Shelf:
         """Where the documents that stand behind claims are kept."""
@@ -196,6 +204,7 @@ def accounts(parts: Parts, database: Database, current: Current) -> Needs:
         provider=_provider(parts, Broker(database, vault)),
         operator_mail=parts.settings.operator_mail,
         current=current,
+        tells_abroad=bool(parts.settings.region),
     )
 
 
@@ -271,6 +280,12 @@ def engine(parts: Parts) -> llm.Engine:
     secret = parts.ring.secret("key of the engine", create=True)
     assert secret is not None
     return llm.Engine(short_folder(parts.home) / "engine.sock", secret.hex())
+
+
+def installed(settings: Settings) -> frozenset[str]:
+    """The parts that are there: TLS once it has a certificate, regions once it is said in which country this machine is."""
+    absent = set() if settings.region else {"regions"}
+    return frozenset(catalog.parts()) - absent | ({"tls"} if settings.tls else set())
 
 
 def policy_text(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from uuid import UUID
 
 import click
 
-from avow import app, catalog, checking, commands, desk, listings, start, supervisor
+from avow import app, checking, commands, desk, listings, settings, start, supervisor
 from avow.accounts import keys, people, staff
 from avow.accounts.key_terms import Setting
 from avow.base import access
@@ -78,13 +79,18 @@ def policy_check(name: str, as_json: bool) -> None:
     checked = parse(app.policy_text(name), name)
     wrong = checking.errors(checked)
     if as_json:
-        waiting = [asdict(each) for each in checking.unconfigured(checked, frozenset(catalog.parts()))]
+        waiting = [asdict(each) for each in checking.unconfigured(checked, _installed())]
         show({"hash": checked.hash, "errors": [str(problem) for problem in wrong], "not_configured": waiting})
     else:
-        for line in map(str, wrong or checking.lines(checked)):
+        for line in map(str, wrong or checking.lines(checked, _installed())):
             click.echo(line)
     if wrong:
         sys.exit(1)
+
+
+def _installed() -> frozenset[str]:
+    """The parts that are there with the settings of this home."""
+    return app.installed(settings.read(os.environ))
 
 
 @policy.command("render")
@@ -92,7 +98,7 @@ def policy_check(name: str, as_json: bool) -> None:
 @click.option("--locale", type=click.Choice(["en", "zh"]), default="en")
 def policy_render(name: str, locale: str) -> None:
     """Print the page of a policy; a sentence of a part that is not installed here says so."""
-    for line in checking.rendered(parse(app.policy_text(name), name), locale):
+    for line in checking.rendered(parse(app.policy_text(name), name), locale, _installed()):
         click.echo(line)
 
 

@@ -231,6 +231,7 @@ def platform(front: Front) -> Litestar:
         parts=front.answering,
         connected=front.connected,
         documents=front.documents,
+        places=parts.places,
         figures=partial(figures.collect, parts.home),
         metrics_token=parts.settings.metrics_token,
     )

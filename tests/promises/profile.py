@@ -20,7 +20,7 @@ import pytest
 
 from avow import app
 from avow.accounts.fields import FieldRefused
-from avow.policy import Policy, parse
+from avow.policy import Policy, parse, terms
 from avow.policy.words import ACCOUNT_FIELDS
 from avow.proof import receipts
 from tests.platform import ROOT, Platform, complete
@@ -75,7 +75,7 @@ def text_of(page: httpx.Response) -> str:
 @pytest.fixture(scope="class")
 def scripted(request: pytest.FixtureRequest) -> Iterator[tuple[Platform, Upstream]]:
     """A platform under the profile of the class, and its upstream."""
-    with scripted_platform(app.policy_text(request.cls.profile)) as made:
+    with scripted_platform(app.policy_text(request.cls.profile), **request.cls.settings) as made:
         yield made
 
 
@@ -105,6 +105,8 @@ class ProfileChecks:
     prefix: ClassVar[str]
     stored: ClassVar[str] = "none"
     """What the header of an answer says of a call without wishes."""
+    settings: ClassVar[dict[str, str]] = {}
+    """Settings of its platform."""
 
     def newcomer(self, http: httpx.Client, policy: Policy, published: Mapping[str, object]) -> dict[str, Any]:
         """Everything that this profile asks at sign-up; the platform itself says what is to be affirmed."""
@@ -114,6 +116,7 @@ class ProfileChecks:
         asked = form.json() if form.is_success else {}
         assert bool(asked.get("age")) == ("age" in published)
         given |= {"country": "DE", "of_age": True} if asked.get("age") else {}
+        given |= {"transfer_shown": asked["transfer"]["version"]} if asked.get("transfer") else {}
         return given | ({"agreed": asked["agree_to"]} if asked.get("agree_to") else {})
 
     def test_sign_up_takes_exactly_its_fields(
@@ -207,6 +210,18 @@ class ProfileChecks:
         named = {part.name for part in policy.named("processor")}
         assert set(re.findall(r'card" id="processor\.([\w-]+)"', register)) == named
         assert register.count("not connected</dd>") == len(named)
+
+    def check_regions(self, running: Platform, policy: Policy, published: Mapping[str, Any]) -> None:
+        """Everything stands where the policy says, people read where, and a start elsewhere is refused."""
+        assert "regions" in published
+        with running.http() as http:
+            page = text_of(http.get("/privacy/data", params={"locale": "en"}))
+        here = terms.COUNTRIES[self.settings["region"]].en
+        assert f"database\n  {here}" in page and f"backups\n  {here}" in page
+        assert running.cli("verify", "part_regions").returncode == 0
+        elsewhere = Platform(running.folder, {**running.settings, "region": "JP"}, running.port)
+        refused = elsewhere.cli("up", check=False)
+        assert refused.returncode == 1 and "database in JP" in refused.stderr and "AVOW_REGION" in refused.stderr
 
     def check_register(self, running: Platform, policy: Policy, published: Mapping[str, Any], folder: Path) -> None:
         """The whole register of disclosures: its grounds and, where law is one, what goes on it."""

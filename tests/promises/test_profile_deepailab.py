@@ -20,6 +20,7 @@ BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Fi
 
 class TestDeepailab(ProfileChecks):
     profile, prefix = "deepailab", "LAB"
+    settings = {"region": "US"}
 
     @pytest.mark.promise("LAB-0.2")
     def test_everybody_reads_what_is_collected_and_why(self, running: Platform) -> None:
@@ -105,3 +106,9 @@ class TestDeepailab(ProfileChecks):
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]], tmp_path: Path
     ) -> None:
         self.check_register(running, policy, published, tmp_path)
+
+    @pytest.mark.promise("LAB-9.1")
+    def test_everything_stands_in_a_country_that_is_named_and_a_start_elsewhere_is_refused(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        self.check_regions(running, policy, published)

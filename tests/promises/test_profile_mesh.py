@@ -13,6 +13,7 @@ from tests.promises.profile import ProfileChecks, check_gate, text_of
 
 class TestInferMesh(ProfileChecks):
     profile, prefix = "infer-mesh", "MESH"
+    settings = {"region": "SG"}
 
     @pytest.mark.promise("MESH-0.1")
     def test_each_text_has_its_own_date_and_the_older_is_reported(self, running: Platform) -> None:
@@ -39,3 +40,9 @@ class TestInferMesh(ProfileChecks):
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]], tmp_path: Path
     ) -> None:
         self.check_register(running, policy, published, tmp_path)
+
+    @pytest.mark.promise("MESH-5.1")
+    def test_everything_stands_in_a_country_that_is_named_and_a_start_elsewhere_is_refused(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        self.check_regions(running, policy, published)

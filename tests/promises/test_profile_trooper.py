@@ -14,6 +14,7 @@ from tests.promises.profile import ProfileChecks, check_gate, text_of
 
 class TestTrooper(ProfileChecks):
     profile, prefix, stored = "imagine-trooper", "TRO", "trace"
+    settings = {"region": "DE"}
 
     @pytest.mark.promise("TRO-1.3")
     @pytest.mark.promise("TRO-5.9")
@@ -42,3 +43,9 @@ class TestTrooper(ProfileChecks):
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]], tmp_path: Path
     ) -> None:
         self.check_register(running, policy, published, tmp_path)
+
+    @pytest.mark.promise("TRO-4.1")
+    def test_everything_stands_in_a_country_that_is_named_and_a_start_elsewhere_is_refused(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        self.check_regions(running, policy, published)

@@ -1,4 +1,4 @@
-"""Probes of the registers: the documents that stand behind claims, and what goes to others."""
+"""Probes of the registers: the documents that stand behind claims, what goes to others, and where everything stands."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import secrets
 from typing import TYPE_CHECKING
 
 from avow.base.actor import KEEPER, PLATFORM
+from avow.base.errors import AvowError
 from avow.proof.evidence import Finding
-from avow.registers import book, documents, incidents, ropa
+from avow.registers import book, documents, incidents, places, ropa
 from avow.registers.book import Whose
 from avow.registers.broker import Blocked, Broker
 from avow.registers.entries import Entry
@@ -84,3 +85,23 @@ def _forbidden(host: str, basis: str) -> Entry:
         region="",
         host=host,
     )
+
+
+async def part_regions(on: Ground) -> Finding:
+    """Every part of the platform, and every outside party that is named, is in a country that the policy allows; people can
+    read where."""
+    try:
+        places.check(on.policy, on.places, must_be_said=True)
+    except AvowError as refused:
+        return Finding("failed", refused.sentence)
+    async with on.keeper.begin() as c:
+        flows = (await ropa.records(c, on.vault))["recipients"]
+    regions = on.policy.parts["regions"].values
+    wrong = [
+        each["name"] for each in flows if each["region"] not in regions["countries"] and regions["mode"] != "listed"
+    ]
+    async with on.http() as http:
+        page = await http.get("/privacy/data", params={"locale": "en"})
+    if wrong or 'id="places"' not in page.text:
+        return Finding("failed", f"elsewhere: {', '.join(wrong[:5]) or 'the page does not say where the parts stand'}")
+    return Finding("proved", ", ".join(sorted({place.region for place in on.places})))

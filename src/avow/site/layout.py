@@ -56,6 +56,8 @@ class Site:
     parts: Callable[[], Awaitable[dict[str, bool]]]
     connected: Callable[[], Awaitable[Mapping[str, Sequence[str]]]]
     documents: Callable[[], Awaitable[frozenset[str]]]
+    places: Sequence[tuple[str, str]]
+    """Each part of the platform with its country; empty where nobody said it."""
     figures: Callable[[], Sheet]
     metrics_token: str = field(repr=False)
 

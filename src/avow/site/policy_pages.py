@@ -107,7 +107,8 @@ async def changes(state: State, before: Before = None, locale: Locale = None, ac
 async def data(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
     """Every kind of data: what it is, why, how long, where, who else."""
     site: Site = state.site
-    rows = registers.data_map(site.policy, site.installed, locale_of(locale, accepted))
+    chosen = locale_of(locale, accepted)
+    rows = registers.data_map(site.policy, site.installed, chosen) + registers.places(site.places, chosen)
     return page(site, "register.html", locale, accepted, about="data", rows=rows)
 
 
