@@ -118,11 +118,11 @@ class Parts:
         """The chain over the record of openings and acts; its head lies beside the ring."""
         return Chain(self.ring, self.home / "keyring" / chain.FILE_NAME)
 
-    @property
-    def places(self) -> list[Place]:
-        """Where everything lies, as far as the settings say it."""
+    def places(self, policy: Policy) -> list[Place]:
+        """Where everything lies, as far as the settings and the policy say it. Raises DatabaseUnregistered."""
         made = self.settings
-        return places.of(made.region, made.database_region, made.backup_region)
+        database = places.of_database(policy, self.admin.host, made.database_processor, made.database_region)
+        return places.of(made.region, database, made.backup_region)
 
     def shelf(self, keeper: Database) -> Shelf:
         """Where the documents that stand behind claims are kept."""

@@ -117,7 +117,7 @@ class Desk:
             listens=(self.parts.settings.host, self.parts.settings.port),
             record=partial(self.parts.chain.verify, self.keeper),
             shelf=self.parts.shelf(self.keeper),
-            places=self.parts.places,
+            places=self.parts.places(policy),
         )
         try:
             for name in names or await self._published():

@@ -59,6 +59,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The secret of that name; empty for a public client."""
     region: str = ""
     """The country of this machine, as in the policy, for example DE: of the database, files, queue, logs, keys and engine."""
+    database_processor: str = ""
+    """Who runs a database that AVOW_DATABASE_URL reaches over the network: a processor of the policy, or own."""
     database_region: str = ""
     """The country of the database, where AVOW_DATABASE_URL reaches over the network; default: that of this machine."""
     backup_region: str = ""

@@ -105,7 +105,7 @@ def _refuse_unfit(parts: Parts, policy: Policy, hint: str | None = None) -> None
 def _refuse_places(parts: Parts, policy: Policy) -> None:
     """Refuse a part of the platform outside the policy's countries. Raises RegionRefused, or RegionMissing where nobody said
     where anything is: a demo may leave it open, and then publishes nothing of it."""
-    places.check(policy, parts.places, must_be_said=not parts.demo)
+    places.check(policy, parts.places(policy), must_be_said=not parts.demo)
 
 
 async def prepare(parts: Parts) -> Policy:

@@ -231,7 +231,7 @@ def platform(front: Front) -> Litestar:
         parts=front.answering,
         connected=front.connected,
         documents=front.documents,
-        places=parts.places,
+        places=parts.places(front.vault.policy),
         figures=partial(figures.collect, parts.home),
         metrics_token=parts.settings.metrics_token,
     )

@@ -24,7 +24,7 @@ from avow.policy import Policy, parse, terms
 from avow.policy.words import ACCOUNT_FIELDS
 from avow.proof import receipts
 from tests.platform import ROOT, Platform, complete
-from tests.promises.registers import check_grounds, check_legal, operators
+from tests.promises.registers import check_consent, check_grounds, check_legal, check_records, operators
 from tests.upstream import Upstream, scripted_platform
 
 VALUES = {
@@ -75,7 +75,7 @@ def text_of(page: httpx.Response) -> str:
 @pytest.fixture(scope="class")
 def scripted(request: pytest.FixtureRequest) -> Iterator[tuple[Platform, Upstream]]:
     """A platform under the profile of the class, and its upstream."""
-    with scripted_platform(app.policy_text(request.cls.profile), **request.cls.settings) as made:
+    with scripted_platform(app.policy_text(request.cls.profile), region=request.cls.region) as made:
         yield made
 
 
@@ -105,8 +105,8 @@ class ProfileChecks:
     prefix: ClassVar[str]
     stored: ClassVar[str] = "none"
     """What the header of an answer says of a call without wishes."""
-    settings: ClassVar[dict[str, str]] = {}
-    """Settings of its platform."""
+    region: ClassVar[str] = ""
+    """The country of its platform."""
 
     def newcomer(self, http: httpx.Client, policy: Policy, published: Mapping[str, object]) -> dict[str, Any]:
         """Everything that this profile asks at sign-up; the platform itself says what is to be affirmed."""
@@ -216,7 +216,7 @@ class ProfileChecks:
         assert "regions" in published
         with running.http() as http:
             page = text_of(http.get("/privacy/data", params={"locale": "en"}))
-        here = terms.COUNTRIES[self.settings["region"]].en
+        here = terms.COUNTRIES[self.region].en
         assert f"database\n  {here}" in page and f"backups\n  {here}" in page
         assert running.cli("verify", "part_regions").returncode == 0
         elsewhere = Platform(running.folder, {**running.settings, "region": "JP"}, running.port)
@@ -239,6 +239,17 @@ class ProfileChecks:
                 [seen] = http.get("/api/privacy/disclosures").json()
                 assert (seen["basis"], seen["fields"], seen["times"]) == ("legal", {"account": ["email"]}, 1)
                 assert any(line["purpose"] == "disclose" for line in http.get("/api/me/openings").json()["openings"])
+
+            check_records(desks[0], policy)
+        assert running.cli("verify", "part_disclosures").returncode == 0
+
+    def check_consent(self, running: Platform, policy: Policy, published: Mapping[str, Any]) -> None:
+        """Data goes to a recipient while its person consents to that recipient, and not a moment longer."""
+        with operators(running, 1) as [desk], running.http() as http:
+            given = self.newcomer(http, policy, published)
+            assert http.post("/api/auth/signup", json=given).status_code == 202
+            me = running.sign_in(http, given["email"], given["password"])
+            check_consent(running, desk, http, me | {"email": given["email"]}, self.region)
 
     def test_the_policy_for_programs_is_signed(self, running: Platform) -> None:
         with running.http() as http:

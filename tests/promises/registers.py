@@ -143,3 +143,36 @@ def check_legal(
     assert other not in json.dumps(sent) and (sent["basis"], sent["fields"]) == ("legal", {"account": ["email"]})
     known = running.sql("SELECT about FROM incident WHERE kind = 'egress' AND closed_at IS NULL")
     assert name in {row["about"] for row in known}, "the early attempt is an incident"
+    for each in desks[0].get("/api/desk/incidents").json()["incidents"]:
+        assert desks[0].post(f"/api/desk/incidents/{each['id']}/close", json={"reason": "a test"}).status_code == 204
+
+
+def check_consent(
+    running: Platform, desk: httpx.Client, http: httpx.Client, me: Mapping[str, Any], region: str
+) -> None:
+    """Nothing goes before the person consents to this recipient, and nothing once they took it back; another recipient than
+    theirs gets nothing either."""
+    to = f"lab-{secrets.token_hex(4)}"
+    said = {"to": to, "basis": "consent", "region": region, "host": "127.0.0.1", "fields": {"account": ["email"]}}
+    assert enter(desk, me, **said) == "no_consent"
+    assert http.put(f"/api/privacy/consents/sharing:{to}").status_code == 204
+    assert enter(desk, me, **said, name=to) == ""
+    assert enter(desk, me, **{**said, "to": "another"}) == "no_consent"
+    with listening() as stub:
+        running.cli("register", "disclose", to, "--url", stub.url)
+        assert [fact["fields"] for fact in stub.got[0]["facts"]] == [{"email": me["email"]}]
+        assert http.delete(f"/api/privacy/consents/sharing:{to}").status_code == 204
+        refused = running.cli("register", "disclose", to, "--url", stub.url, check=False)
+        assert refused.returncode == 1 and "has not consented" in refused.stderr and len(stub.got) == 1
+    for each in desk.get("/api/desk/incidents").json()["incidents"]:
+        assert desk.post(f"/api/desk/incidents/{each['id']}/close", json={"reason": "a test"}).status_code == 204
+
+
+def check_records(desk: httpx.Client, policy: Policy) -> None:
+    """The records of processing name every category with why, how long, where and who gets it, and every recipient."""
+    records = desk.get("/api/desk/ropa").json()
+    found = {each["category"]: each for each in records["activities"]}
+    assert set(found) == set(policy.categories) and records["drift"] == []
+    for name, each in found.items():
+        assert each["basis"] and each["kept"] and len(each["purposes"]) == len(policy.categories[name].purposes)
+    assert {part.name for part in policy.named("processor")} <= {each["name"] for each in records["recipients"]}

@@ -20,7 +20,7 @@ BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Fi
 
 class TestDeepailab(ProfileChecks):
     profile, prefix = "deepailab", "LAB"
-    settings = {"region": "US"}
+    region = "US"
 
     @pytest.mark.promise("LAB-0.2")
     def test_everybody_reads_what_is_collected_and_why(self, running: Platform) -> None:
@@ -112,3 +112,9 @@ class TestDeepailab(ProfileChecks):
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
     ) -> None:
         self.check_regions(running, policy, published)
+
+    @pytest.mark.promise("LAB-4.8")
+    def test_data_goes_to_a_recipient_while_its_person_consents_to_it(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        self.check_consent(running, policy, published)

@@ -41,6 +41,7 @@ class TestImaginprompt(ProfileChecks):
             assert http.get("/", params={"locale": "zh"}).status_code == 200
 
     @pytest.mark.promise("IMG-3.1")
+    @pytest.mark.promise("IMG-3.2")
     def test_data_goes_to_others_only_on_the_grounds_of_the_policy_and_with_what_each_needs(
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]], tmp_path: Path
     ) -> None:

@@ -15,7 +15,7 @@ from tests.promises.profile import ProfileChecks, check_gate, text_of
 
 class TestInfiner(ProfileChecks):
     profile, prefix, stored = "infiner", "INF", "trace"
-    settings = {"region": "US"}
+    region = "US"
 
     @pytest.mark.promise("INF-0.2")
     def test_everybody_reads_the_policy_with_its_version(self, running: Platform) -> None:
@@ -97,3 +97,9 @@ class TestInfiner(ProfileChecks):
                 ids.append(UUID(running.sign_in(http, sent["email"], sent["password"])["id"]))
         stored = [running.sql("SELECT notice, notice_version FROM notice WHERE subject_id = $1", id) for id in ids]
         assert [[tuple(row) for row in rows] for rows in stored] == [[("transfer", 1)], []]
+
+    @pytest.mark.promise("INF-4.7")
+    def test_data_goes_to_a_recipient_while_its_person_consents_to_it(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        self.check_consent(running, policy, published)

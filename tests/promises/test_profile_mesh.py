@@ -13,7 +13,7 @@ from tests.promises.profile import ProfileChecks, check_gate, text_of
 
 class TestInferMesh(ProfileChecks):
     profile, prefix = "infer-mesh", "MESH"
-    settings = {"region": "SG"}
+    region = "SG"
 
     @pytest.mark.promise("MESH-0.1")
     def test_each_text_has_its_own_date_and_the_older_is_reported(self, running: Platform) -> None:
@@ -36,6 +36,7 @@ class TestInferMesh(ProfileChecks):
     @pytest.mark.promise("MESH-4.2")
     @pytest.mark.promise("MESH-4.4")
     @pytest.mark.promise("MESH-4.5")
+    @pytest.mark.promise("MESH-4.3")
     def test_data_goes_to_others_only_on_the_grounds_of_the_policy_and_with_what_each_needs(
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]], tmp_path: Path
     ) -> None:

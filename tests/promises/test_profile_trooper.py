@@ -14,7 +14,7 @@ from tests.promises.profile import ProfileChecks, check_gate, text_of
 
 class TestTrooper(ProfileChecks):
     profile, prefix, stored = "imagine-trooper", "TRO", "trace"
-    settings = {"region": "DE"}
+    region = "DE"
 
     @pytest.mark.promise("TRO-1.3")
     @pytest.mark.promise("TRO-5.9")
@@ -39,6 +39,7 @@ class TestTrooper(ProfileChecks):
 
     @pytest.mark.promise("TRO-4.5")
     @pytest.mark.promise("TRO-4.8")
+    @pytest.mark.promise("TRO-3.8")
     def test_data_goes_to_others_only_on_the_grounds_of_the_policy_and_with_what_each_needs(
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]], tmp_path: Path
     ) -> None:

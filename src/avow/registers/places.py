@@ -7,6 +7,10 @@ from typing import NamedTuple
 
 from avow.base.errors import AvowError
 from avow.policy import Policy
+from avow.registers.broker import is_here
+from avow.registers.entries import OWN
+
+DATABASE = "database"
 
 
 class Place(NamedTuple):
@@ -36,6 +40,16 @@ class RegionRefused(AvowError):
         super().__init__("Data may not lie there: " + "; ".join(f"{part} in {region}" for part, region in wrong) + ".")
 
 
+class DatabaseUnregistered(AvowError):
+    """The database stands elsewhere, and the policy names nobody who runs it."""
+
+    code = "database_unregistered"
+    hint = (
+        "Set AVOW_DATABASE_PROCESSOR to the [processor.NAME] of the policy that runs it, with the role database, or to own where "
+        "the machine is the operator's, with AVOW_DATABASE_REGION."
+    )
+
+
 LOCAL = ("queue", "objects", "cache", "logs", "keys", "engine")
 """What runs on this machine itself, beside the database and the backups."""
 
@@ -44,6 +58,17 @@ def of(region: str, database_region: str = "", backup_region: str = "") -> list[
     """The places of one installation."""
     places = [Place("database", database_region or region), *(Place(part, region) for part in LOCAL)]
     return [*places, Place("backups", backup_region or region)]
+
+
+def of_database(policy: Policy, host: str, processor: str, region: str) -> str:
+    """The country of a database at `host`; that of a processor is the policy's. Raises DatabaseUnregistered for one elsewhere
+    that nobody named."""
+    if is_here(host) or (processor == OWN and region):
+        return region
+    part = policy.parts.get(f"processor.{processor}")
+    if part is None or DATABASE not in part.values["roles"]:
+        raise DatabaseUnregistered
+    return str(part.values["region"])
 
 
 def check(policy: Policy, places: Sequence[Place], *, must_be_said: bool) -> None:
