@@ -24,7 +24,7 @@ from avow.policy import Policy, parse, terms
 from avow.policy.words import ACCOUNT_FIELDS
 from avow.proof import receipts
 from tests.platform import ROOT, Platform, complete
-from tests.promises.registers import check_consent, check_grounds, check_legal, check_records, operators
+from tests.promises.registers import check_consent, check_grounds, check_legal, check_records, check_silent, operators
 from tests.upstream import Upstream, scripted_platform
 
 VALUES = {
@@ -223,7 +223,9 @@ class ProfileChecks:
         refused = elsewhere.cli("up", check=False)
         assert refused.returncode == 1 and "database in JP" in refused.stderr and "AVOW_REGION" in refused.stderr
 
-    def check_register(self, running: Platform, policy: Policy, published: Mapping[str, Any], folder: Path) -> None:
+    def check_register(
+        self, running: Platform, policy: Policy, published: Mapping[str, Any], folder: Path, *, silent: bool = False
+    ) -> None:
         """The whole register of disclosures: its grounds and, where law is one, what goes on it."""
         region = policy.named("processor")[0].values["region"]
         with operators(running, 2) as desks, running.http() as http:
@@ -236,9 +238,12 @@ class ProfileChecks:
             check_grounds(desks[0], policy, people[1], region)
             if "share.legal" in policy.parts:
                 check_legal(running, desks, people[1], people[0]["email"], region, folder)
+                if silent:
+                    check_silent(running, desks, people[1], region, folder)
                 [seen] = http.get("/api/privacy/disclosures").json()
                 assert (seen["basis"], seen["fields"], seen["times"]) == ("legal", {"account": ["email"]}, 1)
-                assert any(line["purpose"] == "disclose" for line in http.get("/api/me/openings").json()["openings"])
+                lines = http.get("/api/me/openings").json()["openings"]
+                assert sum(line["purpose"] == "disclose" for line in lines) == 1
 
             check_records(desks[0], policy)
         assert running.cli("verify", "part_disclosures").returncode == 0

@@ -128,9 +128,7 @@ def check_legal(
     order = folder / "order.pdf"
     order.write_bytes(b"A court orders.")
     name = f"order-{secrets.token_hex(4)}"
-    options = ["--basis", "legal", "--region", region, "--host", "127.0.0.1", "--data", "account=email", *HOURS]
-    options += ["--subject", me["id"], "--process", str(order), "--authority", "A court", "--reason", "case 17"]
-    options += ["--process-from", "2026-01-01", "--process-to", "2099-01-01", "--purpose", "legal"]
+    options = order_of(me, region, order)
     with listening() as stub:
         running.cli("register", "add", name, *options)
         assert desks[0].post(f"/api/desk/register/{name}/approve").status_code == 204
@@ -143,8 +141,7 @@ def check_legal(
     assert other not in json.dumps(sent) and (sent["basis"], sent["fields"]) == ("legal", {"account": ["email"]})
     known = running.sql("SELECT about FROM incident WHERE kind = 'egress' AND closed_at IS NULL")
     assert name in {row["about"] for row in known}, "the early attempt is an incident"
-    for each in desks[0].get("/api/desk/incidents").json()["incidents"]:
-        assert desks[0].post(f"/api/desk/incidents/{each['id']}/close", json={"reason": "a test"}).status_code == 204
+    settle(desks[0])
 
 
 def check_consent(
@@ -164,8 +161,7 @@ def check_consent(
         assert http.delete(f"/api/privacy/consents/sharing:{to}").status_code == 204
         refused = running.cli("register", "disclose", to, "--url", stub.url, check=False)
         assert refused.returncode == 1 and "has not consented" in refused.stderr and len(stub.got) == 1
-    for each in desk.get("/api/desk/incidents").json()["incidents"]:
-        assert desk.post(f"/api/desk/incidents/{each['id']}/close", json={"reason": "a test"}).status_code == 204
+    settle(desk)
 
 
 def check_records(desk: httpx.Client, policy: Policy) -> None:
@@ -176,3 +172,31 @@ def check_records(desk: httpx.Client, policy: Policy) -> None:
     for name, each in found.items():
         assert each["basis"] and each["kept"] and len(each["purposes"]) == len(policy.categories[name].purposes)
     assert {part.name for part in policy.named("processor")} <= {each["name"] for each in records["recipients"]}
+
+
+def check_silent(
+    running: Platform, desks: list[httpx.Client], me: Mapping[str, Any], region: str, folder: Path
+) -> None:
+    """Where a process forbids to tell, what goes is on record and the person sees nothing of it until that day; why is kept."""
+    name = f"silent-{secrets.token_hex(4)}"
+    running.cli("register", "add", name, *order_of(me, region, folder / "order.pdf"), "--silent-until", "2099-01-01")
+    for desk in desks:
+        assert desk.post(f"/api/desk/register/{name}/approve").status_code == 204
+    sent = json.loads(running.cli("register", "disclose", name).stdout)
+    assert [fact["fields"] for fact in sent["facts"]] == [{"email": me["email"]}]
+    [listed] = [each for each in desks[0].get("/api/desk/register").json()["entries"] if each["entry"]["name"] == name]
+    assert (listed["sent"], listed["about_a_person"]) == (1, True)
+    assert me["email"] not in json.dumps(listed)
+
+
+def order_of(me: Mapping[str, Any], region: str, file: Path) -> list[str]:
+    """The options of a court's order for somebody's address."""
+    options = ["--basis", "legal", "--region", region, "--host", "127.0.0.1", "--data", "account=email", *HOURS]
+    options += ["--subject", me["id"], "--process", str(file), "--authority", "A court", "--reason", "case 17"]
+    return [*options, "--process-from", "2026-01-01", "--process-to", "2099-01-01", "--purpose", "legal"]
+
+
+def settle(desk: httpx.Client) -> None:
+    """Close every incident, as the desk does when it has looked into it."""
+    for each in desk.get("/api/desk/incidents").json()["incidents"]:
+        assert desk.post(f"/api/desk/incidents/{each['id']}/close", json={"reason": "a test"}).status_code == 204

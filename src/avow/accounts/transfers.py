@@ -28,6 +28,7 @@ class TransferNotShown(AvowError):
 
     status = 403
     code = "transfer_not_shown"
+    hint = "Nothing was stored. GET /api/auth/signup has the text; send its version as transfer_shown."
 
     def __init__(self, policy: Policy) -> None:
         clause = next(each for each in policy.clauses if each.id == "regions")

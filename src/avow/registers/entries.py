@@ -39,6 +39,7 @@ class EntryRefused(AvowError):
 
     status = 422
     code = "entry_refused"
+    hint = "The answer names the rule that it broke; docs/reference/registers.md says what each ground needs."
 
     def __init__(self, why: str, more: str = "") -> None:
         self.why = why

@@ -31,6 +31,7 @@ class RegionRefused(AvowError):
     """A part of the platform stands in a country where data may not lie."""
 
     code = "region_refused"
+    hint = "Move the part to a country that the policy allows, or plan and apply a policy that allows its country."
 
     def __init__(self, wrong: Sequence[Place], countries: Sequence[str]) -> None:
         self.hint = (
