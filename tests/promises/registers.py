@@ -199,4 +199,5 @@ def order_of(me: Mapping[str, Any], region: str, file: Path) -> list[str]:
 def settle(desk: httpx.Client) -> None:
     """Close every incident, as the desk does when it has looked into it."""
     for each in desk.get("/api/desk/incidents").json()["incidents"]:
-        assert desk.post(f"/api/desk/incidents/{each['id']}/close", json={"reason": "a test"}).status_code == 204
+        closed = desk.post(f"/api/desk/incidents/{each['id']}/close", json={"reason": "a test"})
+        assert closed.status_code in (204, 404), "a probe closes its own"

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base.actor import Actor
+from avow.catalog import facts
 from avow.policy.decide import DISCLOSE
 from avow.privacy.export import SILENT, plain
 from avow.privacy.needs import Needs
@@ -94,10 +96,10 @@ def _is_within(entry: Entry, fact: Fact) -> bool:
 
 
 async def _opened(
-    c: AsyncConnection, vault: Vault, store: Store, entry: Entry, facts: list[Fact], who: Actor
+    c: AsyncConnection, vault: Vault, store: Store, entry: Entry, found: list[Fact], who: Actor
 ) -> list[dict[str, Any]]:
     """Each fact with its listed fields alone; boxes in which none of them lies stay closed."""
-    boxed = [fact for fact in facts if fact.box and fact.row_id]
+    boxed = [fact for fact in found if fact.box and fact.row_id and {*entry.fields[fact.category]} & _in_box(fact)]
     refs = [
         (Ref(fact.tenant_id, fact.store, fact.category, fact.row_id, fact.subject_id), fact.box)
         for fact in boxed
@@ -106,7 +108,7 @@ async def _opened(
     contents = await vault.open_many(c, refs, DISCLOSE, who) if refs else []
     by_row = {id(fact): content for fact, content in zip(boxed, contents, strict=True) if content is not Gone}
     told = []
-    for fact in facts:
+    for fact in found:
         known = {**fact.clear, **by_row.get(id(fact), {})}
         taken = {name: plain(known[name]) for name in entry.fields[fact.category] if name in known}
         taken = {name: value for name, value in taken.items() if name not in fact.secret}
@@ -115,12 +117,22 @@ async def _opened(
     return told
 
 
+@cache
+def _boxes() -> dict[tuple[str, str], frozenset[str]]:
+    """The fields that lie in the box of each table and category."""
+    return {(table.name, held.category): frozenset(held.box) for table, held in facts() if held.box}
+
+
+def _in_box(fact: Fact) -> frozenset[str]:
+    return _boxes().get((fact.store, fact.category), frozenset())
+
+
 def _reader(entry: Entry) -> Actor:
     """Who opens: while a process forbids to tell, under a name that keeps the line from the person until its day."""
     day = f"{SILENT}{entry.silent_until:%Y-%m-%dT%H:%M}" if entry.silent_until else f"disclosure {entry.name}"
     return Actor("system", day, "keeper")
 
 
-async def _record(c: AsyncConnection, vault: Vault, kept: Kept, facts: int) -> None:
-    after = {"entry": kept.entry.name, "facts": facts}
+async def _record(c: AsyncConnection, vault: Vault, kept: Kept, count: int) -> None:
+    after = {"entry": kept.entry.name, "facts": count}
     await vault.record_act(c, Act.of_platform(_reader(kept.entry), "disclose", purpose="proof", after=after))
