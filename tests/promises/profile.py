@@ -289,7 +289,7 @@ class ProfileChecks:
         done = running.cli("verify", "--json", *names, check=False)
         found = {row["probe"]: (row["verdict"], row["figure"]) for row in map(json.loads, done.stdout.splitlines())}
         assert {verdict for verdict, _ in found.values()} == {"proved"}, found
-        assert done.returncode == 0
+        assert done.returncode == 0, done.stderr
 
 
 def check_gate(running: Platform, policy: Policy, folder: Path) -> None:
