@@ -46,6 +46,7 @@ from avow.privacy.needs import Admit, Identity, Rectify, Tell
 from avow.privacy.newest import Newest
 from avow.privacy.tombstones import Tombstones
 from avow.privacy.versions import Current
+from avow.proof.log import Log
 from avow.registers import places
 from avow.registers.broker import Broker
 from avow.registers.documents import Shelf
@@ -127,6 +128,11 @@ class Parts:
     def shelf(self, keeper: Database) -> Shelf:
         """Where the documents that stand behind claims are kept."""
         return Shelf(self.home, self.ring, keeper, self.clock)
+
+    @property
+    def log(self) -> Log:
+        """The transparency log; its checkpoint lies beside the ring."""
+        return Log(self.home, self.ring, self.settings.base_url)
 
     def password(self, role: str) -> str:
         """The password of a database role; a named secret of the ring."""
