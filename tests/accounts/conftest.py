@@ -166,6 +166,7 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
         rights = privacy_api.Desk(
             *(database.app, needs.vault, clock, identity(needs), members.check_erasure, rectify(needs), tell(needs)),
             admit(needs),
+            complete=bytes,
         )
         others = Router(
             "/",
