@@ -353,5 +353,6 @@ PROBES: Mapping[str, str] = {
     "listening": "no process listens anywhere but at the address that was chosen",
     "cards": "a card number that a canary writes is masked in what is stored",
     "deadlines": "no privacy request is open past its due date",
+    "journey": "a canary lives a whole life over HTTP, from sign-up to erasure, and is found in no store afterwards",
 }
 """What each probe that a clause names looks at. `proof` has one of each name; without it the clause is unproved."""
