@@ -28,7 +28,8 @@ ALL: dict[str, tuple[str, str]] = {
     "proof_yourself": ("Check it yourself", "自行核验"),
     "proof_yourself_lead": (
         "One file, which needs Python and the package cryptography. It believes nothing that stands on this page: it reads "
-        "the log, checks every hash and signature, holds each sentence against its evidence, and the log against your last visit.",
+        "the log, checks every hash and signature, and holds each sentence against its evidence, and the log against that of "
+        "your last visit.",
         "仅需一个文件、Python 和 cryptography 包。它不轻信本页的任何内容：读取日志，核验每个哈希和签名，"
         "将每句话与其检验结果对照，并与您上次访问时的日志对照。",
     ),
