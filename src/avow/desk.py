@@ -117,6 +117,7 @@ class Desk:
             strangers=self._strangers,
             listens=(self.parts.settings.host, self.parts.settings.port),
             record=partial(self.parts.chain.verify, self.keeper),
+            log=partial(self.parts.log.verify, self.keeper),
         )
         try:
             for name in names or self.looks():
@@ -149,9 +150,9 @@ class Desk:
         await anchor(self.parts, self.keeper, self.vault, COMMAND, word, reason=reason, **states)
 
     def looks(self) -> list[str]:
-        """The probes of all that is published, and the canaries' journey, which is behind all of it."""
+        """The probes of all that is published, and those that stand behind all of it."""
         named = {probe for clause in published(self.vault.policy, self.parts.installed) for probe in clause.probes}
-        return [name for name in probes.ALL if name in named | {"journey"}]
+        return [name for name in probes.ALL if name in named | probes.STANDING]
 
     async def _copy(self, folder: Path) -> None:
         reader = self.parts.dsn(access.BACKUP)

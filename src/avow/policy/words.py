@@ -341,6 +341,7 @@ PROBES: Mapping[str, str] = {
     "row_security": "one tenant's role reads no row of another tenant",
     "sums": "the wallets equal the ledger and none is below zero",
     "record": "no line of the record of openings and acts was changed, taken out or put in",
+    "log": "the transparency log is what was signed, and what may be read of it was not changed",
     "policy_hash": "the hash served equals the hash loaded",
     "purposes": "opening a canary for a purpose outside its category's list is refused; no stranger reads a readable row",
     "not_kept": "a canary request of a tenant that did not ask leaves no row of the category",

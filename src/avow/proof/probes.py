@@ -11,7 +11,7 @@ import secrets
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -36,6 +36,7 @@ from avow.privacy.tables import rights_request
 from avow.proof import ages, content, hygiene, parts, purposes, remains, scan
 from avow.proof import journey as journeys
 from avow.proof.evidence import Evidence, Finding
+from avow.proof.log import Verified as LogVerified
 from avow.vault import Ref, Ring, Vault, box, hour_of
 from avow.vault.chain import Verified
 
@@ -143,6 +144,8 @@ class Ground:
     """Host and port that the operator chose."""
     record: Callable[[], Awaitable[Verified]]
     """Looks at the whole chain over the record of openings and acts."""
+    log: Callable[[], Awaitable[LogVerified]]
+    """Looks at the whole transparency log."""
 
     @property
     def remains(self) -> list[Path]:
@@ -272,6 +275,16 @@ async def record(on: Ground) -> Finding:
     return Finding("proved", f"{found.links} lines, the newest link is {found.head[:12]}")
 
 
+async def log(on: Ground) -> Finding:
+    """The log is what was signed, what may be read of it was not changed, and nothing waits to be signed."""
+    found = await on.log()
+    if found.wrong:
+        return Finding("failed", f"{'; '.join(found.wrong[:3])}{' …' if len(found.wrong) > 3 else ''}")
+    if found.waiting_since is not None and (waits := datetime.now(UTC) - found.waiting_since) > RECORD_GRACE:
+        return Finding("unproved", f"leaves have waited for {waits.total_seconds():.0f} s; does the keeper run?")
+    return Finding("proved", f"{found.head.size} leaves under the root {found.head.root.hex()[:12]}")
+
+
 async def policy_hash(on: Ground) -> Finding:
     """The policy that is served, the one that is loaded and the one on record are the same."""
     async with on.http() as http:
@@ -339,7 +352,7 @@ async def tls(on: Ground) -> Finding:
 _BUILT_IN: dict[str, Probe] = {
     probe.__name__: probe
     for probe in (
-        *(declared, oldest_fact, plaintext, slots, row_security, sums, record),
+        *(declared, oldest_fact, plaintext, slots, row_security, sums, record, log),
         *(policy_hash, purposes.purposes, not_kept, erased, sign_up, tls),
         *(deadlines, journey),
         *(hygiene.headers, hygiene.cookies, hygiene.modes, hygiene.listening, hygiene.cards),
@@ -363,6 +376,8 @@ DAILY = frozenset(
     | {name for name in ALL if name.startswith("part_")}
 )
 """What reads all files, or lives a canary's life. The others look every hour."""
+STANDING = frozenset({"journey", "log"})
+"""What stands behind every sentence, so that none names it."""
 
 
 async def look(on: Ground, name: str) -> list[Evidence]:

@@ -131,6 +131,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "No line of the record of openings and acts was changed, taken out or put in.",
         "查阅与操作记录中没有任何一行被更改、删除或插入。",
     ),
+    "probe_log": (
+        "The transparency log is what was signed, and what may be read of it was not changed.",
+        "透明日志与所签名的一致，其中可读的内容未被更改。",
+    ),
     "probe_journey": (
         "A canary lives a whole life over HTTP, from sign-up to erasure, and is found in no store afterwards.",
         "一只金丝雀通过 HTTP 走完从注册到删除的全程，此后在任何存储中都找不到其残留。",
