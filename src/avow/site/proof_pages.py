@@ -43,6 +43,18 @@ class Signed:
     rows: dict[Any, Row[Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class Unfolded:
+    """A sentence on the page with all that stands behind it; `rows` are those of its probes."""
+
+    id: str
+    text: str
+    verdict: str
+    age: str
+    controls: tuple[str, ...]
+    rows: list[dict[str, Any]]
+
+
 @get("/api/proof/sentences")
 async def list_sentences(state: State) -> dict[str, Any]:
     """Every published sentence with its verdict, and the evidence of all of them with its proofs."""
@@ -119,7 +131,7 @@ def _by_probe(evidence: Iterable[Evidence], locale: str) -> dict[str, list[dict[
     return probes
 
 
-def _unfolded(one: Sentence, signed: Signed, now: datetime, locale: str) -> dict[str, Any]:
+def _unfolded(one: Sentence, signed: Signed, now: datetime, locale: str) -> Unfolded:
     """A sentence with all that stands behind it, as the page unfolds it."""
     rows = [
         {
@@ -145,14 +157,8 @@ def _unfolded(one: Sentence, signed: Signed, now: datetime, locale: str) -> dict
         for probe in one.clause.probes
         if probe not in seen
     ]
-    return {
-        "id": one.id,
-        "text": one.text(locale),
-        "verdict": one.verdict,
-        "age": _age(one.at, now, locale),
-        "controls": catalog.controls(one.clause),
-        "rows": rows,
-    }
+    age, controls = _age(one.at, now, locale), catalog.controls(one.clause)
+    return Unfolded(one.id, one.text(locale), one.verdict, age, controls, rows)
 
 
 def _step(step: Step, locale: str) -> dict[str, Any]:
