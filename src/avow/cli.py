@@ -11,6 +11,7 @@ from typing import Literal
 from uuid import UUID
 
 import click
+import msgspec
 
 from avow import app, catalog, checking, commands, desk, listings, start, supervisor
 from avow.accounts import keys, people, staff
@@ -368,7 +369,7 @@ def key_create(context: click.Context, id: UUID, name: str) -> None:
             who = people.actor(await tenant_of(at, id), id)
             return await keys.create(at.accounts, who, Setting(name=name), by=COMMAND, reason=commands.why(context))
 
-    show(run(work())._asdict())
+    show(msgspec.to_builtins(run(work())))
 
 
 @main.group()

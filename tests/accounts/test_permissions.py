@@ -19,6 +19,7 @@ GET /.well-known/avow-policy.json · GET /.well-known/avow-receipt-key · GET /.
 GET /api/privacy/receipts/{id} · POST /api/auth/reset
 POST /api/auth/reset/finish · POST /api/auth/passkey/begin · POST /api/auth/passkey
 GET /api/auth/provider/start · GET /api/auth/provider/callback · POST /api/keys/leaked
+GET /app · GET /app/{path} · GET /app/assets/{name} · GET /api/evidence · GET /api/words
 GET /privacy/ask · POST /api/privacy/outside · POST /api/privacy/outside/prove
 GET /api/auth/signup · POST /api/auth/signup
 POST /api/auth/confirm · POST /api/auth/login · POST /api/auth/logout · POST /api/invitations/accept
