@@ -42,6 +42,7 @@ from avow.privacy.wishes import Desk as Wishes
 from avow.proof import evidence, probes
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
+from avow.registers import documents
 from avow.vault import Act, Gone, Vault
 from avow.vault.tables import audit
 
@@ -118,9 +119,11 @@ class Desk:
             listens=(self.parts.settings.host, self.parts.settings.port),
             record=partial(self.parts.chain.verify, self.keeper),
             log=partial(self.parts.log.verify, self.keeper),
+            shelf=self.parts.shelf(self.keeper),
+            places=self.parts.places(policy),
         )
         try:
-            for name in names or self.looks():
+            for name in names or await self.looks():
                 for found in await probes.look(ground, name):
                     async with self.keeper.begin() as c:
                         await evidence.record(c, found, policy.hash)
@@ -149,9 +152,12 @@ class Desk:
         """As `anchor`, by whoever runs the command."""
         await anchor(self.parts, self.keeper, self.vault, COMMAND, word, reason=reason, **states)
 
-    def looks(self) -> list[str]:
+    async def looks(self) -> list[str]:
         """The probes of all that is published, and those that stand behind all of it."""
-        named = {probe for clause in published(self.vault.policy, self.parts.installed) for probe in clause.probes}
+        async with self.keeper.begin() as c:
+            held = await documents.valid(c, self.parts.clock.now())
+        shown = published(self.vault.policy, self.parts.installed, held)
+        named = {probe for clause in shown for probe in clause.probes}
         return [name for name in probes.ALL if name in named | probes.STANDING]
 
     async def _copy(self, folder: Path) -> None:
