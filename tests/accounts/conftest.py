@@ -30,6 +30,7 @@ from avow.accounts.needs import Needs, pepper
 from avow.accounts.passwords import Passwords
 from avow.app import admit, identity, rectify, tell
 from avow.base.clock import FileClock
+from avow.billing import limits_api
 from avow.gateway import api as gateway_api
 from avow.policy import Policy, parse
 from avow.privacy import api as privacy_api
@@ -168,7 +169,7 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
             route_handlers=[
                 *(*openings_api.ROUTES, *desk_api.ROUTES, *members_api.ROUTES),
                 *(*privacy_api.ROUTES, *privacy_desk_api.ROUTES, *outsiders_api.ROUTES, *gateway_api.ROUTES),
-                *policy_api.ROUTES,
+                *(*policy_api.ROUTES, *limits_api.ROUTES),
             ],
             dependencies={
                 **api.dependencies(needs),

@@ -44,6 +44,7 @@ from avow.gateway.meter import Measured, Outcome
 from avow.gateway.orders import Ledger, Order, Wish
 from avow.gateway.rules import CONTENT, USAGE, RuleBook
 from avow.gateway.searching import Searching
+from avow.gateway.spans import Spans
 from avow.gateway.sse import cost_comment
 from avow.gateway.surfaces import CHAT, Surface
 from avow.gateway.watch import Watch
@@ -127,11 +128,12 @@ class Gateway:
         calls_per_key_max: int = CALLS_PER_KEY_MAX,
         stream_s_max: float = STREAM_S_MAX,
         fleet: Fleet | None = None,
+        spans: Spans | None = None,
     ) -> None:
         self.rules, self.keys, self.ledger, self.vault = rules, keys, ledger, vault
         self.client, self.clock, self.fleet = client, clock, fleet or Fleet(client)
         self._means, self.claims, self.cache = means, claims, cache
-        self.decisions = decisions
+        self.decisions, self.spans = decisions, spans
         self._stream_s_max = stream_s_max
         self._calls_per_key_max = calls_per_key_max
         self._calls: Counter[int] = Counter()
@@ -446,6 +448,8 @@ class Completion:
         self._gateway.watch.settled(
             order.surface.name, order.model.id, outcome.status, measured, settled.charged, took_s, self._begun_s
         )
+        if self._gateway.spans is not None:
+            self._gateway.spans.see(order, outcome, measured, took_s, self._begun_s)
 
     async def _answer(self, order: Order, outcome: Outcome, settled: Settled, kept: bool) -> None:
         if outcome.why == "client_left":
