@@ -11,6 +11,7 @@ import pytest
 
 from avow.gateway import direct
 from avow.gateway.scripted import Script
+from tests import LIMIT_S
 
 from .house import HELLO, MODEL, until
 
@@ -40,7 +41,7 @@ async def ways(house, who, body, **headers):
     async def pieces():
         yield content
 
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=LIMIT_S) as client:
         url = f"{house.url}/v1/chat/completions"
         return [await client.post(url, content=each, headers=given) for each in (content, pieces())]
 
