@@ -15,6 +15,8 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from avow.gateway.extents import Extent
+from avow.gateway.forms import File
 from avow.gateway.refusals import InvalidRequest, TooLarge
 
 BODY_BYTES_MAX = 4 * 1024 * 1024
@@ -103,6 +105,16 @@ class Request(msgspec.Struct, frozen=True):
     input_extra: int = 0
     end_user: str | None = None
     stores: bool = False
+    files: tuple[File, ...] = ()
+    extent: Extent | None = None
+    """What it costs that is not only text."""
+    answered_as: bytes = b""
+    """The media type of the answer; empty: JSON, or the events of a stream."""
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether its answer passes as bytes, without events."""
+        return self.stream and bool(self.answered_as)
 
     def __repr__(self) -> str:
         return f"Request({self.model!r}, stream={self.stream})"
