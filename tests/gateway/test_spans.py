@@ -115,7 +115,7 @@ async def test_a_span_tells_how_a_request_went_and_nothing_of_what_it_was(databa
         assert attributes(claude)["gen_ai.response.finish_reasons"] == ["end_turn"]
         ended = attributes(failed)
         assert (ended["error.type"], ended["http.response.status_code"], failed.status.code) == (
-            "upstream_failed",
+            "upstream_error",
             502,
             2,
         )
