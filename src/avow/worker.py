@@ -26,7 +26,7 @@ from avow.accounts import acts, admission, callers, desk_api, members, members_a
 from avow.accounts import api as accounts_api
 from avow.app import Parts
 from avow.base import access, log
-from avow.base.db import Database
+from avow.base.db import AWAY, Database
 from avow.base.metrics import Sheet
 from avow.base.tables import policy_epoch
 from avow.billing import api as billing_api
@@ -187,7 +187,7 @@ async def _follow_rules(database: Database, book: RuleBook) -> None:
             async with database.begin() as c:
                 epoch = await c.scalar(select(policy_epoch.c.epoch)) or 0
             await book.renew(epoch)
-        except (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as wrong:
+        except AWAY as wrong:
             structlog.get_logger().warning("rules_not_followed", **log.failure(wrong))
 
 

@@ -38,6 +38,7 @@ from avow.privacy import api as privacy_api
 from avow.privacy import desk_api as privacy_desk_api
 from avow.privacy import outsiders_api, policy_api
 from avow.privacy.tombstones import Tombstones
+from avow.proof.log import Log
 from avow.vault import Ring, Vault, outbox
 
 PASSWORD = "correct horse battery staple"
@@ -165,7 +166,7 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
         )
         rights = privacy_api.Desk(
             *(database.app, needs.vault, clock, identity(needs), members.check_erasure, rectify(needs), tell(needs)),
-            admit(needs),
+            *(admit(needs), Log(tmp_path, ring, url).complete),
         )
         others = Router(
             "/",

@@ -20,12 +20,12 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from avow.accounts.directory import KeyRecord
 from avow.accounts.key_terms import Scope
 from avow.base import money
 from avow.base.clock import Clock
+from avow.base.db import AWAY
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.billing import rates
@@ -250,7 +250,7 @@ class Completion:
             await self._complete()
         except AvowError as error:
             await self._refuse(error)
-        except (SQLAlchemyError, OSError):
+        except AWAY:
             await self._refuse(refusals.NotReady())
         except Exception as error:
             await self._refuse(AvowError(), type(error).__name__)
@@ -328,7 +328,7 @@ class Completion:
         await self._gateway.claims.take(claim, order.request_id, order.at, ends_at, order.plan.policy_version)
 
     async def _end(self, claim: Claim, order: Order, outcome: Outcome, settled: Settled) -> None:
-        with contextlib.suppress(SQLAlchemyError, OSError):  # the charge tells the same
+        with contextlib.suppress(*AWAY):  # the charge tells the same
             await self._gateway.claims.end(claim, order.request_id, outcome.status, settled.charged)
 
     async def _searched(self) -> Outcome | None:
