@@ -78,6 +78,7 @@ def test_while_the_platform_cannot_be_reached_what_was_typed_stays(visit: Visit)
     settled(at)
     prompt = "long " * 2000
     at.fill("Message", prompt)
+    expect(at.page.get_by_role("button", name="Send", exact=True)).to_be_enabled(timeout=WAIT_MS)
     at.page.context.set_offline(True)
     at.click("Send")
     at.page.get_by_role("alert").first.wait_for()
