@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
 
 import asyncpg
@@ -20,13 +20,17 @@ from avow import desk, figures
 from avow.accounts import unconfirmed
 from avow.app import Parts
 from avow.base import jobs, log
+from avow.base.mail import SmtpMail
 from avow.billing import allowances, invariants
 from avow.billing.holds import Recovery
 from avow.desk import Desk
 from avow.figures import Lookout, Telling
 from avow.gateway import FUNCTIONS
 from avow.privacy import copies, erase, folders, memory, notices, outsiders, plans, requests, retention, wishes
+from avow.proof import probes
 from avow.proof.log import CHUNK_ROWS as PUBLISHED_ROWS
+from avow.registers import documents
+from avow.registers.broker import Broker
 from avow.supervisor import Ready, Reaped
 from avow.vault import outbox
 from avow.vault.chain import CHUNK_LINKS, CHUNK_ROWS
@@ -37,13 +41,16 @@ LOGS_KEPT = timedelta(days=30)
 SWEEP_S = 600
 RECOVER_S = 30
 FIRST_LOOK_S = 60
-LOOK_S = 6 * 3600
+HOURLY_S, DAILY_S = 3600, 20 * 3600
+"""How often each probe looks; what looks daily looks again before its evidence is a day old."""
 LINK_S = 2.0
 SIGN_S = 1.0
 MONEY_S = 60
+DOCUMENTS_S = 60
+EVIDENCE_PROBE = "part_evidence"
 ABSORBED_MAX = 0.001
 LOOK_DUE_S = 5
-"""How often is asked whether it is time to look: 6 hours have gone by, or another policy has come into force."""
+"""How often is asked whether it is time to look: its time has gone by, or another policy has come into force."""
 STOP_S = 3.0
 
 
@@ -63,9 +70,9 @@ class Keeper:
     def __init__(self, parts: Parts, reaped: Reaped, at: Desk) -> None:
         self.parts, self.reaped, self.at = parts, reaped, at
         self.recovery = Recovery(at.keeper.raw, parts.clock, parts.home / "run" / "spool", functions=FUNCTIONS)
-        self.chain, self.log = parts.chain, parts.log
+        self.chain, self.log, self.broker = parts.chain, parts.log, Broker(at.keeper, at.vault)
         self.lookout, self.telling = Lookout(at.keeper, parts.clock), Telling(parts.home, "keeper")
-        self._looked_under, self._looked_at_s = "", 0.0
+        self._looked_under, self._looked_at_s = "", dict[str, float]()
         self.jobs = jobs.Worker(
             at.keeper,
             {
@@ -125,6 +132,7 @@ class Keeper:
             _every(MONEY_S, "money", self._check_money),
             _every(1, "newest", self._remember),
             _every(3600, "logs", self._end_logs),
+            _every(DOCUMENTS_S, "documents", self._look_at_documents),
             _every(figures.LOOK_S, "figures", self._look_at_figures),
             self.telling.go_on(self.lookout.tell),
             _every(LOOK_DUE_S, "probes", self._look_if_due, after=FIRST_LOOK_S),
@@ -136,7 +144,10 @@ class Keeper:
         await self.at.follow()
 
     async def _send_mail(self) -> None:
-        await outbox.drain(self.at.keeper, self.at.vault, self.parts.mail)
+        """Mail waits while no entry of the register lets it go to the relay; it ends in its own time."""
+        mail = self.parts.mail
+        if not isinstance(mail, SmtpMail) or await self.broker.is_open("mail", mail.host):
+            await outbox.drain(self.at.keeper, self.at.vault, mail)
 
     async def _sweep(self) -> None:
         await plans.resume(self.at.keeper)
@@ -164,14 +175,19 @@ class Keeper:
             structlog.get_logger().error("money_absorbed", kind="upstreams charge more than requests can cost")
 
     async def _look_if_due(self) -> None:
-        """Look every 6 hours; under a policy that is new, its sentences wait for no older round."""
+        """Look with each probe in its time; under a policy that is new, its sentences wait for no older round."""
         under, now_s = self.at.vault.policy.hash, asyncio.get_running_loop().time()
-        if under != self._looked_under or now_s - self._looked_at_s >= LOOK_S:
-            self._looked_under, self._looked_at_s = under, now_s
-            await self._look()
+        if under != self._looked_under:
+            self._looked_under, self._looked_at_s = under, {}
+        due = [
+            name for name in await self.at.looks() if now_s >= self._looked_at_s.get(name, -DAILY_S) + _every_s(name)
+        ]
+        if due:
+            self._looked_at_s |= dict.fromkeys(due, now_s)
+            await self._look(due)
 
-    async def _look(self) -> None:
-        async for found in self.at.look():
+    async def _look(self, names: Sequence[str]) -> None:
+        async for found in self.at.look(names):
             if found.verdict == "failed":
                 structlog.get_logger().error("probe_failed", probe=found.probe, verdict=found.verdict)
 
@@ -206,6 +222,13 @@ class Keeper:
     async def _look_at_figures(self) -> None:
         await self.lookout.look(self.at.vault.policy.hash)
 
+    async def _look_at_documents(self) -> None:
+        """What ran out or was changed is told to the desk and to the history; the proof page learns of it at once."""
+        if await documents.look(self.parts.shelf(self.at.keeper)):
+            async for found in self.at.look([EVIDENCE_PROBE]):
+                if found.verdict != "attested":
+                    structlog.get_logger().error("claim_lapsed", probe=found.probe, verdict=found.verdict)
+
     async def _end_logs(self) -> None:
         await asyncio.to_thread(log.sweep, self.parts.home / "log", self.parts.clock.now() - LOGS_KEPT)
 
@@ -230,6 +253,10 @@ async def _every(seconds: float, name: str, act: Callable[[], Awaitable[None]], 
         except Exception as wrong:
             structlog.get_logger().error("keeper_failed", kind=name, **log.failure(wrong))
         await asyncio.sleep(seconds)
+
+
+def _every_s(probe: str) -> int:
+    return DAILY_S if probe in probes.DAILY else HOURLY_S
 
 
 async def _done(work: Awaitable[object]) -> None:

@@ -57,8 +57,24 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The name under which this place is known to the identity provider."""
     oidc_client_secret: str = ""
     """The secret of that name; empty for a public client."""
+    region: str = ""
+    """The country of this machine, as in the policy, for example DE: of the database, files, queue, logs, keys and engine."""
+    database_processor: str = ""
+    """Who runs a database that AVOW_DATABASE_URL reaches over the network: a processor of the policy, or own."""
+    database_region: str = ""
+    """The country of the database, where AVOW_DATABASE_URL reaches over the network; default: that of this machine."""
+    backup_region: str = ""
+    """The country of the folders to which backups go; default: that of this machine."""
     metrics_token: str = ""
     """What Prometheus shows at /metrics, as a bearer token of 16 characters or more; empty: there is no such page."""
+    otlp_endpoint: str = ""
+    """Where traces of requests go, without content or ids: an OpenTelemetry collector's https://…/v1/traces; empty: nowhere."""
+    otlp_header: str = ""
+    """A header that the collector asks for, as `name: value`."""
+    otlp_processor: str = ""
+    """The collector's party by its name in the policy, which must give it `usage`; empty: it runs on this machine."""
+    otlp_share: float = 0.05
+    """Of how many requests traces are made, 0 to 1; chosen by chance."""
     engine: bool = True
     """Run the small embedded language model."""
 
@@ -133,17 +149,34 @@ def _file(path: Path) -> dict[str, Any]:
         raise SettingsWrong(f"{path} cannot be read: {wrong}.") from None
 
 
+def _check_otlp(made: Settings) -> None:
+    url = urlsplit(made.otlp_endpoint)
+    is_local = url.scheme == "http" and url.hostname in ("localhost", "127.0.0.1", "::1")
+    if made.otlp_endpoint and not (url.hostname and (url.scheme == "https" or is_local)):
+        raise SettingsWrong("AVOW_OTLP_ENDPOINT is not https://…, nor http:// to this machine.")
+    if url.username is not None or url.query:
+        raise SettingsWrong("AVOW_OTLP_ENDPOINT holds a credential; that belongs into AVOW_OTLP_HEADER.")
+    if not 0 <= made.otlp_share <= 1:
+        raise SettingsWrong(f"AVOW_OTLP_SHARE is {made.otlp_share:g}; it is 0 to 1.")
+    if made.otlp_header and not re.fullmatch(r"[A-Za-z0-9-]{1,64}: ?[!-~][ -~]{0,4096}", made.otlp_header):
+        raise SettingsWrong("AVOW_OTLP_HEADER is not `name: value`.")
+
+
 def _sound(made: Settings) -> Settings:
     if not 1 <= made.port <= 65535:
         raise SettingsWrong(f"AVOW_PORT is {made.port}; a port is 1 to 65535.")
     if not 0 <= made.workers <= 256:
         raise SettingsWrong(f"AVOW_WORKERS is {made.workers}; it is 0 (one per core) to 256.")
+    for name in ("region", "database_region", "backup_region"):
+        if (country := getattr(made, name)) and not re.fullmatch("[A-Z]{2}", country):
+            raise SettingsWrong(f"AVOW_{name.upper()} is two capital letters (ISO 3166), for example DE.")
     if bool(made.tls_cert) != bool(made.tls_key):
         raise SettingsWrong("AVOW_TLS_CERT and AVOW_TLS_KEY are set together or not at all.")
     if bool(made.oidc_issuer) != bool(made.oidc_client_id):
         raise SettingsWrong("AVOW_OIDC_ISSUER and AVOW_OIDC_CLIENT_ID are set together or not at all.")
     if made.metrics_token and not re.fullmatch(r"[!-~]{16,256}", made.metrics_token):
         raise SettingsWrong("AVOW_METRICS_TOKEN is 16 to 256 characters of ASCII without spaces.")
+    _check_otlp(made)
     for name in ("tls_cert", "tls_key"):
         path = getattr(made, name)
         if path and not Path(path).is_file():

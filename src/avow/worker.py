@@ -26,15 +26,15 @@ from avow.accounts import acts, admission, callers, desk_api, members, members_a
 from avow.accounts import api as accounts_api
 from avow.app import Parts
 from avow.base import access, log
-from avow.base.db import Database
+from avow.base.db import AWAY, Database
 from avow.base.metrics import Sheet
 from avow.base.tables import policy_epoch
 from avow.billing import api as billing_api
-from avow.billing import claims
+from avow.billing import claims, limits_api
 from avow.billing.ledger import Batcher
 from avow.billing.means import Means
 from avow.document import Document
-from avow.gateway import FUNCTIONS, offers, rules
+from avow.gateway import FUNCTIONS, offers, rules, spans
 from avow.gateway import api as gateway_api
 from avow.gateway.asgi import V1, Message, Receive, Scope, Send
 from avow.gateway.cache import Cache
@@ -43,6 +43,7 @@ from avow.gateway.completion import Gateway
 from avow.gateway.decisions import Decisions
 from avow.gateway.direct import Connection, Direct, Turn
 from avow.gateway.rules import RuleBook
+from avow.gateway.spans import Spans
 from avow.gateway.upstreams import Leaving
 from avow.privacy import api as privacy_api
 from avow.privacy import desk_api as privacy_desk_api
@@ -51,6 +52,9 @@ from avow.privacy.versions import Current
 from avow.proof import evidence
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
+from avow.registers import api as disclosures_api
+from avow.registers import desk_api as registers_api
+from avow.registers import documents
 from avow.site import errors, facts, metrics, pages, signed_in
 from avow.supervisor import Ready
 from avow.vault import Vault, keys
@@ -118,6 +122,7 @@ class Front:
             *(Means(self.database), claims.of(self.database, self.vault.ring)),
             cache=Cache(self.database, self.vault, parts.clock),
             decisions=Decisions(self.database),
+            spans=self._spans(),
         )
         self.v1: Any = V1(self.gateway)
         self.direct = Direct(self.gateway)
@@ -128,6 +133,16 @@ class Front:
             asyncio.create_task(_follow_rules(self.database, book)),
             asyncio.create_task(figures.Telling(parts.home, self.place).go_on(self._tell)),
         ]
+        if self.gateway.spans is not None:
+            self.following.append(asyncio.create_task(self.gateway.spans.go_on()))
+
+    def _spans(self) -> Spans | None:
+        """What becomes of traces; None: there are none."""
+        given, clock, policy = self.parts.settings, self.parts.clock, lambda: self.vault.policy
+        if not given.otlp_endpoint:
+            return None
+        barred = partial(spans.barred, policy, given.otlp_endpoint, given.otlp_processor)
+        return Spans(given.otlp_endpoint, given.otlp_header, given.otlp_share, clock, barred)
 
     async def _close(self) -> None:
         await self.gateway.close()
@@ -160,6 +175,11 @@ class Front:
         async with self.database.begin() as c:
             return await evidence.latest(c, self.vault.policy.hash, self.parts.clock.now())
 
+    async def documents(self) -> frozenset[str]:
+        """The documents that hold now: what rests on them may be published."""
+        async with self.database.begin() as c:
+            return await documents.valid(c, self.parts.clock.now())
+
     async def connected(self) -> dict[str, list[Leaving]]:
         """The outside parties at which one of our models runs, by their name in the policy, with what a client pays that
         leaves before the end of an answer."""
@@ -175,7 +195,7 @@ async def _follow_rules(database: Database, book: RuleBook) -> None:
             async with database.begin() as c:
                 epoch = await c.scalar(select(policy_epoch.c.epoch)) or 0
             await book.renew(epoch)
-        except (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as wrong:
+        except AWAY as wrong:
             structlog.get_logger().warning("rules_not_followed", **log.failure(wrong))
 
 
@@ -196,9 +216,10 @@ async def _hear_of_destroyed_keys(database: Database, vault: Vault) -> None:
 def handlers() -> list[HTTPRouteHandler]:
     """The routes of every slice. Raises RouteUndeclared when the table of permissions does not know one."""
     found: list[HTTPRouteHandler] = [
-        *(*_PUBLIC, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES),
+        *(*_PUBLIC, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES, *limits_api.ROUTES),
         *(*gateway_api.ROUTES, *privacy_api.ROUTES, *privacy_desk_api.ROUTES, *members_api.ROUTES, *desk_api.ROUTES),
-        *(*notices_api.ROUTES, *outsiders_api.ROUTES, *policy_api.ROUTES, *facts.ROUTES),
+        *(*notices_api.ROUTES, *outsiders_api.ROUTES, *policy_api.ROUTES, *registers_api.ROUTES),
+        *(*disclosures_api.ROUTES, *facts.ROUTES),
     ]
     permissions.check(admission.routes(found))
     acts.check(admission.routes(found))
@@ -222,6 +243,8 @@ def platform(front: Front) -> Litestar:
         evidence=front.evidence,
         parts=front.answering,
         connected=front.connected,
+        documents=front.documents,
+        places=parts.places(front.vault.policy),
         figures=partial(figures.collect, parts.home),
         metrics_token=parts.settings.metrics_token,
     )
