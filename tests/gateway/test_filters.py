@@ -746,7 +746,7 @@ def test_personal_data_is_known_by_its_form(text, kinds):
 
 def test_nothing_is_searched_without_a_filter():
     assert filters.build(parse(TEXT.replace('features = ["tls"', 'features = ["tls", "processors"'))) is None
-    assert Filters([]).at == {"prompt": (), "output": ()}
+    assert Filters([]).at == dict.fromkeys(("prompt", "image", "upload", "output"), ())
 
 
 async def test_an_image_that_is_known_goes_nowhere_and_its_finding_is_on_record(house):
