@@ -96,14 +96,7 @@ def paths() -> dict[str, Any]:
 def _filed() -> dict[str, Any]:
     """Files and batches."""
 
-    def id(kind: str) -> dict[str, Any]:
-        return {
-            "name": "id",
-            "in": "path",
-            "required": True,
-            "schema": {"type": "string", "pattern": f"^{kind}[a-z0-9-]+$"},
-        }
-
+    one = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
     form = {
         "type": "object",
         "required": ["file", "purpose"],
@@ -114,7 +107,7 @@ def _filed() -> dict[str, Any]:
         {"name": "after", "in": "query", "schema": {"type": "string"}},
         {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 99_999}},
     ]
-    content = {**_reads("What is in a file", "v1_file_content"), "parameters": [id("file-")]}
+    content = {**_reads("What is in a file", "v1_file_content"), "parameters": one}
     content["responses"]["200"] = {
         "description": "Lines of JSON",
         "content": {"application/jsonl": {"schema": _BINARY}},
@@ -125,19 +118,17 @@ def _filed() -> dict[str, Any]:
             "get": {**_reads("One's files, newest first", "v1_files"), "parameters": page},
         },
         f"{FILES}/{{id}}": {
-            "get": {**_reads("A file, without what is in it", "v1_file"), "parameters": [id("file-")]},
-            "delete": {**_reads("Delete a file", "v1_delete_file"), "parameters": [id("file-")]},
+            "get": {**_reads("A file, without what is in it", "v1_file"), "parameters": one},
+            "delete": {**_reads("Delete a file", "v1_delete_file"), "parameters": one},
         },
         f"{FILES}/{{id}}/content": {"get": content},
         BATCHES: {
             "post": _writes("Have the requests of a file answered within a day", "v1_begin_batch", _TYPES[0], batch),
             "get": {**_reads("One's batches, newest first", "v1_batches"), "parameters": page},
         },
-        f"{BATCHES}/{{id}}": {
-            "get": {**_reads("A batch, and how far it is", "v1_batch"), "parameters": [id("batch_")]}
-        },
+        f"{BATCHES}/{{id}}": {"get": {**_reads("A batch, and how far it is", "v1_batch"), "parameters": one}},
         f"{BATCHES}/{{id}}/cancel": {
-            "post": {**_reads("Begin nothing more of a batch", "v1_cancel_batch"), "parameters": [id("batch_")]}
+            "post": {**_reads("Begin nothing more of a batch", "v1_cancel_batch"), "parameters": one}
         },
     }
 
