@@ -231,7 +231,7 @@ class V1:
                 async for text in told.texts:
                     reply.pass_on(text)
                     await reply.flush()
-            except (SQLAlchemyError, OSError):
+            except AWAY:
                 if reply.begun:
                     return
                 raise refusals.NotReady() from None
