@@ -52,6 +52,13 @@ class UpstreamGarbage(UpstreamError):
     code = "upstream_garbage"
 
 
+class UpstreamTooLarge(UpstreamGarbage):
+    """The upstream's answer is larger than the limit."""
+
+    code = "upstream_answer_too_large"
+    hint = "Nothing was charged. Ask for less at once: fewer images, smaller ones, or a format that takes less room."
+
+
 class UpstreamLost(UpstreamError):
     """The connection to the upstream ended before its answer was complete."""
 
@@ -169,7 +176,7 @@ class Exchange:
             size += len(chunk)
             if size > bytes_max:
                 self.cancel()
-                raise UpstreamGarbage(BODY_TOO_LARGE)
+                raise UpstreamTooLarge
             parts.append(chunk)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
