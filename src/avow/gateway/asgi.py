@@ -223,9 +223,10 @@ async def _body(receive: Receive) -> bytes:
 
 def is_large(headers: list[tuple[bytes, bytes]]) -> bool:
     """Whether a body is, or without a length may become, more than is read for somebody unknown."""
-    return int(next((value for name, value in headers if name == b"content-length"), BODY_BYTES_UNKNOWN + 1)) > (
-        BODY_BYTES_UNKNOWN
-    )
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value) > BODY_BYTES_UNKNOWN
+    return True
 
 
 def judge(headers: list[tuple[bytes, bytes]]) -> tuple[str, int | None, Asked | None, bytes | None]:

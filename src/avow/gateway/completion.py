@@ -48,7 +48,7 @@ from avow.gateway.sse import cost_comment
 from avow.gateway.surfaces import CHAT, Surface
 from avow.gateway.watch import Watch
 from avow.policy import Never
-from avow.vault import Ref, Vault
+from avow.vault import NotPrepared, Ref, Vault
 
 log = structlog.get_logger()
 
@@ -59,8 +59,6 @@ DRAIN_S_MAX = 60.0
 LARGE_BYTES = 256 * 1024  # a digest of more is not for the loop
 SEALED_BYTES = 64 * 1024  # more is searched for card numbers beside the loop
 
-_BROKEN_OFF = (b'"length"', b'"max_tokens"', b'"incomplete"')
-"""How the dialects say that an answer ended before its end."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -409,14 +407,17 @@ class Completion:
         if isinstance(order.kept_until, Never) or not outcome.answer:
             return None
         ref = Ref(order.key.tenant_id, "trace", CONTENT, order.request_id, order.content_owner)
+        stored = order.plan.stored(CONTENT)
         parts = {"request": order.request.fields, "response": msgspec.Raw(outcome.answer)}
-        fields = {name: part for name, part in parts.items() if order.plan.stores(CONTENT, name)}
+        fields = {name: part for name, part in parts.items() if name in stored}
+        cut = outcome.why not in ("done", "cached") or _is_broken_off(outcome.answer)
+        seal = partial(self._gateway.vault.seal, ref, fields, order.kept_until, cut=cut)
         try:
+            if len(self._ask.body) + len(outcome.answer) <= SEALED_BYTES:
+                with contextlib.suppress(NotPrepared):  # an hour's first box of a person
+                    return seal()
             await self._gateway.vault.prepare(ref.subject_id, CONTENT, order.kept_until)
-            cut = outcome.why not in ("done", "cached") or any(word in outcome.answer for word in _BROKEN_OFF)
-            seal = partial(self._gateway.vault.seal, ref, fields, order.kept_until, cut=cut)
-            large = len(self._ask.body) + len(outcome.answer) > SEALED_BYTES
-            return await asyncio.to_thread(seal) if large else seal()
+            return await asyncio.to_thread(seal)
         except Exception as error:  # the answer is paid for, kept or not
             kind = error.code if isinstance(error, AvowError) else type(error).__name__
             log.warning("trace_not_kept", request_id=str(order.request_id), kind=kind)
@@ -474,6 +475,11 @@ class Completion:
             await self._reply.whole(
                 error.status, refusals.headers(error, request_id), self._ask.surface.shape.render(error)
             )
+
+
+def _is_broken_off(answer: bytes) -> bool:
+    """Whether an answer says, in the words of any dialect, that it ended before its end."""
+    return b'"length"' in answer or b'"max_tokens"' in answer or b'"incomplete"' in answer
 
 
 def _kept(order: Order, box: bytes | None) -> tuple[Any, ...] | None:
