@@ -21,10 +21,10 @@ from avow.base import access
 from avow.base.clock import SystemClock
 from avow.base.migrate import migrate
 from avow.settings import Settings
+from tests import LIMIT_S
 
 ROOT = Path(__file__).parents[1]
 NOT_WAITING = "\nfsync = off\n"
-LIMIT_S = 300
 
 
 def folder() -> Path:

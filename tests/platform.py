@@ -25,17 +25,15 @@ import httpx
 
 from avow.base.postgres import Cluster
 from avow.vault import Ring
+from tests import LIMIT_S
 from tests.homes import made_home
 from tests.warm import Command, warm
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
-START_LIMIT_S = 180
-WAIT_LIMIT_S = 60
 MODEL = "avow/smollm2-135m"
 CLOCK_FILE = "clock"
 DROPPED = ("DATABASE_URL", "PYTHONDONTWRITEBYTECODE")
-COMMAND_LIMIT_S = 300
 BEGIN = 4
 """Of so many characters that markers share, all are looked for at once."""
 OUTSIDE = ("mail", "demo.json")
@@ -58,7 +56,7 @@ def policy_text(*changes: tuple[str, str]) -> str:
     return text
 
 
-def wait_until(what: Callable[[], object], limit_s: float = WAIT_LIMIT_S) -> None:
+def wait_until(what: Callable[[], object], limit_s: float = LIMIT_S) -> None:
     """Ask again and again until it is so; the limit only ends a test that would never end."""
     end_s = time.monotonic() + limit_s
     while not what():
@@ -134,7 +132,7 @@ class Platform:
         return self
 
     def _read_until(self, word: bytes) -> None:
-        deadline = time.monotonic() + START_LIMIT_S
+        deadline = time.monotonic() + LIMIT_S
         begin = len(self.output)
         while word not in self.output[begin:]:
             ready, _, _ = select.select([self._terminal], [], [], 1)
@@ -147,7 +145,7 @@ class Platform:
         """Ctrl-C, and wait; returns the exit status."""
         assert self.process
         self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(60)
+        code = self.process.wait(LIMIT_S)
         self.process = None
         return code
 
@@ -155,7 +153,7 @@ class Platform:
         """kill -9 of the parent; its children end with it, PostgreSQL stays and is adopted at the next start."""
         assert self.process
         self.process.kill()
-        self.process.wait(60)
+        self.process.wait(LIMIT_S)
         self.process = None
 
     def _hang_up(self) -> None:
@@ -198,7 +196,7 @@ class Platform:
             given.seek(0)
             files = [given.fileno(), told.fileno(), wrong.fileno()]
             command = warm().start(arguments, self.environment(), files)
-            code = command.wait(COMMAND_LIMIT_S)
+            code = command.wait(LIMIT_S)
             texts = [os.pread(file, 1 << 26, 0).decode() for file in files[1:]]
         done = subprocess.CompletedProcess(arguments, code, *texts)
         if check and done.returncode:
@@ -292,7 +290,7 @@ class Platform:
     def http(self, **options: Any) -> Iterator[httpx.Client]:
         """A browser-like client on the same origin; keeps cookies."""
         headers = {"sec-fetch-site": "same-origin", **options.pop("headers", {})}
-        with httpx.Client(base_url=self.base_url, timeout=60, headers=headers, **options) as client:
+        with httpx.Client(base_url=self.base_url, timeout=LIMIT_S, headers=headers, **options) as client:
             yield client
 
     @contextmanager

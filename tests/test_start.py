@@ -15,6 +15,7 @@ import httpx
 import pytest
 from openai import OpenAI
 
+from tests import LIMIT_S
 from tests.platform import MODEL, Platform, complete, new_platform, policy_text, wait_until
 
 CUSTOMERS = "SELECT p.id FROM person p JOIN tenant_kind k USING (tenant_id) WHERE k.kind = 'customer' ORDER BY p.id"
@@ -155,6 +156,7 @@ def test_the_openai_client_sees_the_models_and_a_typed_error_for_an_unknown_one(
     assert MODEL in [model.id for model in client.models.list()]
     answer = httpx.post(
         f"{platform.base_url}/v1/chat/completions",
+        timeout=LIMIT_S,
         json={"model": "no/such", "messages": [{"role": "user", "content": "?"}]},
         headers={"authorization": f"Bearer {platform.demo['api_key']}"},
     )

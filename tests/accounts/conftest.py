@@ -22,6 +22,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
+from tests import LIMIT_S
 from tests.conftest import Databases
 
 from avow.accounts import admission, api, desk_api, members, members_api, openings_api, surface
@@ -83,13 +84,15 @@ class House:
 
     def browser(self, **headers: str) -> httpx.AsyncClient:
         """A client of its own, with its own cookies."""
-        return httpx.AsyncClient(base_url=self.url, headers={"sec-fetch-site": "same-origin", **headers})
+        return httpx.AsyncClient(
+            timeout=LIMIT_S, base_url=self.url, headers={"sec-fetch-site": "same-origin", **headers}
+        )
 
     def visitor(self, address: str) -> httpx.AsyncClient:
         """A browser that comes from a network address."""
         transport = httpx.ASGITransport(self.app, client=(address, 1024))
         headers = {"sec-fetch-site": "same-origin"}
-        return httpx.AsyncClient(transport=transport, base_url=self.url, headers=headers)
+        return httpx.AsyncClient(timeout=LIMIT_S, transport=transport, base_url=self.url, headers=headers)
 
     async def mail(self) -> list[tuple[str, str, str]]:
         """Send what waits and give all that was sent so far."""

@@ -11,6 +11,7 @@ from email.policy import default
 from typing import Any
 
 import httpx
+from tests import LIMIT_S
 from tests.platform import Platform, complete, wait_until
 
 from avow.accounts.permissions import ROUTES, is_public
@@ -97,12 +98,12 @@ class Victim:
 
 
 def new_person(platform: Platform, **fields: str) -> Somebody:
-    http = httpx.Client(base_url=platform.base_url, timeout=60, headers={"sec-fetch-site": "same-origin"})
+    http = httpx.Client(base_url=platform.base_url, timeout=LIMIT_S, headers={"sec-fetch-site": "same-origin"})
     return Somebody(http, platform.sign_up(http, **fields))
 
 
 def with_key(platform: Platform, secret: str) -> httpx.Client:
-    return httpx.Client(base_url=platform.base_url, timeout=60, headers={"authorization": f"Bearer {secret}"})
+    return httpx.Client(base_url=platform.base_url, timeout=LIMIT_S, headers={"authorization": f"Bearer {secret}"})
 
 
 def joined(platform: Platform, owner: Somebody, role: str) -> Somebody:
@@ -120,7 +121,7 @@ def joined(platform: Platform, owner: Somebody, role: str) -> Somebody:
         return bool(token)
 
     wait_until(came)
-    http = httpx.Client(base_url=platform.base_url, timeout=60, headers={"sec-fetch-site": "same-origin"})
+    http = httpx.Client(base_url=platform.base_url, timeout=LIMIT_S, headers={"sec-fetch-site": "same-origin"})
     accepted = http.post("/api/invitations/accept", json={"token": token[0], "password": password})
     assert accepted.status_code == 201, accepted.text
     return Somebody(http, {"email": email, "password": password, **platform.sign_in(http, email, password)})

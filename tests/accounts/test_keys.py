@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import update
+from tests import LIMIT_S
 from tests.accounts.conftest import PASSWORD, House, Start
 
 from avow.accounts import key_text, keys
@@ -104,7 +105,7 @@ async def test_another_process_hears_of_a_revocation(house: House) -> None:
     await other.find(made["secret"])
     assert len(other) == 1
     await browser.delete(f"/api/keys/{made['id']}")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LIMIT_S):
         while len(other):  # noqa: ASYNC110  the memory has no event
             await asyncio.sleep(0.01)
     with pytest.raises(KeyRevoked):

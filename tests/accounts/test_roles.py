@@ -10,6 +10,7 @@ from uuid import uuid4
 import asyncpg
 import httpx
 import pytest
+from tests import LIMIT_S
 from tests.accounts.strangers import (
     LAST,
     TENANTS_OWN,
@@ -52,7 +53,7 @@ def hired(platform: Platform, role: str) -> httpx.Client:
     """Somebody made staff by the operator's command, who then signs in."""
     email, password = f"{role}@avow.example", "correct horse battery staple"
     platform.cli(*HIRE, role, "--email", email, stdin=password + "\n")
-    http = httpx.Client(base_url=platform.base_url, timeout=60, headers={"sec-fetch-site": "same-origin"})
+    http = httpx.Client(base_url=platform.base_url, timeout=LIMIT_S, headers={"sec-fetch-site": "same-origin"})
     platform.sign_in(http, email, password)
     return http
 
@@ -102,7 +103,7 @@ def test_a_role_passes_where_the_table_lists_it_and_nowhere_else(
 
 
 def test_nobody_passes_where_the_table_does_not_say_public(own: Platform) -> None:
-    with httpx.Client(base_url=own.base_url, timeout=60) as http:
+    with httpx.Client(base_url=own.base_url, timeout=LIMIT_S) as http:
         for route, url, body in calls([str(uuid4())]):
             answer = call(http, route, url, body)
             refused = answer.status_code == 401 and answer.json().get("code") == "not_signed_in"
@@ -151,7 +152,7 @@ def outsiders(own: Platform) -> Mapping[str, httpx.Client]:
         own.sign_in(http, gone.me["email"], gone.me["password"])
         own.erase(http, gone.me["password"])
     return {
-        "nobody": httpx.Client(base_url=own.base_url, timeout=60, headers={"sec-fetch-site": "same-origin"}),
+        "nobody": httpx.Client(base_url=own.base_url, timeout=LIMIT_S, headers={"sec-fetch-site": "same-origin"}),
         "another owner": owner.http,
         "another viewer": viewer.http,
         "another key": with_key(own, key),

@@ -20,9 +20,8 @@ from sqlalchemy.exc import ProgrammingError
 
 from avow.base import jobs
 from avow.base.ids import uuid7
+from tests import LIMIT_S
 from tests.conftest import Databases
-
-PATIENCE_S = 60
 
 HUNG_WORKER = """
 import asyncio, json, sys
@@ -48,7 +47,7 @@ async def worked(
     )
     running = asyncio.create_task(worker.run())
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(LIMIT_S):
             while not await until():
                 await asyncio.wait([running], timeout=0.05)
                 assert not running.done(), running
@@ -116,7 +115,7 @@ async def test_a_job_of_a_killed_worker_is_run_by_the_next(database: Databases) 
     dsn = database.dsn("avow_keeper")
     child.stdin.write(json.dumps({name: getattr(dsn, name) for name in dsn.__slots__}).encode() + b"\n")
     await child.stdin.drain()
-    started = await asyncio.wait_for(child.stdout.readline(), PATIENCE_S)
+    started = await asyncio.wait_for(child.stdout.readline(), LIMIT_S)
     child.send_signal(signal.SIGKILL)
     await child.wait()
     assert started.decode().strip() == str(id)
@@ -161,7 +160,7 @@ async def test_a_lost_connection_ends_the_worker(database: Databases) -> None:
     running = asyncio.create_task(worker.run())
     admin = await asyncpg.connect(**database.admin.arguments())
     killed = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'avow_keeper'"
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(LIMIT_S):
         while not running.done():
             await admin.execute(killed)
             await asyncio.wait([running], timeout=0.2)

@@ -21,6 +21,7 @@ from avow.billing import credit, prices
 from avow.billing.events import Functions, Open, Settle
 from avow.billing.ledger import Batcher
 from avow.billing.prices import Price, Seal
+from tests import LIMIT_S
 from tests.conftest import Databases
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -112,7 +113,7 @@ class Bank:
             SELECT count(*) FROM pg_stat_activity
             WHERE datname = current_database() AND usename = 'avow_writer' AND wait_event_type = 'Lock'
         """
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LIMIT_S):
             while not await self.admin.fetchval(waits):
                 await self.admin.execute("SELECT pg_stat_clear_snapshot()")
                 await asyncio.sleep(0.01)

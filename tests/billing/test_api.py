@@ -25,6 +25,7 @@ from avow.billing import api
 from avow.policy import parse
 from avow.privacy.tombstones import Tombstones
 from avow.vault import Ring, Vault
+from tests import LIMIT_S
 from tests.billing.conftest import Bank, Payer, settle
 
 PROFILE = Path(__file__).parents[2] / "profiles" / "default.toml"
@@ -63,7 +64,7 @@ async def client(bank: Bank, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]
         openapi_config=None,
     )
     transport = httpx.ASGITransport(cast(Any, app))
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as made:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=LIMIT_S) as made:
         yield made
     needs.vault.close()
     ring.close()

@@ -12,6 +12,7 @@ from avow.base.ids import uuid7
 from avow.billing.events import Open
 from avow.billing.ledger import SHARED_EVENTS_MIN
 from avow.billing.refusals import BalanceShort, LedgerUnavailable, RequestSettled, WalletFrozen
+from tests import LIMIT_S
 from tests.billing.conftest import COMPLETION, NOW, Bank, gathered, settle
 
 
@@ -147,7 +148,7 @@ async def test_a_batch_that_waits_does_not_hold_up_many_others(bank: Bank) -> No
             waiting = asyncio.create_task(ledger.open(slow.open(5)))
             await bank.blocked()
             opened = [other.open(100) for _ in range(SHARED_EVENTS_MIN)]
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(LIMIT_S):
                 await asyncio.gather(*map(ledger.open, opened))
             assert not waiting.done()
         await waiting

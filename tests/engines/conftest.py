@@ -18,9 +18,8 @@ import httpx
 import pytest
 
 from avow.engines import llm
+from tests import LIMIT_S
 
-START_TIMEOUT_S = 120
-WAIT_TIMEOUT_S = 240
 UNREADABLE = ("[vvar]", "[vsyscall]", "[vvar_vclock]")
 
 
@@ -38,7 +37,7 @@ class Running:
             transport=httpx.HTTPTransport(uds=str(self.engine.socket_path)),
             base_url="http://engine",
             headers={"authorization": f"Bearer {key or self.engine.api_key}", "connection": "close"},
-            timeout=WAIT_TIMEOUT_S,
+            timeout=LIMIT_S,
         )
 
     def cpu_s(self) -> float:
@@ -96,7 +95,7 @@ def _standing(piece: bytes, texts: Sequence[bytes], begin: bytes) -> Iterator[by
 
 
 def wait_until(true: Callable[[], bool], pause_s: float = 0.1) -> None:
-    end = time.monotonic() + WAIT_TIMEOUT_S
+    end = time.monotonic() + LIMIT_S
     while not true():
         assert time.monotonic() < end, "it did not become true"
         time.sleep(pause_s)
@@ -120,7 +119,7 @@ def fork_engine(socket_path: Path, key: str, log: Path, idle_s: int) -> tuple[in
 
 def heard(ready: int) -> bytes:
     """What comes through the `ready` pipe: one byte, or nothing when the engine ended first."""
-    assert select.select([ready], [], [], START_TIMEOUT_S)[0], "the engine neither started nor ended"
+    assert select.select([ready], [], [], LIMIT_S)[0], "the engine neither started nor ended"
     return os.read(ready, 1)
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 import httpx
 
 from avow.base import money
+from tests import LIMIT_S
 from tests.platform import MODEL, Platform
 
 COST = ": avow-cost "
@@ -44,7 +45,7 @@ class Load:
 
     def _call(self, number: int) -> None:
         """One client: a JSON answer, a stream, a stream that it leaves, and again."""
-        with httpx.Client(base_url=self.platform.base_url, timeout=20) as http:
+        with httpx.Client(base_url=self.platform.base_url, timeout=LIMIT_S) as http:
             turn = number
             while not self._over.is_set():
                 turn += 1

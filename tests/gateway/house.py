@@ -40,6 +40,7 @@ from avow.gateway.fleet import Fleet
 from avow.gateway.scripted import ScriptedUpstream
 from avow.policy import Policy, parse
 from avow.vault import Ring, Vault
+from tests import LIMIT_S
 from tests.conftest import Databases
 
 ACME = """
@@ -139,7 +140,7 @@ class House:
         given = {"content-type": "application/json"} | (
             {"authorization": f"Bearer {who.secret}"} if who is not None else {}
         )
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with httpx.AsyncClient(timeout=LIMIT_S) as client:
             target = url or self.url + (path or "/v1/chat/completions")
             return await client.post(target, content=content, headers={**given, **headers})
 
@@ -257,7 +258,7 @@ async def chained(house: House, reseller: Customer, name: str, theirs: str) -> N
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what happens on the server's side, where no event tells of it."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(LIMIT_S):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 

@@ -12,6 +12,7 @@ import pytest
 from avow import server
 from avow.gateway import direct
 from avow.gateway.scripted import Script
+from tests import LIMIT_S
 
 from .house import HELLO, MODEL, until
 
@@ -41,7 +42,7 @@ async def ways(house, who, body, **headers):
     async def pieces():
         yield content
 
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=LIMIT_S) as client:
         url = f"{house.url}/v1/chat/completions"
         return [await client.post(url, content=each, headers=given) for each in (content, pieces())]
 

@@ -23,6 +23,7 @@ from avow.gateway.refusals import InvalidRequest
 from avow.gateway.scripted import Script
 from avow.gateway.watch import FAMILIES
 from avow.policy import parse
+from tests import LIMIT_S
 
 from .house import CLAUDE, DOLLAR, HELLO, MODEL, TEXT, open_house, until
 from .test_traces import opened
@@ -205,7 +206,7 @@ async def test_a_stream_ends_before_what_is_blocked_and_is_charged_for_what_came
     house.upstream.then(Script(tokens=words, gate=gate, gate_after=len(harmless)))
     headers = {"authorization": f"Bearer {ann.secret}"}
     async with (
-        httpx.AsyncClient(base_url=house.url, headers=headers, timeout=30) as http,
+        httpx.AsyncClient(base_url=house.url, headers=headers, timeout=LIMIT_S) as http,
         http.stream("POST", path, json={"model": model, "stream": True, **body}) as answer,
     ):
         assert answer.status_code == 200

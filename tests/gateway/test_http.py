@@ -14,6 +14,7 @@ from avow.accounts import key_text
 from avow.accounts.tables import api_key
 from avow.billing.tables import price, wallet
 from avow.gateway import wire
+from tests import LIMIT_S
 
 from .house import FREE_MODEL, HELLO, MODEL, OUTSIDE, UNPRICED
 
@@ -40,7 +41,7 @@ def refused(answer: httpx.Response, status: int, code: str | None = None, param:
     ],
 )
 async def test_routes_that_do_not_exist(house, method, path, status, code):
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=LIMIT_S) as client:
         answer = await client.request(method, house.url + path)
     refused(answer, status, code)
     assert (answer.headers.get("allow") is not None) == (status == 405)
@@ -60,7 +61,7 @@ async def test_keys_that_are_not_accepted(house):
         f"Bearer {made_up}",
         "Bearer \xff",
     ):
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=LIMIT_S) as client:
             given = {"authorization": header.encode("latin-1")} if header is not None else {}
             answer = await client.post(f"{house.url}/v1/chat/completions", json=ASK, headers=given)
             refused(answer, 401, "invalid_api_key")
@@ -89,7 +90,7 @@ async def test_a_body_over_the_limit_is_413_with_and_without_a_length(house):
         for start in range(0, len(large), 65536):
             yield large[start : start + 65536]
 
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=LIMIT_S) as client:
         given = {"authorization": f"Bearer {ann.secret}", "content-type": "application/json"}
         # the server may close before all of it is sent
         with suppress(httpx.WriteError):
@@ -172,7 +173,7 @@ async def test_a_body_that_comes_in_pieces_is_read_whole(house):
             yield body[at : at + 7]
             await asyncio.sleep(0)
 
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=LIMIT_S) as client:
         given = {"authorization": f"Bearer {ann.secret}", "content-type": "application/json"}
         answer = await client.post(f"{house.url}/v1/chat/completions", content=pieces(), headers=given)
     assert answer.status_code == 200
@@ -183,14 +184,14 @@ async def test_models_are_listed_for_those_who_have_a_key(house):
     listed = [model.id async for model in house.client(ann).models.list()]
     assert MODEL in listed and OUTSIDE in listed
     assert (await house.client(ann).models.retrieve(FREE_MODEL)).id == FREE_MODEL
-    async with httpx.AsyncClient(headers={"authorization": f"Bearer {ann.secret}"}) as client:
+    async with httpx.AsyncClient(timeout=LIMIT_S, headers={"authorization": f"Bearer {ann.secret}"}) as client:
         refused(await client.get(f"{house.url}/v1/models/no/such"), 404, "model_not_found", "model")
 
 
 async def test_many_requests_on_one_connection(house):
     ann = await house.customer()
     given = {"authorization": f"Bearer {ann.secret}"}
-    async with httpx.AsyncClient(headers=given, limits=httpx.Limits(max_connections=1)) as client:
+    async with httpx.AsyncClient(timeout=LIMIT_S, headers=given, limits=httpx.Limits(max_connections=1)) as client:
         for number in range(6):
             body = {**ASK, "stream": number % 2 == 1} if number != 3 else {"model": MODEL}
             answer = await client.post(f"{house.url}/v1/chat/completions", json=body)

@@ -9,6 +9,7 @@ import pytest
 
 from avow.gateway import call, tables
 from avow.gateway.scripted import Script
+from tests import LIMIT_S
 
 from .house import HELLO, MODEL, OUTSIDE, until
 
@@ -27,7 +28,7 @@ async def leaves(house, who, *, stream, after=0, model=MODEL):
     """Ask, and go away once `after` words have come, or once the upstream has the request."""
     bearer = {"authorization": f"Bearer {who.secret}"}
     body = {**ASK, "stream": stream, "model": model}
-    async with httpx.AsyncClient(timeout=20) as http:
+    async with httpx.AsyncClient(timeout=LIMIT_S) as http:
         asked = http.stream("POST", f"{house.url}/v1/chat/completions", json=body, headers=bearer)
 
         async def read():

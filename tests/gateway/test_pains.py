@@ -11,6 +11,7 @@ import pytest
 
 from avow.gateway import surfaces, upstreams
 from avow.gateway.scripted import Script
+from tests import LIMIT_S
 
 from .house import CLAUDE, DOLLAR, HELLO, MODEL, UNPRICED, until
 
@@ -65,7 +66,7 @@ async def test_p04_who_leaves_early_pays_for_what_was_delivered(house, path, mod
     house.upstream.script = Script(tokens=("word",) * 9, gate=asyncio.Event(), gate_after=6)
     body = {"model": model, "stream": True, **BODIES[path]}
     with suppress(httpx.ReadTimeout):
-        async with httpx.AsyncClient(timeout=5) as http:
+        async with httpx.AsyncClient(timeout=LIMIT_S) as http:
             bearer = {"authorization": f"Bearer {ann.secret}"}
             async with http.stream("POST", house.url + path, json=body, headers=bearer) as answer:
                 said = ""

@@ -17,6 +17,7 @@ from avow.base.ids import uuid7
 from avow.gateway import api
 from avow.privacy.tombstones import Tombstones
 from avow.vault.tables import audit
+from tests import LIMIT_S
 
 from .house import HELLO, MODEL, serving
 
@@ -47,7 +48,7 @@ async def platform(house, tmp_path):
 
 
 def browse(url: str, who) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=url, headers={"authorization": f"Bearer {who.secret}"})
+    return httpx.AsyncClient(base_url=url, timeout=LIMIT_S, headers={"authorization": f"Bearer {who.secret}"})
 
 
 async def test_requests_are_listed_newest_first_in_pages(house, platform):
@@ -160,7 +161,7 @@ async def test_the_policy_of_a_request_names_the_level_of_each_value(house, plat
 
 
 async def test_nobody_is_shown_anything_without_a_key_or_session(platform):
-    async with httpx.AsyncClient(base_url=platform) as client:
+    async with httpx.AsyncClient(base_url=platform, timeout=LIMIT_S) as client:
         assert (await client.get("/api/requests")).status_code == 401
         assert (await client.get(f"/api/requests/{uuid7()}")).status_code == 401
         assert (

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from avow.gateway.scripted import Script
+from tests import LIMIT_S
 
 from .house import CLAUDE, CREDENTIAL, HELLO, MODEL, OUTSIDE
 
@@ -386,7 +387,7 @@ async def test_what_is_kept_is_in_the_words_of_the_client(house, path, model, bo
 
 async def test_a_key_is_taken_from_either_header_and_refused_in_the_shape_of_the_route(house):
     ann = await house.customer()
-    async with httpx.AsyncClient(base_url=house.url) as http:
+    async with httpx.AsyncClient(base_url=house.url, timeout=LIMIT_S) as http:
         for name, value in (("x-api-key", ann.secret), ("authorization", f"Bearer {ann.secret}")):
             shown = await http.get("/v1/models", headers={name: value})
             assert shown.status_code == 200

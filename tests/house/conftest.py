@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import LIMIT_S
+
 ROOT = Path(__file__).parents[2]
-WAIT_LIMIT_S = 60
 
 
 class Tree:
@@ -32,7 +33,7 @@ class Tree:
         return int(self.lines(name)[-1])
 
     def until(self, what: Callable[[], object]) -> None:
-        limit_s = time.monotonic() + WAIT_LIMIT_S
+        limit_s = time.monotonic() + LIMIT_S
         while not what():
             assert time.monotonic() < limit_s, f"it never came; the tree said: {self.errors()}"
             time.sleep(0.01)
@@ -42,7 +43,7 @@ class Tree:
 
     def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(WAIT_LIMIT_S)
+        return self.process.wait(LIMIT_S)
 
     def errors(self) -> str:
         return (self.folder / "stderr").read_text()

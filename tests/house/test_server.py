@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from avow import server
+from tests import LIMIT_S
 from tests.house.conftest import Tree
 
 Grow = Callable[[str], Tree]
@@ -37,7 +38,7 @@ def answering_pid(tree: Tree) -> int:
 
 
 def connect(tree: Tree) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", tree.pid("port")), timeout=60)
+    return socket.create_connection(("127.0.0.1", tree.pid("port")), timeout=LIMIT_S)
 
 
 def read_all(client: socket.socket) -> bytes:

@@ -25,11 +25,11 @@ from avow.privacy.stores import StillReferenced
 from avow.privacy.tables import erasure_progress, rights_request
 from avow.proof import receipts
 from avow.vault import Buried, Gone, Ring, keys
+from tests import LIMIT_S
 from tests.conftest import Databases
 from tests.privacy import scratch
 from tests.privacy.scratch import Person
 
-PATIENCE_S = 60
 ALL_GONE = {"scratch_note": 0, "scratch_call": 0}
 
 KILLED = """
@@ -231,7 +231,7 @@ async def test_a_process_that_had_the_key_cached_forgets_it(on: Needs, database:
     await keys.listen(listening, worker.ring)
     assert ada.read(worker, row.id, row.box) is not Gone
     await erase.run(on, await ada.ask(on))
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(LIMIT_S):
         while ada.read(worker, row.id, row.box) is not Gone:
             await listening.fetchval("SELECT 1")
     await listening.close()
@@ -270,7 +270,7 @@ async def killed(database: Databases, home: Path, id: UUID, events: int) -> bool
     )
     dsn = database.dsn("avow_keeper")
     told = {"home": str(home), "events": events, "request": str(id), "dsn": {n: getattr(dsn, n) for n in dsn.__slots__}}
-    said, _ = await asyncio.wait_for(child.communicate(json.dumps(told).encode() + b"\n"), PATIENCE_S)
+    said, _ = await asyncio.wait_for(child.communicate(json.dumps(told).encode() + b"\n"), LIMIT_S)
     assert child.returncode in (0, -9), child.returncode
     return said == b"done\n"
 

@@ -20,11 +20,10 @@ from avow.privacy.needs import Needs
 from avow.privacy.tables import rights_request
 from avow.proof import receipts
 from avow.vault import Ref, Vault
+from tests import LIMIT_S
 from tests.privacy import scratch
 from tests.privacy.desks import PASSWORD, Above
 from tests.privacy.scratch import Person
-
-PATIENCE_S = 60
 
 ERASE = {"kind": "erase", "password": PASSWORD}
 
@@ -33,7 +32,7 @@ async def worked(on: Needs, done: Any) -> None:
     worker = jobs.Worker(on.database, {requests.ERASE_JOB: lambda id: erase.run(on, id)})
     running = asyncio.create_task(worker.run())
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(LIMIT_S):
             while not await done():
                 await asyncio.wait([running], timeout=0.05)
                 assert not running.done(), running

@@ -24,6 +24,7 @@ from avow.privacy.needs import Needs
 from avow.privacy.wishes import Desk
 from avow.vault import Vault
 from avow.vault.tables import audit
+from tests import LIMIT_S
 from tests.conftest import Databases
 from tests.privacy import desks
 from tests.privacy.desks import Above
@@ -174,7 +175,7 @@ async def test_a_wish_that_fails_each_time_is_refused_and_one_that_was_lost_is_t
         first_pause=timedelta(0),
     )
     running = asyncio.create_task(worker.run())
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(LIMIT_S):
         while (found := await read(client, plan))["state"] == "waiting":
             await asyncio.wait([running], timeout=0.05)
             assert not running.done(), running

@@ -10,22 +10,22 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import asyncpg
-from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
-from pgqueuer.adapters.persistence import qb
-from pgqueuer.adapters.persistence.queries import Queries
-from pgqueuer.core.applications import PgQueuer
-from pgqueuer.domain.errors import RetryRequested
-from pgqueuer.domain.models import Job
-from pgqueuer.domain.settings import DBSettings
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base.db import Database
 from avow.base.errors import Unavailable
 from avow.catalog import store
+
+if TYPE_CHECKING:
+    # Imported where a job is run: no command, and no worker of the gateway, has to wait for it.
+    from pgqueuer.core.applications import PgQueuer
+    from pgqueuer.domain.models import Job
+    from pgqueuer.domain.settings import DBSettings
 
 SCHEMA = "jobs"
 HEARTBEAT_TIMEOUT = timedelta(seconds=30)
@@ -59,6 +59,8 @@ class JobFailed(Exception):
 
 def settings() -> DBSettings:
     """The names of the queue's tables."""
+    from pgqueuer.domain.settings import DBSettings
+
     return DBSettings(db_schema=SCHEMA)
 
 
@@ -137,6 +139,11 @@ class Worker:
             self._running.shutdown.set()
 
     def _queuer(self, connection: asyncpg.Connection) -> PgQueuer:
+        from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+        from pgqueuer.adapters.persistence import qb
+        from pgqueuer.adapters.persistence.queries import Queries
+        from pgqueuer.core.applications import PgQueuer
+
         driver, names = AsyncpgDriver(connection), settings()
         queries = Queries(
             driver, qb.QueryBuilderEnvironment(names), qb.QueryQueueBuilder(names), qb.QuerySchedulerBuilder(names)
@@ -147,6 +154,8 @@ class Worker:
         return queuer
 
     def _job(self, kind: str, handler: Handler) -> Callable[[Job], Awaitable[None]]:
+        from pgqueuer.domain.errors import RetryRequested
+
         async def run(job: Job) -> None:
             id = UUID((job.payload or b"").decode())
             failed = await _class_of_failure(handler(id))

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import asyncpg
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
@@ -18,6 +16,7 @@ from avow.base import access
 from avow.base.db import Dsn
 
 PACKAGE = Path(avow.__file__).parent
+SCRIPTS = PACKAGE / "base" / "migrations"
 
 
 async def migrate(admin: Dsn, passwords: Mapping[str, str], *, only_tables: bool = False) -> None:
@@ -81,9 +80,19 @@ def roles(passwords: Mapping[str, str], database: str) -> Iterator[str]:
     yield f"ALTER DEFAULT PRIVILEGES FOR ROLE {access.OWNER} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC"
 
 
+def revisions() -> set[str]:
+    """The revisions of the tables that this version knows."""
+    from alembic.script import ScriptDirectory  # a command that migrates nothing does not wait for it
+
+    return {script.revision for script in ScriptDirectory(str(SCRIPTS)).walk_revisions()}
+
+
 def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(PACKAGE / "base" / "migrations"))
+    config.set_main_option("script_location", str(SCRIPTS))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 

@@ -21,7 +21,6 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from alembic.script import ScriptDirectory
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
@@ -29,7 +28,7 @@ from avow.base import access, files, jobs
 from avow.base.db import Database, Dsn
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
-from avow.base.migrate import PACKAGE, migrate
+from avow.base.migrate import migrate, revisions
 from avow.policy import Policy
 from avow.privacy import folders, memory, renewal
 from avow.privacy.folders import MANIFEST
@@ -302,7 +301,7 @@ def _checked(needs: Needs, folder: Path) -> Manifest:
         raise BackupBroken("The manifest of the backup cannot be read.") from None
     if not hmac.compare_digest(made.check, _check(needs, made)):
         raise BackupBroken("The manifest was changed, or the backup belongs to another keyring.")
-    if made.format > FORMAT or made.schema not in _schemas():
+    if made.format > FORMAT or made.schema not in revisions():
         raise BackupNewer
     if made.ends_at <= needs.clock.now():
         raise BackupExpired
@@ -317,9 +316,3 @@ async def _schema(reader: Dsn) -> str:
         return str(await connection.fetchval("SELECT version_num FROM alembic_version"))
     finally:
         await connection.close()
-
-
-def _schemas() -> set[str]:
-    """The revisions of the tables that this version knows."""
-    scripts = ScriptDirectory(str(PACKAGE / "base" / "migrations"))
-    return {script.revision for script in scripts.walk_revisions()}
