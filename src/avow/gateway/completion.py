@@ -407,9 +407,8 @@ class Completion:
         if isinstance(order.kept_until, Never) or not outcome.answer:
             return None
         ref = Ref(order.key.tenant_id, "trace", CONTENT, order.request_id, order.content_owner)
-        stored = order.plan.stored(CONTENT)
         parts = {"request": order.request.fields, "response": msgspec.Raw(outcome.answer)}
-        fields = {name: part for name, part in parts.items() if name in stored}
+        fields = {name: part for name, part in parts.items() if order.plan.stores(CONTENT, name)}
         cut = outcome.why not in ("done", "cached") or _is_broken_off(outcome.answer)
         seal = partial(self._gateway.vault.seal, ref, fields, order.kept_until, cut=cut)
         try:

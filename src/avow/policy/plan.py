@@ -123,11 +123,7 @@ class Plan:
 
     def stores(self, category: str, name: str) -> bool:
         """Whether the field `name` of facts of a category may be stored at all."""
-        return name in self.stored(category)
-
-    def stored(self, category: str) -> frozenset[str]:
-        """The fields that facts of a category may store at all."""
-        return self.fields.get(category, frozenset()) if self.keep_h(category) != 0 else frozenset()
+        return self.keep_h(category) != 0 and name in self.fields.get(category, ())
 
     def may_see(self, processor: str) -> bool:
         """Whether content may be passed to the processor of this name, provided that it is declared."""
