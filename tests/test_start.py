@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import re
@@ -117,6 +119,24 @@ def test_the_public_pages_answer_anybody_without_a_cookie(platform: Platform) ->
             answer = http.get(path)
             assert answer.status_code == 200, path
             assert "set-cookie" not in answer.headers, path
+
+
+def test_the_start_page_counts_the_sentences_and_what_was_found_of_them(platform: Platform) -> None:
+    platform.cli("verify", "policy_hash")
+    with platform.http() as http:
+        page, policy = http.get("/").text, http.get("/privacy").text
+    counted = [int(n) for n in re.findall(r"<dd[^>]*>(\d+)</dd>", page)]
+    assert counted[0] == policy.count('<li id="')
+    assert counted[1] == len(re.findall(r'class="state (?:proved|attested)"', policy)) > 0
+
+
+def test_a_page_may_load_its_own_style_and_nothing_else(platform: Platform) -> None:
+    with platform.http() as http:
+        page = http.get("/privacy")
+    style = page.text.partition("<style>")[2].partition("</style>")[0]
+    rules = page.headers["content-security-policy"]
+    assert base64.b64encode(hashlib.sha256(style.encode()).digest()).decode() in rules
+    assert "unsafe" not in rules
 
 
 def test_the_hash_that_is_served_is_that_of_the_policy_file(platform: Platform) -> None:

@@ -12,7 +12,7 @@ from tests.platform import MODEL, Platform, new_platform, wait_until
 
 DEAD_MODEL = "scripted/dead"
 CREDENTIAL = "sk-scripted-0123456789"
-PRICES = ("--input", "3", "--output", "7")
+PRICES = ("--input", "3", "--output", "7", "--image", "9", "--audio", "11")
 
 
 class Upstream:

@@ -103,8 +103,13 @@ def model() -> None:
 @click.option("--theirs", help="What the upstream calls it; by default ID.")
 @click.option("--context", "context_tokens", type=int, default=128_000, show_default=True)
 @click.option("--max-output", type=int, default=16_384, show_default=True)
-@click.option("--input", "input_price", required=True, help="Price of a million input tokens, for example 0.15.")
-@click.option("--output", "output_price", required=True, help="Price of a million output tokens.")
+@click.option("--input", "input_price", help="Price of a million input tokens, for example 0.15.")
+@click.option("--output", "output_price", help="Price of a million output tokens.")
+@click.option("--per-image", help="Price of an image, for a model that is paid by images and not by tokens.")
+@click.option("--per-minute", help="Price of a minute of sound, for a model that is paid by the seconds that it hears.")
+@click.option(
+    "--per-million-characters", help="Price of a million characters, for a model that is paid by what it speaks."
+)
 @click.option("--cached", "cached_price", help="Price of a million cached input tokens; by default that of input.")
 @click.option("--cache-write", help="Price of a million tokens written to a cache; by default that of input.")
 @click.option("--reasoning", help="Price of a million reasoning tokens; by default that of output.")
@@ -124,8 +129,11 @@ def model_add(
     theirs: str | None,
     context_tokens: int,
     max_output: int,
-    input_price: str,
-    output_price: str,
+    input_price: str | None,
+    output_price: str | None,
+    per_image: str | None,
+    per_minute: str | None,
+    per_million_characters: str | None,
     cached_price: str | None,
     cache_write: str | None,
     reasoning: str | None,
@@ -137,19 +145,20 @@ def model_add(
     cost: str,
 ) -> None:
     """Offer a model, or change it; a changed price holds from now on. With another upstream it gets one more route."""
+    told = {"images": per_image, "seconds": per_minute, "characters": per_million_characters}
+    parts: dict[str, Any] = {"image_nano": image, "audio_nano": audio}
+    parts = {name: _price(each) for name, each in parts.items() if each}
     offer = Offer(
         id=id,
         upstream=upstream,
         their_name=theirs or id,
         context_tokens=context_tokens,
         output_tokens_max=max_output,
-        input_nano=_price(input_price),
-        output_nano=_price(output_price),
+        **_main_price(input_price, output_price, {name: each for name, each in told.items() if each}, bool(parts)),
         cached_nano=_price(cached_price) if cached_price else None,
         cache_write_nano=_price(cache_write) if cache_write else None,
         reasoning_nano=_price(reasoning) if reasoning else None,
-        image_nano=_price(image) if image else None,
-        audio_nano=_price(audio) if audio else None,
+        **parts,
         routing=routing,
         rank=rank,
         weight=weight,
@@ -210,6 +219,26 @@ def limit(context: click.Context, /, kind: allowances.Kind, id: str, **given: An
 
     run(work())
     click.echo(f"{kind} {id}: {'no limit' if limits == Limits() else 'limited'}")
+
+
+def _main_price(
+    input_price: str | None, output_price: str | None, told: dict[str, str], has_parts: bool
+) -> dict[str, Any]:
+    """What a model is paid by, as the fields of an offer: tokens, or one other thing."""
+    by_tokens = input_price is not None and output_price is not None
+    if by_tokens == bool(told) or len(told) > 1 or (told and (input_price or output_price or has_parts)):
+        raise click.UsageError(
+            "A price is --input and --output, or one of --per-image, --per-minute and --per-million-characters."
+        )
+    if input_price is not None and output_price is not None:
+        return {"input_nano": _price(input_price), "output_nano": _price(output_price)}
+    ((counts, amount),) = told.items()
+    nano, made = _price(amount), {"input_nano": 0, "output_nano": 0, "counts": counts}
+    if counts == "images":
+        return {**made, "image_nano": nano * prices.PER}
+    return (
+        {**made, "input_nano": nano} if counts == "characters" else {**made, "audio_nano": -(-nano * prices.PER // 60)}
+    )
 
 
 def _price(amount: str) -> int:

@@ -181,6 +181,25 @@ class House:
         async with self.databases.keeper.begin() as c:
             await c.execute(statement)
 
+    async def offer(self, name: str, *, at: str = "inside", output_tokens_max: int = 1000, **price: Any) -> None:
+        """One more model, for what `price` says."""
+        upstream_id = await self.upstream_id(at)
+        sizes = {"context_tokens": 8192, "output_tokens_max": output_tokens_max}
+        await self.execute(insert(tables.model).values(id=name, **sizes))
+        theirs = f"their-{name.rpartition('/')[2]}"
+        await self.execute(insert(tables.route).values(model_id=name, upstream_id=upstream_id, their_name=theirs))
+        base = {
+            "input_nano": 0,
+            "cached_nano": 0,
+            "output_nano": 0,
+            "valid_from": self.clock.now() - timedelta(hours=1),
+        }
+        async with self.databases.keeper.begin() as c:
+            made = Price(id=uuid7(), model=name, currency="USD", **{**base, **price})
+            await prices.put(c, made, prices.Seal.of(self.vault.ring))
+        await self.bump_epoch()
+        await self.gateway.rules.renew(self.gateway.rules.current.epoch + 1)
+
     async def bump_epoch(self) -> None:
         await self.execute(update(policy_epoch).values(epoch=policy_epoch.c.epoch + 1))
 

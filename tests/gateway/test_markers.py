@@ -27,8 +27,16 @@ SURFACES: dict[str, dict[str, Any]] = {
     "/v1/embeddings": {"input": ["WORD"]},
     "/v1/moderations": {"input": "WORD"},
     "/v1/rerank": {"query": "WORD", "documents": ["WORD"]},
+    "/v1/images/generations": {"prompt": "WORD"},
     "/v1/messages": {"max_tokens": 9, "system": "WORD", "messages": [{"role": "user", "content": "WORD"}]},
     "/v1/messages/count_tokens": {"messages": [{"role": "user", "content": "WORD"}]},
+}
+SPEECH = {"input": "WORD", "instructions": "WORD", "voice": {"id": "WORD"}}
+FORMS = {
+    "/v1/images/edits": ("image", "png"),
+    "/v1/images/variations": ("image", "png"),
+    "/v1/audio/transcriptions": ("file", "mp3"),
+    "/v1/audio/translations": ("file", "mp3"),
 }
 STREAMS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
 PERSONAL = {"user": "WORD", "metadata": {"user_id": "WORD", "about": "WORD"}, "safety_identifier": "WORD"}
@@ -51,7 +59,7 @@ def ground() -> Iterator[tuple[Platform, Upstream, httpx.Client, str]]:
 def body(mark: Markers, path: str, place: str, **changed: Any) -> bytes:
     """A valid request of a surface with a marker for each word."""
     model = CLAUDE if path.endswith("count_tokens") else MODEL
-    text = json.dumps({"model": model, **SURFACES[path], **PERSONAL, **changed})
+    text = json.dumps({"model": model, **SURFACES.get(path, SPEECH), **PERSONAL, **changed})
     number = 0
     while "WORD" in text:
         text = text.replace("WORD", mark(f"{place} {path} {number}"), 1)
@@ -59,14 +67,26 @@ def body(mark: Markers, path: str, place: str, **changed: Any) -> bytes:
     return text.encode()
 
 
+def form(mark: Markers, path: str, place: str, **changed: str) -> tuple[bytes, str]:
+    """A valid form with a marker for each word, the name of its file and what is in it; and its content type."""
+    field, ending = FORMS[path]
+    words = {
+        name: mark(f"{place} {path} {name}") for name in ("prompt", "user", "metadata[about]", "safety_identifier")
+    }
+    name, content = mark(f"{place} {path} file name"), mark(f"{place} {path} content").encode()
+    fields = {"model": MODEL, **words, **changed}
+    request = httpx.Request("POST", "http://x", data=fields, files={field: (f"{name}.{ending}", content)})
+    return request.read(), request.headers["content-type"]
+
+
 def test_p11_no_word_of_any_surface_or_failure_is_kept(ground: tuple[Platform, Upstream, httpx.Client, str]) -> None:
     platform, upstream, http, key = ground
     mark = Markers()
 
-    def post(path: str, content: bytes, *status: int) -> httpx.Response:
+    def post(path: str, content: bytes, *status: int, kind: str = "application/json") -> httpx.Response:
         given = {
             "authorization": f"Bearer {key}",
-            "content-type": "application/json",
+            "content-type": kind,
             "anthropic-version": mark("version"),
         }
         answer = http.post(
@@ -100,6 +120,21 @@ def test_p11_no_word_of_any_surface_or_failure_is_kept(ground: tuple[Platform, U
         )
         if path in ("/v1/chat/completions", "/v1/responses"):
             post(path, body(mark, path, "stored", store=True), 403)
+    for path in FORMS:
+        upstream.answer(Script(tokens=(mark(f"said {path}"), " and more")))
+        content, kind = form(mark, path, "answered")
+        post(path, content, 200, kind=kind)
+        post(path, content[: len(content) // 2], 400, kind=kind)
+        for status in (400, 429):
+            upstream.answer(Script(status=status, error_text=mark(f"no {path} {status}")))
+            content, kind = form(mark, path, f"refused {status}")
+            post(path, content, 400 if status == 400 else 503, kind=kind)
+        upstream.answer(Script())
+        content, kind = form(mark, path, "no such model", model=mark(f"unknown {path}"))
+        post(path, content, 404, kind=kind)
+    for fault, status in ((Script(), 200), (Script(status=400, error_text=mark("no speech")), 400)):
+        upstream.answer(fault)
+        post("/v1/audio/speech", body(mark, "/v1/audio/speech", f"spoken {status}"), status)
     for path in STREAMS:
         for model in (MODEL, CLAUDE) if path in ("/v1/messages", "/v1/chat/completions") else (MODEL,):
             words = (mark(f"streamed {path} {model}"), " and", " more")
@@ -156,8 +191,8 @@ def test_no_word_that_is_kept_cached_stopped_or_hidden_stands_anywhere_in_plain(
         assert http.patch("/api/tenant", json={"keep_h": 24}).is_success
         bearer = {"authorization": f"Bearer {platform.key(http)['secret']}", "content-type": "application/json"}
 
-        def post(path: str, content: bytes, status: int) -> httpx.Response:
-            answer = http.post(path, content=content, headers=bearer)
+        def post(path: str, content: bytes, status: int, **headers: str) -> httpx.Response:
+            answer = http.post(path, content=content, headers={**bearer, **headers})
             assert answer.status_code == status, (path, status, answer.text)
             return answer
 
@@ -177,6 +212,13 @@ def test_no_word_that_is_kept_cached_stopped_or_hidden_stands_anywhere_in_plain(
                 for stream in (False, True):
                     post(path, body(mark, path, f"stopped answer {stream}", stream=stream, max_tokens=9), 403)
             upstream.answer(Script())
+        for path in FORMS:
+            content, kind = form(mark, path, "kept")
+            assert post(path, content, 200, **{"content-type": kind}).headers["avow-stored"] == "trace"
+            content, kind = form(mark, path, "stopped form", prompt="a zebra crossing")
+            if not path.endswith("variations"):
+                post(path, content, 403, **{"content-type": kind})
+        post("/v1/audio/speech", body(mark, "/v1/audio/speech", "kept speech"), 200)
         assert heads == ["miss", "hit"] * (len(SURFACES) - 1)
         listed = http.get("/api/filter/decisions").json()["decisions"]
         assert {each["action"] for each in listed} == {"block", "redact"} and "mark" not in json.dumps(listed)

@@ -52,7 +52,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     asked = any("promises" in str(argument) for argument in config.args)
     other = hasattr(config, "workeroutput")
-    if not _claims or not asked or other or config.getoption("collectonly") or config.getoption("lf"):
+    if not _claims or not asked or other or config.getoption("collectonly") or config.getoption("lf", False):
         return
     for line in _summary():
         print(line)

@@ -11,7 +11,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import httpx
@@ -214,6 +214,19 @@ class ProfileChecks:
         assert set(found["text"]) == {"en", "zh"}
         with pytest.raises(receipts.ReceiptBroken):
             receipts.verify(document.replace(b"30 days", b"90 days").replace(b"12 months", b"90 months"), key)
+
+    def test_where_to_report_a_weakness_is_published_for_programs(self, running: Platform, policy: Policy) -> None:
+        """RFC 9116, where the policy names a mailbox."""
+        mailboxes = {part.values["email"] for part in policy.named("contact")}
+        with running.http() as http:
+            told = http.get("/.well-known/security.txt")
+        assert told.status_code == (200 if mailboxes else 404)
+        if mailboxes:
+            fields = dict(line.split(": ", 1) for line in told.text.splitlines())
+            assert fields["Contact"].removeprefix("mailto:") in mailboxes
+            assert (
+                datetime.now(UTC) < datetime.fromisoformat(fields["Expires"]) < datetime.now(UTC) + timedelta(days=366)
+            )
 
     def test_what_it_says_is_proved(self, running: Platform, published: Mapping[str, dict[str, Any]]) -> None:
         """By the probes of the parts that a sentence here rests on. An erasure takes half a minute and has a test of its

@@ -49,6 +49,7 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "GET /metrics": PUBLIC,
     "GET /.well-known/avow-policy.json": PUBLIC,
     "GET /.well-known/avow-receipt-key": PUBLIC,
+    "GET /.well-known/security.txt": PUBLIC,
     "GET /api": PUBLIC,
     "GET /api/openapi.json": PUBLIC,
     # Where there is nothing; Litestar serves it beside its OpenAPI document.

@@ -33,7 +33,7 @@ STATUS_CRASHED = 500
 _ORPHANS = """
     SELECT h.id AS request_id, h.amount, h.first_byte, h.input_tokens, h.cached_tokens, h.output_tokens,
            p.id, p.model, p.currency, p.input_nano, p.cached_nano, p.output_nano, p.valid_from,
-           p.cache_write_nano, p.reasoning_nano, p.image_nano, p.audio_nano
+           p.cache_write_nano, p.reasoning_nano, p.image_nano, p.audio_nano, p.counts
     FROM wallet_hold h LEFT JOIN price p ON p.id = h.price_id WHERE h.worker_epoch = $1 LIMIT $2
 """
 
@@ -148,5 +148,5 @@ def _by_checkpoint(row: asyncpg.Record) -> Settle:
     tokens = (row["input_tokens"], row["cached_tokens"], row["output_tokens"])
     amount = 0
     if row["first_byte"] and row["id"] is not None:
-        amount = prices.cost(prices.Price(*row[6:17]), prices.Used(*tokens))
+        amount = prices.cost(prices.Price(*row[6:18]), prices.Used(*tokens))
     return Settle(row["request_id"], amount, *tokens, 0, STATUS_CRASHED, "crash_recovered", estimated=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Literal
 from uuid import UUID
 
 import msgspec
@@ -27,6 +27,8 @@ from avow.vault.ring import Ring
 log = structlog.get_logger()
 
 PER = 1_000_000
+Counts = Literal["images", "seconds", "characters"]
+"""What a model is paid by that is not paid by tokens."""
 SECRET = "price"  # noqa: S105  the name of a secret
 
 
@@ -43,6 +45,9 @@ class Price(msgspec.Struct, frozen=True, dict=True):
 
     `input_nano` and `output_nano` are the base. What has no price of its own (None) costs as what it is part of: cache writes
     as input, reasoning as output, and image and audio tokens as the dearer of both.
+
+    `counts`: what `image_nano` (images), `audio_nano` (seconds of sound) or `input_nano` (characters) is the price of a million
+    of; None: everything is counted in tokens.
     """
 
     id: UUID
@@ -56,6 +61,7 @@ class Price(msgspec.Struct, frozen=True, dict=True):
     reasoning_nano: int | None = None
     image_nano: int | None = None
     audio_nano: int | None = None
+    counts: Counts | None = None
 
     @property
     def write_rate(self) -> int:
@@ -82,10 +88,14 @@ class Price(msgspec.Struct, frozen=True, dict=True):
     def output_rate_max(self) -> int:
         return max(self.output_nano, self.reasoning_rate)
 
+    @property
+    def is_free(self) -> bool:
+        return not max(self.input_rate_max, self.output_rate_max, self.image_rate, self.audio_rate)
+
 
 class Used(msgspec.Struct, frozen=True):
     """What a request used. `input` includes `cached` and `cache_write`, `output` includes `reasoning`, as OpenAI counts;
-    `image` and `audio` stand beside them."""
+    `image` and `audio` stand beside them. Each counts what its price says that it counts."""
 
     input: int = 0
     cached: int = 0
@@ -170,7 +180,7 @@ class Prices:
     def gives_away(self, at: datetime) -> bool:
         """Whether a model is free, so that somebody without money may ask it."""
         in_force = (next((v for v in versions if v.valid_from <= at), None) for versions in self._versions.values())
-        return any(price is not None and not (price.input_rate_max or price.output_rate_max) for price in in_force)
+        return any(price is not None and price.is_free for price in in_force)
 
     async def load(self, connection: AsyncConnection, seal: Seal, currency: str = "USD") -> None:
         rows = await connection.execute(select(tables.price).where(tables.price.c.currency == currency))
@@ -197,6 +207,9 @@ async def put(connection: AsyncConnection, price: Price, seal: Seal) -> None:
 
 
 def _signed(price: Price) -> bytes:
-    """The only spelling of a price; its time is UTC, for a database gives it back in whatever zone."""
+    """The only spelling of a price; its time is UTC, for a database gives it back in whatever zone. A price by tokens is
+    written as it was before there were others, so that what was signed then is genuine still."""
     fields = {**msgspec.structs.asdict(price), "valid_from": price.valid_from.astimezone(UTC)}
+    if price.counts is None:
+        del fields["counts"]
     return msgspec.json.encode(fields, order="sorted")

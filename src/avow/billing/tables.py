@@ -226,7 +226,9 @@ price = table(
     Column("output_nano", BigInteger, nullable=False),
     Column("valid_from", DateTime(timezone=True), nullable=False),
     *(Column(name, BigInteger) for name in ("cache_write_nano", "reasoning_nano", "image_nano", "audio_nano")),
+    Column("counts", Text),
     Column("signature", LargeBinary),
+    CheckConstraint("counts IN ('images', 'seconds', 'characters')", name="counts"),
     CheckConstraint(
         "least(input_nano, cached_nano, output_nano, cache_write_nano, reasoning_nano, image_nano, audio_nano) >= 0",
         name="sign",

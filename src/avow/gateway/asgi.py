@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from avow.accounts.directory import KeyRecord, KeyRefused
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.billing.claims import NAME_BYTES_MAX
-from avow.gateway import refusals, surfaces, wire
+from avow.gateway import forms, refusals, surfaces, wire
 from avow.gateway.cache import Asked
 from avow.gateway.completion import Ask, Completion, Gateway, Headers
 from avow.gateway.rules import Model
@@ -28,6 +29,8 @@ from avow.gateway.surfaces import Surface
 BODY_S_MAX = 30.0
 BODY_BYTES_UNKNOWN = 64 * 1024  # more is read only for a key that works and has means
 SWEEP_S = 1.0
+UPLOAD_BYTES_MAX = 96 * 1024 * 1024
+"""Of one process, all that are under way: each byte may stand in memory three times, as it came, as it goes, on its way."""
 RETENTION_H_MAX = 10_000_000
 CACHE_WORDS: Mapping[bytes, Asked] = {b"use": "use", b"off": "off"}
 MODELS, MESSAGES = "/v1/models", surfaces.MESSAGES.path
@@ -60,14 +63,15 @@ class AsgiReply:
         self._waiting: list[Message] = []
         self.ended = False
 
-    async def whole(self, status: int, headers: Headers, body: bytes) -> None:
+    async def whole(self, status: int, headers: Headers, body: bytes, kind: bytes = b"") -> None:
         self.ended = True
-        fixed = [*JSON, (b"content-length", b"%d" % len(body))]
+        fixed = [*_fixed(kind, JSON), (b"content-length", b"%d" % len(body))]
         await self._send({"type": "http.response.start", "status": status, "headers": [*fixed, *headers]})
         await self._send({"type": "http.response.body", "body": body})
 
-    def begin(self, headers: Headers) -> None:
-        self._waiting.append({"type": "http.response.start", "status": 200, "headers": [*STREAM, *headers]})
+    def begin(self, headers: Headers, kind: bytes = b"") -> None:
+        head = [*_fixed(kind, STREAM), *headers]
+        self._waiting.append({"type": "http.response.start", "status": 200, "headers": head})
 
     def pass_on(self, data: bytes) -> bool:
         self._waiting.append({"type": "http.response.body", "body": data, "more_body": True})
@@ -92,6 +96,7 @@ class V1:
         self._body_s_max = body_s_max
         self._reading: dict[asyncio.Task[Any], float] = {}
         self._sweeper: asyncio.TimerHandle | None = None
+        self._upload_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         reply = AsgiReply(send)
@@ -111,13 +116,33 @@ class V1:
     async def _complete(self, surface: Surface, scope: Scope, receive: Receive, reply: AsgiReply) -> None:
         if scope["method"] != "POST":
             raise refusals.MethodWrong("POST")
-        secret, retention_h, cache, claim = judge(scope["headers"])
+        secret, retention_h, cache, claim = judge(scope["headers"], surface)
+        between = _boundary(scope["headers"]) if surface.takes_form else b""
         if is_large(scope["headers"]):
             await self._admit_large(secret, scope)
-        body = await self._read(receive)
-        ask = Ask(secret, body, retention_h, _address(scope), surface, cache, claim)
+        with self._uploading(surface, scope["headers"]):
+            body = await self._read(receive, surface.bytes_max)
+            ask = Ask(secret, body, retention_h, _address(scope), surface, cache, claim, between)
+            await self._answer(ask, receive, reply)
+
+    async def _answer(self, ask: Ask, receive: Receive, reply: AsgiReply) -> None:
         completion = self._gateway.start(ask, reply)
         await self._stay(completion, receive, reply)
+
+    @contextmanager
+    def _uploading(self, surface: Surface, headers: list[tuple[bytes, bytes]]) -> Iterator[None]:
+        """So much of large bodies is in memory at once, and no more. Raises UploadsFull."""
+        if not surface.takes_form:
+            yield
+            return
+        size = int(next((value for name, value in headers if name == b"content-length"), surface.bytes_max))
+        if self._upload_bytes + size > UPLOAD_BYTES_MAX:
+            raise refusals.UploadsFull()
+        self._upload_bytes += size
+        try:
+            yield
+        finally:
+            self._upload_bytes -= size
 
     async def _stay(self, completion: Completion, receive: Receive, reply: AsgiReply) -> None:
         """Wait for the end of the response, and say so when the client has gone before it."""
@@ -150,15 +175,17 @@ class V1:
         except (SQLAlchemyError, OSError):
             raise refusals.NotReady() from None
 
-    async def _read(self, receive: Receive) -> bytes:
-        """The body, in time. One timer serves all requests: a timeout of its own would cost each as much as parsing."""
+    async def _read(self, receive: Receive, bytes_max: int) -> bytes:
+        """The body, in time: a larger one may take longer. One timer serves all requests: a timeout of its own would cost each
+        as much as parsing."""
         task = asyncio.current_task()
         assert task is not None
-        self._reading[task] = asyncio.get_running_loop().time() + self._body_s_max
+        body_s_max = self._body_s_max * bytes_max / wire.BODY_BYTES_MAX
+        self._reading[task] = asyncio.get_running_loop().time() + body_s_max
         if self._sweeper is None:
             self._sweep()
         try:
-            return await _body(receive)
+            return await _body(receive, bytes_max)
         except asyncio.CancelledError:
             if task in self._reading:
                 raise
@@ -202,7 +229,7 @@ class V1:
         await reply.whole(200, [], _encode(one))
 
 
-async def _body(receive: Receive) -> bytes:
+async def _body(receive: Receive, bytes_max: int) -> bytes:
     message = await receive()
     body: bytes = message.get("body", b"")
     if message["type"] == "http.disconnect":
@@ -216,7 +243,7 @@ async def _body(receive: Receive) -> bytes:
             raise ClientLeft
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > wire.BODY_BYTES_MAX:
+        if size > bytes_max:
             raise refusals.TooLarge()
     return b"".join(parts)
 
@@ -229,7 +256,9 @@ def is_large(headers: list[tuple[bytes, bytes]]) -> bool:
     return True
 
 
-def judge(headers: list[tuple[bytes, bytes]]) -> tuple[str, int | None, Asked | None, bytes | None]:
+def judge(
+    headers: list[tuple[bytes, bytes]], surface: Surface = surfaces.CHAT
+) -> tuple[str, int | None, Asked | None, bytes | None]:
     """The key's text, the hours that may be kept, the word about the cache and the idempotency key, from a head whose body is
     worth reading."""
     content_type, retention_h = b"", None
@@ -245,11 +274,23 @@ def judge(headers: list[tuple[bytes, bytes]]) -> tuple[str, int | None, Asked | 
             cache = "off" if cache == "off" else _cache_word(value)
         elif name == b"idempotency-key":
             claim = _claim(value, claim)
-        elif name == b"content-length" and int(value) > wire.BODY_BYTES_MAX:
+        elif name == b"content-length" and int(value) > surface.bytes_max:
             raise refusals.TooLarge()
-    if content_type.partition(b";")[0].strip().lower() != b"application/json":
+    if not surface.takes_form and content_type.partition(b";")[0].strip().lower() != b"application/json":
         raise refusals.WrongType()
     return _secret(headers), retention_h, cache, claim
+
+
+def _boundary(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """What stands between the parts of a form. Raises NoForm."""
+    found = forms.boundary(next((value for name, value in headers if name == b"content-type"), b""))
+    if found is None:
+        raise refusals.NoForm()
+    return found
+
+
+def _fixed(kind: bytes, usual: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [(b"content-type", kind), (b"cache-control", b"no-store")] if kind else usual
 
 
 def _secret(headers: list[tuple[bytes, bytes]]) -> str:

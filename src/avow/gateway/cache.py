@@ -64,7 +64,13 @@ class Cache:
 
         Without the client's word only requests count whose answer is always the same.
         """
-        if isinstance(order.kept_until, Never) or order.request.stream or asked == "off" or not order.surface.bills:
+        if (
+            isinstance(order.kept_until, Never)
+            or order.request.stream
+            or order.request.files
+            or asked == "off"
+            or not order.surface.bills
+        ):
             return None
         if asked != "use" and not (order.surface.repeats or order.request.fields.get("temperature") == 0):
             return None

@@ -15,7 +15,7 @@ import structlog
 
 from avow.base.errors import AvowError
 from avow.gateway import fleet as fleets
-from avow.gateway import refusals, upstreams
+from avow.gateway import media, refusals, upstreams
 from avow.gateway.client import Client
 from avow.gateway.connection import Exchange, UpstreamGarbage, UpstreamLost
 from avow.gateway.dialects import Joined, Retold, Translation
@@ -166,6 +166,8 @@ class Call:
         """A JSON answer, passed on as it came once it is seen to be one."""
         body = await exchange.rest(ANSWER_BYTES_MAX)
         try:
+            if self._way.dialect.wrap is not None and self._order.request.fields.get("response_format") in media.TIMED:
+                body = self._way.dialect.wrap(body)
             answer = self._way.dialect.read(body)
         except _UNFIT:
             raise UpstreamGarbage("The upstream's answer is not what was asked for.") from None
@@ -204,7 +206,8 @@ class Call:
         assert way.dialect.stream is not None, "this surface has no streams"
         retold = way.back.stream(order.request) if way.back is not None and passes else None
         wants_usage = retold is not None or order.request.wants_usage
-        reader = way.dialect.stream(wants_usage=wants_usage, takes_progress=way.shows_progress)
+        make = way.dialect.raw if order.request.is_raw and way.dialect.raw is not None else way.dialect.stream
+        reader = make(wants_usage=wants_usage, takes_progress=way.shows_progress)
 
         def take(piece: bytes) -> bool:
             passed, data = reader.feed(piece)

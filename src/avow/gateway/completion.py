@@ -33,7 +33,7 @@ from avow.billing.claims import Claim, Claims
 from avow.billing.events import Settle, Settled
 from avow.billing.means import Means
 from avow.billing.refusals import RateExceeded
-from avow.gateway import judging, meter, orders, refusals
+from avow.gateway import forms, judging, media, meter, orders, refusals
 from avow.gateway.cache import Asked, Cache, Word
 from avow.gateway.call import Call
 from avow.gateway.client import Client
@@ -47,6 +47,7 @@ from avow.gateway.searching import Searching
 from avow.gateway.sse import cost_comment
 from avow.gateway.surfaces import CHAT, Surface
 from avow.gateway.watch import Watch
+from avow.gateway.wire import Request
 from avow.policy import Never
 from avow.vault import NotPrepared, Ref, Vault
 
@@ -72,12 +73,13 @@ class Keys(Protocol):
 class Reply(Protocol):
     """The way back to the client. What is written for a client that has gone is dropped.
 
-    `pass_on` takes a part of a stream that was begun; when it says False, `flush` is awaited before the next.
+    `kind` is the media type where it is not JSON, or events. `pass_on` takes a part of a stream that was begun; when it says
+    False, `flush` is awaited before the next.
     """
 
-    async def whole(self, status: int, headers: Headers, body: bytes) -> None: ...
+    async def whole(self, status: int, headers: Headers, body: bytes, kind: bytes = b"") -> None: ...
 
-    def begin(self, headers: Headers) -> None: ...
+    def begin(self, headers: Headers, kind: bytes = b"") -> None: ...
 
     def pass_on(self, data: bytes) -> bool: ...
 
@@ -101,6 +103,8 @@ class Ask(msgspec.Struct, frozen=True):
     cache: Asked | None = None
     """The client's word about answers given before; None: none."""
     claim: bytes | None = None
+    boundary: bytes = b""
+    """What stands between the parts of a form."""
 
     def __repr__(self) -> str:
         return f"Ask({len(self.body)} bytes)"
@@ -252,7 +256,7 @@ class Completion:
         surface = self._ask.surface
         # Who asks before what: nothing is parsed for somebody unknown.
         key = await gateway.keys.admit(self._ask.secret, "inference", self._ask.address)
-        request = surface.parse(self._ask.body)
+        request = await self._parsed(surface)
         gateway.enter(key.key_id)
         claim = None
         try:
@@ -272,7 +276,8 @@ class Completion:
                     outcome = await self._searched() or await self._obtain(self._order)
                 order = self._order
                 said_in = order.surface.said_in
-                measured = meter.measure(outcome, order.price, request.fields, said_in, order.output_tokens_max)
+                most, extent = order.output_tokens_max, request.extent
+                measured = meter.measure(outcome, order.price, request.fields, said_in, most, extent)
                 if self._searching is not None and self._searching.hits:
                     await gateway.decisions.record(order, self._searching.hits)
                 box = await self._seal(order, outcome)
@@ -287,6 +292,12 @@ class Completion:
             await self._end(claim, order, outcome, settled)
         await self._answer(order, outcome, settled, box is not None)
 
+    async def _parsed(self, surface: Surface) -> Request:
+        if not surface.takes_form:
+            return surface.parse(self._ask.body)
+        form = await asyncio.to_thread(forms.read, self._ask.body, self._ask.boundary)
+        return surface.parse(form)
+
     async def _judged(self, order: Order, texts: list[str]) -> Outcome:
         """What our own filters say of texts."""
         filters = self._gateway.rules.current.filters
@@ -296,7 +307,9 @@ class Completion:
 
     async def _claimed(self, name: bytes, key: KeyRecord) -> Claim:
         """The claim of the client's idempotency key, seen to be free before anything is held."""
-        claims, given = self._gateway.claims, (name, self._ask.surface.path, self._ask.body)
+        # A client that sends a form again puts something else between its parts.
+        body = self._ask.body.replace(self._ask.boundary, b"") if self._ask.boundary else self._ask.body
+        claims, given = self._gateway.claims, (name, self._ask.surface.path, body)
         whose = key.tenant_id, key.subject_id
         if len(self._ask.body) > LARGE_BYTES:
             claim = await asyncio.to_thread(claims.named, *given, *whose)
@@ -395,7 +408,7 @@ class Completion:
             self.begun = True
             self._begun_s = self._loop.time() - self.started_at
             assert self._order is not None
-            self._reply.begin(_headers(self._order, self._order.keeps))
+            self._reply.begin(_headers(self._order, self._order.keeps), self._order.request.answered_as)
         return self._reply.pass_on(data)
 
     async def flush(self) -> None:
@@ -407,16 +420,18 @@ class Completion:
         if isinstance(order.kept_until, Never) or not outcome.answer:
             return None
         ref = Ref(order.key.tenant_id, "trace", CONTENT, order.request_id, order.content_owner)
-        parts = {"request": order.request.fields, "response": msgspec.Raw(outcome.answer)}
-        fields = {name: part for name, part in parts.items() if order.plan.stores(CONTENT, name)}
-        cut = outcome.why not in ("done", "cached") or _is_broken_off(outcome.answer)
-        seal = partial(self._gateway.vault.seal, ref, fields, order.kept_until, cut=cut)
         try:
-            if len(self._ask.body) + len(outcome.answer) <= SEALED_BYTES:
-                with contextlib.suppress(NotPrepared):  # an hour's first box of a person
-                    return seal()
-            await self._gateway.vault.prepare(ref.subject_id, CONTENT, order.kept_until)
-            return await asyncio.to_thread(seal)
+            said, kept = outcome.answer, order.surface.kept
+            said = said if kept is None else await asyncio.to_thread(kept, said)
+            parts = {"request": _asked(order), "response": msgspec.Raw(said)}
+            fields = {name: part for name, part in parts.items() if order.plan.stores(CONTENT, name)}
+            cut = outcome.why not in ("done", "cached") or _is_broken_off(said)
+            seal = partial(self._gateway.vault.seal, ref, fields, order.kept_until, cut=cut)
+            try:
+                return await asyncio.to_thread(seal) if len(self._ask.body) + len(said) > SEALED_BYTES else seal()
+            except NotPrepared:  # an hour's first box of a person
+                await self._gateway.vault.prepare(ref.subject_id, CONTENT, order.kept_until)
+                return await asyncio.to_thread(seal)
         except Exception as error:  # the answer is paid for, kept or not
             kind = error.code if isinstance(error, AvowError) else type(error).__name__
             log.warning("trace_not_kept", request_id=str(order.request_id), kind=kind)
@@ -452,7 +467,10 @@ class Completion:
             return
         if outcome.error is not None and not outcome.begun:
             raise outcome.error
-        if outcome.error is not None:
+        if order.request.is_raw:
+            if outcome.error is None:  # else the connection is cut: there is no other way to say it
+                await self._reply.end(b"")
+        elif outcome.error is not None:
             cost = cost_comment(settled.charged)
             await self._reply.end(order.surface.shape.event(outcome.error) + cost)
         elif order.request.stream:
@@ -461,7 +479,8 @@ class Completion:
         else:
             headers = [*_headers(order, kept, self._cached), (b"avow-cost", money.text(settled.charged).encode())]
             answer = outcome.answer if self._searching is None else self._searching.told(outcome.answer)
-            await self._reply.whole(200, headers, answer)
+            answer = media.for_client(answer, order.request)
+            await self._reply.whole(200, headers, answer, order.request.answered_as)
 
     async def _refuse(self, error: AvowError, failure: str = "") -> None:
         """Tell the client why not; `failure` names an exception that should not have been."""
@@ -487,6 +506,12 @@ def _kept(order: Order, box: bytes | None) -> tuple[Any, ...] | None:
     if box is None and not of_tenant[1]:
         return None
     return (None if box is None else order.kept_until, box, *of_tenant)
+
+
+def _asked(order: Order) -> dict[str, Any]:
+    """What is kept of a request: of its files only how large they were."""
+    files = {file.field: f"{file.type}, {len(file.data)} bytes, not kept" for file in order.request.files}
+    return {**order.request.fields, **files}
 
 
 def _headers(order: Order, kept: bool, cached: Word = "off") -> list[tuple[bytes, bytes]]:

@@ -163,6 +163,8 @@ class Exchange:
 
     async def rest(self, bytes_max: int) -> bytes:
         """The whole remaining body; `UpstreamGarbage` when it is longer than `bytes_max`."""
+        if self._finished and self._failure is None and self._size <= bytes_max:
+            return self._taken() if self._chunks else b""
         parts: list[bytes] = []
         size = 0
         while chunk := await self.read():

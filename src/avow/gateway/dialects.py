@@ -13,13 +13,13 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from avow.billing.events import TOKENS_MAX
-from avow.gateway import as_chat, as_messages, estimate, messages, responses, texts
+from avow.gateway import as_chat, as_messages, estimate, messages, responses, responses_as_chat, sounds, texts
 from avow.gateway.assembly import Assembly
 from avow.gateway.messages import MessagesAssembly, MessagesStream
 from avow.gateway.responses import ResponsesAssembly, ResponsesStream
 from avow.gateway.sse import ChatStream, EventStream
 from avow.gateway.texts import TextAssembly, TextStream
-from avow.gateway.usage import Buckets, ChatUsage, RerankMeta, TotalUsage, Usage
+from avow.gateway.usage import Buckets, ChatUsage, ImagesUsage, MediaUsage, RerankMeta, TotalUsage, Usage
 from avow.gateway.wire import Request
 
 
@@ -55,6 +55,10 @@ class Dialect:
     read: Callable[[bytes], Answer]
     stream: Callable[..., EventStream] | None = None
     assembly: Callable[[], Joined] | None = None
+    raw: Callable[..., EventStream] | None = None
+    """How an answer is read that is no JSON and no events, where the client asked for one."""
+    wrap: Callable[[bytes], bytes] | None = None
+    """Makes JSON of an answer in one of the formats of subtitles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,11 @@ class _Verdicts(msgspec.Struct):
     usage: ChatUsage | None = None
 
 
+class _Images(msgspec.Struct):
+    data: list[msgspec.Raw]
+    usage: ImagesUsage | None = None
+
+
 class _Ranks(msgspec.Struct):
     results: list[dict[str, Any]]
     usage: TotalUsage | None = None
@@ -104,6 +113,7 @@ class _Ranks(msgspec.Struct):
 _chat = msgspec.json.Decoder(_Chat).decode
 _vectors = msgspec.json.Decoder(_Vectors).decode
 _verdicts = msgspec.json.Decoder(_Verdicts).decode
+_images = msgspec.json.Decoder(_Images).decode
 _ranks = msgspec.json.Decoder(_Ranks).decode
 
 
@@ -145,6 +155,21 @@ def _read_ranks(body: bytes) -> Answer:
     return Answer(answer.usage)
 
 
+def _read_images(body: bytes) -> Answer:
+    answer = _images(body)
+    tokens = None if answer.usage is None else answer.usage.buckets()
+    return Answer(MediaUsage(tokens, images=len(answer.data)))
+
+
+def _read_heard(body: bytes) -> Answer:
+    answer = sounds.read(body)
+    return Answer(sounds.used(answer), estimate.tokens(answer.text))
+
+
+def _read_spoken(_: bytes) -> Answer:
+    raise msgspec.ValidationError("speech comes as a stream")
+
+
 def _read_count(body: bytes) -> Answer:
     messages.read_count(body)
     return Answer(NOTHING)
@@ -165,7 +190,12 @@ RESPONSES = Dialect(_read_response, ResponsesStream, ResponsesAssembly)
 EMBEDDINGS = Dialect(lambda body: Answer(_vectors(body).usage))
 MODERATIONS = Dialect(lambda body: Answer(_verdicts(body).usage))
 RERANK = Dialect(_read_ranks)
+IMAGES = Dialect(_read_images)
+HEARD = Dialect(_read_heard, sounds.HeardStream, sounds.HeardAssembly, wrap=sounds.wrapped)
+SPOKEN = Dialect(_read_spoken, sounds.SpokenStream, sounds.SpokenAssembly, sounds.SoundStream)
 COUNT = Dialect(_read_count)
 
 CHAT_AS_MESSAGES = Translation(as_messages.whole, as_messages.Stream)
 MESSAGES_AS_CHAT = Translation(as_chat.whole, as_chat.Stream)
+RESPONSES_AS_CHAT = Translation(responses_as_chat.whole, responses_as_chat.Stream)
+RESPONSES_AS_MESSAGES = Translation(responses_as_chat.whole_of_message, responses_as_chat.StreamOfMessage)

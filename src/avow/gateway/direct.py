@@ -71,6 +71,8 @@ class Direct:
         ):
             return None
         try:
+            if surface.takes_form:
+                return None
             judged = asgi.judge(connection.headers)
             if asgi.is_large(connection.headers):
                 return None
@@ -129,14 +131,15 @@ class Turn:
 
     # the way back; what is written for a client that has gone is dropped
 
-    async def whole(self, status: int, headers: Headers, body: bytes) -> None:
+    async def whole(self, status: int, headers: Headers, body: bytes, kind: bytes = b"") -> None:
         await self.flush()
-        head = self._headed(status, _JSON, [*headers, (b"content-length", b"%d" % len(body))])
+        head = self._headed(status, _kind(kind) or _JSON, [*headers, (b"content-length", b"%d" % len(body))])
         self._write(head + body)
         self._end()
 
-    def begin(self, headers: Headers) -> None:
-        self._head = self._headed(200, _STREAM, headers)
+    def begin(self, headers: Headers, kind: bytes = b"") -> None:
+        fixed = _kind(kind) + b"transfer-encoding: chunked\r\n" if kind else _STREAM
+        self._head = self._headed(200, fixed, headers)
 
     def pass_on(self, data: bytes) -> bool:
         self._write(self._framed(data))
@@ -176,3 +179,7 @@ class Turn:
         if not self.keep_alive:
             self._connection.transport.close()
         self._connection.on_response_complete()
+
+
+def _kind(kind: bytes) -> bytes:
+    return b"content-type: %b\r\ncache-control: no-store\r\n" % kind if kind else b""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from avow.gateway import surfaces, wire
+from avow.gateway import media, surfaces, wire
 from avow.gateway.refusals import ANTHROPIC
 
 _READS: Final[Mapping[str, type[msgspec.Struct]]] = {
@@ -17,6 +17,12 @@ _READS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "embeddings": surfaces.Embedding,
     "moderations": surfaces.Moderation,
     "rerank": surfaces.Rerank,
+    "images": media.Images,
+    "edits": media.Pictures,
+    "variations": media.Pictures,
+    "transcriptions": media.Recording,
+    "translations": media.Recording,
+    "speech": media.Speech,
     "messages": surfaces.Messages,
     "count_tokens": surfaces.Messages,
 }
@@ -27,10 +33,17 @@ _SUMMARIES: Final = {
     "embeddings": "Vectors of texts",
     "moderations": "What a text is judged to be",
     "rerank": "Documents by nearness to a query",
+    "images": "Images from a text",
+    "edits": "Images from pictures, a mask and a text",
+    "variations": "Images like a picture",
+    "transcriptions": "What is said in a recording",
+    "translations": "What is said in a recording, in English",
+    "speech": "A text, spoken",
     "messages": "A message, in Anthropic's dialect",
     "count_tokens": "How many tokens a message would be; free",
 }
-_STREAMS: Final = frozenset(("chat", "completions", "responses", "messages"))
+_STREAMS: Final = frozenset(("chat", "completions", "responses", "messages", "transcriptions"))
+_TYPES: Final = ("application/json", "multipart/form-data")
 _ERROR: Final = {
     "type": "object",
     "required": ["error"],
@@ -88,14 +101,18 @@ def _operation(surface: surfaces.Surface) -> dict[str, Any]:
     kind = _READS.get(surface.name)
     body = {"$ref": f"#/components/schemas/V1.{kind.__name__}"} if kind else {"type": "object"}
     content: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
-    if surface.name in _STREAMS:
+    if surface.name == "speech":
+        content = {
+            f"audio/{kind}": {"schema": {"type": "string", "format": "binary"}} for kind in ("mpeg", "ogg", "wav")
+        }
+    if surface.name in _STREAMS or surface.name == "speech":
         content["text/event-stream"] = {"schema": {"type": "string"}}
     headers = {name: {"description": says, "schema": {"type": "string"}} for name, says in _HEADERS.items()}
     answer = {"description": "The upstream's answer, unchanged", "headers": headers, "content": content}
     return {
         **_reads(_SUMMARIES.get(surface.name, surface.name), f"v1_{surface.name}", surface.shape is ANTHROPIC),
         "parameters": list(_ASKED),
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "requestBody": {"required": True, "content": {_TYPES[surface.takes_form]: {"schema": body}}},
         "responses": {"200": answer, "default": _refusal()},
     }
 

@@ -228,6 +228,10 @@ def _responses(body: dict[str, Any]) -> Iterator[Place]:
     yield body, "delta", (body.get("type"), body.get("item_id"), body.get("content_index"))
 
 
+def _transcriptions(body: dict[str, Any]) -> Iterator[Place]:
+    yield body, "delta", (body.get("type"),)
+
+
 def _objects(value: Any) -> Iterator[dict[str, Any]]:
     yield from (each for each in (value if isinstance(value, list) else ()) if isinstance(each, dict))
 
@@ -237,4 +241,5 @@ PLACES: Mapping[str, Callable[[dict[str, Any]], Iterator[Place]]] = {
     "completions": _completions,
     "messages": _messages,
     "responses": _responses,
+    "transcriptions": _transcriptions,
 }

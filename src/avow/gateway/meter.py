@@ -16,7 +16,8 @@ from avow.base.errors import AvowError
 from avow.billing import prices
 from avow.billing.events import TOKENS_MAX, Why
 from avow.billing.prices import Price, Used
-from avow.gateway import estimate
+from avow.gateway import estimate, extents
+from avow.gateway.extents import Extent
 from avow.gateway.usage import Usage
 
 # Tokens that a chat template adds and the JSON around the messages does not outweigh: a default system prompt.
@@ -73,14 +74,21 @@ def measure(
     fields: dict[str, Any],
     said_in: Iterable[str] = ("messages",),
     output_tokens_max: int = TOKENS_MAX,
+    extent: Extent | None = None,
 ) -> Measured:
     """What the client pays. `fields` is the request, read where `said_in` says when the upstream told of no use; then no
-    more than `output_tokens_max` are taken for its answer."""
+    more than `output_tokens_max` are taken for its answer. `extent` is that of a request that is not only text."""
     if outcome.why == "cached" or (outcome.why == "client_left" and not outcome.tokens and not outcome.reads):
         return FREE
     if outcome.why in ("upstream_failed", "refused") and not (outcome.tokens and outcome.begun):
         # Something may have been generated, but nothing of it was delivered.
         return FREE
+    if extent is not None:
+        if outcome.why in ("upstream_failed", "refused"):  # how much of a sound was delivered, nobody can tell
+            return FREE
+        said = [fields.get(name) for name in said_in]
+        counted, guessed = extents.used(price, extent, outcome.usage, said, outcome.tokens)
+        return Measured(counted, prices.cost(price, counted), guessed)
     if outcome.usage is not None:
         used = _told(outcome.usage)
         if outcome.why == "refused":  # what a filter held back was not delivered

@@ -14,16 +14,19 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from avow.base import money
 from avow.base.errors import BadInput, NotFound
 from avow.base.ids import uuid7
 from avow.billing import prices
-from avow.billing.prices import Price, Seal
+from avow.billing.prices import Counts, Price, Seal
 from avow.gateway import tables
 from avow.gateway.client import Target
 from avow.gateway.fleet import Routing
 from avow.gateway.handling import Handling
 from avow.gateway.upstreams import KINDS, Leaving
 from avow.vault import Vault
+
+RATE_MAX = 4_000_000_000 * money.NANO
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Offer:
     reasoning_nano: int | None = None
     image_nano: int | None = None
     audio_nano: int | None = None
+    counts: Counts | None = None
     routing: Routing = "finish"
     rank: int = 0
     weight: int = 1
@@ -122,6 +126,8 @@ async def put_model(connection: AsyncConnection, offer: Offer, at: datetime, sea
     price = _price(offer, at)
     if min(each or 0 for each in _rates(price)) < 0:
         raise BadInput("A price is zero or more.")
+    if max(each or 0 for each in _rates(price)) > RATE_MAX:
+        raise BadInput("A price of a million is 4,000,000,000 at most.")
     if offer.rank < 0 or offer.weight < 1 or offer.cost_nano < 0:
         raise BadInput("A rank and a cost are zero or more, a weight is one or more.")
     upstream = await _upstream(connection, offer.upstream)
@@ -154,7 +160,7 @@ async def processors(connection: AsyncConnection) -> dict[str, list[Leaving]]:
 def _price(offer: Offer, at: datetime) -> Price:
     cached = offer.input_nano if offer.cached_nano is None else offer.cached_nano
     parts = offer.cache_write_nano, offer.reasoning_nano, offer.image_nano, offer.audio_nano
-    return Price(uuid7(), offer.id, "USD", offer.input_nano, cached, offer.output_nano, at, *parts)
+    return Price(uuid7(), offer.id, "USD", offer.input_nano, cached, offer.output_nano, at, *parts, offer.counts)
 
 
 def _rates(price: Price) -> tuple[int | None, ...]:
@@ -171,7 +177,7 @@ async def _price_differs(connection: AsyncConnection, price: Price, seal: Seal) 
     except prices.ModelHasNoPrice:
         return True
     said = (new for new in zip(_rates(known), _rates(price), strict=True) if new[1] is not None)
-    return any(old != new for old, new in said)
+    return known.counts != price.counts or any(old != new for old, new in said)
 
 
 async def _count(connection: AsyncConnection) -> None:

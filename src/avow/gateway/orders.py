@@ -22,7 +22,7 @@ from avow.billing.events import TOKENS_MAX, Open, Opened, Rate, Settle, Settled
 from avow.billing.prices import Price
 from avow.billing.refusals import MoneyShort, TokensShort
 from avow.engines.llm import PromptTooLong
-from avow.gateway import meter, refusals
+from avow.gateway import estimate, extents, meter, refusals
 from avow.gateway.fleet import Route
 from avow.gateway.rules import CONTENT, MONEY, USAGE, Model, RuleBook
 from avow.gateway.surfaces import CHAT, Surface
@@ -30,7 +30,7 @@ from avow.gateway.wire import Request
 from avow.policy import Never, Plan
 
 # A hold outlives the longest call, so that a live request is never looked into by the recovery.
-HOLD_S = 1800.0
+HOLD = timedelta(minutes=30)
 LARGE_BYTES = 16 * 1024  # nothing smaller is too large for any model
 TRIES_MAX = 4
 OWN_MODEL = "avow/filters"
@@ -106,12 +106,12 @@ async def place(wish: Wish, rules: RuleBook, ledger: Ledger, clock: Clock) -> Or
         try:
             opened = await ledger.open(_open(order))
         except TokensShort as short:
-            if wish.request.max_tokens is not None:
+            if wish.request.max_tokens is not None or wish.request.extent is not None:
                 raise
             tokens_max = _fitting(order, short)
             continue
         except MoneyShort as short:
-            if wish.request.max_tokens is not None:
+            if wish.request.max_tokens is not None or wish.request.extent is not None:
                 raise
             # The client left the length to us: as much as balance and budget afford.
             tokens_max = _affordable(order, short)
@@ -171,11 +171,18 @@ def _judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> 
         if not routes:
             raise PromptTooLong(param="messages")
     price = rules.prices.of(model.id, at)
+    if not wish.surface.is_priced(price):
+        raise refusals.NotPriced(param="model")
     kept_until = plan.end(CONTENT, at, wish.retention_h)
     if request.stores and isinstance(kept_until, Never):
         raise refusals.StoringForbidden(param="store")
     input_tokens = tokens = amount = 0
-    if wish.surface.bills:
+    if request.extent is not None:
+        text = meter.upper_input_tokens(estimate.text_bytes(request.fields))
+        most = extents.bounds(price, request.extent, text, model.output_tokens_max)
+        input_tokens, tokens = most.input, most.output // max(request.choices, 1)
+        amount = prices.upper(price, most.input, most.output, most.image, most.audio)
+    elif wish.surface.bills:
         input_tokens = meter.upper_input_tokens(wish.body_bytes) + request.input_extra
         tokens = _tokens_max(wish, input_tokens, tokens_max or model.output_tokens_max, model.output_tokens_max)
         amount = prices.upper(price, input_tokens, tokens * request.choices)
@@ -227,7 +234,7 @@ def _open(order: Order) -> Open:
         price_id=order.price.id,
         model=order.model.id,
         at=order.at,
-        expires_at=order.at + timedelta(seconds=HOLD_S),
+        expires_at=order.at + HOLD,
         money_ends_at=money_ends_at(order),
         usage_ends_at=_end(order.plan, USAGE, order.at),
         policy_version=order.plan.policy_version,

@@ -73,6 +73,26 @@ class ModelUnknown(AvowError):
     hint = "`GET /v1/models` lists the models of this key."
 
 
+class NoForm(WrongType):
+    """The body must be a form."""
+
+    hint = "Send `content-type: multipart/form-data` with its boundary."
+
+
+class UploadsFull(Unavailable):
+    """Too many large bodies are being read at once."""
+
+    code = "uploads_full"
+
+
+class NotPriced(AvowError):
+    """This model has no price for what this route uses, so nothing can be reserved for it and it is not called."""
+
+    status = 503
+    code = "model_has_no_price"
+    hint = "Nothing was charged. Choose a model of this kind, or ask the operator to set its price."
+
+
 class RouteUnknown(AvowError):
     """There is no such route."""
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from avow.gateway import scripted_forms
 from avow.gateway.scripted_answers import PATHS, event
 
 MODELS = "/v1/models"
@@ -26,7 +27,7 @@ class Script:
     chunk follows (in a stream). `gate`: wait for it before each chunk after the first `gate_after`. `progress`: tell how
     far the prompt was read, as the embedded engine does when asked. `tool`: call it, by its name and arguments in JSON.
     `usage_fields`: report this use, in the dialect's own words. `flagged`: a
-    moderation objects. `raw`: send these bytes and nothing else.
+    moderation objects. `seconds`: how long a recording is. `raw`: send these bytes and nothing else.
     """
 
     tokens: tuple[str, ...] = ("Hello", " there", ".")
@@ -50,6 +51,7 @@ class Script:
     usage_fields: dict[str, Any] | None = None
     done: bool = True
     flagged: bool = False
+    seconds: float = 4.2
     raw: bytes | None = None
 
 
@@ -110,8 +112,8 @@ class ScriptedUpstream:
             await self._error(writer, 401 if "credential" in refusal else 400, refusal, None)
             return True
         self.heads.append(head)
-        self.requests.append(json.loads(body))
         self.paths.append(lines[0].split(" ")[1])
+        self.requests.append(_asked(self.paths[-1], head, body))
         self.arrived.set()
         script = self._next.popleft() if self._next else self.script
         return await self._play(script, self.requests[-1], self.paths[-1], reader, writer)
@@ -127,12 +129,14 @@ class ScriptedUpstream:
             head.get("x-api-key") if head.get("anthropic-version") else None,
         ):
             return "wrong credential"
-        if head.get("content-type") != "application/json":
-            return "not JSON"
+        if head.get("content-type", "").partition(";")[0] != (
+            "multipart/form-data" if path.form else "application/json"
+        ):
+            return "not a form" if path.form else "not JSON"
         try:
-            asked = json.loads(body)
+            asked = _asked(rest.removesuffix(" HTTP/1.1"), head, body)
         except ValueError:
-            return "not JSON"
+            return "not a form" if path.form else "not JSON"
         valid = isinstance(asked, dict) and all(isinstance(asked.get(name), kind) for name, kind in path.needs.items())
         return "" if valid else "a field is missing"
 
@@ -167,22 +171,25 @@ class ScriptedUpstream:
         if script.status != 200:
             await self._error(writer, script.status, script.error_text, script.retry_after_s)
             return True
-        if asked.get("stream"):
+        if asked.get("stream") in (True, "true") or PATHS[path].flows is not None:
             return await self._stream(script, asked, path, writer)
         if script.gate is not None:
             await script.gate.wait()
         if script.die_after is not None:
             return False
         answer = PATHS[path].whole(script, asked)
-        text = b"{not json" if script.garbage_after is not None else json.dumps(answer).encode()
-        writer.write(
-            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(text) + text
-        )
+        text = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        text = b"{not json" if script.garbage_after is not None else text
+        kind = b"text/plain" if isinstance(answer, bytes) else b"application/json"
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n\r\n" % (kind, len(text))
+        writer.write(head + text)
         await writer.drain()
         return True
 
     async def _stream(self, script: Script, asked: dict[str, Any], path: str, writer: asyncio.StreamWriter) -> bool:
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        flows = PATHS[path].flows
+        kind = "text/event-stream" if flows is None else flows(asked)
+        writer.write(f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n".encode())
         for number, data in enumerate(_events(script, asked, path)):
             if script.gate is not None and number >= script.gate_after:
                 await script.gate.wait()
@@ -212,3 +219,8 @@ def _events(script: Script, asked: dict[str, Any], path: str) -> list[bytes]:
     made = PATHS[path].events
     assert made is not None, "this path does not stream"
     return made(script, asked)
+
+
+def _asked(path: str, head: dict[str, str], body: bytes) -> Any:
+    """What a request says. Raises ValueError where that cannot be read."""
+    return scripted_forms.read(head["content-type"], body) if PATHS[path].form else json.loads(body)

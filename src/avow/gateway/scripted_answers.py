@@ -16,11 +16,15 @@ CREATED = 1_700_000_000
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """`needs` are the fields that a request must have, with their types; `whole` and `events` make the answer."""
+    """`needs` are the fields that a request must have, with their types; `whole` and `events` make the answer. `form`: it takes a
+    form and no JSON."""
 
     needs: dict[str, type | tuple[type, ...]]
     whole: Callable[[Script, Asked], Any]
     events: Callable[[Script, Asked], list[bytes]] | None = None
+    form: bool = False
+    flows: Callable[[Asked], str] | None = None
+    """The media type of an answer that always comes piece by piece."""
 
 
 def event(data: Asked, name: str = "") -> bytes:
@@ -286,7 +290,58 @@ def count(script: Script, _: Asked) -> Asked:
     return {"input_tokens": script.prompt_tokens}
 
 
+# OpenAI's images, transcriptions and speech
+
+
+def images(script: Script, asked: Asked) -> Asked:
+    made = {"revised_prompt": "".join(script.tokens), "b64_json": "iVBORw0KGgo="}
+    tokens = {"input_tokens": 8, "input_tokens_details": {"text_tokens": 8, "image_tokens": 0}, "output_tokens": 272}
+    usage = {"usage": script.usage_fields or {**tokens, "total_tokens": 280}} if script.usage else {}
+    return {"created": CREATED, "data": [made] * int(asked.get("n", 1)), **usage}
+
+
+def heard(script: Script, asked: Asked) -> Asked | bytes:
+    text, kind = "".join(script.tokens), asked.get("response_format", "json")
+    if kind == "srt":
+        return f"1\n00:00:00,000 --> 00:00:0{script.seconds:.3f}\n{text}\n\n".replace(".", ",", 1).encode()
+    if kind == "vtt":
+        return f"WEBVTT\n\n00:00.000 --> 00:0{script.seconds:.3f}\n{text}\n\n".encode()
+    if kind == "verbose_json":
+        return {"task": "transcribe", "language": "english", "duration": script.seconds, "text": text, "segments": []}
+    if kind != "json":
+        return text.encode()
+    usage = script.usage_fields or {"type": "duration", "seconds": script.seconds}
+    return {"text": text, **({"usage": usage} if script.usage else {})}
+
+
+def heard_events(script: Script, asked: Asked) -> list[bytes]:
+    told: list[Asked] = [{"type": "transcript.text.delta", "delta": token} for token in script.tokens]
+    usage = script.usage_fields or {
+        "type": "tokens",
+        "input_tokens": 14,
+        "input_token_details": {"text_tokens": 4, "audio_tokens": 10},
+        "output_tokens": len(script.tokens),
+        "total_tokens": 14 + len(script.tokens),
+    }
+    done = {"type": "transcript.text.done", "text": "".join(script.tokens)}
+    told.append({**done, **({"usage": usage} if script.usage else {})})
+    return [event(each) for each in told]
+
+
+def spoken_events(script: Script, asked: Asked) -> list[bytes]:
+    if asked.get("stream_format") != "sse":
+        return [token.encode() for token in script.tokens]
+    told: list[Asked] = [{"type": "speech.audio.delta", "audio": "AAAA"} for _ in script.tokens]
+    usage = {"input_tokens": script.prompt_tokens, "output_tokens": 40, "total_tokens": 40 + script.prompt_tokens}
+    return [event(each) for each in [*told, {"type": "speech.audio.done", "usage": usage}]]
+
+
+def spoken(script: Script, asked: Asked) -> bytes:
+    return b"".join(spoken_events(script, asked))
+
+
 _TEXT = (str, list)
+_SOUND: dict[str, type | tuple[type, ...]] = {"model": str, "file": str}
 PATHS = {
     "/v1/chat/completions": Path({"model": str, "messages": list}, chat, chat_events),
     "/v1/completions": Path({"model": str, "prompt": _TEXT}, text, text_events),
@@ -294,6 +349,17 @@ PATHS = {
     "/v1/embeddings": Path({"model": str, "input": _TEXT}, embeddings),
     "/v1/moderations": Path({"model": str, "input": _TEXT}, moderations),
     "/v1/rerank": Path({"model": str, "query": str, "documents": list}, rerank),
+    "/v1/images/generations": Path({"model": str, "prompt": str}, images),
+    "/v1/images/edits": Path({"model": str, "prompt": str, "image": str}, images, form=True),
+    "/v1/images/variations": Path({"model": str, "image": str}, images, form=True),
+    "/v1/audio/transcriptions": Path(_SOUND, heard, heard_events, form=True),
+    "/v1/audio/translations": Path(_SOUND, heard, form=True),
+    "/v1/audio/speech": Path(
+        {"model": str, "input": str, "voice": (str, dict)},
+        spoken,
+        spoken_events,
+        flows=lambda asked: "text/event-stream" if asked.get("stream_format") == "sse" else "audio/mpeg",
+    ),
     "/v1/messages": Path({"model": str, "messages": list, "max_tokens": int}, message, message_events),
     "/v1/messages/count_tokens": Path({"model": str, "messages": list}, count),
 }

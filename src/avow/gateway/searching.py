@@ -11,7 +11,7 @@ import msgspec
 from avow.gateway import asking
 from avow.gateway.client import Client
 from avow.gateway.filters import ContentBlocked, Filters, Hit, Search
-from avow.gateway.guard import Guard
+from avow.gateway.guard import PLACES, Guard
 from avow.gateway.meter import Outcome
 from avow.gateway.orders import Order
 from avow.gateway.rules import Rules
@@ -44,7 +44,7 @@ class Searching:
         for judge in self._filters.judges if said else ():
             if await asking.objects(judge, order, said, rules, client):
                 self._search.note(Hit(judge.name, "prompt", judge.finds, judge.action, 1))
-        if request.stream and self._search.watches:
+        if self._search.watches and request.stream and not request.answered_as and order.surface.name in PLACES:
             self._guard = Guard(self._search, order.surface.name)
         return msgspec.structs.replace(order, request=msgspec.structs.replace(request, fields=fields))
 

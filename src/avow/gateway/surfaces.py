@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from avow.gateway import wire
+from avow.billing.prices import Price
+from avow.gateway import forms, media, wire
 from avow.gateway.refusals import ANTHROPIC, OPENAI, RESPONSES, InvalidRequest, Shape
 from avow.gateway.wire import TOOLS_TOKENS, Name, Positive, Request, StreamOptions
 
@@ -29,15 +30,30 @@ Texts = str | Annotated[list[str | int | Tokens], msgspec.Meta(min_length=1, max
 @dataclass(frozen=True, slots=True)
 class Surface:
     """A route of `/v1`. `said_in` names the fields whose texts are input; `bills`: whether its tokens cost anything; `repeats`:
-    the same request has the same answer."""
+    the same request has the same answer. `parse` reads its body, with `takes_form` a form. `part`: what a model has to have
+    a price for to be called here, by tokens (a field of `Price`) or by `counts`. `kept` makes of an answer what is kept."""
 
     name: str
     path: str
-    parse: Callable[[bytes], Request]
+    parse: Callable[[Any], Request]
     said_in: tuple[str, ...]
     shape: Shape = OPENAI
     bills: bool = True
     repeats: bool = False
+    takes_form: bool = False
+    part: str | None = None
+    counts: str | None = None
+    kept: Callable[[bytes], bytes] | None = None
+
+    @property
+    def bytes_max(self) -> int:
+        return forms.BYTES_MAX if self.takes_form else wire.BODY_BYTES_MAX
+
+    def is_priced(self, price: Price) -> bool:
+        """Whether a price says what this route costs."""
+        if price.counts is not None:
+            return price.counts == self.counts
+        return self.part is None or getattr(price, self.part) is not None
 
 
 class Completion(msgspec.Struct):
@@ -241,6 +257,8 @@ def _check_blocks(content: Any, known: frozenset[str], param: str) -> None:
             _check_blocks(block.get(name), known, param)
 
 
+_IMAGES: dict[str, Any] = {"part": "image_nano", "counts": "images", "kept": media.without_images}
+_HEARD: dict[str, Any] = {"part": "audio_nano", "counts": "seconds", "takes_form": True}
 CHAT = Surface("chat", "/v1/chat/completions", wire.parse, ("messages",))
 MESSAGES = Surface("messages", "/v1/messages", message, ("system", "messages"), ANTHROPIC)
 ALL: Iterable[Surface] = (
@@ -250,6 +268,14 @@ ALL: Iterable[Surface] = (
     Surface("embeddings", "/v1/embeddings", embedding, ("input",), repeats=True),
     Surface("moderations", "/v1/moderations", moderation, ("input",), repeats=True),
     Surface("rerank", "/v1/rerank", rerank, ("query", "documents"), repeats=True),
+    Surface("images", "/v1/images/generations", media.images, ("prompt",), **_IMAGES),
+    Surface("edits", "/v1/images/edits", media.edits, ("prompt",), takes_form=True, **_IMAGES),
+    Surface("variations", "/v1/images/variations", media.variations, (), takes_form=True, **_IMAGES),
+    Surface("transcriptions", "/v1/audio/transcriptions", media.transcription, ("prompt",), **_HEARD),
+    Surface("translations", "/v1/audio/translations", media.translation, ("prompt",), **_HEARD),
+    Surface(
+        *("speech", "/v1/audio/speech", media.speech, ("input", "instructions")), part="audio_nano", counts="characters"
+    ),
     MESSAGES,
     Surface("count_tokens", "/v1/messages/count_tokens", message_count, (), ANTHROPIC, bills=False),
 )

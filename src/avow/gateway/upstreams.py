@@ -19,7 +19,7 @@ import msgspec
 
 from avow.base.errors import AvowError
 from avow.engines import llm
-from avow.gateway import as_chat, as_messages, dialects, estimate, wire
+from avow.gateway import as_chat, as_messages, dialects, estimate, forms, media, responses_as_chat, wire
 from avow.gateway.client import Target
 from avow.gateway.connection import UpstreamError, UpstreamTimeout
 from avow.gateway.dialects import Dialect, Translation
@@ -46,7 +46,7 @@ class Way:
     """How a kind of upstream serves a surface: at `path`, in `dialect`; `back` where that is not the client's.
 
     `only_streams`: also whole answers are put together from a stream. `shows_progress`: chunks that tell how far the prompt
-    was read are taken out.
+    was read are taken out. `sends_form`: the request goes there as a form, with its files.
     """
 
     path: str
@@ -55,6 +55,7 @@ class Way:
     back: Translation | None = None
     only_streams: bool = False
     shows_progress: bool = False
+    sends_form: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,8 @@ class Upstream:
         """The body that is sent. Raises `InvalidRequest` for what this upstream cannot do."""
         if request.end_user is not None:
             request = msgspec.structs.replace(request, end_user=self._opaque(request.end_user))
-        return wire.encode(way.to_theirs(request, their_name, tokens_max))
+        fields = way.to_theirs(request, their_name, tokens_max)
+        return forms.encode(fields, request.files) if way.sends_form else wire.encode(fields)
 
     def _opaque(self, named: str) -> str | None:
         """An id that is always the same for a name, here only, and tells nobody which; none for what stays in this house."""
@@ -110,15 +112,16 @@ def provider(
 ) -> Upstream:
     """A provider of a kind. `base_url` ends before the path of a surface, usually in `/v1`; its query is sent with each."""
     known = KINDS[kind]
-    headers = {**(known.headers(credential) if credential else {}), **_JSON}
+    own = known.headers(credential) if credential else {}
     base, _, query = base_url.partition("?")
     base, query = base.rstrip("/"), query and f"?{query}"
     made: dict[str, Target] = {}
     for way in known.ways.values():
         if way.path not in made:
+            headers = {**own, **(_FORM if way.sends_form else _JSON)}
             made[way.path] = Target(base + way.path + query, headers, context=context)
     ways = {surface: (way, made[way.path]) for surface, way in known.ways.items()}
-    probe = Target(base + "/models" + query, headers, method="GET", context=context)
+    probe = Target(base + "/models" + query, {**own, **_JSON}, method="GET", context=context)
     return Upstream(name, processor, ways, opaque_key, admission, probe, leaving=leaving)
 
 
@@ -141,6 +144,7 @@ def refusal(status: int, retry_after: bytes | None) -> AvowError:
 
 
 _JSON = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+_FORM = {"content-type": f"multipart/form-data; boundary={forms.BOUNDARY}", "accept": "application/json, text/*"}
 _CHAT = "/chat/completions"
 _COUNTED = frozenset(("messages", "system", "tools", "tool_choice", "thinking"))
 
@@ -203,6 +207,22 @@ def _to_plain(request: Request, their_name: str, _: int) -> dict[str, Any]:
     return fields
 
 
+def _to_media(request: Request, their_name: str, _: int) -> dict[str, Any]:
+    return {**request.fields, "model": their_name}
+
+
+def _to_named_media(request: Request, their_name: str, _: int) -> dict[str, Any]:
+    """As to OpenAI, whose images have a field for who asks."""
+    fields = {**request.fields, "model": their_name}
+    return fields if request.end_user is None else {**fields, "user": request.end_user}
+
+
+def _to_heard(request: Request, their_name: str, _: int) -> dict[str, Any]:
+    """A text alone is asked for as JSON, which tells what it used."""
+    fields = {**request.fields, "model": their_name}
+    return {**fields, "response_format": "json"} if fields.get("response_format") == media.PLAIN else fields
+
+
 def _to_engine(request: Request, their_name: str, tokens_max: int) -> dict[str, Any]:
     if request.choices > 1:
         raise InvalidRequest("This model gives one answer at a time.", param="n")
@@ -210,6 +230,8 @@ def _to_engine(request: Request, their_name: str, tokens_max: int) -> dict[str, 
 
 
 def _fits_engine(request: Request) -> bool:
+    if "messages" not in request.fields:
+        request = responses_as_chat.to_theirs(request)
     said = [request.fields.get("system"), request.fields["messages"]]
     return llm.fits(estimate.text_bytes(said, estimate.FRAME), len(request.fields["messages"]))
 
@@ -217,6 +239,13 @@ def _fits_engine(request: Request) -> bool:
 def _from_messages(to_theirs: Translate) -> Translate:
     """The same for a request in Anthropic's words."""
     return lambda request, their_name, tokens_max: to_theirs(as_chat.to_theirs(request), their_name, tokens_max)
+
+
+def _from_responses(to_theirs: Translate) -> Translate:
+    """The same for a request in the words of OpenAI's responses."""
+    return lambda request, their_name, tokens_max: to_theirs(
+        responses_as_chat.to_theirs(request), their_name, tokens_max
+    )
 
 
 def _retry_after_s(value: bytes | None) -> int:
@@ -240,21 +269,42 @@ def _openai_ways(to_chat: Translate) -> dict[str, Way]:
     }
 
 
-_OPENAI = _openai_ways(_to_openai)
+def _chat_only(to_chat: Translate) -> dict[str, Way]:
+    """For who speaks chat and may not speak responses: these are said in the words of a chat."""
+    spoken = Way(_CHAT, _from_responses(to_chat), dialects.CHAT, dialects.RESPONSES_AS_CHAT)
+    return {**_openai_ways(to_chat), "responses": spoken}
+
+
+def _media_ways(to_images: Translate) -> dict[str, Way]:
+    return {
+        "images": Way("/images/generations", to_images, dialects.IMAGES),
+        "edits": Way("/images/edits", to_images, dialects.IMAGES, sends_form=True),
+        "variations": Way("/images/variations", to_images, dialects.IMAGES, sends_form=True),
+        "transcriptions": Way("/audio/transcriptions", _to_heard, dialects.HEARD, sends_form=True),
+        "translations": Way("/audio/translations", _to_heard, dialects.HEARD, sends_form=True),
+        "speech": Way("/audio/speech", _to_media, dialects.SPOKEN),
+    }
+
+
+_OPENAI = _openai_ways(_to_openai) | _media_ways(_to_named_media)
 _ENGINE = {
     "chat": Way(_CHAT, _to_engine, dialects.CHAT, None, True, True),
     "messages": Way(_CHAT, _from_messages(_to_engine), dialects.CHAT, dialects.MESSAGES_AS_CHAT, True, True),
+    "responses": Way(_CHAT, _from_responses(_to_engine), dialects.CHAT, dialects.RESPONSES_AS_CHAT, True, True),
 }
 _ANTHROPIC = {
     "chat": Way("/messages", _chat_to_messages, dialects.MESSAGES, dialects.CHAT_AS_MESSAGES),
+    "responses": Way(
+        "/messages", _from_responses(_chat_to_messages), dialects.MESSAGES, dialects.RESPONSES_AS_MESSAGES
+    ),
     "messages": Way("/messages", _to_messages, dialects.MESSAGES),
     "count_tokens": Way("/messages/count_tokens", _to_count, dialects.COUNT),
 }
 
 KINDS: Mapping[str, Kind] = {
     "openai": Kind(_OPENAI, _bearer),
-    "compatible": Kind(_openai_ways(_to_compatible), _bearer),
-    "openrouter": Kind(_openai_ways(_to_openrouter), _bearer),
+    "compatible": Kind(_chat_only(_to_compatible) | _media_ways(_to_media), _bearer),
+    "openrouter": Kind(_chat_only(_to_openrouter), _bearer),
     "azure": Kind(_OPENAI, lambda credential: {"api-key": credential}),
     "anthropic": Kind(_ANTHROPIC, lambda credential: {"x-api-key": credential, "anthropic-version": ANTHROPIC_VERSION}),
 }

@@ -145,6 +145,63 @@ class TotalUsage(msgspec.Struct):
         return Buckets(input=self.total_tokens or self.prompt_tokens or 0)
 
 
+class MediaUsage(msgspec.Struct, frozen=True):
+    """Of images and sound: the tokens that an upstream told, the images in its answer, the seconds that it heard."""
+
+    tokens: Buckets | None = None
+    images: int = 0
+    seconds: float | None = None
+
+    def buckets(self) -> Buckets:
+        return self.tokens or Buckets()
+
+
+class MediaDetails(msgspec.Struct):
+    image_tokens: Count | None = None
+    audio_tokens: Count | None = None
+
+
+class ImagesUsage(msgspec.Struct):
+    """OpenAI's images: text and pictures that went in, and images that came out, which are its output."""
+
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    input_tokens_details: MediaDetails | None = None
+
+    def buckets(self) -> Buckets:
+        details = self.input_tokens_details
+        pictures = min((details and details.image_tokens) or 0, self.input_tokens)
+        return Buckets(self.input_tokens - pictures, output=self.output_tokens, image=pictures)
+
+
+class SoundUsage(msgspec.Struct):
+    """OpenAI's transcriptions, by time or by tokens; what is not said to be text of the input was sound."""
+
+    seconds: float | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count = 0
+    input_token_details: MediaDetails | None = None
+
+    def told(self) -> MediaUsage:
+        if self.input_tokens is None:
+            return MediaUsage(seconds=self.seconds)
+        details = self.input_token_details
+        heard = details.audio_tokens if details is not None else None
+        sound = self.input_tokens if heard is None else min(heard, self.input_tokens)
+        tokens = Buckets(self.input_tokens - sound, output=self.output_tokens, audio=sound)
+        return MediaUsage(tokens, seconds=self.seconds)
+
+
+class SpeechUsage(msgspec.Struct):
+    """OpenAI's speech: what comes out is sound."""
+
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+
+    def told(self) -> MediaUsage:
+        return MediaUsage(Buckets(self.input_tokens, audio=self.output_tokens))
+
+
 def chat_fields(buckets: Buckets) -> dict[str, Any]:
     """Buckets in the words of OpenAI's chat."""
     made: dict[str, Any] = {

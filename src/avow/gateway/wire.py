@@ -15,6 +15,8 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from avow.gateway.extents import Extent
+from avow.gateway.forms import File
 from avow.gateway.refusals import InvalidRequest, TooLarge
 
 BODY_BYTES_MAX = 4 * 1024 * 1024
@@ -35,7 +37,6 @@ UNPRICED = ("audio", "web_search_options")
 TOOLS = frozenset(("function", "custom"))
 TEXT_PARTS = frozenset(("text", "refusal"))
 
-_NOT_OPENING = bytes(set(range(256)) - set(b"[{"))
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
@@ -103,6 +104,16 @@ class Request(msgspec.Struct, frozen=True):
     input_extra: int = 0
     end_user: str | None = None
     stores: bool = False
+    files: tuple[File, ...] = ()
+    extent: Extent | None = None
+    """What it costs that is not only text."""
+    answered_as: bytes = b""
+    """The media type of the answer; empty: JSON, or the events of a stream."""
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether its answer passes as bytes, without events."""
+        return self.stream and bool(self.answered_as)
 
     def __repr__(self) -> str:
         return f"Request({self.model!r}, stream={self.stream})"
@@ -140,10 +151,11 @@ def read(body: bytes, decode: Callable[[bytes], T]) -> tuple[dict[str, Any], T]:
         raise _wrong_type(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InvalidRequest("The body is not valid JSON in UTF-8.") from None
-    _check_keys(body, fields)
-    if b"cache_control" in body or b"\\u" in body:
+    escaped = b"\\" in body and b"\\u" in body
+    _check_keys(body, fields, escaped)
+    if escaped or b"cache_control" in body:
         _check_caches(fields)
-    if b"\\u0000" in body and _NUL.search(body):
+    if escaped and b"\\u0000" in body and _NUL.search(body):
         raise InvalidRequest("The body holds a NUL character.")
     return fields, known
 
@@ -162,7 +174,7 @@ def encode(fields: Mapping[str, Any]) -> bytes:
 
 
 def _check_depth(body: bytes) -> None:
-    if len(body.translate(None, _NOT_OPENING)) <= DEPTH_MAX:
+    if body.count(b"[") + body.count(b"{") <= DEPTH_MAX:
         return
     brackets = _STRING.sub(b"", body).translate(_ONE_KIND, _NOT_BRACKETS)
     if len(brackets) > BRACKETS_MAX:
@@ -172,10 +184,10 @@ def _check_depth(body: bytes) -> None:
         raise InvalidRequest(f"The body nests deeper than {DEPTH_MAX} levels.")
 
 
-def _check_keys(body: bytes, fields: dict[str, Any]) -> None:
+def _check_keys(body: bytes, fields: dict[str, Any], escaped: bool) -> None:
     if len(fields) > FIELDS_MAX:
         raise InvalidRequest("The body has too many fields.")
-    plain = b"\\u" not in body and len(fields) * len(body) <= SEARCHED_BYTES_MAX
+    plain = not escaped and len(fields) * len(body) <= SEARCHED_BYTES_MAX
     for name in fields:
         quoted = _QUOTED.get(name)
         if quoted is None:

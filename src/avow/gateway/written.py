@@ -11,6 +11,7 @@ FRAME = frozenset(
     (
         *("role", "type", "id", "object", "model", "index", "status", "finish_reason", "stop_reason", "created"),
         *("tool_call_id", "tool_use_id", "call_id", "item_id", "system_fingerprint", "service_tier", "signature"),
+        "b64_json",
     )
 )
 """Fields that hold no words of anybody where a dialect has them; elsewhere these are names like any other."""
@@ -22,7 +23,7 @@ _CARRIERS = frozenset(
 )
 """What these hold is of the dialect too: messages, their blocks, choices and calls. What somebody else says (the input of a call,
 a schema, metadata) stands under other names."""
-_OF_BODY = _CARRIERS | {"input"}
+_OF_BODY = _CARRIERS | {"input", "data"}
 _ID = re.compile(r"(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_./|+=\-]*")
 
 _ESCAPES = (

@@ -22,12 +22,7 @@ from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
 from avow.site.words import LOCALES, translate
 
-_CSP = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
-)
 _HEADERS = {
-    "content-security-policy": _CSP,
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
     "vary": "accept-language",
@@ -97,15 +92,15 @@ def page(
             **values,
         )
     )
-    return Response(html, status_code=status, media_type=MediaType.HTML, headers=_HEADERS)
+    headers = _HEADERS | {"content-security-policy": _content_security()}
+    return Response(html, status_code=status, media_type=MediaType.HTML, headers=headers)
 
 
 def page_with_script(site: Site, name: str, asked: str | None, accepted: str) -> Response[str]:
     """A page whose one script is named to the browser by its hash; it may call this site and nothing else."""
     script = text(f"{name}.js")
     made = page(site, f"{name}.html", asked, accepted, script=script)
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    made.headers["content-security-policy"] = f"{_CSP}; script-src 'sha256-{digest}'; connect-src 'self'"
+    made.headers["content-security-policy"] = f"{_content_security()}; script-src {_hash(script)}; connect-src 'self'"
     return made
 
 
@@ -120,6 +115,19 @@ def text(name: str) -> str:
     loader = _templates().loader
     assert loader is not None
     return loader.get_source(_templates(), name)[0]
+
+
+@cache
+def _content_security() -> str:
+    """Nothing but our one style sheet, which is named by its hash like the scripts are."""
+    return (
+        f"default-src 'none'; style-src {_hash(text('page.css'))}; img-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
+
+
+def _hash(content: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
 @cache

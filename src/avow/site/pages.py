@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from litestar import MediaType, Response, get
 from litestar.datastructures import State
+from litestar.exceptions import NotFoundException
 
 from avow.policy import words
 from avow.proof import receipts
@@ -13,10 +16,23 @@ from avow.site.words import translate
 
 __all__ = ["ROUTES", "Site"]
 
+REPORTS_TO = ("support", "dpo", "privacy")
+"""To which of the policy's mailboxes a weakness is reported: the first that it names."""
+REPORTS_READ_FOR = timedelta(days=180)
+
 
 @get("/", include_in_schema=False)
 async def home(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
-    return page(state.site, "home.html", locale, accepted)
+    """What this is, with what the checks found of its policy until now."""
+    site: Site = state.site
+    shown = await policy_pages.sentences(site, locale_of(locale, accepted))
+    return page(
+        *(site, "home.html", locale, accepted),
+        count=len(shown),
+        proved=sum(each.verdict in ("proved", "attested") for each in shown),
+        failed=sum(each.verdict == "failed" for each in shown),
+        looked_at=max((each.at for each in shown), default=""),
+    )
 
 
 @get("/proof", include_in_schema=False)
@@ -76,4 +92,22 @@ async def receipt_key(state: State) -> dict[str, str]:
     return receipts.published(state.site.signer.public_key)
 
 
-ROUTES = (home, proof, confirm, reset, ask, status, healthz, readyz, receipt_key, *policy_pages.ROUTES)
+@get("/.well-known/security.txt", include_in_schema=False, media_type=MediaType.TEXT)
+async def security_txt(state: State) -> str:
+    """Where to report a weakness (RFC 9116). 404 where the policy names no mailbox."""
+    site: Site = state.site
+    contacts = [site.policy.parts[name] for each in REPORTS_TO if (name := f"contact.{each}") in site.policy.parts]
+    if not contacts:
+        raise NotFoundException("The policy names no mailbox.")
+    until = (site.clock.now() + REPORTS_READ_FOR).strftime("%Y-%m-%dT00:00:00Z")
+    lines = (
+        f"Contact: mailto:{contacts[0].values['email']}",
+        f"Expires: {until}",
+        "Preferred-Languages: en, zh",
+        f"Canonical: {site.base_url}/.well-known/security.txt",
+        f"Policy: {site.base_url}/privacy",
+    )
+    return "\n".join(lines) + "\n"
+
+
+ROUTES = (home, proof, confirm, reset, ask, status, healthz, readyz, receipt_key, security_txt, *policy_pages.ROUTES)

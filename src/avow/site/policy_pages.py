@@ -46,9 +46,7 @@ async def privacy(state: State, locale: Locale = None, accepted: Accepted = "") 
     chosen = locale_of(locale, accepted)
     async with site.database.begin() as c:
         now, coming = await versions.current(c), await versions.upcoming(c)
-    seen = {row.probe: row for row in await site.evidence()}
-    is_first = site.clock.now() - max(site.started_at, now.in_force_at or site.started_at) < FIRST_ROUND
-    shown = [_shown(clause, seen, chosen, is_first) for clause in published(site.policy, site.installed)]
+    shown = await _sentences(site, chosen, now)
     whole = render(site.policy, chosen, site.installed)
     return page(
         *(site, "privacy.html", locale, accepted),
@@ -132,6 +130,19 @@ async def policy_json(state: State) -> Response[bytes]:
 
 
 ROUTES = (privacy, version, changes, data, processors, terms, policy_json)
+
+
+async def sentences(site: Site, locale: str) -> list[Shown]:
+    """The published sentences in a language, each with what the last check found."""
+    async with site.database.begin() as c:
+        now = await versions.current(c)
+    return await _sentences(site, locale, now)
+
+
+async def _sentences(site: Site, locale: str, now: Version) -> list[Shown]:
+    seen = {row.probe: row for row in await site.evidence()}
+    is_first = site.clock.now() - max(site.started_at, now.in_force_at or site.started_at) < FIRST_ROUND
+    return [_shown(clause, seen, locale, is_first) for clause in published(site.policy, site.installed)]
 
 
 def worst(verdicts: Sequence[str]) -> str:

@@ -16,6 +16,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "by sentence, that what is published is true.",
         "同一份文件既是本服务的隐私政策，也是它的配置。探针在运行中的系统上逐句检验所公布的内容是否属实。",
     ),
+    "home_sentences": ("published sentences", "已公布的语句"),
+    "home_proved": ("shown true at the last check", "最近检验属实"),
+    "home_failed": ("found untrue", "检验不符"),
+    "home_looked": ("Last check: {time}.", "最近检验：{time}。"),
+    "home_read": ("Read them, each with its proof", "逐句阅读及其证明"),
     "use_it": ("Use it", "开始使用"),
     "use_note": (
         "Every OpenAI client works: set its base URL to this address and add /v1.",

@@ -1,0 +1,86 @@
+"""How much a request can cost that is not only text: images, sound, speech.
+
+An extent is what can be told of such a request before anybody has answered it. By what a model is paid for (`Price.counts`) it
+becomes the upper bound that is held, and with the upstream's word the use that is charged. What an upstream does not say is
+guessed on the client's side, but for what we count ourselves: characters to be spoken, and the images of an answer.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+from avow.billing.events import TOKENS_MAX
+from avow.billing.prices import Price, Used
+from avow.gateway import estimate
+from avow.gateway.usage import MediaUsage
+
+SOUND_BYTES_PER_S_MIN = 750
+"""6 kbit/s: no codec that is used for speech goes lower."""
+SOUND_BYTES_PER_S_GUESS = 32_000
+"""16-bit samples, 16,000 a second: what compresses nothing."""
+SOUND_TOKENS_PER_S_MAX, SOUND_TOKENS_PER_S_GUESS = 50, 10
+PICTURE_TOKENS_MAX = 16_384
+"""Of an image that is sent."""
+IMAGE_TOKENS_GUESS = 272
+"""Of an image that is made: the smallest there is."""
+
+
+class Extent(msgspec.Struct, frozen=True):
+    """Images to be made, pictures that are sent, bytes of sound that are sent, characters to be spoken."""
+
+    images: int = 0
+    pictures: int = 0
+    sound_bytes: int = 0
+    characters: int = 0
+
+
+def bounds(price: Price, extent: Extent, text_tokens: int, answer_tokens: int) -> Used:
+    """The most that a request can use, with so many tokens of text in it and in each answer."""
+    seconds = -(-extent.sound_bytes // SOUND_BYTES_PER_S_MIN)
+    if price.counts == "images":
+        return Used(image=extent.images)
+    if price.counts == "seconds":
+        return Used(audio=seconds)
+    if price.counts == "characters":
+        return Used(input=extent.characters)
+    spoken = answer_tokens if extent.characters else 0
+    return Used(
+        input=text_tokens,
+        output=0 if extent.characters else answer_tokens * max(extent.images, 1),
+        image=extent.pictures * PICTURE_TOKENS_MAX,
+        audio=seconds * SOUND_TOKENS_PER_S_MAX + spoken,
+    )
+
+
+def used(price: Price, extent: Extent, told: Any, said: Any, tokens: int) -> tuple[Used, bool]:
+    """What a request used, and whether that is a guess. `told` is the upstream's word, `said` the texts that were sent, `tokens`
+    a guess of what was delivered."""
+    usage = told if isinstance(told, MediaUsage) else MediaUsage()
+    if price.counts == "images":
+        return Used(image=min(usage.images, extent.images)), False
+    if price.counts == "characters":
+        return Used(input=min(extent.characters, TOKENS_MAX)), False
+    seconds = _seconds(usage, extent)
+    if price.counts == "seconds":
+        return Used(audio=seconds), usage.seconds is None
+    if usage.tokens is not None:
+        parts = usage.tokens
+        read, written = min(parts.read, TOKENS_MAX), min(parts.written, TOKENS_MAX)
+        image, audio = min(parts.image, TOKENS_MAX), min(parts.audio, TOKENS_MAX)
+        return Used(read, parts.cached, written, reasoning=parts.reasoning, image=image, audio=audio), False
+    guessed = Used(
+        input=estimate.tokens(said),
+        output=usage.images * IMAGE_TOKENS_GUESS or (tokens if extent.sound_bytes else 0),
+        audio=seconds * SOUND_TOKENS_PER_S_GUESS + (extent.characters if tokens else 0),
+    )
+    return guessed, True
+
+
+def _seconds(usage: MediaUsage, extent: Extent) -> int:
+    """Seconds as they are charged: what was begun counts."""
+    if usage.seconds is None:
+        return -(-extent.sound_bytes // SOUND_BYTES_PER_S_GUESS)
+    return min(math.ceil(usage.seconds), TOKENS_MAX) if 0 <= usage.seconds < math.inf else 0
