@@ -43,6 +43,7 @@ from avow.privacy.needs import Admit, Identity, Rectify, Tell
 from avow.privacy.newest import Newest
 from avow.privacy.tombstones import Tombstones
 from avow.privacy.versions import Current
+from avow.proof.log import Log
 from avow.settings import Settings, SettingsWrong, smtp_parts
 from avow.vault import Chain, Ring, chain, outbox
 
@@ -110,6 +111,11 @@ class Parts:
     def chain(self) -> Chain:
         """The chain over the record of openings and acts; its head lies beside the ring."""
         return Chain(self.ring, self.home / "keyring" / chain.FILE_NAME)
+
+    @property
+    def log(self) -> Log:
+        """The transparency log; its checkpoint lies beside the ring."""
+        return Log(self.home, self.ring, self.settings.base_url)
 
     def password(self, role: str) -> str:
         """The password of a database role; a named secret of the ring."""

@@ -11,6 +11,7 @@ from typing import Literal
 from uuid import UUID
 
 import click
+import msgspec
 
 from avow import app, catalog, checking, commands, desk, listings, start, supervisor
 from avow.accounts import keys, people, staff
@@ -27,6 +28,7 @@ from avow.privacy import plans, retention, summary
 from avow.privacy.outlook import Outlook
 from avow.privacy.plans import Applied
 from avow.proof import receipts
+from avow.publishing import log
 from avow.subjects import subject
 from avow.terminal import CallersPath, Commands, at_desk, parts_of, run, show, tenant_of
 
@@ -252,10 +254,17 @@ def receipt() -> None:
 @click.option("--key", help="The service's public key, hexadecimal; by default that of this installation.")
 @click.pass_context
 def receipt_verify(context: click.Context, file: Path, key: str | None) -> None:
-    """Check a receipt's signature; needs no network and, with --key, no installation."""
+    """Check a receipt's signature, and its proof that it stands in the log; needs no network and, with --key, no
+    installation."""
     public = receipts.parse_key(key) if key else receipts.Receipts(parts_of(context).ring).public_key
-    show(receipts.verify(file.read_bytes().rstrip(b"\n"), public))
+    document = file.read_bytes().rstrip(b"\n")
+    show(receipts.verify(document, public))
     click.echo("The receipt is genuine.", err=True)
+    place = receipts.in_log(document, public)
+    if place is None:
+        click.echo("It carries no proof of the log; fetched a few seconds after it was made, it does.", err=True)
+    else:
+        click.echo(f"It is leaf {place.leaf} of {place.origin}, signed at a size of {place.size} leaves.", err=True)
 
 
 @main.command()
@@ -359,7 +368,7 @@ def key_create(context: click.Context, id: UUID, name: str) -> None:
             who = people.actor(await tenant_of(at, id), id)
             return await keys.create(at.accounts, who, Setting(name=name), by=COMMAND, reason=commands.why(context))
 
-    show(run(work())._asdict())
+    show(msgspec.to_builtins(run(work())))
 
 
 @main.group()
@@ -429,6 +438,7 @@ upstream.add_command(listings.list_upstreams)
 model.add_command(listings.list_models)
 main.add_command(subject)
 main.add_command(bring)
+main.add_command(log)
 main.add_command(upstream)
 main.add_command(model)
 main.add_command(limit)

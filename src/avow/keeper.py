@@ -26,6 +26,7 @@ from avow.desk import Desk
 from avow.figures import Lookout, Telling
 from avow.gateway import FUNCTIONS
 from avow.privacy import copies, erase, folders, memory, notices, outsiders, plans, requests, retention, wishes
+from avow.proof.log import CHUNK_ROWS as PUBLISHED_ROWS
 from avow.supervisor import Ready, Reaped
 from avow.vault import outbox
 from avow.vault.chain import CHUNK_LINKS, CHUNK_ROWS
@@ -38,6 +39,7 @@ RECOVER_S = 30
 FIRST_LOOK_S = 60
 LOOK_S = 6 * 3600
 LINK_S = 2.0
+SIGN_S = 1.0
 MONEY_S = 60
 ABSORBED_MAX = 0.001
 LOOK_DUE_S = 5
@@ -61,7 +63,7 @@ class Keeper:
     def __init__(self, parts: Parts, reaped: Reaped, at: Desk) -> None:
         self.parts, self.reaped, self.at = parts, reaped, at
         self.recovery = Recovery(at.keeper.raw, parts.clock, parts.home / "run" / "spool", functions=FUNCTIONS)
-        self.chain = parts.chain
+        self.chain, self.log = parts.chain, parts.log
         self.lookout, self.telling = Lookout(at.keeper, parts.clock), Telling(parts.home, "keeper")
         self._looked_under, self._looked_at_s = "", 0.0
         self.jobs = jobs.Worker(
@@ -119,6 +121,7 @@ class Keeper:
             _every(RETRY_S, "holds", self._recover),
             _every(SWEEP_S, "sweep", self._sweep),
             _every(LINK_S, "record", self._link_record),
+            _every(SIGN_S, "transparency", self._sign_log),
             _every(MONEY_S, "money", self._check_money),
             _every(1, "newest", self._remember),
             _every(3600, "logs", self._end_logs),
@@ -174,6 +177,10 @@ class Keeper:
 
     async def _link_record(self) -> None:
         while await self.chain.extend(self.at.keeper) == CHUNK_ROWS:
+            pass
+
+    async def _sign_log(self) -> None:
+        while await self.log.extend(self.at.keeper) == PUBLISHED_ROWS:
             pass
 
     async def _remember(self) -> None:

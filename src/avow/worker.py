@@ -52,7 +52,7 @@ from avow.privacy.versions import Current
 from avow.proof import evidence
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
-from avow.site import errors, metrics, pages
+from avow.site import errors, facts, metrics, pages, signed_in
 from avow.supervisor import Ready
 from avow.vault import Vault, keys
 
@@ -60,7 +60,7 @@ ANSWER_S_MAX = 2.0
 RECONNECT_S = 1.0
 RULES_S = 1.0
 COLLECT_AFTER = (10_000, 20, 20)
-_PUBLIC: Final = (*pages.ROUTES, errors.errors, metrics.figures)
+_PUBLIC: Final = (*pages.ROUTES, *signed_in.ROUTES, errors.errors, metrics.figures)
 
 
 def run(parts: Parts, listening: socket.socket, place: str, ready: Ready) -> None:
@@ -209,7 +209,7 @@ def handlers() -> list[HTTPRouteHandler]:
     found: list[HTTPRouteHandler] = [
         *(*_PUBLIC, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES),
         *(*gateway_api.ROUTES, *privacy_api.ROUTES, *privacy_desk_api.ROUTES, *members_api.ROUTES, *desk_api.ROUTES),
-        *(*notices_api.ROUTES, *outsiders_api.ROUTES, *policy_api.ROUTES),
+        *(*notices_api.ROUTES, *outsiders_api.ROUTES, *policy_api.ROUTES, *facts.ROUTES),
     ]
     permissions.check(admission.routes(found))
     acts.check(admission.routes(found))
@@ -226,6 +226,7 @@ def platform(front: Front) -> Litestar:
         in_force=lambda: front.vault.policy,
         installed=parts.installed,
         signer=Receipts(parts.ring),
+        log=parts.log,
         clock=parts.clock,
         started_at=parts.clock.now(),
         database=front.database,
@@ -244,8 +245,10 @@ def platform(front: Front) -> Litestar:
         rectify=app.rectify(needs),
         tell=app.tell(needs),
         admit=app.admit(needs),
+        complete=parts.log.complete,
         installed=parts.installed,
     )
+    signed_in.built()  # read now, so that no request waits for the disk
     api = [handler for handler in handlers() if handler not in _PUBLIC]
     return Litestar(
         route_handlers=[*_PUBLIC, Router("/", route_handlers=api, response_headers=surface.NO_STORE)],

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 from tests.house.conftest import ROOT
 
-LOCKS = ("run", "dev", "build", "model")
+LOCKS = ("run", "dev", "build", "ui", "model")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
@@ -34,6 +34,7 @@ def test_every_package_has_a_version_and_hashes_and_nothing_else_is_said(name: s
         ("run", PROJECT["project"]["dependencies"]),
         ("dev", PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"]),
         ("build", PROJECT["build-system"]["requires"]),
+        ("ui", PROJECT["dependency-groups"]["ui"]),
         ("model", PROJECT["dependency-groups"]["model"]),
     ],
 )

@@ -64,7 +64,8 @@ class Above:
 
 
 def desk(on: Needs, database: Databases, vault: Vault, above: Above) -> Desk:
-    return Desk(database.app, vault, on.clock, above.identity, above.leaving, above.rectify, above.tell, above.admit)
+    means = (above.identity, above.leaving, above.rectify, above.tell, above.admit)
+    return Desk(database.app, vault, on.clock, *means, complete=lambda document: document)
 
 
 def _given(value: Any) -> Provide:

@@ -17,7 +17,7 @@ from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
 from avow.site import documents, registers
 from avow.site.differences import marked
-from avow.site.policy_pages import _shown
+from avow.site.sentences import assess
 from avow.site.words import WORDS
 from avow.vault import Ring
 
@@ -91,10 +91,10 @@ def test_the_data_map_says_what_is_kept_where_and_who_gets_it() -> None:
 
 def test_a_sentence_waits_for_its_first_check_only_in_the_first_minutes() -> None:
     [clause] = [each for each in policy_of("default").clauses if each.id == "keep.usage"]
-    assert _shown(clause, {}, "en", is_first=True).verdict == "awaited"
-    assert _shown(clause, {}, "en", is_first=False).verdict == "unproved"
+    assert assess(clause, {}, is_first=True).verdict == "awaited"
+    assert assess(clause, {}, is_first=False).verdict == "unproved"
     failed = {"slots": Evidence("slots", "failed", "late", NOW, 1)}
-    assert _shown(clause, failed, "en", is_first=True).verdict == "failed"
+    assert assess(clause, failed, is_first=True).verdict == "failed"
 
 
 def test_a_sentence_about_all_categories_is_as_good_as_the_worst_of_them() -> None:
@@ -102,8 +102,8 @@ def test_a_sentence_about_all_categories_is_as_good_as_the_worst_of_them() -> No
     [everywhere] = [each for each in policy_of("infiner").clauses if each.id == "practice.marketing"]
     seen = {f"purposes.{name}": Evidence("", verdict, "", NOW, 1) for name, verdict in
             (("usage", "proved"), ("mail", "unproved"))}  # fmt: skip
-    assert _shown(clause, seen, "en", is_first=False).verdict == "proved"
-    assert _shown(everywhere, seen, "en", is_first=False).verdict == "unproved"
+    assert assess(clause, seen, is_first=False).verdict == "proved"
+    assert assess(everywhere, seen, is_first=False).verdict == "unproved"
 
 
 def test_the_signed_document_holds_the_policy_its_texts_and_the_code_of_its_parts(tmp_path: Path) -> None:

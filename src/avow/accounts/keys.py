@@ -7,7 +7,7 @@ Its text is shown once. What is kept is a public id, by which it is found, and a
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -42,7 +42,7 @@ class TooManyKeys(AvowError):
     hint = "Revoke a key that is not used any more."
 
 
-class MadeKey(NamedTuple):
+class MadeKey(msgspec.Struct, frozen=True):
     """A new key; `secret` is its whole text and is never to be had again."""
 
     id: UUID
@@ -50,7 +50,7 @@ class MadeKey(NamedTuple):
     secret: str
 
 
-class ListedKey(NamedTuple):
+class ListedKey(msgspec.Struct, frozen=True):
     """A key as its owner sees it later; `last_used_at` is a minute, `old_until` when the secret before a rotation ends."""
 
     id: UUID

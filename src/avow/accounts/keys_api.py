@@ -1,6 +1,6 @@
 """The routes of API keys. Only a person who is signed in makes and changes keys; a key cannot. Whoever found a key may say so."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -10,6 +10,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from avow.accounts import keys, leaks, rotation
 from avow.accounts.callers import Accounts, Fresh, Person
 from avow.accounts.key_terms import Change, Setting
+from avow.accounts.keys import ListedKey, MadeKey
 
 PAGE_MAX = 100
 KEY_CHARS_MAX = 1000
@@ -18,7 +19,7 @@ KEY_CHARS_MAX = 1000
 class KeyPage(msgspec.Struct):
     """Keys, by id; `after` asks for the next page, null: there is none."""
 
-    keys: list[dict[str, Any]]
+    keys: list[ListedKey]
     after: UUID | None
 
 
@@ -35,9 +36,9 @@ class Leak(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @post("/api/keys", status_code=201)
-async def create_key(data: JSONBody[Setting], fresh: Fresh, accounts: Accounts) -> dict[str, Any]:
+async def create_key(data: JSONBody[Setting], fresh: Fresh, accounts: Accounts) -> MadeKey:
     """Make an API key; the answer is the only place where its secret is ever shown. Needs a step-up."""
-    return (await keys.create(accounts, fresh, data))._asdict()
+    return await keys.create(accounts, fresh, data)
 
 
 @get("/api/keys")
@@ -49,16 +50,16 @@ async def list_keys(
 ) -> KeyPage:
     """One's own keys, without their secrets."""
     found = await keys.listed(accounts, person, after, limit)
-    return KeyPage([key._asdict() for key in found], found[-1].id if len(found) == limit else None)
+    return KeyPage(found, found[-1].id if len(found) == limit else None)
 
 
 @patch("/api/keys/{key_id:uuid}")
-async def amend_key(key_id: FromPath[UUID], data: JSONBody[Change], fresh: Fresh, accounts: Accounts) -> dict[str, Any]:
+async def amend_key(key_id: FromPath[UUID], data: JSONBody[Change], fresh: Fresh, accounts: Accounts) -> ListedKey:
     """Change one's own key; what is left out stays, null takes a restriction away, `limits` is replaced as a whole.
 
     Needs a step-up.
     """
-    return (await keys.amend(accounts, fresh, key_id, data))._asdict()
+    return await keys.amend(accounts, fresh, key_id, data)
 
 
 @delete("/api/keys/{key_id:uuid}", status_code=204)
@@ -70,9 +71,9 @@ async def revoke_key(key_id: FromPath[UUID], person: Person, accounts: Accounts)
 @post("/api/keys/{key_id:uuid}/rotate", status_code=200)
 async def rotate_key(
     key_id: FromPath[UUID], data: JSONBody[Rotation], fresh: Fresh, accounts: Accounts
-) -> dict[str, Any]:
+) -> rotation.Rotated:
     """Give one's own key a new secret, shown once; the one before works on for a while. Needs a step-up."""
-    return (await rotation.rotate(accounts, fresh, key_id, data.overlap_h))._asdict()
+    return await rotation.rotate(accounts, fresh, key_id, data.overlap_h)
 
 
 @post("/api/keys/leaked", status_code=202)

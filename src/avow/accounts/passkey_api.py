@@ -11,6 +11,7 @@ from litestar.params import FromPath, JSONBody
 from avow.accounts import callers, ceremonies, passkeys
 from avow.accounts.callers import Accounts, Fresh, Person
 from avow.accounts.needs import Needs
+from avow.accounts.passkeys import ListedPasskey
 from avow.accounts.surface import AnyRequest
 
 
@@ -44,9 +45,9 @@ async def add_passkey(
 
 
 @get("/api/me/passkeys")
-async def list_passkeys(person: Person, accounts: Accounts) -> list[dict[str, Any]]:
+async def list_passkeys(person: Person, accounts: Accounts) -> list[ListedPasskey]:
     """One's own passkeys, oldest first: names and times."""
-    return [each._asdict() for each in await passkeys.listed(accounts, person)]
+    return await passkeys.listed(accounts, person)
 
 
 @delete("/api/me/passkeys/{passkey_id:uuid}", status_code=204)

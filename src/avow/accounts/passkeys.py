@@ -8,9 +8,10 @@ import ipaddress
 import json
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
+import msgspec
 import webauthn
 from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -67,7 +68,7 @@ class NoName(AvowError):
     )
 
 
-class ListedPasskey(NamedTuple):
+class ListedPasskey(msgspec.Struct, frozen=True):
     """A passkey as its person sees it."""
 
     id: UUID

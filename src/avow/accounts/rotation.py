@@ -4,9 +4,9 @@ It stays the same key: its limits and what it has used of them, its terms and it
 """
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import update
 
 from avow.accounts import acts, directory, key_text, keys, tokens
@@ -18,7 +18,7 @@ from avow.base.actor import Actor
 OVERLAP_H, OVERLAP_H_MAX = 24, 168
 
 
-class Rotated(NamedTuple):
+class Rotated(msgspec.Struct, frozen=True):
     """The key with its new secret, shown once; the secret before works until `old_until`."""
 
     id: UUID

@@ -5,8 +5,8 @@ long enough; so who takes it away must have one that stands alone.
 """
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
+import msgspec
 import pyotp
 from sqlalchemy import delete, func, select, update
 
@@ -38,14 +38,14 @@ class CodeRefused(AvowError):
     hint = "Check the clock of the device and send the code it shows now; or begin anew at /api/me/second-factor."
 
 
-class Proposed(NamedTuple):
+class Proposed(msgspec.Struct, frozen=True):
     """A secret in base 32, and as the address that authenticator apps read from a picture (`otpauth://`)."""
 
     secret: str
     uri: str
 
 
-class State(NamedTuple):
+class State(msgspec.Struct, frozen=True):
     """What a person can see of their second factor later."""
 
     enabled: bool

@@ -1,7 +1,6 @@
 """The routes about ways to sign in: another password, a second factor, sessions. `fresh` is somebody signed in who showed
 who they are within the last ten minutes (`POST /api/auth/step-up`)."""
 
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -10,6 +9,8 @@ from litestar.params import FromPath, JSONBody
 
 from avow.accounts import callers, resets, second_factor, sessions
 from avow.accounts.callers import Accounts, Current, Fresh, Person
+from avow.accounts.second_factor import Proposed, State
+from avow.accounts.sessions import ListedSession
 from avow.accounts.surface import AnyRequest
 
 
@@ -86,9 +87,9 @@ async def change_password(data: JSONBody[NewPassword], fresh: Fresh, current: Cu
 
 
 @get("/api/me/sessions")
-async def list_sessions(current: Current, accounts: Accounts) -> list[dict[str, Any]]:
+async def list_sessions(current: Current, accounts: Accounts) -> list[ListedSession]:
     """One's own sessions, oldest first: times, and from where each began as far as the policy lets that be stored."""
-    return [each._asdict() for each in await sessions.listed(accounts, current)]
+    return await sessions.listed(accounts, current)
 
 
 @delete("/api/me/sessions", status_code=204)
@@ -104,18 +105,18 @@ async def end_session(session_id: FromPath[UUID], current: Current, accounts: Ac
 
 
 @get("/api/me/second-factor")
-async def read_second_factor(person: Person, accounts: Accounts) -> dict[str, Any]:
+async def read_second_factor(person: Person, accounts: Accounts) -> State:
     """Whether there is a second factor, since when, and how many recovery codes are left."""
-    return (await second_factor.read(accounts, person))._asdict()
+    return await second_factor.read(accounts, person)
 
 
 @post("/api/me/second-factor", status_code=201)
-async def propose_second_factor(fresh: Fresh, accounts: Accounts) -> dict[str, str]:
+async def propose_second_factor(fresh: Fresh, accounts: Accounts) -> Proposed:
     """Begin with a second factor: the secret for an authenticator app, shown once. Needs a step-up.
 
     It counts only once a code of it has come back, within ten minutes.
     """
-    return (await second_factor.propose(accounts, fresh))._asdict()
+    return await second_factor.propose(accounts, fresh)
 
 
 @post("/api/me/second-factor/confirm", status_code=200)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -111,7 +112,7 @@ class Session(NamedTuple):
         return self.proved_at is not None and now - self.proved_at <= FRESH
 
 
-class ListedSession(NamedTuple):
+class ListedSession(msgspec.Struct, frozen=True):
     """A session as its person sees it."""
 
     id: UUID

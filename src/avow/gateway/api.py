@@ -16,6 +16,7 @@ from avow.accounts.needs import Needs
 from avow.base.errors import BadInput
 from avow.gateway import decisions, explained, requests
 from avow.gateway.explained import Explained
+from avow.gateway.requests import ListedRequest
 
 PAGE_MAX = 100
 
@@ -23,7 +24,7 @@ PAGE_MAX = 100
 class RequestPage(msgspec.Struct):
     """Requests, newest first; `after` asks for the next page, null: there is none."""
 
-    requests: list[dict[str, Any]]
+    requests: list[ListedRequest]
     after: UUID | None
 
 
@@ -49,7 +50,7 @@ async def list_requests(
 ) -> RequestPage:
     """One's own requests."""
     found = await requests.listed(accounts, who, after, limit)
-    return RequestPage([each._asdict() for each in found], found[-1].id if len(found) == limit else None)
+    return RequestPage(found, found[-1].id if len(found) == limit else None)
 
 
 @get("/api/requests/{request_id:uuid}")

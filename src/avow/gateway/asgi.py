@@ -32,6 +32,7 @@ SWEEP_S = 1.0
 UPLOAD_BYTES_MAX = 96 * 1024 * 1024
 """Of one process, all that are under way: each byte may stand in memory three times, as it came, as it goes, on its way."""
 RETENTION_H_MAX = 10_000_000
+_JUDGED = frozenset((b"content-type", b"content-length", b"avow-retention", b"avow-cache", b"idempotency-key"))
 CACHE_WORDS: Mapping[bytes, Asked] = {b"use": "use", b"off": "off"}
 MODELS, MESSAGES = "/v1/models", surfaces.MESSAGES.path
 
@@ -265,6 +266,8 @@ def judge(
     cache: Asked | None = None
     claim: bytes | None = None
     for name, value in headers:
+        if name not in _JUDGED:
+            continue
         if name == b"content-type":
             content_type = value
         elif name == b"avow-retention":

@@ -19,6 +19,7 @@ import httptools
 from avow.base.errors import AvowError
 
 INFORMATIONAL_MAX = 8
+FRAMING = frozenset((b"content-length", b"transfer-encoding", b"content-encoding"))
 DISCARD_S_MAX = 1.0
 NOT_HTTP = "The upstream's answer is not valid HTTP."
 HEAD_TOO_LARGE = "The headers of the upstream's answer are larger than the limit."
@@ -387,6 +388,8 @@ class Connection(asyncio.Protocol):
         for name, value in exchange.headers:
             size += len(name) + len(value)
             lower = name.lower()
+            if lower not in FRAMING:
+                continue
             if lower == b"content-length":
                 framed = True
             elif lower == b"transfer-encoding":

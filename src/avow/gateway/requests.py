@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import ColumnElement, Row, Select, delete, or_, select
 
 from avow.accounts import acts
@@ -24,7 +25,7 @@ from avow.vault import Gone, Ref
 CHUNK_ROWS = 100
 
 
-class Listed(NamedTuple):
+class ListedRequest(msgspec.Struct, frozen=True):
     """One request. `cost` is a decimal in the wallet's currency; `stored`: what was said can be read until `expires_at`
     (null: as long as the account)."""
 
@@ -40,7 +41,7 @@ class Listed(NamedTuple):
     expires_at: datetime | None
 
 
-async def listed(needs: Needs, who: Actor, after: UUID | None, limit: int) -> list[Listed]:
+async def listed(needs: Needs, who: Actor, after: UUID | None, limit: int) -> list[ListedRequest]:
     """One's own requests, newest first, at most `limit` of them older than the request `after`."""
     tenant_id, subject_id = own(who)
     mine = readable(tenant_id, subject_id, usage.c.subject_id, usage.c.key_id)
@@ -131,8 +132,8 @@ def _alive(now: datetime) -> ColumnElement[bool]:
     return or_(trace.c.ends_at.is_(None), trace.c.ends_at > now)
 
 
-def _listed(row: Row[Any]) -> Listed:
-    return Listed(
+def _listed(row: Row[Any]) -> ListedRequest:
+    return ListedRequest(
         id=row.id,
         at=row.since,
         model=row.model,

@@ -33,6 +33,7 @@ REPRICING = (
     *("service_tier", "models", "route", "provider", "plugins", "n_predict"),
     *("search_parameters", "enable_search", "inference_geo", "speed"),
 )
+_TAKEN_OUT = frozenset(PERSONAL + REPRICING)
 UNPRICED = ("audio", "web_search_options")
 TOOLS = frozenset(("function", "custom"))
 TEXT_PARTS = frozenset(("text", "refusal"))
@@ -162,9 +163,11 @@ def read(body: bytes, decode: Callable[[bytes], T]) -> tuple[dict[str, Any], T]:
 
 def take_personal(fields: dict[str, Any]) -> str | None:
     """Take out what names people or changes prices; returns whom the client names as its user."""
+    if _TAKEN_OUT.isdisjoint(fields):
+        return None
     named = fields.get("safety_identifier") or fields.get("user")
-    for name in PERSONAL + REPRICING:
-        fields.pop(name, None)
+    for name in _TAKEN_OUT & fields.keys():
+        del fields[name]
     return named if type(named) is str else None
 
 

@@ -3,7 +3,8 @@ long ago; a receipt is read with its token alone."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -22,13 +23,14 @@ from avow.base.clock import Clock
 from avow.base.db import Database
 from avow.base.errors import BadInput, NotFound
 from avow.policy import Policy
-from avow.privacy import archive, copies, requests, standings
+from avow.privacy import archive, copies, requests, standings, stored
 from avow.privacy.archive import Copy
 from avow.privacy.copies import Shelf
 from avow.privacy.letters import AUTHORITIES
 from avow.privacy.needs import Admit, Identity, Leaving, Rectify, Tell
 from avow.privacy.requests import Kind, NotProved, State
 from avow.privacy.standings import Whose
+from avow.privacy.stored import Stored
 from avow.vault import Gone, Opened, Vault
 
 TOKEN_HEADER = "avow-receipt-token"  # noqa: S105  the name of a header
@@ -49,6 +51,8 @@ class Desk:
     rectify: Rectify
     tell: Tell
     admit: Admit
+    complete: Callable[[bytes], bytes]
+    """Adds to a receipt the proof that it stands in the log, once it does."""
     installed: frozenset[str] = frozenset()
 
     @property
@@ -227,6 +231,14 @@ async def read_standing(person: Person, privacy: Privacy) -> Held:
     return Held(held.restricted, sorted(held.objected), sorted(held.consented), objections, consents)
 
 
+@get("/api/privacy/data")
+async def read_stored(person: Person, privacy: Privacy) -> list[Stored]:
+    """What is stored about one right now by category, when it ends, and what an erasure would do with it."""
+    whose = own(person)
+    async with privacy.database.tenant(whose.tenant_id) as c:
+        return await stored.about(c, privacy.policy, whose, privacy.clock.now())
+
+
 @delete("/api/privacy/standing/restriction", status_code=204)
 async def release(person: Person, privacy: Privacy) -> None:
     """Lift one's own restriction."""
@@ -265,14 +277,15 @@ async def _consent(person: Actor, privacy: Desk, name: str, *, given: bool) -> N
 async def read_receipt(
     id: FromPath[UUID], privacy: Privacy, token: Annotated[str, HeaderParameter(name=TOKEN_HEADER, max_length=200)]
 ) -> Response[bytes]:
-    """The signed receipt, byte for byte, for whoever has its token; nobody is signed in."""
+    """The signed receipt for whoever has its token, with its proof once the log has it; nobody is signed in."""
     async with privacy.database.begin() as c:
-        return Response(await requests.receipt(c, id, token), media_type="application/json")
+        found = await requests.receipt(c, id, token)
+    return Response(await asyncio.to_thread(privacy.complete, found), media_type="application/json")
 
 
 ROUTES = (
     *(ask, list_requests, read_request, fetch_copy, read_receipt),
-    *(read_standing, release, take_back, give_consent, withdraw_consent),
+    *(read_stored, read_standing, release, take_back, give_consent, withdraw_consent),
 )
 
 

@@ -29,6 +29,7 @@ from avow.privacy.needs import Needs
 from avow.privacy.stores import Of, Store, end_all
 from avow.privacy.tables import erasure_progress, rights_request
 from avow.privacy.turns import alone
+from avow.vault import tlog
 
 LOOK_JOB = "privacy.look_again"
 LOOK_AGAIN = timedelta(hours=1)
@@ -179,7 +180,10 @@ async def _finish(needs: Needs, request_id: UUID) -> None:
         times = {"received": request.since, "keys destroyed": done[FORGOTTEN].done_at, "finished": now}
         missing = [step.removeprefix(MIRROR) for step, row in done.items() if row.done_at is None and MIRROR in step]
         name = needs.tombstones.person(request.subject_id)
-        signed = needs.signer(levels.fields(needs.policy, request_id, name, times, stores, told, missing))
+        salt = tlog.new_salt()
+        said = levels.fields(needs.policy, request_id, name, times, stores, told, missing)
+        signed = needs.signer({**said, "salt": salt.hex()})
+        await tlog.append(c, "receipt", signed, salt)
         ends_at = _end_of(needs.policy, request, now)
         await requests.move(c, request_id, "succeeded", now, receipt=signed, ends_at=ends_at, reason=None)
         await requests.close_others(c, request.subject_id, request_id, now)

@@ -9,6 +9,7 @@ What is in force is a row of the database and its hash stands beside the epoch, 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +23,7 @@ from avow.base.errors import AvowError, NotFound
 from avow.base.tables import policy_epoch, policy_version
 from avow.policy import Policy, PolicyError, Rewording, Sentence, interim, parse
 from avow.privacy import floors
-from avow.vault import Vault
+from avow.vault import Vault, tlog
 
 LIST_MAX = 100
 PUBLISHED_MAX = 1000
@@ -187,6 +188,7 @@ async def publish(
     row = {"version": policy.version, "hash": policy.hash, "source": source, "clauses": clauses_of(policy)}
     row |= {"material": material, "published_at": now, "effective_at": effective_at, "in_force_at": None}
     await c.execute(policy_version.insert().values(row | {"applied_by": by, "approved_by": approved_by}))
+    await tlog.append(c, "policy", tlog.spelled(_told(policy, source, now, effective_at)))
 
 
 async def enforce(c: AsyncConnection, number: int | None, now: datetime) -> Policy:
@@ -201,6 +203,15 @@ async def enforce(c: AsyncConnection, number: int | None, now: datetime) -> Poli
     await floors.learn(c, policy)
     await _tell(c, policy)
     return policy
+
+
+def _told(policy: Policy, source: str, now: datetime, effective_at: datetime) -> dict[str, Any]:
+    """What the log says of a version: enough to hold a text against it."""
+    sentences = tlog.spelled({each.id: [each.en, each.zh] for each in policy.clauses})
+    texts = {"source": source.encode(), "sentences": sentences}
+    hashes = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
+    times = {"published_at": now.isoformat(), "effective_at": effective_at.isoformat()}
+    return {"version": policy.version, "hash": policy.hash, **times, "sha256": hashes}
 
 
 def clauses_of(policy: Policy) -> list[dict[str, str | None]]:

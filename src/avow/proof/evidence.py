@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
+from uuid import UUID
 
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.base.ids import uuid7
 from avow.proof.tables import evidence
+from avow.vault import tlog
 
 Verdict = Literal["proved", "failed", "unproved", "attested"]
 
@@ -36,22 +37,19 @@ class Evidence:
     figure: str
     at: datetime
     ms: int
+    leaf: UUID | None = None
+    """Under which id it is in the transparency log, or waits for its place there."""
 
 
 async def record(connection: AsyncConnection, found: Evidence, policy_hash: str) -> None:
-    """Keep what a probe found, and let go of what is older than 90 days."""
-    await connection.execute(
-        evidence.insert().values(
-            id=uuid7(),
-            probe=found.probe,
-            verdict=found.verdict,
-            figure=found.figure,
-            policy_hash=policy_hash,
-            ms=found.ms,
-            at=found.at,
-        )
-    )
-    await connection.execute(delete(evidence).where(evidence.c.at < found.at - KEPT_FOR))
+    """Keep what a probe found, in the log too, and let go of what is older than 90 days: there, only noise stays of it."""
+    told = {"probe": found.probe, "verdict": found.verdict, "figure": found.figure, "at": found.at.isoformat()}
+    leaf = await tlog.append(connection, "evidence", tlog.spelled({**told, "policy": policy_hash}))
+    row = {"id": leaf.id, **asdict(found), "policy_hash": policy_hash}
+    del row["leaf"]
+    await connection.execute(evidence.insert().values(row))
+    old = delete(evidence).where(evidence.c.at < found.at - KEPT_FOR).returning(evidence.c.id)
+    await tlog.forget(connection, (await connection.execute(old)).scalars().all())
 
 
 async def latest(connection: AsyncConnection, policy_hash: str, now: datetime) -> list[Evidence]:
@@ -62,5 +60,5 @@ async def latest(connection: AsyncConnection, policy_hash: str, now: datetime) -
         .where(evidence.c.policy_hash == policy_hash)
         .order_by(evidence.c.probe, evidence.c.at.desc())
     )
-    found = [Evidence(r.probe, r.verdict, r.figure, r.at, r.ms) for r in rows]
-    return [e if now - e.at < FRESH_FOR else Evidence(e.probe, "unproved", "stale", e.at, e.ms) for e in found]
+    found = [Evidence(r.probe, r.verdict, r.figure, r.at, r.ms, r.id) for r in rows]
+    return [e if now - e.at < FRESH_FOR else replace(e, verdict="unproved", figure="stale") for e in found]

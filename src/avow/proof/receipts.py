@@ -1,8 +1,9 @@
 """Receipts: signed documents that say what was done with somebody's data, checked by anybody without asking us.
 
 A receipt is one JSON object in its only spelling (keys sorted, no spaces, UTF-8, integers and no fractions: the subset of
-RFC 8785 in which all implementations agree), with an Ed25519 signature (RFC 8032) over the same object without the key
-`signature`. A document in another spelling does not verify, so not one byte of it can be changed.
+RFC 8785 in which all implementations agree), with an Ed25519 signature (RFC 8032) over the same object without the keys
+`signature` and `log`. A document in another spelling does not verify, so not one byte of it can be changed. `log` is the
+proof that it stands in the transparency log, added once it does: the signed object names the salt of its entry.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import binascii
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from avow.base.errors import AvowError
+from avow.proof.verifier import Key, Wrong, opened, proved_leaf
 from avow.vault.ring import Ring
 
 SECRET = "receipt"  # noqa: S105  the name of a secret
@@ -50,14 +52,32 @@ class Receipts:
         return canonical({**fields, "signature": {**made, "value": base64.b64encode(signature).decode()}})
 
 
+class InLog(NamedTuple):
+    """Where a receipt stands: the log's name, the number of the leaf, and the size of the signed tree that has it."""
+
+    origin: str
+    leaf: int
+    size: int
+
+
 def verify(document: bytes, public_key: bytes) -> dict[str, Any]:
     """Return the fields of a receipt that `public_key` (32 bytes) signed. Raises ReceiptBroken; needs nothing else."""
+    return _checked(document, public_key)[0]
+
+
+def in_log(document: bytes, public_key: bytes) -> InLog | None:
+    """Where a receipt stands in the log, by the proof that it carries; None: it carries none yet. Raises ReceiptBroken."""
+    return _checked(document, public_key)[1]
+
+
+def _checked(document: bytes, public_key: bytes) -> tuple[dict[str, Any], InLog | None]:
     if len(document) > RECEIPT_BYTES_MAX:
         raise ReceiptBroken("A receipt is never so large.")
     try:
         fields = json.loads(document)
-        if canonical(fields) != document:
+        if not isinstance(fields, dict) or canonical(fields) != document:
             raise ReceiptBroken
+        has_proof, proof = "log" in fields, fields.pop("log", None)
         made = dict(fields["signature"])
         value = made.pop("value")
         signature = base64.b64decode(value, validate=True)
@@ -68,7 +88,21 @@ def verify(document: bytes, public_key: bytes) -> dict[str, Any]:
     # The last letter of base64 has spare bits that decoding ignores.
     if made != expected or base64.b64encode(signature).decode() != value:
         raise ReceiptBroken
-    return {name: value for name, value in fields.items() if name != "signature"}
+    place = _place(canonical(fields), proof, public_key) if has_proof else None
+    return {name: value for name, value in fields.items() if name != "signature"}, place
+
+
+def _place(document: bytes, proof: Any, public_key: bytes) -> InLog:
+    """Where the log has a signed document. Raises ReceiptBroken for a proof that does not hold."""
+    try:
+        note = proof["checkpoint"].encode()
+        checkpoint = opened(note, Key(note.partition(b"\n")[0].decode(), public_key))
+        if {*proof} != {"checkpoint", "index", "path", "salt"} or proof["salt"] != json.loads(document)["salt"]:
+            raise ReceiptBroken
+        index = proved_leaf(proof, document, checkpoint)
+    except (Wrong, KeyError, TypeError, AttributeError, ValueError):
+        raise ReceiptBroken("The proof on this receipt does not show that it stands in the log.") from None
+    return InLog(checkpoint.origin, index, checkpoint.size)
 
 
 def canonical(fields: Mapping[str, Any]) -> bytes:

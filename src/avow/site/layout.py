@@ -19,6 +19,7 @@ from avow.base.db import Database
 from avow.base.metrics import Sheet
 from avow.policy import Policy, placeholders
 from avow.proof.evidence import Evidence
+from avow.proof.log import Log
 from avow.proof.receipts import Receipts
 from avow.site.words import LOCALES, translate
 
@@ -43,6 +44,7 @@ class Site:
     in_force: Callable[[], Policy]
     installed: frozenset[str]
     signer: Receipts
+    log: Log
     clock: Clock
     started_at: datetime
     database: Database

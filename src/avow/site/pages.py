@@ -8,11 +8,9 @@ from litestar import MediaType, Response, get
 from litestar.datastructures import State
 from litestar.exceptions import NotFoundException
 
-from avow.policy import words
 from avow.proof import receipts
-from avow.site import policy_pages
-from avow.site.layout import Accepted, Locale, Site, locale_of, minute, page, page_with_script
-from avow.site.words import translate
+from avow.site import log_pages, policy_pages, proof_pages, sentences
+from avow.site.layout import Accepted, Locale, Site, minute, page, page_with_script
 
 __all__ = ["ROUTES", "Site"]
 
@@ -25,28 +23,15 @@ REPORTS_READ_FOR = timedelta(days=180)
 async def home(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
     """What this is, with what the checks found of its policy until now."""
     site: Site = state.site
-    shown = await policy_pages.sentences(site, locale_of(locale, accepted))
+    shown = await sentences.current(site)
+    looked_at = max((each.at for each in shown if each.at), default=None)
     return page(
         *(site, "home.html", locale, accepted),
         count=len(shown),
         proved=sum(each.verdict in ("proved", "attested") for each in shown),
         failed=sum(each.verdict == "failed" for each in shown),
-        looked_at=max((each.at for each in shown), default=""),
+        looked_at=minute(looked_at) if looked_at else "",
     )
-
-
-@get("/proof", include_in_schema=False)
-async def proof(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
-    site: Site = state.site
-    chosen = locale_of(locale, accepted)
-    probes: dict[str, list[dict[str, str]]] = {}
-    for row in await site.evidence():
-        probe, _, about = row.probe.partition(".")
-        title = translate(chosen, f"category_{about}") if about in words.CATEGORIES else about
-        shown = {"probe": row.probe, "about": title, "verdict": row.verdict, "figure": row.figure, "at": minute(row.at)}
-        probes.setdefault(probe, []).append(shown)
-    said = [(translate(chosen, f"probe_{probe}"), rows) for probe, rows in probes.items()]
-    return page(site, "proof.html", locale, accepted, evidence=said)
 
 
 @get("/confirm", include_in_schema=False)
@@ -88,8 +73,8 @@ async def readyz(state: State) -> Response[dict[str, bool]]:
 
 @get("/.well-known/avow-receipt-key", include_in_schema=False)
 async def receipt_key(state: State) -> dict[str, str]:
-    """The public key with which anybody can check a receipt, off line."""
-    return receipts.published(state.site.signer.public_key)
+    """The public key with which anybody can check a receipt, off line, and as that of the log (`NAME+ID+KEY`)."""
+    return receipts.published(state.site.signer.public_key) | {"log": str(state.site.log.key)}
 
 
 @get("/.well-known/security.txt", include_in_schema=False, media_type=MediaType.TEXT)
@@ -110,4 +95,7 @@ async def security_txt(state: State) -> str:
     return "\n".join(lines) + "\n"
 
 
-ROUTES = (home, proof, confirm, reset, ask, status, healthz, readyz, receipt_key, security_txt, *policy_pages.ROUTES)
+ROUTES = (
+    *(home, confirm, reset, ask, status, healthz, readyz, receipt_key, security_txt),
+    *(*policy_pages.ROUTES, *proof_pages.ROUTES, *log_pages.ROUTES),
+)

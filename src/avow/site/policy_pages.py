@@ -4,27 +4,24 @@ the data map, the processors, the operator's terms, and the same for programs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Annotated, Any
 
 from litestar import MediaType, Response, get
 from litestar.datastructures import State
 from litestar.params import FromPath, QueryParameter
 
-from avow.policy import Clause, published, render
+from avow.policy import render
 from avow.privacy import versions
 from avow.privacy.versions import Version
-from avow.proof.evidence import Evidence
-from avow.site import documents, registers
+from avow.site import documents, registers, sentences
 from avow.site.differences import marked
 from avow.site.layout import Accepted, Locale, Site, locale_of, minute, page
+from avow.site.sentences import Sentence
 from avow.site.words import LOCALES, translate
 
 CHANGES_PER_PAGE = 20
-FIRST_ROUND = timedelta(minutes=15)
-"""How long after a start, or a change of the policy, a sentence without evidence is one whose first check is under way."""
 
 Before = Annotated[int | None, QueryParameter(name="before", ge=1, le=2**31 - 1)]
 
@@ -46,11 +43,11 @@ async def privacy(state: State, locale: Locale = None, accepted: Accepted = "") 
     chosen = locale_of(locale, accepted)
     async with site.database.begin() as c:
         now, coming = await versions.current(c), await versions.upcoming(c)
-    shown = await _sentences(site, chosen, now)
+    shown = [_shown(each, chosen) for each in await sentences.assessed(site, now.in_force_at)]
     whole = render(site.policy, chosen, site.installed)
     return page(
         *(site, "privacy.html", locale, accepted),
-        groups=_grouped(shown, chosen),
+        groups=grouped(shown, chosen),
         page=whole,
         stale_own=chosen in whole.stale,
         stale_others=_languages([each for each in whole.stale if each != chosen], chosen),
@@ -74,7 +71,7 @@ async def version(state: State, number: FromPath[int], locale: Locale = None, ac
     shown = [Shown(each.clause, each.text) for each in found.sentences(chosen, site.installed)]
     return page(
         *(site, "version.html", locale, accepted),
-        groups=_grouped(shown, chosen),
+        groups=grouped(shown, chosen),
         version=_version(found, now, coming, chosen),
         is_current=found.number == now.number,
     )
@@ -132,52 +129,12 @@ async def policy_json(state: State) -> Response[bytes]:
 ROUTES = (privacy, version, changes, data, processors, terms, policy_json)
 
 
-async def sentences(site: Site, locale: str) -> list[Shown]:
-    """The published sentences in a language, each with what the last check found."""
-    async with site.database.begin() as c:
-        now = await versions.current(c)
-    return await _sentences(site, locale, now)
+def _shown(one: Sentence, locale: str) -> Shown:
+    return Shown(one.clause.id, one.text(locale), one.verdict, minute(one.at) if one.at else "")
 
 
-async def _sentences(site: Site, locale: str, now: Version) -> list[Shown]:
-    seen = {row.probe: row for row in await site.evidence()}
-    is_first = site.clock.now() - max(site.started_at, now.in_force_at or site.started_at) < FIRST_ROUND
-    return [_shown(clause, seen, locale, is_first) for clause in published(site.policy, site.installed)]
-
-
-def worst(verdicts: Sequence[str]) -> str:
-    """One verdict for a sentence with several probes: failed before unproved before attested before proved."""
-    for verdict in ("failed", "unproved", "attested"):
-        if verdict in verdicts:
-            return verdict
-    return "proved" if verdicts else "unproved"
-
-
-def _shown(clause: Clause, seen: Mapping[str, Evidence], locale: str, is_first: bool) -> Shown:
-    looked, missing = [], 0
-    for probe in clause.probes:
-        found = _evidence(seen, probe, clause.id.partition(".")[2])
-        looked += found
-        missing += not found
-    verdict = worst([row.verdict for row in looked] + ["unproved"] * missing)
-    if missing and is_first and worst([row.verdict for row in looked] or ["proved"]) == "proved":
-        verdict = "awaited"
-    if clause.placeholder:
-        verdict = "example"
-    at = minute(min(row.at for row in looked)) if looked else ""
-    return Shown(clause.id, clause.zh if locale == "zh" else clause.en, verdict, at)
-
-
-def _evidence(seen: Mapping[str, Evidence], probe: str, subject: str) -> list[Evidence]:
-    """What a probe found about a sentence: about its category where it looks at each apart, else about all of them."""
-    for name in (f"{probe}.{subject}", probe):
-        if name in seen:
-            return [seen[name]]
-    return [row for name, row in seen.items() if name.startswith(f"{probe}.")]
-
-
-def _grouped(shown: Sequence[Shown], locale: str) -> list[dict[str, Any]]:
-    """The sentences below their headings; within the data, below each kind."""
+def grouped(shown: Sequence[Any], locale: str) -> list[dict[str, Any]]:
+    """Sentences (whatever has an `id`) below their headings; within the data, below each kind."""
     texts = {each.id: each for each in shown}
     found: list[dict[str, Any]] = []
     for group in registers.groups(texts):

@@ -93,6 +93,14 @@ WORDS: dict[str, tuple[str, str]] = {
         "names a command that does the same.",
         "此页面需要运行几行脚本：# 之后的密钥不会自行离开您的浏览器。邮件中也给出了等效的命令。",
     ),
+    "app": ("Sign in", "登录"),
+    "app_missing_title": ("The app was not built here", "此处未构建应用"),
+    "app_missing_lead": (
+        "Everything else works: whatever the app shows, the platform API answers too. The app is built when the npm registry "
+        "can be reached at installation: run `make run` again.",
+        "其他功能均可正常使用：应用所显示的一切，平台 API 同样可以查询。"
+        "安装时若能访问 npm 仓库即会构建应用：请再次运行 `make run`。",
+    ),
     "status": ("Status", "状态"),
     "missing_title": ("There is no such page", "没有此页面"),
     "missing_lead": (

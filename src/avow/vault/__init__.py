@@ -13,12 +13,13 @@ person's standing decide, and the opening is on record where that person can rea
     Chain          the chain over that record: extend, verify, release, trim, anchor
     standing       record and load what people consented to, objected to and had restricted
     outbox         put and drain mail that waits, sealed
+    tlog           append what is to stand in the public log, in the transaction that makes it so
     keys           tell other processes that keys were destroyed
     blind_index    find an e-mail address without storing it readably
     fact           the columns that every fact begins with, filled from the policy
 """
 
-from avow.vault import fact, keys, outbox, standing
+from avow.vault import fact, keys, outbox, standing, tlog
 from avow.vault.blind import blind_index
 from avow.vault.box import BoxBroken, Gone, GoneType, PayloadRefused, Ref
 from avow.vault.chain import Chain, ChainBroken
@@ -59,4 +60,5 @@ __all__ = [
     "keys",
     "outbox",
     "standing",
+    "tlog",
 ]

@@ -81,6 +81,25 @@ audit_link = table(
 )
 """One link for each line of `audit`, in the order in which the keeper found them; see `chain`."""
 
+log_entry = table(
+    "log_entry",
+    Column("id", Uuid, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("entry", LargeBinary, nullable=False),
+    Column("salt", LargeBinary),
+    Column("content", Text),
+    Column("place", BigInteger),
+    Index("log_entry_place", "place", unique=True, postgresql_where="place IS NOT NULL"),
+    Index("log_entry_waiting", "id", postgresql_where="place IS NULL"),
+    holds=[
+        not_personal("what is public about the platform, and salted hashes of the rest; whose they are is not told")
+    ],
+    app="append",
+)
+"""What is in the transparency log, or waits for its `place` there; see `tlog`."""
+
+store("transparency log", "path", "tlog/*", why="salted hashes of what was published, and of receipts")
+
 outbox = table(
     "outbox",
     Column("id", Uuid, primary_key=True),

@@ -1,0 +1,488 @@
+"""Check what a service publishes about its privacy without believing it: its log, and the evidence behind each sentence.
+
+    python verify.py https://HOST                 all that HOST publishes
+    python verify.py https://HOST --state FILE    and that it is still the log of the last visit, which FILE remembers
+    python verify.py FOLDER --key KEY             a copy of the log (`avow log export`), off line
+
+One file; needs Python 3.11 and the package `cryptography`. Ends with 0: all is as it is said, 1: something is not,
+2: could not look, or a sentence has no fresh evidence. Without --key or a remembered one, the key is what HOST says it
+is: keep it, or ask somebody else for theirs.
+
+The log: Merkle tree of RFC 9162 section 2.1, tiles of c2sp.org/tlog-tiles, checkpoints of c2sp.org/tlog-checkpoint,
+signatures of c2sp.org/signed-note. Each entry is SHA-256(salt || content) with a salt of 32 bytes: whoever has both can show
+what an entry says; once the salt is erased, nobody can tell, and all proofs hold as before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import binascii
+import hashlib
+import json
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+HASH_BYTES = SALT_BYTES = 32
+TILE = 256
+SIZE_MAX = 1 << 40
+NOTE_BYTES_MAX, SIGNATURES_MAX = 1 << 16, 16
+BUNDLE_BYTES_MAX = TILE * (2 + (1 << 16))
+ANSWER_BYTES_MAX = 1 << 24
+WAIT_S = 30
+FRESH_FOR = timedelta(hours=24)
+ED25519 = b"\x01"
+NOTHING = hashlib.sha256(b"").digest()
+GOOD = ("proved", "attested")
+
+Get = Callable[[str, int], bytes]
+"""Reads a resource below the log's prefix, of at most so many bytes. Raises Missing."""
+
+
+class Wrong(Exception):
+    """Something that was said is not so."""
+
+
+class Missing(Exception):
+    """Something could not be read."""
+
+
+class Key(NamedTuple):
+    """The public key of a log, as signed notes name it: `NAME+ID+KEY`."""
+
+    name: str
+    public: bytes
+
+    @property
+    def id(self) -> bytes:
+        """The first four bytes of SHA-256(name, newline, type of signature, public key)."""
+        return hashlib.sha256(self.name.encode() + b"\n" + ED25519 + self.public).digest()[:4]
+
+    def __str__(self) -> str:
+        return f"{self.name}+{self.id.hex()}+{base64.b64encode(ED25519 + self.public).decode()}"
+
+
+class Checkpoint(NamedTuple):
+    """What a log has signed: that it is `origin`, has `size` leaves, and this root."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    @property
+    def text(self) -> bytes:
+        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n".encode()
+
+
+def parse_key(text: str) -> Key:
+    """Read `NAME+ID+KEY`. Raises Wrong."""
+    name, _, rest = text.strip().partition("+")
+    id, _, encoded = rest.partition("+")
+    raw = _base64(encoded)
+    found = Key(name, raw[1:])
+    if len(raw) != 33 or raw[:1] != ED25519 or not name or found.id.hex() != id:
+        raise Wrong("this is no key of a log (NAME+ID+KEY)")
+    return found
+
+
+# --- the tree
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    return hashlib.sha256(b"\x00" + entry).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def commitment(salt: bytes, content: bytes) -> bytes:
+    """What stands in the log of a content. The salt has 32 bytes, so no content can be guessed and tried."""
+    if len(salt) != SALT_BYTES:
+        raise Wrong("a salt has 32 bytes")
+    return hashlib.sha256(salt + content).digest()
+
+
+@dataclass
+class Range:
+    """The first `size` leaves of a tree: the roots of the complete subtrees that they make, the largest first. It can grow,
+    and no leaf before `size` is needed for that."""
+
+    size: int = 0
+    roots: list[bytes] = field(default_factory=list)
+
+    def add(self, leaf: bytes) -> None:
+        self.roots.append(leaf)
+        whole = self.size
+        while whole & 1:
+            right = self.roots.pop()
+            self.roots.append(node_hash(self.roots.pop(), right))
+            whole >>= 1
+        self.size += 1
+
+    @property
+    def root(self) -> bytes:
+        if not self.roots:
+            return NOTHING
+        found = self.roots[-1]
+        for left in reversed(self.roots[:-1]):
+            found = node_hash(left, found)
+        return found
+
+
+def root_by_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
+    """The root of a tree of `size` leaves that has `leaf` at `index`, by its inclusion proof (RFC 9162, 2.1.3.2). Raises
+    Wrong for a path of another length."""
+    if not 0 <= index < size:
+        raise Wrong("a leaf outside its tree")
+    at, last, found = index, size - 1, leaf
+    for other in path:
+        if last == 0:
+            raise Wrong("an inclusion proof that is too long")
+        if at & 1 or at == last:
+            found = node_hash(other, found)
+            while not at & 1 and at:
+                at, last = at >> 1, last >> 1
+        else:
+            found = node_hash(found, other)
+        at, last = at >> 1, last >> 1
+    if last:
+        raise Wrong("an inclusion proof that is too short")
+    return found
+
+
+# --- signed notes
+
+
+def signed(text: bytes, key: Key, signature: bytes) -> bytes:
+    """The note of a text with one signature."""
+    value = base64.b64encode(key.id + signature).decode()
+    return text + f"\n— {key.name} {value}\n".encode()
+
+
+def opened(note: bytes, key: Key) -> Checkpoint:
+    """The checkpoint in a note that `key` has signed. Raises Wrong."""
+    text, _, lines = note.rpartition(b"\n\n")
+    text += b"\n"
+    try:
+        signatures = lines.decode().split("\n")
+        body = text.decode()
+    except UnicodeDecodeError:
+        raise Wrong("a checkpoint that is no text") from None
+    if len(note) > NOTE_BYTES_MAX or signatures.pop() or not 0 < len(signatures) <= SIGNATURES_MAX:
+        raise Wrong("a checkpoint without signatures")
+    if any(ord(each) < 32 and each != "\n" for each in note.decode()):
+        raise Wrong("a checkpoint with control characters")
+    values = [_base64(value) for name, value in map(_signature, signatures) if name == key.name]
+    ours = [value[4:] for value in values if value[:4] == key.id]
+    if not ours:
+        raise Wrong("a checkpoint that the known key has not signed")
+    for value in ours:
+        try:
+            Ed25519PublicKey.from_public_bytes(key.public).verify(value, text)
+        except InvalidSignature:
+            raise Wrong("a checkpoint with a false signature") from None
+    return _checkpoint(body)
+
+
+def _signature(line: str) -> tuple[str, str]:
+    parts = line.split(" ")
+    if len(parts) != 3 or parts[0] != "—":
+        raise Wrong("a checkpoint with a line that is no signature")
+    return parts[1], parts[2]
+
+
+def _checkpoint(body: str) -> Checkpoint:
+    lines = body.split("\n")[:-1]
+    if len(lines) < 3 or not all(lines):
+        raise Wrong("a checkpoint of less than three lines")
+    size, root = lines[1], _base64(lines[2])
+    if not (size.isascii() and size.isdigit() and str(int(size[:20])) == size) or len(root) != HASH_BYTES:
+        raise Wrong("a checkpoint without a size and a root")
+    if int(size) > SIZE_MAX:
+        raise Wrong("a checkpoint of a tree that is too large")
+    return Checkpoint(lines[0], int(size), root)
+
+
+def _base64(text: str) -> bytes:
+    """The bytes of a text in its only spelling. Raises Wrong."""
+    try:
+        found = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise Wrong("something that is no base64") from None
+    if base64.b64encode(found).decode() != text:
+        raise Wrong("base64 in another spelling")
+    return found
+
+
+# --- the tiles
+
+
+def tile_path(level: int | str, number: int, size: int) -> str:
+    """Where a tile of a tree lies whose level has `size` hashes; level `entries`: the entries themselves."""
+    parts, left = [f"{number % 1000:03}"], number // 1000
+    while left:
+        parts.insert(0, f"x{left % 1000:03}")
+        left //= 1000
+    width = size - number * TILE
+    return f"tile/{level}/{'/'.join(parts)}" + (f".p/{width}" if width < TILE else "")
+
+
+def audit(get: Get, checkpoint: Checkpoint, known: Range | None = None, passing: Checkpoint | None = None) -> Range:
+    """Read the log from the end of what is `known` on, and hold all of it against the checkpoint; gives the whole.
+
+    `passing`: an older checkpoint that it must have gone through. Raises Wrong, or Missing for a hole.
+    """
+    whole = Range(known.size, list(known.roots)) if known else Range()
+    before = max(whole.size, passing.size if passing else 0)
+    if before > checkpoint.size:
+        raise Wrong(f"the log has {checkpoint.size} leaves and had {before}: its end was cut off")
+    full: list[bytes] = []
+    for number in range(whole.size // TILE, -(-checkpoint.size // TILE)):
+        leaves = [leaf_hash(entry) for entry in _entries(get, number, checkpoint.size)]
+        _compare(get, 0, number, checkpoint.size, leaves)
+        for leaf in leaves[whole.size - number * TILE :]:
+            whole.add(leaf)
+            if passing and whole.size == passing.size and whole.root != passing.root:
+                raise Wrong(f"the first {passing.size} leaves are not those of the checkpoint that is known")
+        full += [_root(leaves)] if len(leaves) == TILE else []
+    if whole.root != checkpoint.root:
+        raise Wrong(
+            "the leaves do not make the root that was signed" + (", or not those of last time" if known else "")
+        )
+    if known is None or not known.size:
+        _audit_above(get, full)
+    return whole
+
+
+def _audit_above(get: Get, hashes: list[bytes]) -> None:
+    """The tiles above the leaves, each of which is the root of a full one below."""
+    level = 1
+    while hashes:
+        above = []
+        for number in range(-(-len(hashes) // TILE)):
+            part = hashes[number * TILE : (number + 1) * TILE]
+            _compare(get, level, number, len(hashes), part)
+            above += [_root(part)] if len(part) == TILE else []
+        hashes, level = above, level + 1
+
+
+def _compare(get: Get, level: int, number: int, size: int, hashes: Sequence[bytes]) -> None:
+    path = tile_path(level, number, size)
+    if get(path, TILE * HASH_BYTES) != b"".join(hashes):
+        raise Wrong(f"{path} is not what the entries make")
+
+
+def _entries(get: Get, number: int, size: int) -> Iterator[bytes]:
+    path = tile_path("entries", number, size)
+    bundle, at = get(path, BUNDLE_BYTES_MAX), 0
+    for _ in range(min(TILE, size - number * TILE)):
+        length = int.from_bytes(bundle[at : at + 2], "big")
+        entry = bundle[at + 2 : at + 2 + length]
+        if at + 2 > len(bundle) or len(entry) < length:
+            raise Wrong(f"{path} ends too early")
+        yield entry
+        at += 2 + length
+    if at != len(bundle):
+        raise Wrong(f"{path} holds more than its entries")
+
+
+def _root(leaves: Sequence[bytes]) -> bytes:
+    made = Range()
+    for leaf in leaves:
+        made.add(leaf)
+    return made.root
+
+
+# --- what stands behind the sentences
+
+
+def proved_leaf(proof: Any, content: bytes, checkpoint: Checkpoint) -> int:
+    """The index of the leaf of a content, by a proof `{salt, index, path}` in hexadecimal. Raises Wrong."""
+    try:
+        salt, path, index = _hash(proof["salt"]), [_hash(each) for each in proof["path"]], proof["index"]
+        if type(index) is not int:
+            raise ValueError
+    except (KeyError, TypeError, ValueError):
+        raise Wrong("a proof that cannot be read") from None
+    leaf = leaf_hash(commitment(salt, content))
+    if root_by_path(leaf, index, checkpoint.size, path) != checkpoint.root:
+        raise Wrong("a proof that does not lead to the root that was signed")
+    return index
+
+
+def _hash(text: str) -> bytes:
+    found = bytes.fromhex(text)
+    if len(found) != HASH_BYTES or found.hex() != text:
+        raise ValueError
+    return found
+
+
+def check_sentences(told: Any, checkpoint: Checkpoint, now: datetime) -> dict[str, str]:
+    """The verdict of each sentence, from its evidence in the log; `stale` where that is older than a day, `waiting` where it
+    is so new that the log has not signed it yet. Raises Wrong."""
+    found = {}
+    try:
+        words_of = {
+            name: _verdict(name, each, told["policy"], checkpoint, now) for name, each in told["evidence"].items()
+        }
+        for sentence in told["sentences"]:
+            words = [words_of[name] for name in sentence["evidence"]]
+            found[str(sentence["id"])] = _worst(words, str(sentence["verdict"]))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise Wrong("the list of sentences cannot be read") from None
+    return found
+
+
+def _verdict(name: str, shown: Any, policy: str, checkpoint: Checkpoint, now: datetime) -> str:
+    if shown["log"] is None:
+        return "waiting"
+    content = str(shown["content"]).encode()
+    proved_leaf(shown["log"], content, checkpoint)
+    said = json.loads(content)
+    if [said[each] for each in ("probe", "policy", "at")] != [name, policy, shown["at"]]:
+        raise Wrong(f"the evidence of {name} is not what stands in the log")
+    verdict = str(said["verdict"])
+    return "stale" if now - datetime.fromisoformat(said["at"]) >= FRESH_FOR and verdict in GOOD else verdict
+
+
+def _worst(words: Sequence[str], claimed: str) -> str:
+    """Nobody may claim more than the evidence says; that it is less, is believed."""
+    if claimed not in GOOD:
+        return claimed
+    if not words or not set(words) <= {*GOOD, "stale", "waiting"}:
+        raise Wrong(f"a sentence is called {claimed}, and its evidence says {', '.join(words) or 'nothing'}")
+    return next((word for word in ("stale", "waiting") if word in words), claimed)
+
+
+# --- as a program
+
+
+def folder(root: Path) -> Get:
+    """Reads a copy of a log."""
+
+    def get(path: str, most: int) -> bytes:
+        try:
+            with (root / path).open("rb") as file:
+                return file.read(most + 1)
+        except OSError:
+            raise Missing(f"{path} is missing") from None
+
+    return get
+
+
+def site(address: str) -> Get:
+    """Reads from a service."""
+
+    def get(path: str, most: int) -> bytes:
+        request = urllib.request.Request(f"{address}/{path}", headers={"accept-encoding": "identity"})  # noqa: S310
+        try:
+            with urllib.request.urlopen(request, timeout=WAIT_S) as answer:  # noqa: S310  the visitor names it
+                return bytes(answer.read(most + 1))
+        except (OSError, ValueError, urllib.error.URLError) as wrong:
+            raise Missing(f"{address}/{path} cannot be read: {type(wrong).__name__}") from None
+
+    return get
+
+
+def remembered(path: Path) -> tuple[Key, Range, str] | None:
+    """Key, leaves and origin of the last visit. Raises Wrong for a file of something else."""
+    try:
+        kept = json.loads(path.read_bytes())
+        roots = [bytes.fromhex(each) for each in kept["roots"]]
+        return parse_key(kept["key"]), Range(int(kept["size"]), roots), str(kept["origin"])
+    except FileNotFoundError:
+        return None
+    except (KeyError, TypeError, ValueError):
+        raise Wrong(f"{path} does not remember a visit") from None
+
+
+def remember(path: Path, key: Key, whole: Range, origin: str) -> None:
+    kept = {"key": str(key), "size": whole.size, "roots": [each.hex() for each in whole.roots], "origin": origin}
+    draft = path.with_name(f"{path.name}.new")
+    draft.write_text(json.dumps(kept, indent=1) + "\n")
+    draft.replace(path)
+
+
+def visit(address: str, key: Key | None, state: Path | None, say: Callable[[str], None]) -> dict[str, str]:
+    """Check a service: its log, whether that is the one of the last visit, and every sentence. Raises Wrong, Missing."""
+    get = site(address)
+    last = remembered(state) if state else None
+    key = key or (last[0] if last else None)
+    if key is None:
+        key = parse_key(_json(get(".well-known/avow-receipt-key", NOTE_BYTES_MAX), "the key")["log"])
+        say(f"first visit, the key is what the service says: {key}")
+    told = _json(get("api/proof/sentences", ANSWER_BYTES_MAX), "the list of sentences")
+    note = str(told.get("checkpoint", "")).encode()
+    checkpoint = opened(note, key)
+    newest = opened(get("log/checkpoint", NOTE_BYTES_MAX), key)
+    if newest.origin != checkpoint.origin or (last and last[2] != checkpoint.origin):
+        raise Wrong(f"another log is served: {checkpoint.origin}")
+    if newest.size == checkpoint.size and newest.root != checkpoint.root:
+        raise Wrong("two trees of one size")
+    whole = audit(site(f"{address}/log"), checkpoint, last[1] if last else None)
+    say(f"the log {checkpoint.origin} has {whole.size} leaves" + (f", {last[1].size} as last time" if last else ""))
+    found = check_sentences(told, checkpoint, datetime.now(UTC))
+    if state:
+        remember(state, key, whole, checkpoint.origin)
+    return found
+
+
+def _json(text: bytes, what: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Wrong(f"{what} cannot be read")
+    return found
+
+
+def check_copy(get: Get, key: Key | None, known: Checkpoint | None, say: Callable[[str], None]) -> Checkpoint:
+    """Check a copy of a log, and that it goes on from a checkpoint that is `known`. Raises Wrong, Missing."""
+    if key is None:
+        key = parse_key(get("key", NOTE_BYTES_MAX).decode(errors="replace"))
+        say(f"the key is what stands beside the log: {key}")
+    checkpoint = opened(get("checkpoint", NOTE_BYTES_MAX), key)
+    if known is not None and known.origin != checkpoint.origin:
+        raise Wrong(f"this is the log {checkpoint.origin}, not {known.origin}")
+    whole = audit(get, checkpoint, passing=known)
+    say(f"the log {checkpoint.origin} has {whole.size} leaves and the root {checkpoint.root.hex()[:16]}")
+    return checkpoint
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    asked = argparse.ArgumentParser(description="Check a log and the evidence of what a service publishes.")
+    asked.add_argument("target", help="https://HOST, or the folder of a copy")
+    asked.add_argument("--key", help="the key of the log, NAME+ID+KEY")
+    asked.add_argument("--state", type=Path, help="a file that remembers the log between two visits")
+    given = asked.parse_args(arguments)
+    try:
+        key = parse_key(given.key) if given.key else None
+        if "://" not in given.target:
+            check_copy(folder(Path(given.target)), key, None, print)
+            return 0
+        found = visit(given.target.rstrip("/"), key, given.state, print)
+    except Wrong as wrong:
+        print(f"WRONG: {wrong}")
+        return 1
+    except Missing as missing:
+        print(f"could not look: {missing}")
+        return 2
+    for word in sorted(set(found.values())):
+        named = [id for id, verdict in found.items() if verdict == word]
+        print(f"{word}: {len(named)}" + ("" if word in GOOD else f" ({', '.join(named[:10])})"))
+    return 1 if "failed" in found.values() else 0 if set(found.values()) <= {*GOOD, "example"} else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""The page of the app and its files: what a browser is told about them, and what happens where the app was not built."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import json
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from avow.site import signed_in
+from tests.house.conftest import ROOT
+from tests.platform import Platform
+
+LANDING_BYTES_MAX = 250 * 1024
+"""What the first screen may weigh, packed: scripts and styles that the page names, and that screen."""
+
+
+@pytest.fixture(scope="module")
+def dist() -> Path:
+    """The folder of the build."""
+    found = next((folder for folder in signed_in.folders() if (folder / signed_in.PAGE).is_file()), None)
+    if found is None:
+        pytest.skip("the app was not built: tools/ui")
+    return found
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"tools_{name}", ROOT / "tools" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[made.__name__] = made  # where the framework looks for the types of its functions
+    spec.loader.exec_module(made)
+    return made
+
+
+def test_what_the_app_knows_of_the_api_is_what_the_api_says() -> None:
+    api = script("api")
+    assert json.loads((ROOT / "ui" / "api.json").read_text()) == json.loads(api.text()), "run: python tools/api.py"
+
+
+def test_a_page_lets_in_its_own_styles_by_a_nonce_and_nothing_else(platform: Platform, dist: Path) -> None:
+    with platform.http() as http:
+        one, other = http.get("/app"), http.get("/app/keys")
+        policy = one.headers["content-security-policy"]
+        nonce = re.search(r"'nonce-([\w-]+)'", policy)
+        assert nonce is not None and f'nonce="{nonce[1]}"' in one.text and nonce[1] not in other.text
+        assert "unsafe" not in policy and "http" not in policy and "default-src 'none'" in policy
+        assert one.headers["cache-control"] == "no-store" and "set-cookie" not in one.headers
+        assert not re.findall(r'(?:src|href)="(?!/app/assets/)', one.text.partition("<noscript>")[0])
+
+
+def test_a_file_is_kept_for_good_and_comes_packed(platform: Platform, dist: Path) -> None:
+    with platform.http() as http:
+        name = re.findall(r'src="(/app/assets/[^"]+\.js)"', http.get("/app").text)[0]
+        for encoding in ("br", "gzip", "identity"):
+            with http.stream("GET", name, headers={"accept-encoding": encoding}) as answer:
+                assert answer.headers.get("content-encoding", "identity") == encoding
+                assert "immutable" in answer.headers["cache-control"]
+                assert answer.headers["content-type"].startswith("text/javascript")
+                assert answer.headers["x-content-type-options"] == "nosniff"
+        for missing in ("/app/assets/no.js", f"{name}.br", "/app/assets/..%2findex.html"):
+            assert http.get(missing).status_code == 404, missing
+
+
+def test_the_first_screen_is_light(dist: Path) -> None:
+    manifest = json.loads((dist / "manifest.json").read_text())
+    wanted, files = ["index.html", "src/screens/Home.tsx", "locales/en.po"], set()
+    while wanted:
+        entry = manifest[wanted.pop()]
+        new = {entry["file"], *entry.get("css", ())} - files
+        files |= new
+        wanted += entry.get("imports", ()) if new else ()
+    sizes = {name: len(gzip.compress((dist / name).read_bytes(), 9)) for name in files}
+    assert sum(sizes.values()) <= LANDING_BYTES_MAX, sizes
+
+
+def test_without_a_build_there_is_no_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signed_in, "folders", lambda: (tmp_path,))
+    signed_in.built.cache_clear()
+    assert signed_in.built() is None
+    monkeypatch.undo()
+    signed_in.built.cache_clear()

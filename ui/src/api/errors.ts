@@ -1,0 +1,40 @@
+// Refusals in the reader's language. English is what the API says itself; the others are translated by their code, and
+// what has no translation is shown as the API said it.
+import { spoken, t } from "../words/language";
+import { Refusal } from "./client";
+
+const SAID: Record<string, () => string> = {
+  unreachable: () => t("The platform cannot be reached. Your input is still here; try again in a moment."),
+  sign_in_refused: () => t("This e-mail address and password do not belong together."),
+  sign_in_slowed: () => t("There were too many wrong passwords for this address. Wait a little, then try again."),
+  second_factor_refused: () => t("This code is not right, is too old, or was used already."),
+  step_up_refused: () => t("This is not the password or a code of this account."),
+  field_refused: () => t("A field cannot be taken as it is."),
+  password_refused: () => t("This password is too easy to guess. A longer one is better: 15 characters or more."),
+  too_young: () => t("This service is for older people. Nothing was stored."),
+  not_agreed: () => t("Nobody can sign up here without agreeing to the policy. Nothing was stored."),
+  network_slowed: () => t("There were too many attempts from this network. Try again later."),
+  mailbox_slowed: () => t("Messages were sent to this address a moment ago. Look into your mailbox."),
+  not_permitted: () => t("Your role does not allow this."),
+  too_many_keys: () => t("You have as many active keys as one person can have. Revoke one that is not used."),
+  keep_refused: () => t("The policy does not allow content to be kept that long."),
+  not_found: () => t("This is not there, or not any more."),
+  already_asked: () => t("You have asked for this already; that request is still open."),
+  last_owner: () => t("You are the only owner of an organisation with other people. Make somebody else an owner first."),
+  copy_gone: () => t("This copy was fetched or has expired. Ask for a new one."),
+  code_refused: () => t("This code is not right. Check the clock of the device and send the code it shows now."),
+  passkey_refused: () => t("This passkey is not known here. Sign in with your password."),
+  insufficient_funds: () => t("There is not enough money in the wallet. Nothing was charged."),
+  address_not_confirmed: () => t("Your address is not confirmed yet. Follow the link in the message that was sent at sign-up."),
+  policy_not_accepted: () => t("A new version of the policy waits for you. Accept it to go on."),
+  second_factor_missing: () => t("Staff need a second factor. Set one up in the settings, then come back."),
+};
+
+/** A sentence for a person, and whether it is in English whatever the language. */
+export function sentence(error: unknown): { text: string; isEnglish: boolean } {
+  if (!(error instanceof Refusal)) return { text: t("Something went wrong here. Reload the page; if it stays, tell us."), isEnglish: false };
+  const known = SAID[error.code];
+  const plain = [error.detail, error.hint].filter(Boolean).join(" ");
+  if (known && (spoken() !== "en" || error.code === "unreachable" || !plain)) return { text: known(), isEnglish: false };
+  return plain ? { text: plain, isEnglish: spoken() !== "en" } : { text: t("This was refused."), isEnglish: false };
+}

@@ -1,0 +1,54 @@
+// Who is signed in, and what else every screen asks for.
+import { queryOptions, useQuery, useQueryClient } from "@tanstack/react-query";
+
+import { spoken, useLanguage } from "../words/language";
+import { api, signedIn, told } from "./client";
+
+export const me = queryOptions({
+  queryKey: ["me"],
+  queryFn: async () => {
+    const found = await told(api.GET("/api/me"));
+    signedIn(true);
+    return found;
+  },
+  retry: false,
+  staleTime: 60_000,
+});
+
+export function useMe() {
+  const found = useQuery(me).data;
+  if (!found) throw new Error("nobody is signed in");
+  return found;
+}
+
+/** Ends the session here and on the server, and forgets all that was shown. */
+export function useSignOut(): () => Promise<void> {
+  const queries = useQueryClient();
+  return async () => {
+    await api.POST("/api/auth/logout");
+    signedIn(false);
+    sessionStorage.clear();
+    queries.clear();
+  };
+}
+
+export const wallet = queryOptions({ queryKey: ["wallet"], queryFn: () => told(api.GET("/api/wallet")) });
+
+const words = (language: "en" | "zh") =>
+  queryOptions({
+    queryKey: ["words", language],
+    queryFn: () => told(api.GET("/api/words", { params: { query: { locale: language } } })),
+    staleTime: Infinity,
+  });
+
+type Kind = "category" | "purpose" | "field" | "probe" | "verdict" | "role";
+
+/** What the platform calls things: `name("category", "usage")`. */
+export function useNames(): (kind: Kind, id: string) => string {
+  const known = useQuery(words(useLanguage())).data;
+  return (kind, id) => capital(known?.[`${kind}_${id}`] ?? id.replaceAll("_", " "));
+}
+
+function capital(text: string): string {
+  return spoken() === "en" ? text.charAt(0).toUpperCase() + text.slice(1) : text;
+}

@@ -1,0 +1,118 @@
+// Consents, objections and the restriction, each a switch; and whether content is kept at all.
+import { Button, NumberInput, Switch } from "@mantine/core";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+
+import { api, told } from "../api/client";
+import { useMe, useNames } from "../api/me";
+import { stored } from "../api/stored";
+import { t, useLanguage } from "../words/language";
+import { Loaded, Problem, Section } from "./Page";
+
+const MANAGING = ["owner", "admin"];
+const CONTENT = "api_content";
+
+export function Choices() {
+  useLanguage();
+  const name = useNames();
+  const queries = useQueryClient();
+  const found = useQuery({ queryKey: ["standing"], queryFn: () => told(api.GET("/api/privacy/standing")) });
+  const say = useMutation({
+    mutationFn: (change: () => Promise<unknown>) => change(),
+    onSettled: () => queries.invalidateQueries({ queryKey: ["standing"] }),
+  });
+  const consent = (name: string, given: boolean) => () => {
+    const path = { params: { path: { name } } };
+    return given ? told(api.PUT("/api/privacy/consents/{name}", path)) : told(api.DELETE("/api/privacy/consents/{name}", path));
+  };
+  const objection = (purpose: string, objects: boolean) => () =>
+    objects
+      ? told(api.POST("/api/privacy/requests", { body: { kind: "object", purpose } }))
+      : told(api.DELETE("/api/privacy/standing/objections/{purpose}", { params: { path: { purpose } } }));
+  const restriction = (restricted: boolean) => () =>
+    restricted
+      ? told(api.POST("/api/privacy/requests", { body: { kind: "restrict" } }))
+      : told(api.DELETE("/api/privacy/standing/restriction"));
+  return (
+    <Section title={t("Your choices")} note={t("Each holds at once, and is taken back as easily as it was given.")}>
+      <Loaded of={found}>
+        {(held) => (
+          <ul className="rows switches">
+            {held.can_consent.map((each) => (
+              <li key={`consent ${each}`}>
+                <Switch
+                  label={name("purpose", each)}
+                  description={t("Off until you say so. You consent to this use of your data.")}
+                  checked={held.consented.includes(each)}
+                  disabled={say.isPending}
+                  onChange={(event) => say.mutate(consent(each, event.currentTarget.checked))}
+                />
+              </li>
+            ))}
+            {held.can_object.map((each) => (
+              <li key={`object ${each}`}>
+                <Switch
+                  label={t("Object: {purpose}", { purpose: name("purpose", each) })}
+                  description={t("While this is on, your data is not used for it.")}
+                  checked={held.objected.includes(each)}
+                  disabled={say.isPending}
+                  onChange={(event) => say.mutate(objection(each, event.currentTarget.checked))}
+                />
+              </li>
+            ))}
+            <li>
+              <Switch
+                label={t("Restrict the use of all my data")}
+                description={t("It stays stored, and is used for nothing but your rights and what the law demands.")}
+                checked={held.restricted}
+                disabled={say.isPending}
+                onChange={(event) => say.mutate(restriction(event.currentTarget.checked))}
+              />
+            </li>
+          </ul>
+        )}
+      </Loaded>
+      <Problem error={say.error} />
+      <Keeping />
+    </Section>
+  );
+}
+
+/** How long the organisation wishes content to be kept; nothing is, unless it asks. */
+function Keeping() {
+  const { keep_h, role } = useMe();
+  const queries = useQueryClient();
+  const rule = useQuery(stored).data?.find((each) => each.category === CONTENT);
+  const [hours, setHours] = useState<number | string>(keep_h ?? "");
+  const saving = useMutation({
+    mutationFn: (keep: number | null) => told(api.PATCH("/api/tenant", { body: { keep_h: keep } })),
+    onSuccess: async ({ keep_h: keep }) => {
+      setHours(keep ?? "");
+      await queries.invalidateQueries();
+    },
+  });
+  if (!rule?.asked || !MANAGING.includes(role)) return null;
+  const wanted = hours === "" ? null : Number(hours);
+  return (
+    <form
+      className="ask keeping"
+      onSubmit={(event) => {
+        event.preventDefault();
+        saving.mutate(wanted);
+      }}
+    >
+      <NumberInput
+        label={t("Keep what requests say and what is answered, in hours")}
+        description={keep_h == null ? t("Nothing is kept now. Ask for some hours to see your past requests here.") : t("Kept for {hours} hours now. Empty it to keep nothing from now on.", { hours: keep_h })}
+        min={0}
+        allowDecimal={false}
+        value={hours}
+        onChange={setHours}
+        error={saving.error ? <Problem error={saving.error} /> : undefined}
+      />
+      <Button type="submit" variant="default" loading={saving.isPending} disabled={wanted === keep_h}>
+        {t("Save")}
+      </Button>
+    </form>
+  );
+}

@@ -1,0 +1,200 @@
+// A copy of one's data to take along, and every request that was made, with its state and the date by which it is answered.
+import { Button, Modal, Select, Textarea } from "@mantine/core";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+
+import { api, told } from "../api/client";
+import { useNames } from "../api/me";
+import type { components } from "../api/schema";
+import { away, day, moment, number } from "../words/figures";
+import { t, useLanguage } from "../words/language";
+import { Empty, Loaded, Problem, Section, State, type Tone } from "./Page";
+import { save } from "./save";
+
+type Request = components["schemas"]["Request"];
+const OPEN = ["received", "verified", "planned", "running"];
+const COPIES = ["access", "port"];
+const LOOK_MS = 1500;
+
+const asked = {
+  queryKey: ["rights"],
+  queryFn: () => told(api.GET("/api/privacy/requests")),
+  refetchInterval: (query: { state: { data?: Request[] } }) =>
+    query.state.data?.some((each) => COPIES.includes(each.kind) && OPEN.includes(each.state)) ? LOOK_MS : (false as const),
+};
+
+const KINDS: Record<string, () => string> = {
+  access: () => t("Copy of my data, with what it means"),
+  port: () => t("Copy to take to another service"),
+  rectify: () => t("Put something right"),
+  erase: () => t("Erase everything"),
+  restrict: () => t("Restrict the use"),
+  object: () => t("Objection"),
+  withdraw: () => t("Consent taken back"),
+  complain: () => t("Complaint"),
+};
+
+const STATES: Record<string, readonly [Tone, () => string]> = {
+  received: ["open", () => t("received")],
+  verified: ["open", () => t("in the queue")],
+  planned: ["open", () => t("planned")],
+  running: ["open", () => t("running")],
+  succeeded: ["good", () => t("done")],
+  refused: ["bad", () => t("refused")],
+  failed: ["bad", () => t("failed")],
+};
+
+export function CopyOfData() {
+  useLanguage();
+  const queries = useQueryClient();
+  const found = useQuery(asked);
+  const ask = useMutation({
+    mutationFn: (kind: "access" | "port") => told(api.POST("/api/privacy/requests", { body: { kind } })),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ["rights"] }),
+  });
+  const newest = found.data?.find((each) => COPIES.includes(each.kind));
+  const isRunning = newest !== undefined && OPEN.includes(newest.state);
+  return (
+    <Section title={t("Download your data")} note={t("A ZIP file with everything that is stored about you, in JSON, and a page that explains it. It can be fetched once.")}>
+      {newest && (isRunning || newest.copy_ends_at) && <Copy of={newest} />}
+      <div className="cluster">
+        <Button loading={ask.isPending} disabled={isRunning} onClick={() => ask.mutate("access")}>
+          {t("Prepare a copy")}
+        </Button>
+        <Button variant="default" loading={ask.isPending} disabled={isRunning} onClick={() => ask.mutate("port")}>
+          {t("Only what I gave, for another service")}
+        </Button>
+      </div>
+      <Problem error={ask.error} />
+    </Section>
+  );
+}
+
+function Copy({ of: request }: { of: Request }) {
+  const queries = useQueryClient();
+  const fetching = useMutation({
+    mutationFn: async () => {
+      const path = { params: { path: { id: request.id } }, parseAs: "blob" as const };
+      const content = (await told(api.GET("/api/privacy/requests/{id}/copy", path))) as unknown as Blob;
+      save(`${request.kind}-${request.changed_at.slice(0, 10)}.zip`, "application/zip", content);
+    },
+    onSettled: () => queries.invalidateQueries({ queryKey: ["rights"] }),
+  });
+  return (
+    <div className="card stack" role="status">
+      {OPEN.includes(request.state) ? (
+        <>
+          <p className="row-title">{t("Your copy is being made")}</p>
+          <p className="note">{t("{count} records so far. You can leave this page; it goes on.", { count: number(request.copied) })}</p>
+          <div className="progress" aria-hidden="true" />
+        </>
+      ) : (
+        <>
+          <p className="row-title">{t("Your copy is ready: {count} records", { count: number(request.copied) })}</p>
+          <p className="note">{request.copy_ends_at && t("It waits until {time}, and is deleted as soon as it was fetched.", { time: moment(request.copy_ends_at) })}</p>
+          <div>
+            <Button loading={fetching.isPending} onClick={() => fetching.mutate()}>
+              {t("Fetch the file")}
+            </Button>
+          </div>
+        </>
+      )}
+      <Problem error={fetching.error} />
+    </div>
+  );
+}
+
+export function Requests() {
+  useLanguage();
+  const name = useNames();
+  const found = useQuery(asked);
+  const [writing, setWriting] = useState(false);
+  return (
+    <Section
+      title={t("Your requests")}
+      act={
+        <Button variant="default" size="xs" onClick={() => setWriting(true)}>
+          {t("Complain, or have something put right")}
+        </Button>
+      }
+    >
+      <Loaded of={found}>
+        {(all) =>
+          all.length === 0 ? (
+            <Empty title={t("You have asked for nothing yet")}>{t("Each request appears here with its state and the date by which it is answered.")}</Empty>
+          ) : (
+            <ul className="rows">
+              {all.map((each) => {
+                const [tone, said] = STATES[each.state] ?? ["plain", () => each.state];
+                return (
+                  <li className="row" key={each.id}>
+                    <div className="row-main">
+                      <p className="row-title">
+                        {KINDS[each.kind]?.() ?? each.kind}
+                        {each.purpose && `: ${name("purpose", each.purpose)}`}
+                      </p>
+                      <p className="row-note">
+                        <span>{moment(each.received_at)}</span>
+                        {each.reason && <span>{each.reason.replaceAll("_", " ")}</span>}
+                        {each.complain_to && <a href={each.complain_to}>{t("Complain to an authority")}</a>}
+                      </p>
+                    </div>
+                    <div className="row-end">
+                      <State tone={tone}>{said()}</State>
+                      {OPEN.includes(each.state) && (
+                        <p className="note" title={day(each.due_at)}>
+                          {t("due {when}", { when: away(each.due_at) })}
+                        </p>
+                      )}
+                    </div>
+                  </li>
+                );
+              })}
+            </ul>
+          )
+        }
+      </Loaded>
+      <Modal opened={writing} onClose={() => setWriting(false)} title={t("Write to the privacy desk")} closeButtonProps={{ "aria-label": t("Close") }}>
+        <Write done={() => setWriting(false)} />
+      </Modal>
+    </Section>
+  );
+}
+
+function Write({ done }: { done: () => void }) {
+  const queries = useQueryClient();
+  const [kind, setKind] = useState<"complain" | "rectify">("complain");
+  const [text, setText] = useState("");
+  const sending = useMutation({
+    mutationFn: () => told(api.POST("/api/privacy/requests", { body: { kind, text } })),
+    onSuccess: async () => {
+      await queries.invalidateQueries({ queryKey: ["rights"] });
+      done();
+    },
+  });
+  return (
+    <form
+      className="stack"
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (!sending.isPending) sending.mutate();
+      }}
+    >
+      <Select
+        label={t("What this is")}
+        value={kind}
+        onChange={(value) => setKind(value === "rectify" ? "rectify" : "complain")}
+        data={[
+          { value: "complain", label: t("Complaint") },
+          { value: "rectify", label: t("Put something right") },
+        ]}
+      />
+      <Textarea label={t("In your words")} required withAsterisk={false} maxLength={4000} autosize minRows={4} maxRows={12} dir="auto" value={text} onChange={(event) => setText(event.currentTarget.value)} />
+      <p className="note">{t("A person answers, by mail and here. Fields of your account you change yourself, in the settings.")}</p>
+      <Problem error={sending.error} />
+      <Button type="submit" loading={sending.isPending} disabled={!text.trim()}>
+        {t("Send")}
+      </Button>
+    </form>
+  );
+}

@@ -1,0 +1,192 @@
+// Ways to sign in beside the password: an app that makes codes, and passkeys.
+import { Button, Modal, PasswordInput, TextInput } from "@mantine/core";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+import { encode } from "uqr";
+
+import { Refusal, api, told } from "../api/client";
+import { addPasskey, hasPasskeys } from "../api/passkey";
+import { day } from "../words/figures";
+import { t, useLanguage } from "../words/language";
+import { CopyBox } from "./Copy";
+import { Loaded, Problem, Section, State } from "./Page";
+
+export function SecondFactor() {
+  useLanguage();
+  const queries = useQueryClient();
+  const found = useQuery({ queryKey: ["second-factor"], queryFn: () => told(api.GET("/api/me/second-factor")) });
+  const [codes, setCodes] = useState<string[] | null>(null);
+  const [removing, setRemoving] = useState(false);
+  const begin = useMutation({ mutationFn: () => told(api.POST("/api/me/second-factor")) });
+  const renew = useMutation({
+    mutationFn: () => told(api.POST("/api/me/second-factor/recovery-codes")),
+    onSuccess: ({ recovery_codes }) => setCodes(recovery_codes),
+  });
+  const forget = () => queries.invalidateQueries({ queryKey: ["second-factor"] });
+  return (
+    <Section title={t("Second factor")} note={t("An app on your phone makes a code that is asked for beside the password.")}>
+      <Loaded of={found} lines={1}>
+        {({ enabled, since, recovery_codes_left: left }) =>
+          enabled ? (
+            <div className="stack">
+              <p>
+                <State tone="good">{since ? t("on since {day}", { day: day(since) }) : t("on")}</State>{" "}
+                <span className="note">{t("{count} recovery codes left", { count: left })}</span>
+              </p>
+              <div className="cluster">
+                <Button variant="default" size="xs" loading={renew.isPending} onClick={() => renew.mutate()}>
+                  {t("New recovery codes")}
+                </Button>
+                <Button variant="default" size="xs" onClick={() => setRemoving(true)}>
+                  {t("Remove")}
+                </Button>
+              </div>
+            </div>
+          ) : (
+            <div>
+              <Button variant="default" loading={begin.isPending} onClick={() => begin.mutate()}>
+                {t("Set one up")}
+              </Button>
+            </div>
+          )
+        }
+      </Loaded>
+      <Problem error={begin.error ?? renew.error} />
+      <Modal opened={begin.data !== undefined && codes === null && !found.data?.enabled} onClose={() => begin.reset()} title={t("Set up the app")} closeButtonProps={{ "aria-label": t("Close") }}>
+        {begin.data && (
+          <Scan
+            {...begin.data}
+            done={(made) => {
+              setCodes(made);
+              void forget();
+            }}
+          />
+        )}
+      </Modal>
+      <Modal opened={codes !== null} onClose={() => (setCodes(null), begin.reset(), void forget())} title={t("Recovery codes")} closeButtonProps={{ "aria-label": t("Close") }}>
+        <div className="stack">
+          <p className="note">{t("Each works once in the place of the app. Keep them somewhere else; they are never shown again.")}</p>
+          <CopyBox label={t("Recovery codes")} text={codes?.join("\n") ?? ""} />
+        </div>
+      </Modal>
+      <Modal opened={removing} onClose={() => setRemoving(false)} title={t("Remove the second factor?")} closeButtonProps={{ "aria-label": t("Close") }}>
+        <Remove done={() => (setRemoving(false), void forget())} />
+      </Modal>
+    </Section>
+  );
+}
+
+function Scan({ secret, uri, done }: { secret: string; uri: string; done: (codes: string[]) => void }) {
+  const [code, setCode] = useState("");
+  const confirming = useMutation({
+    mutationFn: () => told(api.POST("/api/me/second-factor/confirm", { body: { code: code.trim() } })),
+    onSuccess: ({ recovery_codes }) => done(recovery_codes),
+  });
+  const picture = encode(uri, { border: 2 });
+  const path = picture.data.flatMap((row, y) => row.map((on, x) => (on ? `M${x} ${y}h1v1h-1z` : ""))).join("");
+  return (
+    <form
+      className="stack"
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (!confirming.isPending) confirming.mutate();
+      }}
+    >
+      <p className="note">{t("Scan this with an authenticator app, or type the secret there. Then write the code that it shows.")}</p>
+      <svg className="qr" viewBox={`0 0 ${picture.size} ${picture.size}`} role="img" aria-label={t("Picture for an authenticator app")}>
+        <rect width={picture.size} height={picture.size} fill="#fff" />
+        <path d={path} fill="#000" />
+      </svg>
+      <CopyBox label={t("Secret")} text={secret} />
+      <TextInput label={t("Code")} autoComplete="one-time-code" inputMode="numeric" value={code} onChange={(event) => setCode(event.currentTarget.value)} />
+      <Problem error={confirming.error} />
+      <Button type="submit" loading={confirming.isPending} disabled={!code.trim()}>
+        {t("Continue")}
+      </Button>
+    </form>
+  );
+}
+
+function Remove({ done }: { done: () => void }) {
+  const [password, setPassword] = useState("");
+  const removing = useMutation({
+    mutationFn: () => told(api.POST("/api/me/second-factor/remove", { body: { password } })),
+    onSuccess: done,
+  });
+  return (
+    <form
+      className="stack"
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (!removing.isPending) removing.mutate();
+      }}
+    >
+      <p className="note">{t("From then on the password alone is enough; it must have 15 characters.")}</p>
+      <PasswordInput label={t("Your password")} autoComplete="current-password" value={password} onChange={(event) => setPassword(event.currentTarget.value)} />
+      <Problem error={removing.error} />
+      <Button type="submit" className="danger" loading={removing.isPending} disabled={!password}>
+        {t("Remove")}
+      </Button>
+    </form>
+  );
+}
+
+export function Passkeys() {
+  useLanguage();
+  const queries = useQueryClient();
+  const found = useQuery({ queryKey: ["passkeys"], queryFn: () => told(api.GET("/api/me/passkeys")) });
+  const forget = () => queries.invalidateQueries({ queryKey: ["passkeys"] });
+  const [name, setName] = useState("");
+  const add = useMutation({
+    mutationFn: () => addPasskey(name.trim()),
+    onSuccess: async () => {
+      setName("");
+      await forget();
+    },
+  });
+  const remove = useMutation({
+    mutationFn: (id: string) => told(api.DELETE("/api/me/passkeys/{passkey_id}", { params: { path: { passkey_id: id } } })),
+    onSuccess: forget,
+  });
+  const cancelled = add.error instanceof Refusal && add.error.code === "passkey_cancelled";
+  return (
+    <Section title={t("Passkeys")} note={t("Your finger, face or PIN on this device signs you in, and counts as both factors.")}>
+      <Loaded of={found} lines={1}>
+        {(all) =>
+          all.length > 0 && (
+            <ul className="rows">
+              {all.map((each) => (
+                <li className="row" key={each.id}>
+                  <div className="row-main">
+                    <bdi className="row-title">{each.name || t("Passkey")}</bdi>
+                    <p className="row-note">{t("created {day}", { day: day(each.since) })}</p>
+                  </div>
+                  <Button variant="default" size="xs" disabled={remove.isPending} onClick={() => remove.mutate(each.id)}>
+                    {t("Remove")}
+                  </Button>
+                </li>
+              ))}
+            </ul>
+          )
+        }
+      </Loaded>
+      {hasPasskeys() ? (
+        <form
+          className="ask keeping narrow"
+          onSubmit={(event) => {
+            event.preventDefault();
+            if (!add.isPending) add.mutate();
+          }}
+        >
+          <TextInput label={t("Name of a new passkey")} dir="auto" value={name} onChange={(event) => setName(event.currentTarget.value)} />
+          <Button type="submit" variant="default" loading={add.isPending}>
+            {t("Add a passkey")}
+          </Button>
+        </form>
+      ) : (
+        <p className="note">{t("This browser has no passkeys here.")}</p>
+      )}
+      {!cancelled && <Problem error={add.error ?? remove.error} />}
+    </Section>
+  );
+}

@@ -1,0 +1,68 @@
+// The addresses of the app. Every screen but the frame is loaded when it is first looked at.
+import type { QueryClient } from "@tanstack/react-query";
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  redirect,
+} from "@tanstack/react-router";
+
+import { Refusal, signedIn } from "./api/client";
+import { me } from "./api/me";
+import { Frame } from "./parts/Frame";
+import { Broken, Missing } from "./parts/Missing";
+
+const ENTRANCES = ["/sign-in", "/sign-up", "/forgot"];
+
+export function makeRouter(queries: QueryClient) {
+  const root = createRootRoute({ notFoundComponent: Missing, errorComponent: Broken });
+  const entrance = <P extends string>(path: P, load: () => Promise<Record<string, unknown>>, name: string) =>
+    createRoute({ getParentRoute: () => root, path, component: lazyRouteComponent(load as never, name as never) });
+  const inside = createRoute({
+    getParentRoute: () => root,
+    id: "inside",
+    component: Frame,
+    errorComponent: Broken,
+    beforeLoad: async ({ location }) => {
+      try {
+        await queries.ensureQueryData(me);
+      } catch (wrong) {
+        if (!(wrong instanceof Refusal) || wrong.status !== 401) throw wrong;
+        signedIn(false);
+        const next = ENTRANCES.includes(location.pathname) || location.pathname === "/" ? {} : { next: location.pathname };
+        throw redirect({ to: "/sign-in", search: next });
+      }
+    },
+  });
+  const screen = <P extends string>(path: P, load: () => Promise<Record<string, unknown>>, name: string) =>
+    createRoute({ getParentRoute: () => inside, path, component: lazyRouteComponent(load as never, name as never) });
+
+  return createRouter({
+    basepath: "/app",
+    defaultPreload: "intent",
+    scrollRestoration: true,
+    routeTree: root.addChildren([
+      entrance("/sign-in", () => import("./screens/SignIn"), "SignIn"),
+      entrance("/sign-up", () => import("./screens/SignUp"), "SignUp"),
+      entrance("/forgot", () => import("./screens/Forgot"), "Forgot"),
+      entrance("/erased", () => import("./screens/Erased"), "Erased"),
+      inside.addChildren([
+        screen("/", () => import("./screens/Home"), "Home"),
+        screen("/playground", () => import("./screens/Playground"), "Playground"),
+        screen("/keys", () => import("./screens/Keys"), "Keys"),
+        screen("/requests", () => import("./screens/Requests"), "Requests"),
+        screen("/usage", () => import("./screens/Usage"), "Usage"),
+        screen("/privacy", () => import("./screens/Privacy"), "Privacy"),
+        screen("/wallet", () => import("./screens/Wallet"), "Wallet"),
+        screen("/settings", () => import("./screens/Settings"), "Settings"),
+      ]),
+    ]),
+  });
+}
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: ReturnType<typeof makeRouter>;
+  }
+}

@@ -1,0 +1,64 @@
+// What becomes of an erasure: it needs no account any more. In the end the signed receipt, which can be kept and checked.
+import { Button } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+
+import { type Receipt, begun, receipt } from "../api/erasure";
+import { useNames } from "../api/me";
+import { Entrance } from "../parts/Entrance";
+import { Problem } from "../parts/Page";
+import { save } from "../parts/save";
+import { day, records } from "../words/figures";
+import { t, useLanguage } from "../words/language";
+
+const LOOK_MS = 700;
+
+export function Erased() {
+  useLanguage();
+  const erasure = begun();
+  const found = useQuery({
+    queryKey: ["erasure", erasure?.id],
+    queryFn: () => (erasure ? receipt(erasure) : null),
+    enabled: erasure !== null,
+    refetchInterval: (query) => (query.state.data ? false : LOOK_MS),
+  });
+  if (!erasure) {
+    return (
+      <Entrance title={t("Nothing is being erased here")}>
+        <a href="/">{t("Go to the start")}</a>
+      </Entrance>
+    );
+  }
+  if (!found.data) {
+    return (
+      <Entrance title={t("Your data is being erased")} lead={t("Rows are deleted in every store, then the keys are destroyed. This takes seconds; it goes on if you leave.")}>
+        <div className="progress" role="status" aria-label={t("Your data is being erased")} />
+        <Problem error={found.error} />
+      </Entrance>
+    );
+  }
+  return <Done text={found.data} id={erasure.id} />;
+}
+
+function Done({ text, id }: { text: string; id: string }) {
+  const name = useNames();
+  const { stores } = JSON.parse(text) as Receipt;
+  const touched = stores.filter((each) => each.facts > 0);
+  return (
+    <Entrance title={t("Your account is gone")} lead={t("This is the signed receipt. Keep the file: anybody can check it, and it names nobody.")}>
+      <div>
+        <Button onClick={() => save(`receipt-${id}.json`, "application/json", text)}>{t("Save the receipt")}</Button>
+      </div>
+      <ul className="rows">
+        {touched.map((each) => (
+          <li className="row" key={each.store}>
+            <div className="row-main">
+              <p className="row-title">{each.categories.map((category) => name("category", category)).join(", ")}</p>
+              <p className="note">{each.ending === "hold" ? t("kept by law until {day}", { day: each.kept_until ? day(each.kept_until) : "–" }) : t("erased")}</p>
+            </div>
+            <p className="row-end">{records(each.facts)}</p>
+          </li>
+        ))}
+      </ul>
+    </Entrance>
+  );
+}

@@ -1,0 +1,43 @@
+// A forgotten password: a message is asked for; its link leads to a page that needs no app.
+import { Button, TextInput } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { useState } from "react";
+
+import { api, told } from "../api/client";
+import { Entrance } from "../parts/Entrance";
+import { Problem } from "../parts/Page";
+import { t, useLanguage } from "../words/language";
+
+export function Forgot() {
+  useLanguage();
+  const [email, setEmail] = useState("");
+  const asked = useMutation({ mutationFn: () => told(api.POST("/api/auth/reset", { body: { email } })) });
+  const back = <Link to="/sign-in" search={{}}>{t("Back to sign in")}</Link>;
+  if (asked.isSuccess) {
+    return (
+      <Entrance title={t("Look into your mailbox")} below={back}>
+        <p role="status">
+          {t("If this address has an account, a message with a link is on its way. The link works once, within an hour.")}
+        </p>
+      </Entrance>
+    );
+  }
+  return (
+    <Entrance title={t("Choose a new password")} lead={t("A message with a link goes to your address.")} submit={() => asked.mutate()} below={back}>
+      <TextInput
+        label={t("E-mail address")}
+        type="email"
+        autoComplete="username"
+        required
+        withAsterisk={false}
+        value={email}
+        onChange={(event) => setEmail(event.currentTarget.value)}
+      />
+      <Problem error={asked.error} />
+      <Button type="submit" size="md" fullWidth loading={asked.isPending}>
+        {t("Send the message")}
+      </Button>
+    </Entrance>
+  );
+}

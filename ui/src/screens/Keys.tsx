@@ -1,0 +1,151 @@
+// API keys: made (and shown once), given rules, rotated, revoked.
+import { Button, Menu, Modal } from "@mantine/core";
+import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+
+import { api, told } from "../api/client";
+import type { components } from "../api/schema";
+import { Confirm } from "../parts/Confirm";
+import { CopyBox } from "../parts/Copy";
+import { KeyForm } from "../parts/KeyForm";
+import { Empty, Loaded, Page, Problem, State } from "../parts/Page";
+import { away, day, moment } from "../words/figures";
+import { t, useLanguage } from "../words/language";
+
+export type Key = components["schemas"]["ListedKey"];
+type Secret = { secret: string; oldUntil?: string };
+
+export function Keys() {
+  useLanguage();
+  const found = useInfiniteQuery({
+    queryKey: ["keys"],
+    queryFn: ({ pageParam }) => told(api.GET("/api/keys", { params: { query: pageParam ? { after: pageParam } : {} } })),
+    initialPageParam: null as string | null,
+    getNextPageParam: (last) => last.after,
+  });
+  const [editing, setEditing] = useState<Key | "new" | null>(null);
+  const [secret, setSecret] = useState<Secret | null>(null);
+  const keys = found.data?.pages.flatMap((page) => page.keys);
+  const create = (
+    <Button onClick={() => setEditing("new")}>{t("Create a key")}</Button>
+  );
+  return (
+    <Page title={t("API keys")} lead={t("A key lets a program call the API for you. Its secret is shown once, and never stored in the clear.")} act={keys?.length ? create : undefined}>
+      {secret && <Shown {...secret} close={() => setSecret(null)} />}
+      <Loaded of={{ ...found, data: keys }}>
+        {(all) =>
+          all.length === 0 ? (
+            <Empty title={t("No keys yet")} act={create}>
+              {t("With a key, every OpenAI client works here: it needs this address and the key, nothing else.")}
+            </Empty>
+          ) : (
+            <ul className="rows">
+              {all.map((key) => (
+                <Row key={key.id} of={key} edit={() => setEditing(key)} rotated={setSecret} />
+              ))}
+            </ul>
+          )
+        }
+      </Loaded>
+      {found.hasNextPage && (
+        <Button variant="default" loading={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>
+          {t("Show more")}
+        </Button>
+      )}
+      <Modal
+        opened={editing !== null}
+        onClose={() => setEditing(null)}
+        title={editing === "new" ? t("Create a key") : t("Rules of this key")}
+        size="lg"
+        closeButtonProps={{ "aria-label": t("Close") }}
+      >
+        {editing && (
+          <KeyForm
+            of={editing === "new" ? null : editing}
+            done={(made) => {
+              setEditing(null);
+              if (made) setSecret({ secret: made });
+            }}
+          />
+        )}
+      </Modal>
+    </Page>
+  );
+}
+
+function Shown(props: Secret & { close: () => void }) {
+  return (
+    <section className="secret" aria-labelledby="secret-title">
+      <h2 id="secret-title">{t("Your new key")}</h2>
+      <p className="note">
+        {t("Copy it now: it is never shown again.")}{" "}
+        {props.oldUntil && t("The secret before works until {time}.", { time: moment(props.oldUntil) })}
+      </p>
+      <CopyBox text={props.secret} label={t("API key")} />
+      <Button variant="default" size="xs" onClick={props.close}>
+        {t("I have stored it")}
+      </Button>
+    </section>
+  );
+}
+
+function Row({ of: key, edit, rotated }: { of: Key; edit: () => void; rotated: (made: Secret) => void }) {
+  const queries = useQueryClient();
+  const [revoking, setRevoking] = useState(false);
+  const forget = () => queries.invalidateQueries({ queryKey: ["keys"] });
+  const path = { params: { path: { key_id: key.id } } };
+  const rotate = useMutation({
+    mutationFn: () => told(api.POST("/api/keys/{key_id}/rotate", { ...path, body: {} })),
+    onSuccess: async (made) => {
+      rotated({ secret: made.secret, oldUntil: made.old_until });
+      await forget();
+    },
+  });
+  const works = key.state === "active" && !(key.expires_at && new Date(key.expires_at) <= new Date());
+  return (
+    <li className="row">
+      <div className="row-main">
+        <p className="row-title">
+          <bdi>{key.name || t("Unnamed key")}</bdi> {!works && <State tone="plain">{key.state === "revoked" ? t("revoked") : t("expired")}</State>}
+        </p>
+        <p className="row-note">
+          <code>{key.prefix}…</code>
+          <span>{key.last_used_at ? t("last used {when}", { when: away(key.last_used_at) }) : t("never used")}</span>
+          <span>{t("created {day}", { day: day(key.created_at) })}</span>
+          {key.expires_at && <span>{t("ends {time}", { time: moment(key.expires_at) })}</span>}
+          {key.models && <span>{t("{count} models", { count: key.models.length })}</span>}
+          {key.keep_h !== null && key.keep_h !== undefined && <span>{t("keeps content {hours} h at most", { hours: key.keep_h })}</span>}
+        </p>
+        <Problem error={rotate.error} />
+      </div>
+      {works && (
+        <Menu position="bottom-end">
+          <Menu.Target>
+            <Button variant="default" size="xs" loading={rotate.isPending} aria-label={t("Manage {name}", { name: key.name || key.prefix })}>
+              {t("Manage")}
+            </Button>
+          </Menu.Target>
+          <Menu.Dropdown>
+            <Menu.Item onClick={edit}>{t("Rules")}</Menu.Item>
+            <Menu.Item onClick={() => rotate.mutate()}>{t("New secret (the old one works for a day)")}</Menu.Item>
+            <Menu.Item className="danger-text" onClick={() => setRevoking(true)}>
+              {t("Revoke")}
+            </Menu.Item>
+          </Menu.Dropdown>
+        </Menu>
+      )}
+      <Confirm
+        opened={revoking}
+        title={t("Revoke this key?")}
+        go={t("Revoke")}
+        close={() => setRevoking(false)}
+        run={async () => {
+          await told(api.DELETE("/api/keys/{key_id}", path));
+          await forget();
+        }}
+      >
+        <p>{t("Programs that use it stop working at once. This cannot be undone.")}</p>
+      </Confirm>
+    </li>
+  );
+}

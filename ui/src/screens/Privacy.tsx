@@ -1,0 +1,50 @@
+// The privacy centre: what is stored, what one has said about it, and every right with its button.
+import { useQuery } from "@tanstack/react-query";
+
+import { api, told } from "../api/client";
+import { stored } from "../api/stored";
+import { Choices } from "../parts/Choices";
+import { DataMap } from "../parts/DataMap";
+import { Erase } from "../parts/Erase";
+import { Loaded, Page, Section } from "../parts/Page";
+import { Openings } from "../parts/Openings";
+import { CopyOfData, Requests } from "../parts/Rights";
+import { t, useLanguage } from "../words/language";
+
+export function Privacy() {
+  useLanguage();
+  const held = useQuery(stored);
+  return (
+    <Page title={t("Privacy centre")} lead={t("What is stored about you, who saw it, and what you can do about it. Nobody needs to be written to.")}>
+      <Section title={t("Your data")} note={t("Counted now. Nothing is opened for this list.")} act={<a href="/privacy/data">{t("The whole data map")}</a>}>
+        <Loaded of={held} lines={8}>{(found) => <DataMap of={found} rules />}</Loaded>
+      </Section>
+      <Choices />
+      <CopyOfData />
+      <Requests />
+      <Openings />
+      <Accepted />
+      <Erase />
+    </Page>
+  );
+}
+
+function Accepted() {
+  useLanguage();
+  const found = useQuery({ queryKey: ["acceptance"], queryFn: () => told(api.GET("/api/me/acceptance")) });
+  return (
+    <Section title={t("The policy you accepted")} act={<a href="/privacy/changes">{t("All versions")}</a>}>
+      <Loaded of={found} lines={1}>
+        {({ accepted }) => (
+          <p>
+            {accepted > 0 ? (
+              <a href={`/privacy/${accepted}`}>{t("Version {number}", { number: accepted })}</a>
+            ) : (
+              t("None was asked for yet: this policy is accepted by using the platform.")
+            )}
+          </p>
+        )}
+      </Loaded>
+    </Section>
+  );
+}

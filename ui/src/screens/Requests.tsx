@@ -1,0 +1,144 @@
+// One's own requests: what each cost, and what is kept of it until when. Only the rows in view are drawn.
+import { Button, Modal, TextInput } from "@mantine/core";
+import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { useWindowVirtualizer } from "@tanstack/react-virtual";
+import { useEffect, useRef, useState } from "react";
+
+import { api, told } from "../api/client";
+import { wallet } from "../api/me";
+import type { components } from "../api/schema";
+import { Confirm } from "../parts/Confirm";
+import { Countdown } from "../parts/Countdown";
+import { Empty, Loaded, Page, State } from "../parts/Page";
+import { Receipt } from "../parts/Receipt";
+import { money, moment, number } from "../words/figures";
+import { t, useLanguage } from "../words/language";
+
+export type Request = components["schemas"]["ListedRequest"];
+const ROW_PX = 76;
+const AHEAD = 10;
+
+export function Requests() {
+  useLanguage();
+  const found = useInfiniteQuery({
+    queryKey: ["requests"],
+    queryFn: ({ pageParam }) => told(api.GET("/api/requests", { params: { query: pageParam ? { after: pageParam } : {} } })),
+    initialPageParam: null as string | null,
+    getNextPageParam: (last) => last.after,
+  });
+  const [ending, setEnding] = useState(false);
+  const [shown, setShown] = useState<Request | null>(null);
+  const rows = found.data?.pages.flatMap((page) => page.requests);
+  return (
+    <Page
+      wide
+      title={t("Requests")}
+      lead={t("Every call of your keys. What was said stays only where you asked for it, and only until the time beside it.")}
+      act={
+        rows?.length ? (
+          <Button variant="default" onClick={() => setEnding(true)}>
+            {t("Delete content")}
+          </Button>
+        ) : undefined
+      }
+    >
+      <Loaded of={{ ...found, data: rows }} lines={8}>
+        {(all) =>
+          all.length === 0 ? (
+            <Empty title={t("No requests yet")} act={<Link to="/playground">{t("Ask a model something")}</Link>}>
+              {t("Each call appears here with its model, tokens, cost and time.")}
+            </Empty>
+          ) : (
+            <List rows={all} more={found.hasNextPage && !found.isFetchingNextPage ? () => void found.fetchNextPage() : null} show={setShown} />
+          )
+        }
+      </Loaded>
+      <EndMany opened={ending} close={() => setEnding(false)} />
+      <Modal opened={shown !== null} onClose={() => setShown(null)} title={t("One request")} size="lg" closeButtonProps={{ "aria-label": t("Close") }}>
+        {shown && <Receipt of={shown} gone={() => setShown(null)} />}
+      </Modal>
+    </Page>
+  );
+}
+
+function List({ rows, more, show }: { rows: readonly Request[]; more: (() => void) | null; show: (row: Request) => void }) {
+  const place = useRef<HTMLDivElement>(null);
+  const virtual = useWindowVirtualizer({
+    count: rows.length,
+    estimateSize: () => ROW_PX,
+    overscan: AHEAD,
+    scrollMargin: place.current?.offsetTop ?? 0,
+  });
+  const items = virtual.getVirtualItems();
+  const last = items.at(-1)?.index ?? 0;
+  useEffect(() => {
+    if (more && last >= rows.length - AHEAD) more();
+  }, [last, more, rows.length]);
+  return (
+    <div className="rows requests" ref={place} role="list" style={{ height: virtual.getTotalSize() }}>
+      {items.map((item) => {
+        const row = rows[item.index];
+        return (
+          row && (
+            <div
+              key={row.id}
+              role="listitem"
+              ref={virtual.measureElement}
+              data-index={item.index}
+              className="request"
+              style={{ transform: `translateY(${item.start - virtual.options.scrollMargin}px)` }}
+            >
+              <Row of={row} show={() => show(row)} />
+            </div>
+          )
+        );
+      })}
+    </div>
+  );
+}
+
+function Row({ of: row, show }: { of: Request; show: () => void }) {
+  const currency = useQuery(wallet).data?.currency ?? "USD";
+  return (
+    <button type="button" className="request-row" onClick={show}>
+      <span className="request-what">
+        <span className="row-title">{row.model}</span>
+        <span className="row-note">
+          <span>{moment(row.at)}</span>
+          <span>{t("{input} in, {output} out", { input: number(row.input_tokens), output: number(row.output_tokens) })}</span>
+          <span>{t("{ms} ms", { ms: number(row.latency_ms) })}</span>
+        </span>
+      </span>
+      <span className="request-kept">{row.stored ? <Countdown until={row.expires_at} /> : <State tone="plain">{t("not stored")}</State>}</span>
+      <span className="request-cost">
+        {row.status >= 400 ? <State tone="bad">{t("failed ({status})", { status: row.status })}</State> : money(row.cost, currency)}
+      </span>
+    </button>
+  );
+}
+
+function EndMany({ opened, close }: { opened: boolean; close: () => void }) {
+  const queries = useQueryClient();
+  const [since, setSince] = useState("");
+  const [until, setUntil] = useState("");
+  const time = (day: string) => (day ? new Date(`${day}T00:00:00`).toISOString() : undefined);
+  return (
+    <Confirm
+      opened={opened}
+      title={t("Delete the content of requests?")}
+      go={since || until ? t("Delete this range") : t("Delete all")}
+      close={close}
+      run={async () => {
+        await told(api.DELETE("/api/requests", { params: { query: { since: time(since), until: time(until) } } }));
+        await queries.invalidateQueries();
+      }}
+    >
+      <p>{t("What was asked and answered goes at once and cannot be brought back. The lines with tokens and cost stay until their own end.")}</p>
+      <div className="grid-2">
+        <TextInput type="date" label={t("From")} description={t("empty: from the first")} value={since} onChange={(event) => setSince(event.currentTarget.value)} />
+        <TextInput type="date" label={t("Until before")} description={t("empty: until now")} value={until} onChange={(event) => setUntil(event.currentTarget.value)} />
+      </div>
+    </Confirm>
+  );
+}

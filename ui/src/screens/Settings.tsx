@@ -1,0 +1,173 @@
+// One's account: the fields of the policy, ways to sign in, sessions, and how this place looks and speaks.
+import { Button, PasswordInput, SegmentedControl, TextInput, useMantineColorScheme } from "@mantine/core";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+
+import { api, told } from "../api/client";
+import { me, useMe, useNames } from "../api/me";
+import { Loaded, Page, Problem, Section } from "../parts/Page";
+import { Passkeys, SecondFactor } from "../parts/SignInMethods";
+import { away, moment } from "../words/figures";
+import { LANGUAGES, type Language, speak, t, useLanguage } from "../words/language";
+
+export function Settings() {
+  useLanguage();
+  return (
+    <Page title={t("Settings")}>
+      <Profile />
+      <Look />
+      <Password />
+      <SecondFactor />
+      <Passkeys />
+      <Sessions />
+    </Page>
+  );
+}
+
+function Profile() {
+  const name = useNames();
+  const queries = useQueryClient();
+  const { facts } = useMe();
+  const form = useQuery({ queryKey: ["sign-up"], queryFn: async () => (await told(api.GET("/api/auth/signup"))) as unknown as { fields: string[] } });
+  const [changed, setChanged] = useState<Record<string, string>>({});
+  const saving = useMutation({
+    mutationFn: () => told(api.PATCH("/api/me", { body: Object.fromEntries(Object.entries(changed).map(([field, value]) => [field, value.trim() || null])) })),
+    onSuccess: (found) => {
+      queries.setQueryData(me.queryKey, found);
+      setChanged({});
+    },
+  });
+  return (
+    <Section title={t("Your account")} note={t("Exactly the fields that the policy lists; they are stored sealed.")}>
+      <Loaded of={form}>
+        {({ fields }) => (
+          <form
+            className="stack narrow"
+            onSubmit={(event) => {
+              event.preventDefault();
+              if (!saving.isPending) saving.mutate();
+            }}
+          >
+            <TextInput label={t("E-mail address")} value={facts.email ?? ""} readOnly description={t("To change it, ask the privacy desk to put it right.")} />
+            {fields
+              .filter((field) => field !== "email")
+              .map((field) => (
+                <TextInput key={field} label={name("field", field)} dir="auto" value={changed[field] ?? facts[field] ?? ""} onChange={(event) => setChanged({ ...changed, [field]: event.currentTarget.value })} />
+              ))}
+            <Problem error={saving.error} />
+            {fields.length > 1 && (
+              <div>
+                <Button type="submit" loading={saving.isPending} disabled={Object.keys(changed).length === 0}>
+                  {t("Save")}
+                </Button>
+              </div>
+            )}
+          </form>
+        )}
+      </Loaded>
+    </Section>
+  );
+}
+
+function Look() {
+  const language = useLanguage();
+  const { colorScheme, setColorScheme } = useMantineColorScheme();
+  return (
+    <Section title={t("Language and look")} note={t("Kept on this device only.")}>
+      <div className="cluster">
+        <SegmentedControl aria-label={t("Language")} value={language} onChange={(value) => void speak(value as Language, true)} data={LANGUAGES.map(([value, label]) => ({ value, label }))} />
+        <SegmentedControl
+          aria-label={t("Look")}
+          value={colorScheme}
+          onChange={(value) => setColorScheme(value as typeof colorScheme)}
+          data={[
+            { value: "auto", label: t("As the system") },
+            { value: "light", label: t("Light") },
+            { value: "dark", label: t("Dark") },
+          ]}
+        />
+      </div>
+    </Section>
+  );
+}
+
+function Password() {
+  const [password, setPassword] = useState("");
+  const saving = useMutation({
+    mutationFn: () => told(api.POST("/api/me/password", { body: { password } })),
+    onSuccess: () => setPassword(""),
+  });
+  return (
+    <Section title={t("Password")} note={t("Your other sessions end when it changes.")}>
+      <form
+        className="stack narrow"
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (!saving.isPending) saving.mutate();
+        }}
+      >
+        <PasswordInput label={t("New password")} autoComplete="new-password" value={password} onChange={(event) => setPassword(event.currentTarget.value)} />
+        <Problem error={saving.error} />
+        {saving.isSuccess && <p role="status">{t("Your password is changed.")}</p>}
+        <div>
+          <Button type="submit" variant="default" loading={saving.isPending} disabled={!password}>
+            {t("Change the password")}
+          </Button>
+        </div>
+      </form>
+    </Section>
+  );
+}
+
+function Sessions() {
+  const name = useNames();
+  const queries = useQueryClient();
+  const found = useQuery({ queryKey: ["sessions"], queryFn: () => told(api.GET("/api/me/sessions")) });
+  const forget = () => queries.invalidateQueries({ queryKey: ["sessions"] });
+  const end = useMutation({
+    mutationFn: (id: string) => told(api.DELETE("/api/me/sessions/{session_id}", { params: { path: { session_id: id } } })),
+    onSuccess: forget,
+  });
+  const endOthers = useMutation({ mutationFn: () => told(api.DELETE("/api/me/sessions")), onSuccess: forget });
+  return (
+    <Section
+      title={t("Where you are signed in")}
+      act={
+        (found.data?.length ?? 0) > 1 ? (
+          <Button variant="default" size="xs" loading={endOthers.isPending} onClick={() => endOthers.mutate()}>
+            {t("End all others")}
+          </Button>
+        ) : undefined
+      }
+    >
+      <Loaded of={found}>
+        {(all) => (
+          <ul className="rows">
+            {all.map((each) => (
+              <li className="row" key={each.id}>
+                <div className="row-main">
+                  <p className="row-title">{each.current ? t("This session") : t("Another session")}</p>
+                  <p className="row-note">
+                    <span>{t("since {time}", { time: moment(each.since) })}</span>
+                    <span>{t("seen {when}", { when: away(each.last_seen_at) })}</span>
+                    {Object.entries(each.seen).map(([field, value]) => (
+                      <span key={field}>
+                        {name("field", field)}: {String(value)}
+                      </span>
+                    ))}
+                  </p>
+                </div>
+                {!each.current && (
+                  <Button variant="default" size="xs" disabled={end.isPending} onClick={() => end.mutate(each.id)}>
+                    {t("End")}
+                  </Button>
+                )}
+              </li>
+            ))}
+          </ul>
+        )}
+      </Loaded>
+      <Problem error={end.error ?? endOthers.error} />
+    </Section>
+  );
+}

@@ -1,0 +1,94 @@
+// Signing in: address and password, a code where there is a second factor, or a passkey.
+import { Button, PasswordInput, TextInput } from "@mantine/core";
+import { useQueryClient } from "@tanstack/react-query";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import { useState } from "react";
+
+import { Refusal, api, told } from "../api/client";
+import { hasPasskeys, signInWithPasskey } from "../api/passkey";
+import { Entrance } from "../parts/Entrance";
+import { Problem } from "../parts/Page";
+import { t, useLanguage } from "../words/language";
+
+export function SignIn() {
+  useLanguage();
+  const navigate = useNavigate();
+  const queries = useQueryClient();
+  const { next } = useSearch({ strict: false }) as { next?: string };
+  const [email, setEmail] = useState("");
+  const [password, setPassword] = useState("");
+  const [code, setCode] = useState("");
+  const [asksCode, setAsksCode] = useState(false);
+  const [error, setError] = useState<unknown>(null);
+  const [busy, setBusy] = useState(false);
+
+  const attempt = async (enter: () => Promise<unknown>) => {
+    setBusy(true);
+    setError(null);
+    try {
+      await enter();
+      queries.clear();
+      await navigate({ to: isInside(next) ? next : "/" });
+    } catch (wrong) {
+      if (wrong instanceof Refusal && wrong.code === "second_factor_needed") setAsksCode(true);
+      else setError(wrong);
+      setBusy(false);
+    }
+  };
+
+  return (
+    <Entrance
+      title={t("Sign in")}
+      submit={() => void attempt(() => told(api.POST("/api/auth/login", { body: { email, password, code } })))}
+      below={
+        <>
+          {t("No account yet?")} <Link to="/sign-up">{t("Sign up")}</Link>
+        </>
+      }
+    >
+      <TextInput
+        label={t("E-mail address")}
+        type="email"
+        autoComplete="username"
+        required
+        withAsterisk={false}
+        value={email}
+        onChange={(event) => setEmail(event.currentTarget.value)}
+      />
+      <PasswordInput
+        label={t("Password")}
+        autoComplete="current-password"
+        required
+        withAsterisk={false}
+        value={password}
+        onChange={(event) => setPassword(event.currentTarget.value)}
+      />
+      {asksCode && (
+        <TextInput
+          label={t("Code of your app, or a recovery code")}
+          autoComplete="one-time-code"
+          autoFocus
+          value={code}
+          onChange={(event) => setCode(event.currentTarget.value)}
+        />
+      )}
+      <Problem error={error} />
+      <Button type="submit" size="md" loading={busy} fullWidth>
+        {t("Sign in")}
+      </Button>
+      {hasPasskeys() && (
+        <Button variant="default" size="md" fullWidth disabled={busy} onClick={() => void attempt(signInWithPasskey)}>
+          {t("Sign in with a passkey")}
+        </Button>
+      )}
+      <Link to="/forgot" className="quiet-link">
+        {t("Forgot your password?")}
+      </Link>
+    </Entrance>
+  );
+}
+
+/** Whether an address leads to a screen of this app and nowhere else. */
+function isInside(next: string | undefined): next is string {
+  return next !== undefined && /^\/[a-z/-]*$/.test(next) && !next.startsWith("//");
+}
