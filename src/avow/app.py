@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -21,7 +22,9 @@ import avow.gateway.parts
 import avow.gateway.tables
 import avow.privacy.parts
 import avow.privacy.tables
-import avow.proof.tables  # noqa: F401  every table is declared before the catalog is read
+import avow.proof.tables
+import avow.registers.parts
+import avow.registers.tables  # noqa: F401  every table is declared before the catalog is read
 from avow import catalog
 from avow.accounts import fields, people, sessions, sign_up
 from avow.accounts.directory import Directory
@@ -44,6 +47,10 @@ from avow.privacy.newest import Newest
 from avow.privacy.tombstones import Tombstones
 from avow.privacy.versions import Current
 from avow.proof.log import Log
+from avow.registers import places
+from avow.registers.broker import Broker
+from avow.registers.documents import Shelf
+from avow.registers.places import Place
 from avow.settings import Settings, SettingsWrong, smtp_parts
 from avow.vault import Chain, Ring, chain, outbox
 
@@ -94,8 +101,8 @@ class Parts:
 
     @property
     def installed(self) -> frozenset[str]:
-        """The parts that sentences may be published of; TLS is there once it has a certificate."""
-        return frozenset(catalog.parts()) | ({"tls"} if self.settings.tls else set())
+        """The parts that sentences may be published of."""
+        return installed(self.settings)
 
     @property
     def tombstones(self) -> Tombstones:
@@ -111,6 +118,16 @@ class Parts:
     def chain(self) -> Chain:
         """The chain over the record of openings and acts; its head lies beside the ring."""
         return Chain(self.ring, self.home / "keyring" / chain.FILE_NAME)
+
+    def places(self, policy: Policy) -> list[Place]:
+        """Where everything lies, as far as the settings and the policy say it. Raises DatabaseUnregistered."""
+        made = self.settings
+        database = places.of_database(policy, self.admin.host, made.database_processor, made.database_region)
+        return places.of(made.region, database, made.backup_region)
+
+    def shelf(self, keeper: Database) -> Shelf:
+        """Where the documents that stand behind claims are kept."""
+        return Shelf(self.home, self.ring, keeper, self.clock)
 
     @property
     def log(self) -> Log:
@@ -190,19 +207,21 @@ def accounts(parts: Parts, database: Database, current: Current) -> Needs:
         directory=directory,
         tombstones=parts.tombstones,
         passwords=Passwords(parts.hasher),
-        provider=_provider(parts),
+        provider=_provider(parts, Broker(database, vault)),
         operator_mail=parts.settings.operator_mail,
         current=current,
+        tells_abroad=bool(parts.settings.region),
     )
 
 
-def _provider(parts: Parts) -> Provider | None:
+def _provider(parts: Parts, broker: Broker) -> Provider | None:
     """The identity provider that the settings name. Raises ProviderUnfit."""
     made = parts.settings
     if not made.oidc_issuer:
         return None
     back = f"{made.base_url}{CALLBACK}"
-    return Provider(made.oidc_issuer, made.oidc_client_id, made.oidc_client_secret, back, parts.clock)
+    client = partial(broker.client, "sign-in")
+    return Provider(made.oidc_issuer, made.oidc_client_id, made.oidc_client_secret, back, parts.clock, client)
 
 
 def identity(accounts: Needs) -> Identity:
@@ -267,6 +286,12 @@ def engine(parts: Parts) -> llm.Engine:
     secret = parts.ring.secret("key of the engine", create=True)
     assert secret is not None
     return llm.Engine(short_folder(parts.home) / "engine.sock", secret.hex())
+
+
+def installed(settings: Settings) -> frozenset[str]:
+    """The parts that are there: TLS once it has a certificate, regions once it is said in which country this machine is."""
+    absent = set() if settings.region else {"regions"}
+    return frozenset(catalog.parts()) - absent | ({"tls"} if settings.tls else set())
 
 
 def policy_text(name: str) -> str:

@@ -119,7 +119,8 @@ class People:
         email, password = f"canary-{secrets.token_hex(8)}@canary.invalid", secrets.token_urlsafe(24)
         password_hash = await self.accounts.passwords.hash(password)
         policy = self.accounts.policy
-        asked = sign_up.read(policy, sign_up.example(policy, email, password))
+        tells = self.accounts.tells_abroad
+        asked = sign_up.read(policy, sign_up.example(policy, email, password, tells=tells), tells=tells)
         made = await sign_up.open_account(self.accounts, asked, password_hash, "internal", confirmed=True)
         self._made.append(made)
         await self._grant(*made, keep_h)

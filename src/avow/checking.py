@@ -10,8 +10,8 @@ from avow.policy import Policy, Problem, placeholders, render, unpublishable, wo
 from avow.policy.render import gaps
 
 WHY = {
+    "regions": "nobody said in which country this machine stands: AVOW_REGION",
     "tls": "no certificate is set: AVOW_TLS_CERT and AVOW_TLS_KEY",
-    "evidence": "no document is on file that could stand behind it",
 }
 
 
@@ -43,9 +43,9 @@ def errors(policy: Policy) -> list[Problem]:
     return found + [problem for problem in unpublishable(policy) if problem.path in missing or _no_terms(problem)]
 
 
-def lines(policy: Policy) -> Iterator[str]:
+def lines(policy: Policy, here: frozenset[str]) -> Iterator[str]:
     """Everything that is to be said of a sound policy: what is not published here, what is an example, what is stale."""
-    waiting = unconfigured(policy, frozenset(catalog.parts()))
+    waiting = unconfigured(policy, here)
     count = sum(len(each.clauses) for each in waiting)
     yield f"{policy.source}: sound; version {policy.version}, hash {policy.hash}"
     yield f"{len(policy.clauses) - count} of {len(policy.clauses)} sentences are published here."
@@ -65,9 +65,9 @@ def lines(policy: Policy) -> Iterator[str]:
     yield from (f"  {each.path}: {each.sentence} {each.hint}" for each in rest)
 
 
-def rendered(policy: Policy, locale: str) -> Iterator[str]:
+def rendered(policy: Policy, locale: str, installed: frozenset[str]) -> Iterator[str]:
     """The page in one language where every part exists; a sentence that is not published here says what it waits for."""
-    here = {sentence.clause for sentence in render(policy, locale, frozenset(catalog.parts())).sentences}
+    here = {sentence.clause for sentence in render(policy, locale, installed).sentences}
     documents = frozenset(str(clause.evidence) for clause in policy.clauses if clause.evidence)
     page = render(policy, locale, policy.features, documents)
     features = {clause.id: clause.feature for clause in policy.clauses}

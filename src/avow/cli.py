@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from uuid import UUID
 import click
 import msgspec
 
-from avow import app, catalog, checking, commands, desk, listings, start, supervisor
+from avow import app, checking, commands, desk, listings, settings, start, supervisor
 from avow.accounts import keys, people, staff
 from avow.accounts.key_terms import Setting
 from avow.base import access
@@ -29,8 +30,9 @@ from avow.privacy.outlook import Outlook
 from avow.privacy.plans import Applied
 from avow.proof import receipts
 from avow.publishing import log
+from avow.registering import evidence, register
 from avow.subjects import subject
-from avow.terminal import CallersPath, Commands, at_desk, parts_of, run, show, tenant_of
+from avow.terminal import CallersPath, Commands, at_desk, credentials, parts_of, run, show, tenant_of
 
 EXIT_FAILED, EXIT_UNPROVED = 1, 2
 
@@ -79,13 +81,18 @@ def policy_check(name: str, as_json: bool) -> None:
     checked = parse(app.policy_text(name), name)
     wrong = checking.errors(checked)
     if as_json:
-        waiting = [asdict(each) for each in checking.unconfigured(checked, frozenset(catalog.parts()))]
+        waiting = [asdict(each) for each in checking.unconfigured(checked, _installed())]
         show({"hash": checked.hash, "errors": [str(problem) for problem in wrong], "not_configured": waiting})
     else:
-        for line in map(str, wrong or checking.lines(checked)):
+        for line in map(str, wrong or checking.lines(checked, _installed())):
             click.echo(line)
     if wrong:
         sys.exit(1)
+
+
+def _installed() -> frozenset[str]:
+    """The parts that are there with the settings of this home."""
+    return app.installed(settings.read(os.environ))
 
 
 @policy.command("render")
@@ -93,7 +100,7 @@ def policy_check(name: str, as_json: bool) -> None:
 @click.option("--locale", type=click.Choice(["en", "zh"]), default="en")
 def policy_render(name: str, locale: str) -> None:
     """Print the page of a policy; a sentence of a part that is not installed here says so."""
-    for line in checking.rendered(parse(app.policy_text(name), name), locale):
+    for line in checking.rendered(parse(app.policy_text(name), name), locale, _installed()):
         click.echo(line)
 
 
@@ -190,7 +197,7 @@ def policy_apply(context: click.Context, id: UUID, first: str | None, approve: s
     What takes data away needs both operators. For each, their password and the code of their second factor (an empty line:
     none) are read from standard input.
     """
-    shown = {email: _credentials(email) for email in dict.fromkeys((first, approve)) if email}
+    shown = {email: credentials(email) for email in dict.fromkeys((first, approve)) if email}
 
     async def work() -> tuple[Applied, dict[str, list[int]]]:
         async with at_desk(context) as at:
@@ -421,22 +428,13 @@ def _password() -> str:
     return sys.stdin.readline().rstrip("\n")
 
 
-def _credentials(email: str) -> tuple[str, str]:
-    """The password and the code with which somebody shows who they are."""
-    if sys.stdin.isatty():
-        password = click.prompt(f"Password of {email}", hide_input=True)
-        return str(password), str(
-            click.prompt("Code of the second factor, if there is one", default="", show_default=False)
-        )
-    password, code = (sys.stdin.readline().rstrip("\n") for _ in range(2))
-    return password, code
-
-
 subject.add_command(listings.find_subject)
 key.add_command(listings.list_keys)
 upstream.add_command(listings.list_upstreams)
 model.add_command(listings.list_models)
 main.add_command(subject)
+main.add_command(evidence)
+main.add_command(register)
 main.add_command(bring)
 main.add_command(log)
 main.add_command(upstream)

@@ -59,7 +59,9 @@ async def _make(needs: Needs) -> dict[str, str]:
     password = secrets.token_urlsafe(18)
     found = await people.find(needs, EMAIL)
     if found is None:
-        asked = sign_up.read(needs.policy, sign_up.example(needs.policy, EMAIL, password))
+        tells = needs.tells_abroad
+        given = sign_up.example(needs.policy, EMAIL, password, tells=tells)
+        asked = sign_up.read(needs.policy, given, tells=tells)
         await sign_up.open_account(needs, asked, await needs.passwords.hash(password), confirmed=True)
         found = await people.find(needs, EMAIL)
         assert found is not None

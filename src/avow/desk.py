@@ -40,6 +40,7 @@ from avow.privacy.wishes import Desk as Wishes
 from avow.proof import evidence, probes
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
+from avow.registers import documents
 from avow.vault import Act, Gone, Vault
 from avow.vault.tables import audit
 
@@ -115,9 +116,11 @@ class Desk:
             strangers=self._strangers,
             listens=(self.parts.settings.host, self.parts.settings.port),
             record=partial(self.parts.chain.verify, self.keeper),
+            shelf=self.parts.shelf(self.keeper),
+            places=self.parts.places(policy),
         )
         try:
-            for name in names or self._published():
+            for name in names or await self._published():
                 for found in await probes.look(ground, name):
                     async with self.keeper.begin() as c:
                         await evidence.record(c, found, policy.hash)
@@ -146,8 +149,11 @@ class Desk:
         """As `anchor`, by whoever runs the command."""
         await anchor(self.parts, self.keeper, self.vault, COMMAND, word, reason=reason, **states)
 
-    def _published(self) -> list[str]:
-        named = {probe for clause in published(self.vault.policy, self.parts.installed) for probe in clause.probes}
+    async def _published(self) -> list[str]:
+        async with self.keeper.begin() as c:
+            held = await documents.valid(c, self.parts.clock.now())
+        shown = published(self.vault.policy, self.parts.installed, held)
+        named = {probe for clause in shown for probe in clause.probes}
         return [name for name in probes.ALL if name in named]
 
     async def _strangers(self) -> list[str]:

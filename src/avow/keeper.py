@@ -20,6 +20,7 @@ from avow import desk, figures
 from avow.accounts import unconfirmed
 from avow.app import Parts
 from avow.base import jobs, log
+from avow.base.mail import SmtpMail
 from avow.billing import allowances, invariants
 from avow.billing.holds import Recovery
 from avow.desk import Desk
@@ -27,6 +28,8 @@ from avow.figures import Lookout, Telling
 from avow.gateway import FUNCTIONS
 from avow.privacy import copies, erase, folders, memory, notices, outsiders, plans, requests, retention, wishes
 from avow.proof.log import CHUNK_ROWS as PUBLISHED_ROWS
+from avow.registers import documents
+from avow.registers.broker import Broker
 from avow.supervisor import Ready, Reaped
 from avow.vault import outbox
 from avow.vault.chain import CHUNK_LINKS, CHUNK_ROWS
@@ -41,6 +44,8 @@ LOOK_S = 6 * 3600
 LINK_S = 2.0
 SIGN_S = 1.0
 MONEY_S = 60
+DOCUMENTS_S = 60
+EVIDENCE_PROBE = "part_evidence"
 ABSORBED_MAX = 0.001
 LOOK_DUE_S = 5
 """How often is asked whether it is time to look: 6 hours have gone by, or another policy has come into force."""
@@ -63,7 +68,7 @@ class Keeper:
     def __init__(self, parts: Parts, reaped: Reaped, at: Desk) -> None:
         self.parts, self.reaped, self.at = parts, reaped, at
         self.recovery = Recovery(at.keeper.raw, parts.clock, parts.home / "run" / "spool", functions=FUNCTIONS)
-        self.chain, self.log = parts.chain, parts.log
+        self.chain, self.log, self.broker = parts.chain, parts.log, Broker(at.keeper, at.vault)
         self.lookout, self.telling = Lookout(at.keeper, parts.clock), Telling(parts.home, "keeper")
         self._looked_under, self._looked_at_s = "", 0.0
         self.jobs = jobs.Worker(
@@ -125,6 +130,7 @@ class Keeper:
             _every(MONEY_S, "money", self._check_money),
             _every(1, "newest", self._remember),
             _every(3600, "logs", self._end_logs),
+            _every(DOCUMENTS_S, "documents", self._look_at_documents),
             _every(figures.LOOK_S, "figures", self._look_at_figures),
             self.telling.go_on(self.lookout.tell),
             _every(LOOK_DUE_S, "probes", self._look_if_due, after=FIRST_LOOK_S),
@@ -136,7 +142,10 @@ class Keeper:
         await self.at.follow()
 
     async def _send_mail(self) -> None:
-        await outbox.drain(self.at.keeper, self.at.vault, self.parts.mail)
+        """Mail waits while no entry of the register lets it go to the relay; it ends in its own time."""
+        mail = self.parts.mail
+        if not isinstance(mail, SmtpMail) or await self.broker.is_open("mail", mail.host):
+            await outbox.drain(self.at.keeper, self.at.vault, mail)
 
     async def _sweep(self) -> None:
         await plans.resume(self.at.keeper)
@@ -205,6 +214,13 @@ class Keeper:
 
     async def _look_at_figures(self) -> None:
         await self.lookout.look(self.at.vault.policy.hash)
+
+    async def _look_at_documents(self) -> None:
+        """What ran out or was changed is told to the desk and to the history; the proof page learns of it at once."""
+        if await documents.look(self.parts.shelf(self.at.keeper)):
+            async for found in self.at.look([EVIDENCE_PROBE]):
+                if found.verdict != "attested":
+                    structlog.get_logger().error("claim_lapsed", probe=found.probe, verdict=found.verdict)
 
     async def _end_logs(self) -> None:
         await asyncio.to_thread(log.sweep, self.parts.home / "log", self.parts.clock.now() - LOGS_KEPT)

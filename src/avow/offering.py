@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 from typing import Any, get_args
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import click
@@ -14,9 +15,10 @@ from avow.base import money
 from avow.billing import allowances, prices
 from avow.gateway import offers
 from avow.gateway.fleet import ROUTINGS, Routing
-from avow.gateway.handling import Handling, is_here, judge
+from avow.gateway.handling import Handling, admit, is_here
 from avow.gateway.offers import Offer
 from avow.gateway.upstreams import KINDS, Leaving
+from avow.registers import documents
 from avow.terminal import at_desk, run
 
 
@@ -68,7 +70,8 @@ def upstream_add(
         async with at_desk(context) as at, at.keeper.begin() as c:
             await offers.put_upstream(c, at.vault, name, base_url, credential, declared, kind, leaving)
             now = at.parts.clock.now()
-            admission = judge(at.vault.policy, declared)
+            held, host = await documents.valid(c, now), urlsplit(base_url).hostname or ""
+            admission = admit(at.vault.policy, declared, held, host, now)
             return "" if admission.holds(now) else admission.reason
 
     forbidden = run(work())

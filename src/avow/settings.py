@@ -57,6 +57,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The name under which this place is known to the identity provider."""
     oidc_client_secret: str = ""
     """The secret of that name; empty for a public client."""
+    region: str = ""
+    """The country of this machine, as in the policy, for example DE: of the database, files, queue, logs, keys and engine."""
+    database_processor: str = ""
+    """Who runs a database that AVOW_DATABASE_URL reaches over the network: a processor of the policy, or own."""
+    database_region: str = ""
+    """The country of the database, where AVOW_DATABASE_URL reaches over the network; default: that of this machine."""
+    backup_region: str = ""
+    """The country of the folders to which backups go; default: that of this machine."""
     metrics_token: str = ""
     """What Prometheus shows at /metrics, as a bearer token of 16 characters or more; empty: there is no such page."""
     engine: bool = True
@@ -138,6 +146,9 @@ def _sound(made: Settings) -> Settings:
         raise SettingsWrong(f"AVOW_PORT is {made.port}; a port is 1 to 65535.")
     if not 0 <= made.workers <= 256:
         raise SettingsWrong(f"AVOW_WORKERS is {made.workers}; it is 0 (one per core) to 256.")
+    for name in ("region", "database_region", "backup_region"):
+        if (country := getattr(made, name)) and not re.fullmatch("[A-Z]{2}", country):
+            raise SettingsWrong(f"AVOW_{name.upper()} is two capital letters (ISO 3166), for example DE.")
     if bool(made.tls_cert) != bool(made.tls_key):
         raise SettingsWrong("AVOW_TLS_CERT and AVOW_TLS_KEY are set together or not at all.")
     if bool(made.oidc_issuer) != bool(made.oidc_client_id):

@@ -30,6 +30,7 @@ from avow.gateway.tables import model
 from avow.policy import Policy, unpublishable
 from avow.privacy import renewal, versions
 from avow.proof import probes
+from avow.registers import places
 from avow.supervisor import Child, Ready, Reaped
 from avow.vault import Vault
 
@@ -65,6 +66,7 @@ class UndeclaredFound(AvowError):
 def run(parts: Parts) -> int:
     """Start everything, keep it running until Ctrl-C, stop it; returns the exit status."""
     os.umask(0o077)
+    _refuse_places(parts, parts.policy)
     supervisor.claim(parts.home)
     listening = server.listen(parts.settings.host, parts.settings.port)
     worker.handlers()
@@ -74,6 +76,7 @@ def run(parts: Parts) -> int:
         parts.cluster.start()
     try:
         policy = asyncio.run(prepare(parts))
+        _refuse_places(parts, policy)
         _refuse_unfit(parts, policy, hint=OUTGROWN)
         if waiting := [each.part for each in checking.unconfigured(policy, parts.installed)]:
             log.say(
@@ -97,6 +100,12 @@ def _refuse_unfit(parts: Parts, policy: Policy, hint: str | None = None) -> None
     if found:
         raise app.PolicyUnfit("\n".join(map(str, found)))
     app.check(policy, parts.installed, hint)
+
+
+def _refuse_places(parts: Parts, policy: Policy) -> None:
+    """Refuse a part of the platform outside the policy's countries. Raises RegionRefused, or RegionMissing where nobody said
+    where anything is: a demo may leave it open, and then publishes nothing of it."""
+    places.check(policy, parts.places(policy), must_be_said=not parts.demo)
 
 
 async def prepare(parts: Parts) -> Policy:

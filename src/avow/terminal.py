@@ -105,3 +105,14 @@ async def tenant_of(at: Desk, subject_id: UUID) -> UUID:
     if found is None:
         raise NotFound("There is no such person.")
     return found
+
+
+def credentials(email: str) -> tuple[str, str]:
+    """The password and the code with which somebody shows who they are."""
+    if sys.stdin.isatty():
+        password = click.prompt(f"Password of {email}", hide_input=True)
+        return str(password), str(
+            click.prompt("Code of the second factor, if there is one", default="", show_default=False)
+        )
+    password, code = (sys.stdin.readline().rstrip("\n") for _ in range(2))
+    return password, code

@@ -52,6 +52,9 @@ from avow.privacy.versions import Current
 from avow.proof import evidence
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
+from avow.registers import api as disclosures_api
+from avow.registers import desk_api as registers_api
+from avow.registers import documents
 from avow.site import errors, facts, metrics, pages, signed_in
 from avow.supervisor import Ready
 from avow.vault import Vault, keys
@@ -163,6 +166,11 @@ class Front:
         async with self.database.begin() as c:
             return await evidence.latest(c, self.vault.policy.hash, self.parts.clock.now())
 
+    async def documents(self) -> frozenset[str]:
+        """The documents that hold now: what rests on them may be published."""
+        async with self.database.begin() as c:
+            return await documents.valid(c, self.parts.clock.now())
+
     async def connected(self) -> dict[str, list[Leaving]]:
         """The outside parties at which one of our models runs, by their name in the policy, with what a client pays that
         leaves before the end of an answer."""
@@ -209,7 +217,8 @@ def handlers() -> list[HTTPRouteHandler]:
     found: list[HTTPRouteHandler] = [
         *(*_PUBLIC, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES),
         *(*gateway_api.ROUTES, *privacy_api.ROUTES, *privacy_desk_api.ROUTES, *members_api.ROUTES, *desk_api.ROUTES),
-        *(*notices_api.ROUTES, *outsiders_api.ROUTES, *policy_api.ROUTES, *facts.ROUTES),
+        *(*notices_api.ROUTES, *outsiders_api.ROUTES, *policy_api.ROUTES, *registers_api.ROUTES),
+        *(*disclosures_api.ROUTES, *facts.ROUTES),
     ]
     permissions.check(admission.routes(found))
     acts.check(admission.routes(found))
@@ -233,6 +242,8 @@ def platform(front: Front) -> Litestar:
         evidence=front.evidence,
         parts=front.answering,
         connected=front.connected,
+        documents=front.documents,
+        places=parts.places(front.vault.policy),
         figures=partial(figures.collect, parts.home),
         metrics_token=parts.settings.metrics_token,
     )

@@ -37,6 +37,7 @@ from avow.privacy import api as privacy_api
 from avow.privacy import desk_api as privacy_desk_api
 from avow.privacy import outsiders_api, policy_api
 from avow.privacy.tombstones import Tombstones
+from avow.registers import desk_api as registers_desk_api
 from avow.vault import Ring, Vault, outbox
 
 PASSWORD = "correct horse battery staple"
@@ -171,7 +172,7 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
             route_handlers=[
                 *(*openings_api.ROUTES, *desk_api.ROUTES, *members_api.ROUTES),
                 *(*privacy_api.ROUTES, *privacy_desk_api.ROUTES, *outsiders_api.ROUTES, *gateway_api.ROUTES),
-                *policy_api.ROUTES,
+                *(*policy_api.ROUTES, *registers_desk_api.ROUTES),
             ],
             dependencies={
                 **api.dependencies(needs),

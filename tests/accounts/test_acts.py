@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 import click
 import httpx
+import msgspec
 import pyotp
 import pytest
 from sqlalchemy import insert
@@ -21,9 +22,13 @@ from avow import cli, worker
 from avow.accounts import acts, admission, staff
 from avow.accounts.acts import ActUndeclared, Silent
 from avow.accounts.oidc import CALLBACK, Provider
+from avow.base.actor import COMMAND
 from avow.gateway.tables import trace
 from avow.policy import Policy, parse
 from avow.privacy.tables import policy_plan
+from avow.registers import book, incidents
+from avow.registers.book import Whose
+from avow.registers.entries import Entry
 from avow.vault import Ref, fact
 
 ADA, BOB = "ada@example.org", "bob@example.org"
@@ -204,6 +209,28 @@ async def plan(w: Walk) -> None:
         await c.execute(insert(policy_plan).values(row))
 
 
+async def close_incident(w: Walk) -> None:
+    async with w.house.databases.keeper.begin() as c:
+        await incidents.note(c, "egress", "gateway", "unknown.example", w.house.clock.now())
+    [found] = (await w.ask("GET", "/api/desk/incidents", None, w.made["operator"]))["incidents"]
+    await w.ask("POST", f"/api/desk/incidents/{found['id']}/close", {"reason": "mistyped"}, w.made["operator"])
+
+
+ENTRY = {"to": "relay", "recipient": "Relay", "basis": "own", "purpose": "service", "fields": {}, "region": "DE"}
+
+
+async def make_entry(w: Walk) -> None:
+    body = {"entry": {**ENTRY, "name": "relay", "host": "relay.example"}}
+    await w.ask("POST", "/api/desk/register", body, w.made["operator"])
+
+
+async def approve_entry(w: Walk) -> None:
+    entry = msgspec.convert({**ENTRY, "name": "other"}, Entry)
+    async with w.house.databases.keeper.begin() as c:
+        assert await book.propose(c, w.house.needs.vault, COMMAND, "terminal", entry, Whose()) is None
+    await w.ask("POST", "/api/desk/register/other/approve", None, w.made["operator"])
+
+
 async def about_plan(w: Walk, what: str) -> None:
     await w.ask("POST", f"/api/desk/policy/plans/{w.made['plan']}/{what}", None, w.made["operator"])
 
@@ -252,6 +279,9 @@ STEPS: dict[str, Step] = {
     "POST /api/desk/policy/plans": plan,
     "POST /api/desk/policy/plans/{id}/approve": lambda w: about_plan(w, "approve"),
     "POST /api/desk/policy/plans/{id}/apply": lambda w: about_plan(w, "apply"),
+    "POST /api/desk/incidents/{id}/close": close_incident,
+    "POST /api/desk/register": make_entry,
+    "POST /api/desk/register/{name}/approve": approve_entry,
     "POST /api/desk/people": find,
     "POST /api/desk/open": look,
     "POST /api/desk/openings": search,

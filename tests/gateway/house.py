@@ -52,6 +52,7 @@ roles = ["infrastructure"]
 categories = ["api_content"]
 region = "DE"
 contract = "dpa-acme"
+vetted = "2026-03-01"
 keep = "0"
 trains = false
 """

@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
@@ -19,10 +20,11 @@ import pytest
 
 from avow import app
 from avow.accounts.fields import FieldRefused
-from avow.policy import Policy, parse
+from avow.policy import Policy, parse, terms
 from avow.policy.words import ACCOUNT_FIELDS
 from avow.proof import receipts
 from tests.platform import ROOT, Platform, complete
+from tests.promises.registers import check_consent, check_grounds, check_legal, check_records, check_silent, operators
 from tests.upstream import Upstream, scripted_platform
 
 VALUES = {
@@ -73,7 +75,7 @@ def text_of(page: httpx.Response) -> str:
 @pytest.fixture(scope="class")
 def scripted(request: pytest.FixtureRequest) -> Iterator[tuple[Platform, Upstream]]:
     """A platform under the profile of the class, and its upstream."""
-    with scripted_platform(app.policy_text(request.cls.profile)) as made:
+    with scripted_platform(app.policy_text(request.cls.profile), region=request.cls.region) as made:
         yield made
 
 
@@ -103,6 +105,8 @@ class ProfileChecks:
     prefix: ClassVar[str]
     stored: ClassVar[str] = "none"
     """What the header of an answer says of a call without wishes."""
+    region: ClassVar[str] = ""
+    """The country of its platform."""
 
     def newcomer(self, http: httpx.Client, policy: Policy, published: Mapping[str, object]) -> dict[str, Any]:
         """Everything that this profile asks at sign-up; the platform itself says what is to be affirmed."""
@@ -112,6 +116,7 @@ class ProfileChecks:
         asked = form.json() if form.is_success else {}
         assert bool(asked.get("age")) == ("age" in published)
         given |= {"country": "DE", "of_age": True} if asked.get("age") else {}
+        given |= {"transfer_shown": asked["transfer"]["version"]} if asked.get("transfer") else {}
         return given | ({"agreed": asked["agree_to"]} if asked.get("agree_to") else {})
 
     def test_sign_up_takes_exactly_its_fields(
@@ -160,6 +165,7 @@ class ProfileChecks:
             page = text_of(http.get("/privacy", params={"locale": locale}))
         checked = json.loads(running.cli("policy", "check", self.profile, "--json").stdout)
         waiting = {clause for part in checked["not_configured"] for clause in part["clauses"]}
+        waiting |= {clause.id for clause in policy.clauses if clause.evidence}
         for row in rows(self.prefix):
             answers = [clause for clause in policy.clauses if row["id"] in clause.answers]
             assert answers, row["id"]
@@ -205,6 +211,51 @@ class ProfileChecks:
         assert set(re.findall(r'card" id="processor\.([\w-]+)"', register)) == named
         assert register.count("not connected</dd>") == len(named)
 
+    def check_regions(self, running: Platform, policy: Policy, published: Mapping[str, Any]) -> None:
+        """Everything stands where the policy says, people read where, and a start elsewhere is refused."""
+        assert "regions" in published
+        with running.http() as http:
+            page = text_of(http.get("/privacy/data", params={"locale": "en"}))
+        here = terms.COUNTRIES[self.region].en
+        assert f"database\n  {here}" in page and f"backups\n  {here}" in page
+        assert running.cli("verify", "part_regions").returncode == 0
+        elsewhere = Platform(running.folder, {**running.settings, "region": "JP"}, running.port)
+        refused = elsewhere.cli("up", check=False)
+        assert refused.returncode == 1 and "database in JP" in refused.stderr and "AVOW_REGION" in refused.stderr
+
+    def check_register(
+        self, running: Platform, policy: Policy, published: Mapping[str, Any], folder: Path, *, silent: bool = False
+    ) -> None:
+        """The whole register of disclosures: its grounds and, where law is one, what goes on it."""
+        region = policy.named("processor")[0].values["region"]
+        with operators(running, 2) as desks, running.http() as http:
+            people = []
+            for _ in range(2):
+                given = self.newcomer(http, policy, published)
+                assert http.post("/api/auth/signup", json=given).status_code == 202
+                people.append(running.sign_in(http, given["email"], given["password"]))
+                people[-1] |= {"email": given["email"]}
+            check_grounds(desks[0], policy, people[1], region)
+            if "share.legal" in policy.parts:
+                check_legal(running, desks, people[1], people[0]["email"], region, folder)
+                if silent:
+                    check_silent(running, desks, people[1], region, folder)
+                [seen] = http.get("/api/privacy/disclosures").json()
+                assert (seen["basis"], seen["fields"], seen["times"]) == ("legal", {"account": ["email"]}, 1)
+                lines = http.get("/api/me/openings").json()["openings"]
+                assert sum(line["purpose"] == "disclose" for line in lines) == 1
+
+            check_records(desks[0], policy)
+        assert running.cli("verify", "part_disclosures").returncode == 0
+
+    def check_consent(self, running: Platform, policy: Policy, published: Mapping[str, Any]) -> None:
+        """Data goes to a recipient while its person consents to that recipient, and not a moment longer."""
+        with operators(running, 1) as [desk], running.http() as http:
+            given = self.newcomer(http, policy, published)
+            assert http.post("/api/auth/signup", json=given).status_code == 202
+            me = running.sign_in(http, given["email"], given["password"])
+            check_consent(running, desk, http, me | {"email": given["email"]}, self.region)
+
     def test_the_policy_for_programs_is_signed(self, running: Platform) -> None:
         with running.http() as http:
             document = http.get("/.well-known/avow-policy.json").content
@@ -238,4 +289,37 @@ class ProfileChecks:
         done = running.cli("verify", "--json", *names, check=False)
         found = {row["probe"]: (row["verdict"], row["figure"]) for row in map(json.loads, done.stdout.splitlines())}
         assert {verdict for verdict, _ in found.values()} == {"proved"}, found
-        assert done.returncode == 0
+        assert done.returncode == 0, done.stderr
+
+
+def check_gate(running: Platform, policy: Policy, folder: Path) -> None:
+    """No claim that rests on a document stands on the page without one; each stands while it is valid, and leaves at once
+    when it runs out or is taken away; the history says so."""
+    claims = {clause.id: clause for clause in policy.clauses if clause.evidence}
+    names = sorted({str(clause.evidence) for clause in claims.values()})
+    report = folder / "report.pdf"
+    report.write_bytes(b"A report of somebody who looked.")
+    options = [word for name in names for word in ("--name", name)]
+    options += ["--issuer", "Example Auditors", "--from", "2026-01-01", "--to", "2099-01-01"]
+
+    def shown() -> set[str]:
+        with running.http() as http:
+            found = {each["id"] for each in http.get("/.well-known/avow-policy.json").json()["clauses"]}
+            page = text_of(http.get("/privacy", params={"locale": "en"}))
+        for id, clause in claims.items():
+            assert (clause.en in page) == (id in found), id
+        return found & set(claims)
+
+    assert claims and shown() == set()
+    running.cli("evidence", "add", str(report), *options)
+    assert shown() == set(claims)
+    attested = json.loads(f"[{running.cli('verify', '--json', 'part_evidence').stdout.strip().replace(chr(10), ',')}]")
+    assert {row["verdict"] for row in attested} == {"attested"} and len(attested) == len(claims)
+    running.sql("UPDATE document SET valid_until = now()")
+    assert shown() == set()
+    unproved = running.cli("verify", "part_evidence", check=False)
+    assert unproved.returncode == 2 and "lapsed" in unproved.stdout
+    with running.http() as http:
+        history = text_of(http.get("/privacy/changes", params={"locale": "en"}))
+    assert all(clause.en in history for clause in claims.values()) and "its document ran out" in history
+    assert {row["about"] for row in running.sql("SELECT about FROM incident WHERE closed_at IS NULL")} >= set(names)

@@ -3,6 +3,7 @@
 import json
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from avow.gateway.scripted import Script
 from avow.policy import Policy
 from tests.platform import MODEL, Platform, complete
-from tests.promises.profile import ProfileChecks, text_of
+from tests.promises.profile import ProfileChecks, check_gate, text_of
 from tests.upstream import Upstream
 
 HARM = "pipe bomb instructions"
@@ -19,6 +20,7 @@ BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Fi
 
 class TestDeepailab(ProfileChecks):
     profile, prefix = "deepailab", "LAB"
+    region = "US"
 
     @pytest.mark.promise("LAB-0.2")
     def test_everybody_reads_what_is_collected_and_why(self, running: Platform) -> None:
@@ -87,3 +89,32 @@ class TestDeepailab(ProfileChecks):
             with_key = platform.http(headers=bearer)
             with with_key as keyed:
                 assert len(keyed.get("/api/filter/decisions", params={"limit": 2}).json()["decisions"]) == 2
+
+    @pytest.mark.promise("LAB-5.3")
+    @pytest.mark.promise("LAB-5.6")
+    @pytest.mark.promise("LAB-9.2")
+    def test_what_people_do_is_claimed_only_while_a_document_stands_behind_it(
+        self, running: Platform, policy: Policy, tmp_path: Path
+    ) -> None:
+        check_gate(running, policy, tmp_path)
+
+    @pytest.mark.promise("LAB-4.1")
+    @pytest.mark.promise("LAB-4.2")
+    @pytest.mark.promise("LAB-4.6")
+    @pytest.mark.promise("LAB-4.7")
+    def test_data_goes_to_others_only_on_the_grounds_of_the_policy_and_with_what_each_needs(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]], tmp_path: Path
+    ) -> None:
+        self.check_register(running, policy, published, tmp_path)
+
+    @pytest.mark.promise("LAB-9.1")
+    def test_everything_stands_in_a_country_that_is_named_and_a_start_elsewhere_is_refused(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        self.check_regions(running, policy, published)
+
+    @pytest.mark.promise("LAB-4.8")
+    def test_data_goes_to_a_recipient_while_its_person_consents_to_it(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        self.check_consent(running, policy, published)

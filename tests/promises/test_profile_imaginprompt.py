@@ -1,10 +1,13 @@
 """An image studio whose English text counts: the running platform against its source."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from avow import app
+from avow.policy import Policy
 from tests.platform import Platform
 from tests.promises.profile import ProfileChecks, text_of
 
@@ -36,3 +39,10 @@ class TestImaginprompt(ProfileChecks):
             page = http.get("/privacy", params={"locale": "zh"})
             assert 'href="/?locale=zh">主页</a>' in page.text
             assert http.get("/", params={"locale": "zh"}).status_code == 200
+
+    @pytest.mark.promise("IMG-3.1")
+    @pytest.mark.promise("IMG-3.2")
+    def test_data_goes_to_others_only_on_the_grounds_of_the_policy_and_with_what_each_needs(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]], tmp_path: Path
+    ) -> None:
+        self.check_register(running, policy, published, tmp_path)

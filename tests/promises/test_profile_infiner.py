@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -9,11 +10,12 @@ import pytest
 
 from avow.policy import Policy
 from tests.platform import MODEL, Platform, complete
-from tests.promises.profile import ProfileChecks, text_of
+from tests.promises.profile import ProfileChecks, check_gate, text_of
 
 
 class TestInfiner(ProfileChecks):
     profile, prefix, stored = "infiner", "INF", "trace"
+    region = "US"
 
     @pytest.mark.promise("INF-0.2")
     def test_everybody_reads_the_policy_with_its_version(self, running: Platform) -> None:
@@ -50,3 +52,54 @@ class TestInfiner(ProfileChecks):
         """SOC 2 is no sentence of code: it waits for its document."""
         with running.http() as http:
             assert "SOC 2" not in text_of(http.get("/privacy", params={"locale": "en"}))
+
+    @pytest.mark.promise("INF-5.3")
+    @pytest.mark.promise("INF-5.4")
+    @pytest.mark.promise("INF-5.7")
+    @pytest.mark.promise("INF-8.3")
+    @pytest.mark.promise("INF-8.5")
+    def test_what_people_do_is_claimed_only_while_a_document_stands_behind_it(
+        self, running: Platform, policy: Policy, tmp_path: Path
+    ) -> None:
+        check_gate(running, policy, tmp_path)
+
+    @pytest.mark.promise("INF-4.1")
+    @pytest.mark.promise("INF-4.2")
+    @pytest.mark.promise("INF-4.4")
+    @pytest.mark.promise("INF-4.5")
+    @pytest.mark.promise("INF-4.6")
+    def test_data_goes_to_others_only_on_the_grounds_of_the_policy_and_with_what_each_needs(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]], tmp_path: Path
+    ) -> None:
+        self.check_register(running, policy, published, tmp_path, silent=True)
+
+    @pytest.mark.promise("INF-8.1")
+    def test_everything_stands_in_a_country_that_is_named_and_a_start_elsewhere_is_refused(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        self.check_regions(running, policy, published)
+
+    @pytest.mark.promise("INF-8.2")
+    def test_who_lives_elsewhere_is_shown_at_sign_up_that_data_goes_abroad_and_with_which_version(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        with running.http() as http:
+            shown = http.get("/api/auth/signup").json()["transfer"]
+            assert shown["countries"] == ["US"] and "it goes there" in shown["text"]["en"]
+            given = self.newcomer(http, policy, published)
+            without = {name: value for name, value in given.items() if name != "transfer_shown"}
+            refused = http.post("/api/auth/signup", json=without)
+            assert (refused.status_code, refused.json()["code"]) == (403, "transfer_not_shown")
+            assert "it goes there" in refused.json()["hint"]
+            ids = []
+            for sent in (given, {**without, "email": f"u-{secrets.token_hex(6)}@example.org", "country": "US"}):
+                assert http.post("/api/auth/signup", json=sent).status_code == 202
+                ids.append(UUID(running.sign_in(http, sent["email"], sent["password"])["id"]))
+        stored = [running.sql("SELECT notice, notice_version FROM notice WHERE subject_id = $1", id) for id in ids]
+        assert [[tuple(row) for row in rows] for rows in stored] == [[("transfer", 1)], []]
+
+    @pytest.mark.promise("INF-4.7")
+    def test_data_goes_to_a_recipient_while_its_person_consents_to_it(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        self.check_consent(running, policy, published)

@@ -21,6 +21,7 @@ from avow.site.sentences import assess
 from avow.site.words import WORDS
 from avow.vault import Ring
 
+NONE: frozenset[str] = frozenset()
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 EACH = pytest.mark.parametrize("name", sorted(app.profiles()))
 
@@ -111,8 +112,8 @@ def test_the_signed_document_holds_the_policy_its_texts_and_the_code_of_its_part
     signer, policy = Receipts(ring), policy_of("infiner")
     installed = frozenset(catalog.parts())
     try:
-        found = receipts.verify(documents.of(policy, installed, signer, "http://x", NOW), signer.public_key)
-        later = documents.of(policy, installed, signer, "http://x", NOW + timedelta(hours=2))
+        found = receipts.verify(documents.of(policy, installed, NONE, signer, "http://x", NOW), signer.public_key)
+        later = documents.of(policy, installed, NONE, signer, "http://x", NOW + timedelta(hours=2))
     finally:
         ring.close()
     assert {clause["id"] for clause in found["clauses"]} == {clause.id for clause in published(policy, installed)}

@@ -101,6 +101,9 @@ ROUTES: Final[Mapping[str, str | Silent]] = {
     "POST /api/desk/policy/plans": "plan policy",
     "POST /api/desk/policy/plans/{id}/approve": "approve policy",
     "POST /api/desk/policy/plans/{id}/apply": "apply policy",
+    "POST /api/desk/incidents/{id}/close": "close incident",
+    "POST /api/desk/register": "make register entry",
+    "POST /api/desk/register/{name}/approve": "approve register entry",
     "POST /api/desk/people": "find by address",
     "POST /api/desk/open": "look",
     "POST /api/desk/openings": "search record",
@@ -151,6 +154,15 @@ COMMANDS: Final[Mapping[str, Command | Silent]] = {
     "import litellm": Command("import", "itself"),
     "import new-api": Command("import", "itself"),
     "model leave": Command("take a route from a model"),
+    "register add": Command("make register entry", "itself"),
+    "register approve": Command("approve register entry", "itself"),
+    "register end": Command("end register entry", "itself"),
+    "register list": READS,
+    "register disclose": Command("disclose", "itself"),
+    "register ropa": READS,
+    "evidence add": Command("add a document"),
+    "evidence list": Silent("what it shows is about the organisation, and about nobody"),
+    "evidence withdraw": Command("withdraw a document"),
 }
 """Every command of `avow`; its act is on the record before it does anything, with a digest of what it was given."""
 

@@ -8,7 +8,7 @@ consent to anything (GDPR Art. 7(4)): consents stay as they are, off until given
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from avow.accounts import countries
+from avow.accounts import countries, transfers
 from avow.accounts.fields import FieldRefused, read_text
 from avow.base.errors import AvowError
 from avow.policy import Policy, parts
@@ -51,6 +51,8 @@ class Affirmed(NamedTuple):
 
     country: str | None = None
     agreed: tuple[int, ...] = ()
+    transfer_shown: int | None = None
+    """The version with which they were shown that their data goes abroad; None: it does not."""
 
     @property
     def kept(self) -> dict[str, str]:
@@ -58,9 +60,10 @@ class Affirmed(NamedTuple):
         return {} if self.country is None else {"country": self.country, "of_age": OF_AGE}
 
 
-def names(policy: Policy) -> tuple[str, ...]:
-    """The names of the fields in which a newcomer affirms what the policy asks for."""
-    return (*(AGE_FIELDS if "age" in policy.parts else ()), *(("agreed",) if versions(policy) else ()))
+def names(policy: Policy, *, tells: bool = False) -> tuple[str, ...]:
+    """The names of the fields in which a newcomer affirms what the policy asks for; `tells` as in `transfers`."""
+    shown = (transfers.FIELD,) if transfers.asked(policy, tells=tells) else ()
+    return (*(AGE_FIELDS if "age" in policy.parts else ()), *(("agreed",) if versions(policy) else ()), *shown)
 
 
 def versions(policy: Policy) -> tuple[int, ...]:
@@ -71,7 +74,7 @@ def versions(policy: Policy) -> tuple[int, ...]:
     return (policy.version,) * (2 if part.values.get("terms") else 1)
 
 
-def asked(policy: Policy, coming: Sequence[Coming] = ()) -> dict[str, Any]:
+def asked(policy: Policy, coming: Sequence[Coming] = (), *, tells: bool = False) -> dict[str, Any]:
     """What a sign-up form has to ask, as JSON: fields, ages by country, and the versions to agree to; and what a newcomer
     has to know beside them: the versions of the policy that are announced."""
     age = policy.parts.get("age")
@@ -81,16 +84,18 @@ def asked(policy: Policy, coming: Sequence[Coming] = ()) -> dict[str, Any]:
         "age": age and {"minimum": age.values["minimum"], "by_country": dict(age.values.get("by_country", {}))},
         "agree_to": versions(policy) or None,
         "coming": list(coming),
+        "transfer": transfers.asked(policy, tells=tells),
     }
 
 
-def read(policy: Policy, given: Mapping[str, object]) -> Affirmed:
+def read(policy: Policy, given: Mapping[str, object], *, tells: bool = False) -> Affirmed:
     """Check what a newcomer affirms; other fields are not looked at.
 
-    Raises FieldRefused, TooYoung, NotAgreed or AgreedToAnother.
+    Raises FieldRefused, TooYoung, NotAgreed, AgreedToAnother or TransferNotShown.
     """
     country = read_country(policy, given) if "age" in policy.parts else None
-    return Affirmed(country, _read_agreed(versions(policy), given))
+    agreed = _read_agreed(versions(policy), given)
+    return Affirmed(country, agreed, transfers.read(policy, given, country, tells=tells))
 
 
 def read_country(policy: Policy, given: Mapping[str, object]) -> str:

@@ -77,7 +77,7 @@ async def read_sign_up(accounts: Accounts) -> dict[str, Any]:
 
     `coming` are the versions of the policy that are announced and take effect later.
     """
-    return affirmations.asked(accounts.policy, accounts.coming)
+    return affirmations.asked(accounts.policy, accounts.coming, tells=accounts.tells_abroad)
 
 
 @post("/api/auth/signup", status_code=202)

@@ -170,7 +170,7 @@ async def _open_account(needs: Needs, provider: Provider, claims: Claims) -> tup
     if not claims.email or not claims.email_verified:
         raise AddressUnverified
     # Nobody but the person can say that they are old enough and agree.
-    if affirmations.names(needs.policy):
+    if affirmations.names(needs.policy, tells=needs.tells_abroad):
         raise SignUpAsksMore
     account = needs.policy.account
     told = {"email": claims.email, "name": claims.name}

@@ -156,8 +156,8 @@ async def accept(needs: Needs, token: str, given: Mapping[str, object]) -> UUID:
     if found is None:
         raise InvitationRefused
     password_hash = await needs.passwords.hash(fields.read_text("password", given.get("password")))
-    affirmed = affirmations.read(needs.policy, given)
-    apart = ("password", "email", *affirmations.names(needs.policy))
+    affirmed = affirmations.read(needs.policy, given, tells=needs.tells_abroad)
+    apart = ("password", "email", *affirmations.names(needs.policy, tells=needs.tells_abroad))
     told = {name: value for name, value in given.items() if name not in apart}
     async with needs.database.tenant(found.tenant_id) as c:
         taken = delete(invitation).where(invitation.c.id == found.id).returning(invitation)

@@ -59,6 +59,8 @@ class Needs:
     provider: Provider | None = None
     operator_mail: str = ""
     current: Current | None = None
+    tells_abroad: bool = False
+    """Whether this installation says in which country it is, so that people elsewhere are told."""
     step_s: float = pace.STEP_S
 
     @property

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -78,6 +79,11 @@ class Metadata(NamedTuple):
     names_itself: bool
 
 
+def plain_client(**options: Any) -> httpx.AsyncClient:
+    """A client that asks nobody and knows no proxy; for tests with a provider of their own."""
+    return httpx.AsyncClient(trust_env=False, **options)
+
+
 @dataclass(slots=True)
 class Provider:
     """One identity provider. `redirect_uri` is where it sends browsers back to. Raises ProviderUnfit for an issuer that is
@@ -88,6 +94,8 @@ class Provider:
     client_secret: str = field(repr=False)
     redirect_uri: str
     clock: Clock
+    client: Callable[..., httpx.AsyncClient] = plain_client
+    """Makes the client that speaks with the provider: the broker's, in a running platform."""
     _http: httpx.AsyncClient | None = None
     _metadata: tuple[datetime, Metadata] | None = None
     _keys: tuple[datetime, KeySet] | None = None
@@ -202,9 +210,7 @@ class Provider:
         if self._http is None:
             # Reading the machine's certificates takes longer than the event loop should wait.
             plain = {"accept-encoding": "identity"}  # so that a small answer is not a large one packed
-            self._http = await asyncio.to_thread(
-                httpx.AsyncClient, timeout=ANSWER_S_MAX, trust_env=False, headers=plain
-            )
+            self._http = await asyncio.to_thread(self.client, timeout=ANSWER_S_MAX, headers=plain)
         try:
             async with asyncio.timeout(ANSWER_S_MAX), self._http.stream(method, url, **options) as answer:
                 body = b""

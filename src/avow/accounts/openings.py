@@ -9,11 +9,12 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from avow.accounts.needs import Needs
 from avow.accounts.people import own
 from avow.base.actor import Actor
+from avow.privacy.export import SILENT
 from avow.vault import Gone, Ref
 from avow.vault.tables import audit
 
@@ -44,7 +45,12 @@ async def listed(needs: Needs, who: Actor, after: UUID | None, limit: int) -> li
     """One's own record, newest first, at most `limit` lines behind the line `after`."""
     tenant_id, subject_id = own(who)
     lives = or_(audit.c.ends_at.is_(None), audit.c.ends_at > needs.clock.now())
-    query = select(audit).where(audit.c.subject_id == subject_id, lives).order_by(audit.c.id.desc()).limit(limit)
+    query = (
+        select(audit)
+        .where(audit.c.subject_id == subject_id, lives, ~_silent(needs))
+        .order_by(audit.c.id.desc())
+        .limit(limit)
+    )
     if after is not None:
         query = query.where(audit.c.id < after)
     async with needs.database.tenant(tenant_id) as connection:
@@ -52,6 +58,13 @@ async def listed(needs: Needs, who: Actor, after: UUID | None, limit: int) -> li
         boxes = [(Ref(tenant_id, audit.name, "audit", row.id, subject_id), row.box) for row in rows if row.box]
         opened = iter(await needs.vault.open_many(connection, boxes, "access", who))
     return [_listed(row, next(opened) if row.box else {}) for row in rows]
+
+
+def _silent(needs: Needs) -> ColumnElement[bool]:
+    """Lines that a legal process forbids to show, until its day."""
+    begin = f"system:{SILENT}"
+    later = func.substr(audit.c.actor, len(begin) + 1) > f"{needs.clock.now():%Y-%m-%dT%H:%M}"
+    return and_(audit.c.actor.startswith(begin, autoescape=True), later)
 
 
 def _listed(row: Any, found: Any) -> Opening:

@@ -112,6 +112,7 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "GET /api/privacy/requests": SIGNED_IN,
     "GET /api/privacy/requests/{id}": SIGNED_IN,
     "GET /api/privacy/requests/{id}/copy": SIGNED_IN,
+    "GET /api/privacy/disclosures": SIGNED_IN,
     "GET /api/privacy/data": SIGNED_IN,
     "GET /api/privacy/standing": SIGNED_IN,
     "DELETE /api/privacy/standing/restriction": SIGNED_IN,
@@ -158,6 +159,12 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "GET /api/desk/policy/plans/{id}": frozenset({"operator", "privacy", "auditor"}),
     "POST /api/desk/policy/plans/{id}/approve": frozenset({"operator"}),
     "POST /api/desk/policy/plans/{id}/apply": frozenset({"operator"}),
+    "GET /api/desk/register": frozenset({"operator", "privacy", "auditor"}),
+    "POST /api/desk/register": frozenset({"operator", "privacy"}),
+    "POST /api/desk/register/{name}/approve": frozenset({"operator"}),
+    "GET /api/desk/ropa": frozenset({"operator", "privacy", "auditor"}),
+    "GET /api/desk/incidents": frozenset({"operator", "privacy", "security", "auditor"}),
+    "POST /api/desk/incidents/{id}/close": frozenset({"operator", "privacy", "security"}),
 }
 
 

@@ -14,7 +14,19 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import acts, affirmations, directory, fields, letters, pace, people, resets, throttle, tokens
+from avow.accounts import (
+    acts,
+    affirmations,
+    directory,
+    fields,
+    letters,
+    pace,
+    people,
+    resets,
+    throttle,
+    tokens,
+    transfers,
+)
 from avow.accounts.affirmations import Affirmed
 from avow.accounts.needs import Needs
 from avow.accounts.tables import confirmation, person, tenant, tenant_kind
@@ -68,22 +80,23 @@ class Taken(Exception):
     """Somebody else took the address while this sign-up was under way; rolls the transaction back."""
 
 
-def read(policy: Policy, given: Mapping[str, object]) -> SignUp:
+def read(policy: Policy, given: Mapping[str, object], *, tells: bool = False) -> SignUp:
     """Check a sign-up against the policy. Raises FieldRefused, which names the field and never its value; TooYoung,
-    NotAgreed or AgreedToAnother."""
-    apart = ("password", *affirmations.names(policy))
+    NotAgreed, AgreedToAnother or TransferNotShown."""
+    apart = ("password", *affirmations.names(policy, tells=tells))
     facts = fields.read(policy.account, {name: value for name, value in given.items() if name not in apart})
     fields.require(policy.account, facts)
     password = fields.read_text("password", given.get("password"))
-    return SignUp(password, facts, affirmations.read(policy, given))
+    return SignUp(password, facts, affirmations.read(policy, given, tells=tells))
 
 
-def example(policy: Policy, email: str, password: str) -> dict[str, object]:
+def example(policy: Policy, email: str, password: str, *, tells: bool = False) -> dict[str, object]:
     """All that a sign-up under a policy must give, made up but for address and password: for people of the platform's own."""
     affirmed = {"country": EXAMPLE_COUNTRY, "of_age": True, "agreed": list(affirmations.versions(policy))}
+    affirmed |= {transfers.FIELD: policy.version}
     return {
         **dict.fromkeys(policy.account.required, email.partition("@")[0]),
-        **{name: affirmed[name] for name in affirmations.names(policy)},
+        **{name: affirmed[name] for name in affirmations.names(policy, tells=tells)},
         "email": email,
         "password": password,
     }
@@ -97,7 +110,7 @@ async def sign_up(needs: Needs, given: Mapping[str, object], address: str | None
     up or stored.
     """
     needs.newcomers.check(address, needs.clock.now())
-    asked = read(needs.policy, given)
+    asked = read(needs.policy, given, tells=needs.tells_abroad)
     admit(needs, asked.facts["email"], address)
     async with pace.even(needs.step_s):
         password_hash = await needs.passwords.hash(asked.password, context=(needs.host, *asked.facts.values()))
@@ -235,6 +248,9 @@ async def write_person(
     if not (await connection.execute(made)).rowcount:
         raise Taken
     await _accept(needs, connection, tenant_id, subject_id, asked.affirmed.agreed, now)
+    if asked.affirmed.transfer_shown is not None:
+        shown = asked.affirmed.transfer_shown
+        await transfers.remember(connection, needs.policy, tenant_id, subject_id, shown, now)
 
 
 async def _accept(

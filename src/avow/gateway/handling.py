@@ -15,6 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from avow.policy import NEVER, Never, Policy
+from avow.registers import broker
+from avow.registers.entries import REFUSALS
 
 CONTENT = "api_content"
 
@@ -43,8 +45,31 @@ class Admission:
         return self.until is None or (not isinstance(self.until, Never) and at < self.until)
 
 
+def admit(policy: Policy, declared: Handling, documents: frozenset[str], host: str, now: datetime) -> Admission:
+    """Whether the policy and the register let an upstream at `host` see content; `documents` are those that are valid."""
+    admission = judge(policy, declared)
+    if not admission.holds(now):
+        return admission
+    refusal = broker.upstream_refusal(
+        *(policy, documents, now, CONTENT),
+        processor=declared.processor,
+        host=host,
+        region=declared.region,
+        contract=_contract(policy, declared),
+    )
+    if refusal is None:
+        return admission
+    return Admission(NEVER, f"{declared.processor or host}: {REFUSALS[refusal][0]}")
+
+
+def _contract(policy: Policy, declared: Handling) -> str | None:
+    """The contract by which it is bound: one whose handling the policy leaves open is bound by the policy's own."""
+    part = policy.parts.get(f"processor.{declared.processor}")
+    return declared.contract or (None if part is None else str(part.values["contract"]))
+
+
 def judge(policy: Policy, declared: Handling) -> Admission:
-    """Whether the policy lets an upstream see content."""
+    """Whether what is declared of an upstream is no worse than what the policy says of it."""
     name = declared.processor
     if name is None:
         return Admission(None)

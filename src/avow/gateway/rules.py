@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import Row, select
@@ -25,11 +26,13 @@ from avow.engines import llm
 from avow.gateway import filters, handling, tables, upstreams
 from avow.gateway.filters import Filters
 from avow.gateway.fleet import Route, Routing
-from avow.gateway.handling import Handling
+from avow.gateway.handling import Admission, Handling
 from avow.gateway.upstreams import Upstream
 from avow.policy import Overrides, Plan, Policy, compile
+from avow.registers import broker, documents, entries, incidents
 from avow.vault import Vault
 
+PART = "gateway"
 CONTENT, USAGE, MONEY, CACHE = "api_content", "usage", "payment", "cache"
 PLANS_MAX = 10_000
 OPAQUE_SECRET = "opaque ids at upstreams"  # noqa: S105 (the name of a secret)
@@ -136,18 +139,21 @@ async def load(
             await follow(connection)
         prices = Prices()
         await prices.load(connection, Seal.of(vault.ring), currency)
-        models, searched = await _models(connection, vault, engine), filters.build(vault.policy)
+        held = await documents.valid(connection, vault.clock.now())
+        models, searched = await _models(connection, vault, engine, held), filters.build(vault.policy)
         return Rules(epoch or 0, vault.policy, models, prices, searched)
 
 
-async def _models(connection: AsyncConnection, vault: Vault, engine: llm.Engine | None) -> dict[str, Model]:
+async def _models(
+    connection: AsyncConnection, vault: Vault, engine: llm.Engine | None, held: frozenset[str]
+) -> dict[str, Model]:
     """The models that run anywhere, by id: upstreams that are draining, and an engine that does not run, are left out."""
     found: dict[UUID, Upstream] = {}
     for row in await connection.execute(select(tables.upstream).where(tables.upstream.c.state == "active")):
         if row.kind == "engine" and engine is not None:
             found[row.id] = upstreams.engine(row.name, engine)
         elif row.kind in upstreams.KINDS:
-            found[row.id] = _provider(row, vault)
+            found[row.id] = await _provider(connection, row, vault, held)
     routes: dict[str, list[Route]] = {}
     for row in await connection.execute(select(tables.route).order_by(tables.route.c.rank)):
         if row.upstream_id in found:
@@ -161,7 +167,7 @@ async def _models(connection: AsyncConnection, vault: Vault, engine: llm.Engine 
     }
 
 
-def _provider(row: Row[Any], vault: Vault) -> Upstream:
+async def _provider(c: AsyncConnection, row: Row[Any], vault: Vault, held: frozenset[str]) -> Upstream:
     declared = Handling(
         *(row.processor, row.region, row.trains, row.retention_h, row.contract, row.evidence_until),
     )
@@ -171,10 +177,27 @@ def _provider(row: Row[Any], vault: Vault) -> Upstream:
         row.base_url,
         _credential(row, vault),
         processor=row.processor,
-        admission=handling.judge(vault.policy, declared),
+        admission=await _admission(c, row, vault, declared, held),
         opaque_key=vault.ring.secret(OPAQUE_SECRET, create=True) or b"",
         leaving=row.leaving,
     )
+
+
+async def _admission(
+    c: AsyncConnection, row: Row[Any], vault: Vault, declared: Handling, held: frozenset[str]
+) -> Admission:
+    """Whether an upstream may see content: by what is declared of it, and by the rules of the register; asked once, here.
+
+    What is observed stands in the register, and so does an attempt to offer a model at a party that nobody named.
+    """
+    now, host = vault.clock.now(), urlsplit(row.base_url).hostname or ""
+    admission = handling.admit(vault.policy, declared, held, host, now)
+    if admission.holds(now):
+        if not broker.is_here(host):
+            await broker.note_flow(c, PART, host, row.processor or entries.OWN, now)
+    elif row.processor is not None and f"processor.{row.processor}" not in vault.policy.parts:
+        await incidents.note(c, "egress", PART, host, now)
+    return admission
 
 
 def _credential(row: Row[Any], vault: Vault) -> str:

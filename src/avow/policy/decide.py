@@ -20,6 +20,9 @@ asked for themselves, such as a copy of their data or a new password (GDPR Art. 
 ANSWERED_BY, ASKED = "privacy", "rights"
 """Who may always open what somebody asked, to answer it: it is their own wish, restriction or not (GDPR Art. 12 and 18(2)).
 Nothing else is opened for `answer` by staff; what the answer is about stays under the restriction."""
+DISCLOSE = "disclose"
+"""What the keeper opens data for that goes to others under an entry of the register (`registers.disclosures`), which has
+been judged by then: its ground stands in the policy as `[share.NAME]`, and neither purposes nor standing widen or narrow it."""
 SYSTEM_ROLES = frozenset({"gateway", "keeper"})
 STAFF_ROLES = frozenset(words.STAFF)
 TENANT_ROLES = frozenset({"owner", "admin"})
@@ -79,6 +82,8 @@ def decide(policy: Policy, standing: Standing, question: Question) -> Decision:
         return _answering(category, use)
     if question.role == "keeper" and question.purpose in ENDING_PURPOSES:
         return Decision("yes", "data may always be ended", _ending_clause(category, question.purpose))
+    if question.role == "keeper" and question.purpose == DISCLOSE:
+        return _disclosing(policy, use)
     refusal = (
         _refused_role(category, question)
         or _refused_purpose(category, question.purpose)
@@ -93,6 +98,12 @@ def _answering(category: Category, clause: str) -> Decision:
     if ANSWERED_BY not in category.staff:
         return Decision("no", f"the policy lets no {ANSWERED_BY} staff open {category.name}", clause)
     return Decision("yes", "people get the answer to what they asked", clause)
+
+
+def _disclosing(policy: Policy, clause: str) -> Decision:
+    if policy.named("share"):
+        return Decision("yes", "the register of disclosures lets it go", clause)
+    return Decision("no", "the policy shares no data with anybody", clause)
 
 
 def _ending_clause(category: Category, purpose: str) -> str:

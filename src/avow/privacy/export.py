@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -27,6 +27,10 @@ GIVEN = frozenset(
     {"account", "api_content", "usage", "consent", "conversation", "generation", "profile", "model", "dataset"}
 )
 """The same where a policy does not name the source of a category."""
+
+SILENT = "silent until "
+"""How whoever opens under a legal process that forbids to tell the person is named, before the day (UTC) from which they may
+know."""
 
 Extent = Literal["access", "port"]
 Facts = list[dict[str, Any]]
@@ -80,10 +84,20 @@ async def page(
     which more come."""
     assert who.subject_id is not None
     found = await store.export(c, who.subject_id, after)
-    facts = [fact for fact in found.facts if fact.category in wanted]
+    now = vault.clock.now()
+    facts = [fact for fact in found.facts if fact.category in wanted and not is_silent(fact.clear, now)]
     boxes = [(_ref(fact), fact.box) for fact in facts if fact.box and fact.row_id]
     contents = iter(await vault.open_many(c, boxes, "access", who, reason) if boxes else [])
     return [_plain(fact, next(contents) if fact.box and fact.row_id else {}) for fact in facts], found.last
+
+
+def is_silent(clear: Mapping[str, Any], now: datetime) -> bool:
+    """Whether a legal process forbids to show this to its person at `now`."""
+    until = clear.get("silent_until")
+    if isinstance(until, datetime):
+        return until > now
+    _, found, day = str(clear.get("actor", "")).partition(f":{SILENT}")
+    return bool(found) and datetime.fromisoformat(day).replace(tzinfo=UTC) > now
 
 
 def _ref(fact: Fact) -> Ref:

@@ -7,6 +7,7 @@ of one's own data are never touched.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -17,6 +18,9 @@ from avow.base.errors import AvowError
 from avow.policy import Policy, Standing
 from avow.policy.objections import NEEDED, Reason, consents, purposes
 from avow.vault import Vault, standing
+
+SHARING = "sharing"
+_RECIPIENT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 class PurposeUnknown(AvowError):
@@ -69,11 +73,19 @@ async def consent(
 ) -> None:
     """Give a consent, or take it back: what rests on it stops with this transaction.
 
-    Raises PurposeUnknown for one that the policy does not ask for; what was given under an older policy can be taken back.
+    `sharing:NAME` is a consent to one recipient, whom the person names. Raises PurposeUnknown for one that the policy does
+    not ask for; what was given under an older policy can be taken back.
     """
-    if name not in consents(vault.policy) and not (not given and name in (await held(c, whose, at)).consented):
+    if not _is_asked(vault.policy, name) and not (not given and name in (await held(c, whose, at)).consented):
         raise PurposeUnknown("Nobody asks for this consent here.", param="purpose")
     await standing.record(c, vault.policy, *whose, "consent", value=given, at=at, purpose=name)
+
+
+def _is_asked(policy: Policy, name: str) -> bool:
+    kind, _, recipient = name.partition(":")
+    return name in consents(policy) or (
+        kind == SHARING and kind in consents(policy) and bool(_RECIPIENT.fullmatch(recipient))
+    )
 
 
 async def held(c: AsyncConnection, whose: Whose, at: datetime) -> Standing:

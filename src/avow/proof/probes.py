@@ -33,9 +33,11 @@ from avow.policy.words import PROBES
 from avow.privacy import versions
 from avow.privacy.requests import OPEN
 from avow.privacy.tables import rights_request
-from avow.proof import ages, content, hygiene, parts, purposes, scan
+from avow.proof import ages, border, content, hygiene, parts, purposes, scan
 from avow.proof.evidence import Evidence, Finding
 from avow.proof.tables import scan_control
+from avow.registers.documents import Shelf
+from avow.registers.places import Place
 from avow.vault import Ref, Ring, Vault, box, hour_of
 from avow.vault.chain import Verified
 
@@ -120,6 +122,10 @@ class Ground:
     """Host and port that the operator chose."""
     record: Callable[[], Awaitable[Verified]]
     """Looks at the whole chain over the record of openings and acts."""
+    places: Sequence[Place]
+    """Where every part of the platform stands."""
+    shelf: Shelf
+    """Where the documents that stand behind claims are kept."""
 
     @property
     def remains(self) -> list[Path]:
@@ -310,6 +316,7 @@ ALL: dict[str, Probe] = _BUILT_IN | {
         *(parts.part_processors, parts.part_backups, parts.part_erasure, parts.part_rights, parts.part_consents),
         *(parts.part_notices, parts.part_acceptance, parts.part_age_gate, parts.part_technical_log),
         *(content.part_cache, content.part_filter),
+        *(border.part_evidence, border.part_disclosures, border.part_regions),
     )
 }
 

@@ -22,29 +22,38 @@ VERIFY = (
 )
 
 
-_made: dict[tuple[str, frozenset[str], bytes], tuple[datetime, bytes]] = {}
-"""The newest document of each policy, parts and key; few at a time."""
+_made: dict[tuple[str, frozenset[str], frozenset[str], bytes], tuple[datetime, bytes]] = {}
+"""The newest document of each policy, parts, documents behind claims and key; few at a time."""
 MADE_MAX = 4
 
 
-def of(policy: Policy, installed: frozenset[str], signer: Receipts, base_url: str, now: datetime) -> bytes:
+def of(
+    policy: Policy,
+    installed: frozenset[str],
+    evidence: frozenset[str],
+    signer: Receipts,
+    base_url: str,
+    now: datetime,
+) -> bytes:
     """The signed document, made anew when it is an hour old."""
-    key = (policy.hash, installed, signer.public_key)
+    key = (policy.hash, installed, evidence, signer.public_key)
     made_at, document = _made.get(key, (now - SIGNED_ANEW_AFTER, b""))
     if now - made_at < SIGNED_ANEW_AFTER:
         return document
     if len(_made) >= MADE_MAX:
         _made.clear()
-    document = signer(fields(policy, installed, base_url, now))
+    document = signer(fields(policy, installed, evidence, base_url, now))
     _made[key] = (now, document)
     return document
 
 
-def fields(policy: Policy, installed: frozenset[str], base_url: str, at: datetime) -> dict[str, Any]:
+def fields(
+    policy: Policy, installed: frozenset[str], evidence: frozenset[str], base_url: str, at: datetime
+) -> dict[str, Any]:
     """What is signed: the policy's data and, beside it, the text of each language by its hash and the parts by their code."""
-    known: dict[str, Any] = json.loads(to_json(policy, installed))
-    texts = {locale: render(policy, locale, installed) for locale in LOCALES}
-    named = {clause.feature for clause in published(policy, installed)}
+    known: dict[str, Any] = json.loads(to_json(policy, installed, evidence))
+    texts = {locale: render(policy, locale, installed, evidence) for locale in LOCALES}
+    named = {clause.feature for clause in published(policy, installed, evidence)}
     parts = {name: part for name, part in catalog.parts().items() if name in named}
     return known | {
         "document": "avow-policy",

@@ -34,7 +34,8 @@ _HEADERS = {
 class Site:
     """What the pages show: the policy in force, and how to ask for its evidence and for the parts that must answer.
 
-    `database` speaks as role `avow_app`; the pages only read. `connected` names the parties that get content now.
+    `database` speaks as role `avow_app`; the pages only read. `connected` names the parties that get content now,
+    `documents` those that stand behind claims now.
     `figures` are those of all processes, for whoever shows `metrics_token`; empty: nobody.
     """
 
@@ -51,6 +52,9 @@ class Site:
     evidence: Callable[[], Awaitable[Sequence[Evidence]]]
     parts: Callable[[], Awaitable[dict[str, bool]]]
     connected: Callable[[], Awaitable[Mapping[str, Sequence[str]]]]
+    documents: Callable[[], Awaitable[frozenset[str]]]
+    places: Sequence[tuple[str, str]]
+    """Each part of the platform with its country; empty where nobody said it."""
     figures: Callable[[], Sheet]
     metrics_token: str = field(repr=False)
 

@@ -15,6 +15,7 @@ from litestar.params import FromPath, QueryParameter
 from avow.policy import render
 from avow.privacy import versions
 from avow.privacy.versions import Version
+from avow.registers.documents import Event, history
 from avow.site import documents, registers, sentences
 from avow.site.differences import marked
 from avow.site.layout import Accepted, Locale, Site, locale_of, minute, page
@@ -43,8 +44,9 @@ async def privacy(state: State, locale: Locale = None, accepted: Accepted = "") 
     chosen = locale_of(locale, accepted)
     async with site.database.begin() as c:
         now, coming = await versions.current(c), await versions.upcoming(c)
+    held = await site.documents()
     shown = [_shown(each, chosen) for each in await sentences.assessed(site, now.in_force_at)]
-    whole = render(site.policy, chosen, site.installed)
+    whole = render(site.policy, chosen, site.installed, held)
     return page(
         *(site, "privacy.html", locale, accepted),
         groups=grouped(shown, chosen),
@@ -68,7 +70,8 @@ async def version(state: State, number: FromPath[int], locale: Locale = None, ac
     async with site.database.begin() as c:
         found = await versions.one(c, number)
         now, coming = await versions.current(c), await versions.upcoming(c)
-    shown = [Shown(each.clause, each.text) for each in found.sentences(chosen, site.installed)]
+    held = await site.documents()
+    shown = [Shown(each.clause, each.text) for each in found.sentences(chosen, site.installed, held)]
     return page(
         *(site, "version.html", locale, accepted),
         groups=grouped(shown, chosen),
@@ -84,20 +87,23 @@ async def changes(state: State, before: Before = None, locale: Locale = None, ac
     chosen = locale_of(locale, accepted)
     async with site.database.begin() as c:
         found = await versions.listed(c, CHANGES_PER_PAGE + 1, before)
-        now, coming = await versions.current(c), await versions.upcoming(c)
+        now, coming, events = await versions.current(c), await versions.upcoming(c), await history(c)
+    held = await site.documents()
     told = [
-        {**_version(new, now, coming, chosen), "rewordings": _rewordings(site, old, new, chosen)}
+        {**_version(new, now, coming, chosen), "rewordings": _rewordings(site, held, old, new, chosen)}
         for new, old in zip(found, [*found[1:], None], strict=True)
     ][:CHANGES_PER_PAGE]
     older = found[CHANGES_PER_PAGE - 1].number if len(found) > CHANGES_PER_PAGE else None
-    return page(site, "changes.html", locale, accepted, versions=told, older=older)
+    behind = [] if before is not None else _became(site, events, chosen)
+    return page(site, "changes.html", locale, accepted, versions=told, older=older, behind=behind)
 
 
 @get("/privacy/data", include_in_schema=False)
 async def data(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
     """Every kind of data: what it is, why, how long, where, who else."""
     site: Site = state.site
-    rows = registers.data_map(site.policy, site.installed, locale_of(locale, accepted))
+    chosen = locale_of(locale, accepted)
+    rows = registers.data_map(site.policy, site.installed, chosen) + registers.places(site.places, chosen)
     return page(site, "register.html", locale, accepted, about="data", rows=rows)
 
 
@@ -122,7 +128,8 @@ async def terms(state: State, locale: Locale = None, accepted: Accepted = "") ->
 async def policy_json(state: State) -> Response[bytes]:
     """The policy for programs, signed."""
     site: Site = state.site
-    document = documents.of(site.policy, site.installed, site.signer, site.base_url, site.clock.now())
+    held = await site.documents()
+    document = documents.of(site.policy, site.installed, held, site.signer, site.base_url, site.clock.now())
     return Response(document, media_type=MediaType.JSON, headers={"cache-control": "no-cache"})
 
 
@@ -163,7 +170,9 @@ def _version(one: Version, now: Version, coming: Sequence[Version], locale: str)
     }
 
 
-def _rewordings(site: Site, old: Version | None, new: Version, locale: str) -> list[dict[str, Any]] | None:
+def _rewordings(
+    site: Site, held: frozenset[str], old: Version | None, new: Version, locale: str
+) -> list[dict[str, Any]] | None:
     """What reads otherwise, piece by piece; None for the first version."""
     if old is None:
         return None
@@ -173,7 +182,25 @@ def _rewordings(site: Site, old: Version | None, new: Version, locale: str) -> l
             "kind": "added" if each.old is None else "removed" if each.new is None else "reworded",
             "pieces": marked(each.old or "", each.new or "", locale),
         }
-        for each in versions.rewordings(old, new, locale, site.installed)
+        for each in versions.rewordings(old, new, locale, site.installed, held)
+    ]
+
+
+def _became(site: Site, events: Sequence[Event], locale: str) -> list[dict[str, Any]]:
+    """What documents let stand on the page, or not any more, with the sentences that name each."""
+    texts: dict[str, list[str]] = {}
+    for clause in site.policy.clauses:
+        if clause.evidence:
+            texts.setdefault(clause.evidence, []).append(clause.zh if locale == "zh" else clause.en)
+    return [
+        {
+            "at": minute(each.at),
+            "state": "proved" if each.became == "valid" else "failed",
+            "became": translate(locale, f"document_{each.became}"),
+            "sentences": texts[each.name],
+        }
+        for each in events
+        if each.name in texts
     ]
 
 

@@ -241,6 +241,19 @@ PROBES: Mapping[str, tuple[str, str]] = {
         "No outside party gets content that the public register does not name.",
         "未在公开登记中列明的外部服务商不会获得任何内容。",
     ),
+    "part_disclosures": (
+        "A connection to a host that nobody entered is blocked and noted, an entry on a ground that the policy lacks is refused, "
+        "and what went out went under entries that hold.",
+        "与未登记主机的连接会被阻止并记录，政策所无依据的登记会被拒绝，所有外发均有有效登记。",
+    ),
+    "part_regions": (
+        "Every part of the service stands in a country that the policy names, and the page of data says so.",
+        "本服务的各部分均位于政策所列国家，数据页面亦如此说明。",
+    ),
+    "part_evidence": (
+        "The document behind each claim is held, unchanged and valid.",
+        "每项声明背后的文件均有存档、未被更改且在有效期内。",
+    ),
 }
 
 ALL: Mapping[str, tuple[str, str]] = {

@@ -103,6 +103,14 @@ def data_map(policy: Policy, installed: frozenset[str], locale: str) -> list[Row
     ]
 
 
+def places(known: Sequence[tuple[str, str]], locale: str) -> list[Row]:
+    """Where each part of the platform stands; one row, or none where nobody said it."""
+    said = [
+        (f"place_{part}", pick(terms.COUNTRIES[region], locale)) for part, region in known if region in terms.COUNTRIES
+    ]
+    return [Row("places", translate(locale, "places"), tuple(said))] if said else []
+
+
 def processors(policy: Policy, connected: Mapping[str, Sequence[str]], locale: str) -> list[Row]:
     """One row for each outside party that the policy names; `connected` are those that get content now, each with what is
     charged to who leaves before an answer's end."""

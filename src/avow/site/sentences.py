@@ -47,7 +47,8 @@ async def assessed(site: Site, in_force_at: datetime | None) -> list[Sentence]:
     """The same, for who knows when the policy came into force: `in_force_at`."""
     seen = {row.probe: row for row in await site.evidence()}
     is_first = site.clock.now() - max(site.started_at, in_force_at or site.started_at) < FIRST_ROUND
-    return [assess(clause, seen, is_first=is_first) for clause in published(site.policy, site.installed)]
+    held = await site.documents()
+    return [assess(clause, seen, is_first=is_first) for clause in published(site.policy, site.installed, held)]
 
 
 def assess(clause: Clause, seen: Mapping[str, Evidence], *, is_first: bool) -> Sentence:

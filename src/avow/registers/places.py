@@ -1,0 +1,87 @@
+"""Where everything lies: each store, queue, log, relay, backup and engine of the platform, with its country."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from avow.base.errors import AvowError
+from avow.policy import Policy
+from avow.registers.broker import is_here
+from avow.registers.entries import OWN
+
+DATABASE = "database"
+
+
+class Place(NamedTuple):
+    """A part of the platform and its country; empty: nobody said."""
+
+    part: str
+    region: str
+
+
+class RegionMissing(AvowError):
+    """The policy says in which countries data lies, and nobody said in which this machine stands."""
+
+    code = "region_missing"
+    hint = "Set AVOW_REGION to its country, as the policy writes it, for example DE."
+
+
+class RegionRefused(AvowError):
+    """A part of the platform stands in a country where data may not lie."""
+
+    code = "region_refused"
+    hint = "Move the part to a country that the policy allows, or plan and apply a policy that allows its country."
+
+    def __init__(self, wrong: Sequence[Place], countries: Sequence[str]) -> None:
+        self.hint = (
+            f"The policy allows {', '.join(countries)}. Move the part there and say so (AVOW_REGION, AVOW_DATABASE_REGION, "
+            "AVOW_BACKUP_REGION), or plan and apply a policy that allows the country."
+        )
+        super().__init__("Data may not lie there: " + "; ".join(f"{part} in {region}" for part, region in wrong) + ".")
+
+
+class DatabaseUnregistered(AvowError):
+    """The database stands elsewhere, and the policy names nobody who runs it."""
+
+    code = "database_unregistered"
+    hint = (
+        "Set AVOW_DATABASE_PROCESSOR to the [processor.NAME] of the policy that runs it, with the role database, or to own where "
+        "the machine is the operator's, with AVOW_DATABASE_REGION."
+    )
+
+
+LOCAL = ("queue", "objects", "cache", "logs", "keys", "engine")
+"""What runs on this machine itself, beside the database and the backups."""
+
+
+def of(region: str, database_region: str = "", backup_region: str = "") -> list[Place]:
+    """The places of one installation."""
+    places = [Place("database", database_region or region), *(Place(part, region) for part in LOCAL)]
+    return [*places, Place("backups", backup_region or region)]
+
+
+def of_database(policy: Policy, host: str, processor: str, region: str) -> str:
+    """The country of a database at `host`; that of a processor is the policy's. Raises DatabaseUnregistered for one elsewhere
+    that nobody named."""
+    if is_here(host) or (processor == OWN and region):
+        return region
+    part = policy.parts.get(f"processor.{processor}")
+    if part is None or DATABASE not in part.values["roles"]:
+        raise DatabaseUnregistered
+    return str(part.values["region"])
+
+
+def check(policy: Policy, places: Sequence[Place], *, must_be_said: bool) -> None:
+    """Refuse places outside the policy's countries. Raises RegionMissing (only where it `must_be_said`) or RegionRefused.
+
+    A policy whose mode is `listed` names where data lies as well; other countries are its processors', each in the register.
+    """
+    part = policy.parts.get("regions")
+    if part is None:
+        return
+    if must_be_said and any(not place.region for place in places):
+        raise RegionMissing
+    wrong = [place for place in places if place.region and place.region not in part.values["countries"]]
+    if wrong:
+        raise RegionRefused(wrong, part.values["countries"])
