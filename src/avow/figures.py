@@ -22,7 +22,7 @@ from avow.billing.holds import Recovered
 from avow.billing.ledger import Batcher
 from avow.billing.tables import wallet_hold
 from avow.catalog import facts
-from avow.gateway import watch
+from avow.gateway import spans, watch
 from avow.gateway.completion import Gateway
 from avow.privacy.retention import Swept
 from avow.proof import evidence
@@ -35,6 +35,7 @@ _STATM = Path("/proc/self/statm")
 FAMILIES = (
     *watch.FAMILIES,
     *of_ledger.FAMILIES,
+    *spans.FAMILIES,
     Family("avow_running", "gauge", "Requests to /v1 under way."),
     Family("avow_upstream_running", "gauge", "Calls under way at an upstream.", ("upstream",)),
     Family("avow_upstream_open", "gauge", "Processes whose breaker of an upstream is open.", ("upstream",)),
@@ -54,6 +55,7 @@ FAMILIES = (
     Family("avow_passwords_waiting", "gauge", "Passwords that are being hashed or wait for it."),
     Family("avow_process_resident_bytes", "gauge", "Memory that a process holds.", ("process",), largest=True),
     Family("avow_process_cpu_seconds_total", "counter", "Processor time.", ("process",)),
+    Family("avow_process_tasks", "gauge", "Tasks of a process's loop.", ("process",), largest=True),
     Family("avow_holds", "gauge", "Money reserved for requests under way.", ("state",)),
     Family("avow_holds_recovered_total", "counter", "Holds of dead processes that were ended.", ("how",)),
     Family("avow_jobs", "gauge", "Jobs in the queue by state; a failed one waits for the operator.", ("state",)),
@@ -109,6 +111,8 @@ def tell_worker(
     """What a gateway process tells. `pages`: answers of the platform by the class of their status."""
     gateway.watch.tell(sheet)
     batcher.tell(sheet)
+    if gateway.spans is not None:
+        gateway.spans.tell(sheet)
     sheet.set("avow_running", (), gateway.running)
     for name, health in gateway.fleet.healths():
         sheet.set("avow_upstream_running", (name,), health.in_flight)
@@ -123,6 +127,7 @@ def _tell_process(sheet: Sheet, place: str) -> None:
     pages = int(_STATM.read_text().split()[1])
     sheet.set("avow_process_resident_bytes", (place,), pages * os.sysconf("SC_PAGESIZE"))
     sheet.add("avow_process_cpu_seconds_total", (place,), sum(os.times()[:2]))
+    sheet.set("avow_process_tasks", (place,), len(asyncio.all_tasks()))
 
 
 class Lookout:

@@ -1,7 +1,7 @@
 """How a gateway worker listens: one socket that the parent bound, shared by all workers, spoken to by uvicorn.
 
-What uvicorn leaves open to a hostile client is closed here: a head or trailers without end, and a head or a body that
-never comes.
+What uvicorn leaves open to a hostile client is closed here: a head or trailers without end, a head or a body that never comes,
+and a head that names two hosts, or none.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ HEAD_BYTES_MAX = 65_536  # request line and headers; one network read more may p
 HEAD_TIME_S_MAX = 20.0
 BODY_TIME_S_MAX = 60.0
 KEEP_ALIVE_S = 75
+VERSIONS = ("1.1", "1.0")
 STOP_LIMIT_S = 15  # open answers have this long to end when the worker is told to stop
 
 Short = Callable[[Any], Turn | None]
@@ -187,6 +188,7 @@ class _Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_since_s, self._head_bytes = None, 0
         self._body_since_s = time.monotonic()
+        self._check_head()
         turn = self.short(self) if self.short is not None else None
         if turn is None:
             self._begin_long_way()
@@ -199,6 +201,14 @@ class _Protocol(HttpToolsProtocol):
         self.url, self.headers, self.expect_100_continue = head
         self.scope["headers"] = self.headers
         super().on_headers_complete()
+
+    def _check_head(self) -> None:
+        """A name of the host for HTTP/1.1, no two, and no version of which there is none (RFC 9112 §2.3, §3.2): what two programs
+        could read differently is refused. Raises ValueError, which the parser takes for a request that is none."""
+        hosts = [name for name, _ in self.headers].count(b"host")
+        version = self.parser.get_http_version()
+        if hosts > 1 or (version == "1.1" and not hosts) or version not in VERSIONS:
+            raise ValueError
 
     def _take_long_way(self, turn: Turn) -> None:
         """The rest of a body is still to come: the app waits for it."""

@@ -67,6 +67,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The country of the folders to which backups go; default: that of this machine."""
     metrics_token: str = ""
     """What Prometheus shows at /metrics, as a bearer token of 16 characters or more; empty: there is no such page."""
+    otlp_endpoint: str = ""
+    """Where traces of requests go, without content or ids: an OpenTelemetry collector's https://…/v1/traces; empty: nowhere."""
+    otlp_header: str = ""
+    """A header that the collector asks for, as `name: value`."""
+    otlp_processor: str = ""
+    """The collector's party by its name in the policy, which must give it `usage`; empty: it runs on this machine."""
+    otlp_share: float = 0.05
+    """Of how many requests traces are made, 0 to 1; chosen by chance."""
     engine: bool = True
     """Run the small embedded language model."""
 
@@ -141,6 +149,19 @@ def _file(path: Path) -> dict[str, Any]:
         raise SettingsWrong(f"{path} cannot be read: {wrong}.") from None
 
 
+def _check_otlp(made: Settings) -> None:
+    url = urlsplit(made.otlp_endpoint)
+    is_local = url.scheme == "http" and url.hostname in ("localhost", "127.0.0.1", "::1")
+    if made.otlp_endpoint and not (url.hostname and (url.scheme == "https" or is_local)):
+        raise SettingsWrong("AVOW_OTLP_ENDPOINT is not https://…, nor http:// to this machine.")
+    if url.username is not None or url.query:
+        raise SettingsWrong("AVOW_OTLP_ENDPOINT holds a credential; that belongs into AVOW_OTLP_HEADER.")
+    if not 0 <= made.otlp_share <= 1:
+        raise SettingsWrong(f"AVOW_OTLP_SHARE is {made.otlp_share:g}; it is 0 to 1.")
+    if made.otlp_header and not re.fullmatch(r"[A-Za-z0-9-]{1,64}: ?[!-~][ -~]{0,4096}", made.otlp_header):
+        raise SettingsWrong("AVOW_OTLP_HEADER is not `name: value`.")
+
+
 def _sound(made: Settings) -> Settings:
     if not 1 <= made.port <= 65535:
         raise SettingsWrong(f"AVOW_PORT is {made.port}; a port is 1 to 65535.")
@@ -155,6 +176,7 @@ def _sound(made: Settings) -> Settings:
         raise SettingsWrong("AVOW_OIDC_ISSUER and AVOW_OIDC_CLIENT_ID are set together or not at all.")
     if made.metrics_token and not re.fullmatch(r"[!-~]{16,256}", made.metrics_token):
         raise SettingsWrong("AVOW_METRICS_TOKEN is 16 to 256 characters of ASCII without spaces.")
+    _check_otlp(made)
     for name in ("tls_cert", "tls_key"):
         path = getattr(made, name)
         if path and not Path(path).is_file():

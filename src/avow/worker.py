@@ -27,15 +27,15 @@ from avow.accounts import acts, admission, callers, desk_api, members, members_a
 from avow.accounts import api as accounts_api
 from avow.app import Parts
 from avow.base import access, log
-from avow.base.db import Database
+from avow.base.db import AWAY, Database
 from avow.base.metrics import Sheet
 from avow.base.tables import policy_epoch
 from avow.billing import api as billing_api
-from avow.billing import claims
+from avow.billing import claims, limits_api
 from avow.billing.ledger import Batcher
 from avow.billing.means import Means
 from avow.document import Document
-from avow.gateway import FUNCTIONS, offers, rules
+from avow.gateway import FUNCTIONS, offers, rules, spans
 from avow.gateway import api as gateway_api
 from avow.gateway.asgi import V1, Message, Receive, Scope, Send
 from avow.gateway.cache import Cache
@@ -44,6 +44,7 @@ from avow.gateway.completion import Gateway
 from avow.gateway.decisions import Decisions
 from avow.gateway.direct import Connection, Direct, Turn
 from avow.gateway.rules import RuleBook
+from avow.gateway.spans import Spans
 from avow.gateway.upstreams import Leaving
 from avow.privacy import api as privacy_api
 from avow.privacy import desk_api as privacy_desk_api
@@ -123,6 +124,7 @@ class Front:
             *(Means(self.database), claims.of(self.database, self.vault.ring)),
             cache=Cache(self.database, self.vault, parts.clock),
             decisions=Decisions(self.database),
+            spans=self._spans(),
         )
         self.v1: Any = V1(self.gateway)
         self.direct = Direct(self.gateway)
@@ -133,7 +135,17 @@ class Front:
             asyncio.create_task(_follow_rules(self.database, book)),
             asyncio.create_task(figures.Telling(parts.home, self.place).go_on(self._tell)),
         ]
+        if self.gateway.spans is not None:
+            self.following.append(asyncio.create_task(self.gateway.spans.go_on()))
         _collect_rarely()
+
+    def _spans(self) -> Spans | None:
+        """What becomes of traces; None: there are none."""
+        given, clock, policy = self.parts.settings, self.parts.clock, lambda: self.vault.policy
+        if not given.otlp_endpoint:
+            return None
+        barred = partial(spans.barred, policy, given.otlp_endpoint, given.otlp_processor)
+        return Spans(given.otlp_endpoint, given.otlp_header, given.otlp_share, clock, barred)
 
     async def _close(self) -> None:
         await self.gateway.close()
@@ -194,7 +206,7 @@ async def _follow_rules(database: Database, book: RuleBook) -> None:
             async with database.begin() as c:
                 epoch = await c.scalar(select(policy_epoch.c.epoch)) or 0
             await book.renew(epoch)
-        except (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as wrong:
+        except AWAY as wrong:
             structlog.get_logger().warning("rules_not_followed", **log.failure(wrong))
 
 
@@ -215,7 +227,7 @@ async def _hear_of_destroyed_keys(database: Database, vault: Vault) -> None:
 def handlers() -> list[HTTPRouteHandler]:
     """The routes of every slice. Raises RouteUndeclared when the table of permissions does not know one."""
     found: list[HTTPRouteHandler] = [
-        *(*_PUBLIC, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES),
+        *(*_PUBLIC, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES, *limits_api.ROUTES),
         *(*gateway_api.ROUTES, *privacy_api.ROUTES, *privacy_desk_api.ROUTES, *members_api.ROUTES, *desk_api.ROUTES),
         *(*notices_api.ROUTES, *outsiders_api.ROUTES, *policy_api.ROUTES, *registers_api.ROUTES),
         *(*disclosures_api.ROUTES, *facts.ROUTES),

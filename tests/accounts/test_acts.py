@@ -253,6 +253,9 @@ STEPS: dict[str, Step] = {
     "PATCH /api/projects/{project_id}": lambda w: w.ask(
         "PATCH", f"/api/projects/{w.made['project']['id']}", {"name": "two"}
     ),
+    "PUT /api/projects/{project_id}/limits": lambda w: w.ask(
+        "PUT", f"/api/projects/{w.made['project']['id']}/limits", {"parallel": 5}
+    ),
     "PATCH /api/tenant": lambda w: w.ask("PATCH", "/api/tenant", {"keep_h": 5}),
     "POST /api/tenant/invitations": lambda w: invite(w, "carol@example.org"),
     "DELETE /api/tenant/invitations/{invitation_id}": lambda w: w.ask(
@@ -279,6 +282,9 @@ STEPS: dict[str, Step] = {
     "POST /api/desk/policy/plans": plan,
     "POST /api/desk/policy/plans/{id}/approve": lambda w: about_plan(w, "approve"),
     "POST /api/desk/policy/plans/{id}/apply": lambda w: about_plan(w, "apply"),
+    "POST /api/desk/limits": lambda w: w.ask(
+        "POST", "/api/desk/limits", {"kind": "model", "model": "a/b", "limits": {"parallel": 5}}, w.made["operator"]
+    ),
     "POST /api/desk/incidents/{id}/close": close_incident,
     "POST /api/desk/register": make_entry,
     "POST /api/desk/register/{name}/approve": approve_entry,

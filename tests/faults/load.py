@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -20,13 +21,14 @@ PAUSE_S = 0.05
 
 @dataclass
 class Load:
-    """Runs until `end`. `told` maps each request whose cost was told to that cost in nano-units."""
+    """Runs as long as its block. `told` maps each request whose cost was told to that cost in nano-units."""
 
     platform: Platform
     keys: list[str]
     clients: int
     told: dict[UUID, int] = field(default_factory=dict)
     told_twice: list[UUID] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._over = threading.Event()
@@ -59,6 +61,8 @@ class Load:
         body = {"model": MODEL, "messages": [{"role": "user", "content": "?"}], "max_tokens": 8, "stream": kind > 0}
         bearer = {"authorization": f"Bearer {key}"}
         with http.stream("POST", "/v1/chat/completions", json=body, headers=bearer) as answer:
+            with self._lock:
+                self.statuses[answer.status_code] += 1
             if answer.status_code != 200:
                 time.sleep(PAUSE_S)
             elif kind == 0:

@@ -4,54 +4,27 @@ is charged.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
 
 from avow.gateway.scripted import Script
-from tests.platform import MODEL, Platform, wait_until
-from tests.upstream import CREDENTIAL, DEAD_MODEL, Upstream, scripted_platform
+from avow.gateway.scripted_answers import event
+from tests.faults import LONG
+from tests.faults.ground import HOSTILE_MODEL, TLS_MODEL, Ground, Play, sends
+from tests.platform import MODEL, wait_until
+from tests.upstream import CREDENTIAL, DEAD_MODEL
 
 SECRET_TEXT = "the provider's own words about somebody"
-
-
-@dataclass(frozen=True)
-class Ground:
-    platform: Platform
-    upstream: Upstream
-    http: httpx.Client
-    key: str
-
-    def ask(self, **fields: Any) -> httpx.Response:
-        body = {"model": MODEL, "messages": [{"role": "user", "content": "?"}], "max_tokens": 8, **fields}
-        return self.http.post("/v1/chat/completions", json=body, headers={"authorization": f"Bearer {self.key}"})
-
-    def wallet(self) -> tuple[str, str]:
-        """Balance and what is held."""
-        found = self.http.get("/api/wallet").json()
-        return found["balance"], found["held"]
-
-    def last(self) -> dict[str, Any]:
-        row: dict[str, Any] = self.http.get("/api/usage").json()["requests"][0]
-        return row
-
-
-@pytest.fixture(scope="module")
-def ground() -> Iterator[Ground]:
-    with scripted_platform() as (platform, upstream), platform.http() as http:
-        platform.sign_up(http)
-        yield Ground(platform, upstream, http, platform.key(http)["secret"])
-
-
-@pytest.fixture(autouse=True)
-def sound_answers(ground: Ground) -> None:
-    """And one answer, so that what failed in the test before is forgiven."""
-    ground.upstream.answer(Script())
-    assert ground.ask().status_code == 200
+HOLD_NANO = 1_000_000
+"""More than any of these requests may hold: eight tokens, and a few hundred bytes of body."""
+ENDLESS_BYTES = 10 << 30
+MIB = 1 << 20
+SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+JSON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 
 
 def refused(answer: httpx.Response, status: int) -> None:
@@ -98,6 +71,133 @@ def test_nonsense_instead_of_a_json_answer_costs_nothing(ground: Ground, script:
     ground.upstream.answer(script)
     refused(ground.ask(), 502)
     assert ground.wallet() == before
+
+
+def chunk(text: str, finish: str | None = None, **more: Any) -> bytes:
+    """One event of a chat."""
+    delta = {"content": text} if text else {}
+    return event({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more})
+
+
+def whole_stream(*usages: dict[str, Any]) -> bytes:
+    end = b"".join(event({"choices": [], "usage": usage}) for usage in usages)
+    return SSE + chunk("one") + chunk(" two") + chunk("", "stop") + end + b"data: [DONE]\n\n"
+
+
+def repeats(head: bytes, piece: bytes, bytes_max: int = ENDLESS_BYTES) -> Play:
+    async def play(writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        for _ in range(bytes_max // len(piece)):
+            writer.write(piece)
+            await writer.drain()
+
+    return play
+
+
+def trickles(data: bytes, pause_s: float) -> Play:
+    async def play(writer: asyncio.StreamWriter) -> None:
+        for n in range(len(data)):
+            writer.write(data[n : n + 1])
+            await writer.drain()
+            await asyncio.sleep(pause_s)
+
+    return play
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_tls_to_one_that_speaks_none_is_refused_and_costs_nothing(ground: Ground, stream: bool) -> None:
+    before = ground.wallet()
+    refused(ground.ask(model=TLS_MODEL, stream=stream), 502)
+    assert ground.wallet() == before
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_page_instead_of_an_answer_costs_nothing(ground: Ground, stream: bool) -> None:
+    page = f"<html>{SECRET_TEXT}</html>".encode()
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: %d\r\n\r\n" % len(page)
+    ground.hostile.play = sends(head + page)
+    before = ground.wallet()
+    refused(ground.ask(model=HOSTILE_MODEL, stream=stream), 502)
+    assert ground.wallet() == before
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"prompt_tokens": -5, "completion_tokens": -7},
+        {"prompt_tokens": 10**12, "completion_tokens": 10**12},
+        {"prompt_tokens": 10**40, "completion_tokens": 2},
+        {"prompt_tokens": "11", "completion_tokens": None},
+        {"prompt_tokens": 1.5, "completion_tokens": [2]},
+        [],
+        7,
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_use_that_cannot_be_never_costs_more_than_was_held(ground: Ground, told: Any, stream: bool) -> None:
+    if stream:
+        ground.hostile.play = sends(whole_stream(told))
+        answer = ground.ask(model=HOSTILE_MODEL, stream=True)
+    else:
+        ground.upstream.answer(Script(usage_fields=told or {"": 0}))
+        answer = ground.ask()
+    assert answer.status_code in (200, 502), answer.text
+    ground.settled()
+    assert 0 <= ground.charged(answer) <= HOLD_NANO
+
+
+def test_use_told_twice_counts_once_and_use_not_told_is_estimated(ground: Ground) -> None:
+    ground.hostile.play = sends(whole_stream(*[{"prompt_tokens": 11, "completion_tokens": 2}] * 2))
+    assert ground.charged(ground.ask(model=HOSTILE_MODEL, stream=True)) == 11 * 3000 + 2 * 7000
+    ground.hostile.play = sends(whole_stream())
+    assert 0 < ground.charged(ground.ask(model=HOSTILE_MODEL, stream=True)) <= HOLD_NANO
+    assert ground.last()["estimated"]
+
+
+@pytest.mark.parametrize(
+    ("head", "piece", "stream"),
+    [
+        (JSON + b"content-length: %d\r\n\r\n" % ENDLESS_BYTES, b"0" * MIB, False),
+        (JSON + b"\r\n", b"[" * MIB, False),
+        (SSE, b"x" * MIB, True),
+        (SSE + b"data: ", b"x" * MIB, True),
+        (b"HTTP/1.1 200 OK\r\nx-y: ", b"x" * MIB, False),
+    ],
+)
+def test_an_answer_of_ten_gigabytes_is_cut_and_memory_is_given_back(
+    ground: Ground, head: bytes, piece: bytes, stream: bool
+) -> None:
+    ground.hostile.play = repeats(head, piece)
+    refused(ground.ask(model=HOSTILE_MODEL, stream=stream), 502)
+    before_bytes = ground.memory_bytes()
+    for _ in range(20 if LONG else 2):
+        ground.recover()
+        ground.ask(model=HOSTILE_MODEL, stream=stream)
+    assert ground.memory_bytes() <= before_bytes + 64 * MIB
+
+
+def test_tokens_without_end_cost_no_more_than_was_asked_for(ground: Ground) -> None:
+    ground.hostile.play = repeats(SSE, chunk("word ") * 1000, 4 * MIB)
+    answer = ground.ask(model=HOSTILE_MODEL, stream=True)
+    assert answer.status_code == 200
+    assert 0 < ground.charged(answer) <= HOLD_NANO
+
+
+def test_an_answer_byte_by_byte_comes_whole(ground: Ground) -> None:
+    """The long form takes the pause that makes it slow; the short one cuts at the same places."""
+    usage = {"prompt_tokens": 11, "completion_tokens": 2}
+    ground.hostile.play = trickles(whole_stream(usage), 0.05 if LONG else 0)
+    text = ground.ask(model=HOSTILE_MODEL, stream=True).text
+    assert '"one"' in text and '" two"' in text and text.rstrip().endswith("data: [DONE]")
+
+
+@pytest.mark.skipif(not LONG, reason="waits a minute")
+def test_a_first_token_that_comes_after_a_minute_comes(ground: Ground) -> None:
+    ground.upstream.answer(Script(delay_s=61, tokens=("late",)))
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "?"}], "stream": True, "max_tokens": 1}
+    bearer = {"authorization": f"Bearer {ground.key}"}
+    answer = ground.http.post("/v1/chat/completions", json=body, headers=bearer, timeout=400)
+    assert "late" in answer.text and "[DONE]" in answer.text
 
 
 @pytest.mark.parametrize("fault", ["garbage_after", "die_after", "error_after"])

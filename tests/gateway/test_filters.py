@@ -434,6 +434,18 @@ async def test_what_a_model_objects_to_goes_nowhere(house_with_judges):
     assert house.upstream.paths == ["/v1/moderations"] and (await house.settled(ann)).amount == 0
 
 
+async def test_who_is_refused_by_a_model_pays_nothing_for_it_and_cannot_ask_it_without_end(house_with_judges):
+    """The operator pays the model that judges, so what is refused counts against the limits like any other request."""
+    house = house_with_judges
+    ann = await house.customer()
+    await house.execute(update(api_key).where(api_key.c.id == ann.key_id).values(requests_per_min=2))
+    house.clock.move(timedelta(seconds=60 - house.clock.now().second))  # a whole minute is ahead
+    house.upstream.script = Script(flagged=True)
+    assert [(await house.post(ann, said("Something."))).status_code for _ in range(4)] == [403, 403, 429, 429]
+    assert house.upstream.paths == ["/v1/moderations"] * 2
+    assert await house.wallet(ann) == (DOLLAR, 0)
+
+
 @pytest.mark.parametrize("fault", [Script(status=500), Script(garbage_after=0), Script(raw=b"nonsense")])
 async def test_what_cannot_be_judged_goes_nowhere_if_it_would_be_blocked_and_on_if_it_would_be_noted(
     house_with_judges, fault
@@ -630,6 +642,57 @@ def test_a_stream_says_what_the_whole_answer_would_however_it_is_cut(words, size
 
 def chunk(**delta):
     return b"data: " + json.dumps({"choices": [{"index": 0, "delta": delta}]}).encode() + b"\n\n"
+
+
+PLANTED = "bob.smith@example.org"
+PIECES = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 400)), max_size=80)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(st.text("xyz ", max_size=900), st.text("xyz ", max_size=900)), min_size=2, max_size=4), PIECES
+)
+def test_however_unevenly_texts_grow_side_by_side_nothing_slips_through(around, pieces):
+    """Each choice holds an address, at any place; they come cut anywhere and in any order."""
+    said = {index: f"{before} {PLANTED} {after}" for index, (before, after) in enumerate(around)}
+    search, ats = Search(FOUND), dict.fromkeys(said, 0)
+    watch, out = Guard(search, "chat"), b""
+    rest = [(index, 7) for index in said for _ in range(len(said[index]))]
+    for index, size in [*((index % len(said), size) for index, size in pieces), *rest]:
+        piece = said[index][ats[index] : ats[index] + size]
+        ats[index] += size
+        if piece:
+            event = {"choices": [{"index": index, "delta": {"content": piece}}]}
+            out += watch.feed(b"data: " + json.dumps(event).encode() + b"\n\n")
+            held = sum(ats.values()) - sum(len(each) for each in told(out, said).values())
+            assert held < 2000, "what is held back is bounded"
+    got = told(out + watch.close(), said)
+    for index, text in said.items():
+        before, _, after = text.partition(PLANTED)
+        assert PLANTED not in got[index]
+        assert got[index].startswith(before) and got[index].endswith(f"[email]{after}")
+    assert search.hits["told", "output"].score == len(said)
+
+
+def told(out, said):
+    """What a client has of each choice."""
+    events = [json.loads(line[6:]) for line in out.decode().split("\n\n") if line]
+    return {
+        index: "".join(c["delta"]["content"] for e in events for c in e["choices"] if c["index"] == index)
+        for index in said
+    }
+
+
+def test_a_text_that_stops_within_what_is_blocked_and_goes_on_later_is_stopped_there():
+    watch = Guard(Search(FOUND), "chat")
+    out = watch.feed(chunk(content="Cross at the zebra "))
+    other = {"choices": [{"index": 1, "delta": {"content": "and so on, "}}]}
+    for _ in range(400):
+        out += watch.feed(b"data: " + json.dumps(other).encode() + b"\n\n")
+    assert b"zebra" in out, "the control: others that go on do not wait for ever"
+    with pytest.raises(ContentBlocked):
+        watch.feed(chunk(content="crossing."))
+        watch.close()
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import json
 import secrets
+import threading
 from collections.abc import Iterator
-from typing import Any
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -42,9 +44,27 @@ STREAMS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/mess
 PERSONAL = {"user": "WORD", "metadata": {"user_id": "WORD", "about": "WORD"}, "safety_identifier": "WORD"}
 
 
+class Collector(BaseHTTPRequestHandler):
+    """Takes traces."""
+
+    bodies: ClassVar[list[bytes]] = []
+
+    def do_POST(self) -> None:
+        self.bodies.append(self.rfile.read(int(self.headers["content-length"])))
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: it would stand in what is searched."""
+
+
 @pytest.fixture(scope="module")
 def ground() -> Iterator[tuple[Platform, Upstream, httpx.Client, str]]:
-    with scripted_platform() as (platform, upstream), platform.http() as http:
+    collector = ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    threading.Thread(target=collector.serve_forever, daemon=True).start()
+    traces = {"otlp_endpoint": f"http://127.0.0.1:{collector.server_port}/v1/traces", "otlp_share": "1"}
+    with scripted_platform(**traces) as (platform, upstream), platform.http() as http:
         platform.cli(
             *("upstream", "add", "claude", upstream.url, "--kind", "anthropic", "--key"), stdin=CREDENTIAL + "\n"
         )
@@ -54,6 +74,8 @@ def ground() -> Iterator[tuple[Platform, Upstream, httpx.Client, str]]:
         bearer = {"authorization": f"Bearer {key}"}
         wait_until(lambda: CLAUDE in http.get("/v1/models", headers=bearer).text)
         yield platform, upstream, http, key
+    collector.shutdown()
+    collector.server_close()
 
 
 def body(mark: Markers, path: str, place: str, **changed: Any) -> bytes:
@@ -154,6 +176,11 @@ def test_p11_no_word_of_any_surface_or_failure_is_kept(ground: tuple[Platform, U
     sent = json.dumps(upstream.scripted.requests)
     named = [place for place, word in mark.planted.items() if "no such" not in place and word in sent]
     assert named, "the words never reached the upstream, so this test would prove nothing"
+    wait_until(lambda: b"".join(Collector.bodies).count(b'"traceId"') > len(SURFACES) * 3)
+    traced = b"".join(Collector.bodies)
+    assert b"gen_ai.usage.output_tokens" in traced
+    secrets_of_it = (*mark.planted.values(), key, http.get("/api/me").json()["id"])
+    assert not [word for word in secrets_of_it if word.encode() in traced]
 
 
 FILTERS = """

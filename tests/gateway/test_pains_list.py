@@ -32,6 +32,11 @@ def test_every_test_that_is_named_exists():
     assert len(named) > len(ROWS) and named - TESTS == set()
 
 
+def test_every_test_of_a_fault_that_is_named_exists():
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs/reference/faults.md").read_text()))
+    assert len(named) > 20 and named - TESTS == set()
+
+
 def test_tests_that_carry_a_number_stand_in_its_row():
     for number, _, answer in ROWS:
         carried = {name for name in TESTS if name.startswith(f"test_p{int(number[1:]):02}_")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 
@@ -12,6 +13,8 @@ from packaging.utils import canonicalize_name
 from tests.house.conftest import ROOT
 
 LOCKS = ("run", "dev", "build", "ui", "model")
+FREE = {"MIT", "ISC", "0BSD", "BSD-3-Clause", "Apache-2.0", "OFL-1.1", "Unlicense", "(MIT OR CC0-1.0)"}
+ONLY_TO_BUILD = {"MPL-2.0", "Python-2.0"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
@@ -42,6 +45,16 @@ def test_what_is_asked_for_is_locked(name: str, asked: list[str]) -> None:
     versions = locked(name)
     for requirement in map(Requirement, asked):
         assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)])
+
+
+def test_the_apps_packages_are_free_locked_and_from_no_named_place() -> None:
+    packages = json.loads((ROOT / "ui" / "package-lock.json").read_text())["packages"]
+    wanted = json.loads((ROOT / "ui" / "package.json").read_text())
+    assert {**wanted["dependencies"], **wanted["devDependencies"]}.keys() <= {name[13:] for name in packages}
+    for name, package in packages.items():
+        if name:
+            assert package["license"] in (FREE | ONLY_TO_BUILD if package.get("dev") else FREE), name
+            assert package["integrity"].startswith("sha512-") and "resolved" not in package, name
 
 
 def test_what_is_tested_is_what_runs() -> None:

@@ -270,3 +270,49 @@ def with_rule(policy: Policy, version: int, keep: Keep) -> Policy:
 
     usage = replace(policy.categories["usage"], keep=keep)
     return replace(policy, version=version, categories={**policy.categories, "usage": usage})
+
+
+FILTER = {"finds": "house", "stages": ["prompt"], "action": "redact", "words": ["one", "two"]}
+
+
+def with_filter(filter: dict[str, object] | None) -> Policy:
+    tables = copy.deepcopy(FULL)
+    tables["filter"] = {"house": filter} if filter else {}
+    return parse(toml(tables))
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        (None, "loosening"),
+        ({**FILTER, "words": ["one"]}, "loosening"),
+        ({**FILTER, "action": "flag"}, "loosening"),
+        ({**FILTER, "words": ["one", "three"]}, "loosening"),
+        ({**FILTER, "words": ["one", "two", "three"]}, "tightening"),
+        ({**FILTER, "stages": ["prompt", "output"]}, "tightening"),
+        ({**FILTER, "action": "block"}, "tightening"),
+        ({**FILTER, "patterns": ["x+"]}, "tightening"),
+        ({**FILTER, "personal": ["email"]}, "tightening"),
+        ({**FILTER, "action": "block", "asks": "guard"}, "tightening"),
+        ({**FILTER, "finds": "hate"}, "neutral"),
+    ],
+)
+def test_to_look_for_less_is_to_loosen_and_until_then_both_are_looked_for(
+    other: dict[str, object] | None, what: str
+) -> None:
+    old, new = with_filter(FILTER), with_filter(other)
+    there = diff(old, new)
+    back = diff(new, old)
+    turned = {"loosening": "tightening", "tightening": "loosening", "neutral": "neutral"}
+    ways = [
+        max((c.direction for c in d.changes if c.path.startswith("filter.")), key=ORDER.index) for d in (there, back)
+    ]
+    assert ways[0] == what
+    if other != {**FILTER, "words": ["one", "three"]}:
+        assert ways[1] == turned[what]
+    met = meet(old, new).parts["filter.house"].values
+    assert {"one", "two"} <= set(met["words"])
+    assert met["action"] == ("block" if other and other["action"] == "block" else "redact")
+
+
+ORDER = ("neutral", "tightening", "loosening")

@@ -79,6 +79,13 @@ def test_the_first_screen_is_light(dist: Path) -> None:
     assert sum(sizes.values()) <= LANDING_BYTES_MAX, sizes
 
 
+def test_what_the_build_is_made_of_is_named_with_its_licence(dist: Path) -> None:
+    told = (dist / "assets" / "licences.txt").read_text()
+    packages = json.loads((ROOT / "ui" / "package.json").read_text())["dependencies"]
+    assert all(f"{name} " in told for name in packages)
+    assert "SIL OPEN FONT LICENSE" in told.upper() and "MIT License" in told
+
+
 def test_without_a_build_there_is_no_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signed_in, "folders", lambda: (tmp_path,))
     signed_in.built.cache_clear()

@@ -139,6 +139,11 @@ async def check(c: AsyncConnection, project_id: UUID | None) -> None:
         raise ProjectArchived
 
 
+async def check_there(c: AsyncConnection, project_id: UUID) -> None:
+    """Raises NotFound for a project that is not of the organisation of the transaction."""
+    await _row(c, project_id)
+
+
 def _changed(needs: Needs, before: Project, change: ProjectChange) -> Project:
     archived_at = before.archived_at
     if change.archived is not UNSET and change.archived is not (archived_at is not None):

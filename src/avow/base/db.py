@@ -11,7 +11,11 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import text
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+AWAY = (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What a database that does not answer comes as: the driver's own errors pass unwrapped where a connection is opened."""
 
 _SET_TENANT = text("SELECT set_config('app.tenant', :tenant, true)")
 

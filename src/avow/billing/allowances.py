@@ -1,7 +1,8 @@
 """What the requests of a project, of an organisation, or of each organisation at a model may use together.
 
-Set by the operator, judged by the ledger in the call that reserves, beside the limits of the key, so that they hold whichever
-worker and whichever key asks. They count from the first request after they were set.
+Those of a project are set by the owners and admins of its organisation, those of an organisation and of a model by the operator.
+They are judged by the ledger in the call that reserves, beside the limits of the key, so that they hold whichever worker and
+whichever key asks, and count from the first request after they were set.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import delete, text
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts.limits import Limits
+from avow.base.errors import NotFound
 from avow.billing.tables import allowance
 
-_ALONE = text("LOCK TABLE wallet IN EXCLUSIVE MODE")  # the ledger works under the locks of wallets
-_BEGIN_ANEW = text("""
-    UPDATE allowance_use SET day_nano = held_nano, month_nano = held_nano, total_nano = held_nano WHERE allowance_id = :id
+_PUT = text("""
+    SELECT allowance_put(:kind, :id, :requests_per_min, :tokens_per_min, :parallel,
+                         :budget_day_nano, :budget_month_nano, :budget_total_nano)
 """)
+_LISTED = text("SELECT * FROM allowances_of(:tenant, :after, :limit)")
+_NAMED = text("SELECT allowance_named(:kind, :id)")
 _END_USE = text("""
     DELETE FROM allowance_use u
     WHERE u.id = :tenant OR u.id IN (SELECT md5(a.id || ' ' || :name)::uuid FROM allowance a WHERE a.kind = 'model')
@@ -45,18 +48,34 @@ def of_model(name: str) -> UUID:
     return UUID(bytes=hashlib.md5(name.encode(), usedforsecurity=False).digest())
 
 
+class Allowance(msgspec.Struct):
+    """What is limited: a `project` or an `organisation` by its id, or a `model`, whose name is null once it is not offered."""
+
+    id: UUID
+    kind: Kind
+    model: str | None
+    limits: Limits
+
+
 async def put(connection: AsyncConnection, kind: Kind, allowance_id: UUID, limits: Limits) -> None:
-    """Set the limits of an allowance, as the keeper, in place of those before; without any it is taken away.
+    """Set the limits of an allowance in place of those before; without any it is taken away.
 
     Money counts from here on: of what was counted before, what is held for running requests stays, until they settle."""
-    values = msgspec.structs.asdict(limits)
-    await connection.execute(_ALONE)
-    await connection.execute(_BEGIN_ANEW, {"id": allowance_id})
-    if not any(value is not None for value in values.values()):
-        await connection.execute(delete(allowance).where(allowance.c.id == allowance_id))
-        return
-    made = insert(allowance).values(id=allowance_id, kind=kind, **values)
-    await connection.execute(made.on_conflict_do_update(index_elements=["id"], set_=values))
+    await connection.execute(_PUT, {"kind": kind, "id": allowance_id, **msgspec.structs.asdict(limits)})
+
+
+async def check_there(connection: AsyncConnection, kind: Kind, allowance_id: UUID) -> None:
+    """Raises NotFound for a project or an organisation that is not there."""
+    if not await connection.scalar(_NAMED, {"kind": kind, "id": allowance_id}):
+        raise NotFound(f"There is no such {kind}.")
+
+
+async def listed(
+    connection: AsyncConnection, tenant_id: UUID | None, after: UUID | None, limit: int
+) -> list[Allowance]:
+    """Those of an organisation and of its projects, by id, behind `after`; None: everybody's, and those of models."""
+    found = await connection.execute(_LISTED, {"tenant": tenant_id, "after": after, "limit": limit})
+    return [Allowance(row.id, row.kind, row.model, Limits(*row[3:])) for row in found]
 
 
 async def end(connection: AsyncConnection, tenant_id: UUID) -> None:

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
-from sqlalchemy.exc import SQLAlchemyError
 
 from avow.accounts import key_text
 from avow.accounts.directory import KeyRecord, KeyRefused
+from avow.base.db import AWAY
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.billing.claims import NAME_BYTES_MAX
@@ -167,13 +167,13 @@ class V1:
     async def _admit(self, secret: str, scope: Scope) -> KeyRecord:
         try:
             return await self._gateway.keys.admit(secret, "inference", _address(scope))
-        except (SQLAlchemyError, OSError):
+        except AWAY:
             raise refusals.NotReady() from None
 
     async def _admit_large(self, secret: str, scope: Scope) -> None:
         try:
             await self._gateway.admit_large(secret, _address(scope))
-        except (SQLAlchemyError, OSError):
+        except AWAY:
             raise refusals.NotReady() from None
 
     async def _read(self, receive: Receive, bytes_max: int) -> bytes:

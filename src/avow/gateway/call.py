@@ -116,6 +116,7 @@ class Call:
                 if route in tried:
                     await asyncio.sleep(fleets.backoff_s(len(tried)))
             tried.append(route)
+            self.outcome.route = route
             try:
                 return await self._try(route)
             except AvowError as error:
@@ -123,7 +124,7 @@ class Call:
                     raise
                 failure = error
                 self._let_go(False)
-                self.outcome = Outcome()
+                self.outcome = Outcome(route=route)
         assert failure is not None
         raise failure
 
@@ -239,9 +240,9 @@ class Call:
             raise refusals.UpstreamRejected()
         if reader.fault:
             raise UpstreamGarbage("The upstream broke off its answer with an error or something unreadable.")
-        if not (reader.done or reader.finished):
+        if not reader.done and reader.finish is None:
             raise UpstreamLost()
-        outcome.tail, outcome.answer = reader.tail, reader.whole
+        outcome.tail, outcome.answer, outcome.finish = reader.tail, reader.whole, reader.finish
         if retold is not None:
             last, outcome.tail = retold.close(outcome.usage)
             if last:

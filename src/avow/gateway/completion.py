@@ -20,12 +20,12 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from avow.accounts.directory import KeyRecord
 from avow.accounts.key_terms import Scope
 from avow.base import money
 from avow.base.clock import Clock
+from avow.base.db import AWAY
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.billing import rates
@@ -44,6 +44,7 @@ from avow.gateway.meter import Measured, Outcome
 from avow.gateway.orders import Ledger, Order, Wish
 from avow.gateway.rules import CONTENT, USAGE, RuleBook
 from avow.gateway.searching import Searching
+from avow.gateway.spans import Spans
 from avow.gateway.sse import cost_comment
 from avow.gateway.surfaces import CHAT, Surface
 from avow.gateway.watch import Watch
@@ -129,11 +130,12 @@ class Gateway:
         calls_per_key_max: int = CALLS_PER_KEY_MAX,
         stream_s_max: float = STREAM_S_MAX,
         fleet: Fleet | None = None,
+        spans: Spans | None = None,
     ) -> None:
         self.rules, self.keys, self.ledger, self.vault = rules, keys, ledger, vault
         self.client, self.clock, self.fleet = client, clock, fleet or Fleet(client)
         self._means, self.claims, self.cache = means, claims, cache
-        self.decisions = decisions
+        self.decisions, self.spans = decisions, spans
         self._stream_s_max = stream_s_max
         self._calls_per_key_max = calls_per_key_max
         self._calls: Counter[int] = Counter()
@@ -246,7 +248,7 @@ class Completion:
             await self._complete()
         except AvowError as error:
             await self._refuse(error)
-        except (SQLAlchemyError, OSError):
+        except AWAY:
             await self._refuse(refusals.NotReady())
         except Exception as error:
             await self._refuse(AvowError(), type(error).__name__)
@@ -324,7 +326,7 @@ class Completion:
         await self._gateway.claims.take(claim, order.request_id, order.at, ends_at, order.plan.policy_version)
 
     async def _end(self, claim: Claim, order: Order, outcome: Outcome, settled: Settled) -> None:
-        with contextlib.suppress(SQLAlchemyError, OSError):  # the charge tells the same
+        with contextlib.suppress(*AWAY):  # the charge tells the same
             await self._gateway.claims.end(claim, order.request_id, outcome.status, settled.charged)
 
     async def _searched(self) -> Outcome | None:
@@ -461,6 +463,8 @@ class Completion:
         self._gateway.watch.settled(
             order.surface.name, order.model.id, outcome.status, measured, settled.charged, took_s, self._begun_s
         )
+        if self._gateway.spans is not None:
+            self._gateway.spans.see(order, outcome, measured, took_s, self._begun_s)
 
     async def _answer(self, order: Order, outcome: Outcome, settled: Settled, kept: bool) -> None:
         if outcome.why == "client_left":

@@ -1,9 +1,10 @@
 """A stream on its way to the client through the filters: held back by a window, so that what stands across two events is found.
 
-Each event waits until a window of text that follows it has come; what waits is searched when one window more has come, so up to
-two windows are held back (with several texts side by side one more for each). What is found is changed in the events
-themselves, or ends the stream; all others pass as they came. What is longer than the window is found only where it stands in one
-event.
+Each event waits until a window of text that follows it has come, of each text that stands in it; what waits is searched when one
+window more has come, so up to two windows are held back. Of several texts side by side (choices, thoughts, calls) one may stop
+while others go on: then no more is held than two windows and one for each text. What went last is searched once more together
+with what follows it. What is found is changed in the events themselves, or ends the stream; all others pass as they came. So of
+what is longer than the window, or had to go before its end came, the begin may have gone; what follows of it does not.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from avow.gateway.sse import Splitter, data_of
 
 WINDOW_CHARS = 256
 CONTEXT_CHARS = 64
-"""What went last is remembered, for where a word begins is seen by what stands before it."""
+"""More of what went than is searched once more, for where a word begins is seen by what stands before it."""
+TEXTS_MAX = 16
+"""For no more texts side by side than this is more held back."""
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -117,7 +120,7 @@ class Guard:
         for place, name, channel in self._pieces(len(self._waiting)):
             texts[channel] = texts.get(channel, "") + place[name]
         changes = {channel: self._look(channel, text) for channel, text in texts.items()}
-        count = self._countable(changes, window * len(texts))
+        count = self._countable(texts, changes, window)
         for channel, gone in self._rewrite(count, texts, changes).items():
             self._forget(channel, texts[channel][:gone])
         released = [self._waiting.popleft() for _ in range(count)]
@@ -131,29 +134,38 @@ class Guard:
         """What to change in what waits of a channel."""
         said = self._said[channel]
         within = self._within_json.setdefault(channel, written.is_json(text))
-        found = self._search.told(Passage(said + text, len(said), within), self._found, self._counted[channel])
-        return [Change(each.start - len(said), each.end - len(said), each.instead) for each in found]
+        passage = Passage(said + text, max(0, len(said) - self._window), within)
+        found = self._search.told(passage, self._found, self._counted[channel])
+        # What ended in the text that went was changed there; of what only began in it, the rest is.
+        return [
+            Change(max(0, each.start - len(said)), each.end - len(said), each.instead)
+            for each in found
+            if each.end > len(said)
+        ]
 
     def _forget(self, channel: Channel, gone: str) -> None:
         """Of what went keep its end."""
         said = self._said[channel] + gone
-        self._said[channel] = said[-CONTEXT_CHARS:]
-        counted, less = self._counted[channel], max(0, len(said) - CONTEXT_CHARS)
+        kept = self._window + CONTEXT_CHARS
+        self._said[channel] = said[-kept:]
+        counted, less = self._counted[channel], max(0, len(said) - kept)
         counted.update({name: upto - less for name, upto in counted.items()})
 
     def _pieces(self, count: int) -> Iterator[Place]:
         for event in list(self._waiting)[:count]:
             yield from event.pieces
 
-    def _countable(self, changes: Mapping[Channel, list[Change]], behind: int) -> int:
-        """How many events may go: so much text stands `behind` the last of them, and it ends within no finding."""
-        ends = dict.fromkeys(changes, 0)
-        left, good = self._chars, 0
+    def _countable(self, texts: Mapping[Channel, str], changes: Mapping[Channel, list[Change]], window: int) -> int:
+        """How many events may go: behind the last of them stands a window of each text in them, or as much of all texts as is
+        held at most; and it ends within no finding."""
+        held_max = window * (2 + min(len(texts), TEXTS_MAX))
+        ends, left, good, is_short = dict.fromkeys(texts, 0), self._chars, 0, False
         for number, event in enumerate(self._waiting, 1):
             for place, name, channel in event.pieces:
                 ends[channel] += len(place[name])
                 left -= len(place[name])
-            if left < behind:
+                is_short = is_short or len(texts[channel]) - ends[channel] < window
+            if is_short and left < held_max:
                 break
             within = any(each.start < ends[channel] < each.end for channel in ends for each in changes[channel])
             good = good if within else number

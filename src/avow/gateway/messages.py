@@ -80,7 +80,8 @@ class MessagesStream(EventStream):
             self._so_far = event.message.usage
             self.prompt_tokens = self._so_far.buckets().read
         elif event.type == "message_delta":
-            self.finished = self.finished or (event.delta is not None and event.delta.stop_reason is not None)
+            if event.delta is not None and event.delta.stop_reason is not None:
+                self.finish = event.delta.stop_reason
             if event.usage is not None:
                 self.usage = self._so_far = event.usage.over(self._so_far)
         elif event.delta is not None:

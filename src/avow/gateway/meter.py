@@ -18,6 +18,7 @@ from avow.billing.events import TOKENS_MAX, Why
 from avow.billing.prices import Price, Used
 from avow.gateway import estimate, extents
 from avow.gateway.extents import Extent
+from avow.gateway.fleet import Route
 from avow.gateway.usage import Usage
 
 # Tokens that a chat template adds and the JSON around the messages does not outweigh: a default system prompt.
@@ -28,7 +29,8 @@ class Outcome(msgspec.Struct):
     """How the upstream's part ended. `usage` is the upstream's word, `tokens` what was delivered without it.
 
     `input_tokens` is what was said early of the input; `reads`: an upstream has the input, reads it and charges for it.
-    `begun`: the client has the head of a stream. `answer` is the JSON answer, `tail` the event that ends a stream.
+    `begun`: the client has the head of a stream. `answer` is the JSON answer, `tail` the event that ends a stream, `finish` the
+    reason that a stream gave for its end. `route` is where it was asked last.
     """
 
     why: Why = "done"
@@ -40,6 +42,8 @@ class Outcome(msgspec.Struct):
     begun: bool = False
     answer: bytes = b""
     tail: bytes = b""
+    finish: str | None = None
+    route: Route | None = None
 
     def __repr__(self) -> str:
         return f"Outcome({self.why}, {self.tokens} tokens)"

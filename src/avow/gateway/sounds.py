@@ -92,7 +92,7 @@ class SoundStream(EventStream):
 
     def feed(self, piece: bytes) -> tuple[bytes, list[bytes]]:
         self._say(len(piece))
-        self.finished = bool(self._events)
+        self.finish = "" if self._events else None
         return piece, [piece]
 
     @property

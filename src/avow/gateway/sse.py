@@ -116,6 +116,7 @@ class EventStream(ABC):
     which tells its progress, never does). `prompt_tokens` is what it said early about the input.
     `fault` says why the stream may not go on; `rejected`: because the upstream found the request invalid. `tail` is the
     event that ends the answer, which the client gets after the cost; `whole` is the answer as one, where that event holds it.
+    `finish` is the reason that it gave for its end (None: none yet).
     """
 
     tail = DONE
@@ -125,7 +126,7 @@ class EventStream(ABC):
         self.usage: Usage | None = None
         self._events = self._said_bytes = 0
         self.done = False
-        self.finished = False
+        self.finish: str | None = None
         self.prompt_tokens: int | None = None
         self.fault: Literal["", "garbage", "error"] = ""
         self.rejected = False
@@ -211,7 +212,7 @@ class ChatStream(EventStream):
             return False
         for choice in chunk.choices or ():
             if choice.finish_reason is not None:
-                self.finished = True
+                self.finish = choice.finish_reason
             if choice.delta is not None:
                 self._say(_said(choice.delta))
         return True

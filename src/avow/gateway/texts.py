@@ -50,7 +50,7 @@ class TextStream(ChatStream):
                 return False
         for choice in chunk.choices or ():
             if choice.finish_reason is not None:
-                self.finished = True
+                self.finish = choice.finish_reason
             self._say(len((choice.text or "").encode()))
         return True
 

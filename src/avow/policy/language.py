@@ -28,9 +28,9 @@ AMOUNT_MAX = {"hours": 876_000, "days": 36_500, "months": 1_200, "years": 100}
 VERSION_MAX = 2**31 - 1
 
 
-Strict = Literal["free", "fewer", "more", "lower", "higher", "shorter", "earlier", "yes", "no"]
+Strict = Literal["free", "fewer", "more", "lower", "higher", "shorter", "earlier", "yes", "no", "given"]
 """Which of two values is the stricter: fewer or more elements, the lower or higher number, the shorter period, the word
-that stands earlier in `words`, `true` or `false`. `free`: none is; the newer version's counts."""
+that stands earlier in `words`, `true` or `false`, any against none. `free`: none is; the newer version's counts."""
 
 
 @dataclass(frozen=True, slots=True)

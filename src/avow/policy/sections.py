@@ -150,8 +150,15 @@ SECTIONS: Mapping[str, Section] = {
                 '"house"',
                 words=terms.HARMS,
             ),
-            _list("stages", "Where it looks.", '["prompt", "output"]', terms.STAGES, "free"),
-            Key("action", "text", "What happens when it finds something.", '"block"', words=terms.ACTIONS),
+            _list("stages", "Where it looks.", '["prompt", "output"]', terms.STAGES, "more"),
+            Key(
+                "action",
+                "text",
+                "What happens when it finds something.",
+                '"block"',
+                words=terms.ACTIONS,
+                strict="earlier",
+            ),
             Key(
                 "words",
                 "list",
@@ -160,6 +167,7 @@ SECTIONS: Mapping[str, Section] = {
                 required=False,
                 shape=language.LINE,
                 shape_in_words="Write one line of at most 200 characters, without < > { }",
+                strict="more",
             ),
             Key(
                 "patterns",
@@ -169,6 +177,7 @@ SECTIONS: Mapping[str, Section] = {
                 required=False,
                 shape=language.PATTERN,
                 shape_in_words="Write one line of at most 500 characters",
+                strict="more",
             ),
             Key(
                 "hashes",
@@ -178,8 +187,9 @@ SECTIONS: Mapping[str, Section] = {
                 required=False,
                 shape=language.DIGEST,
                 shape_in_words="Write 64 hexadecimal digits",
+                strict="more",
             ),
-            _list("personal", "Personal data that is known by its form.", '["email"]', terms.RECOGNISED, "free", False),
+            _list("personal", "Personal data that is known by its form.", '["email"]', terms.RECOGNISED, "more", False),
             Key(
                 "asks",
                 "text",
@@ -189,6 +199,7 @@ SECTIONS: Mapping[str, Section] = {
                 required=False,
                 shape=language.LINE,
                 shape_in_words="Write the name of a model, as clients ask for it",
+                strict="given",
             ),
             Key(
                 "chats",
@@ -208,6 +219,7 @@ SECTIONS: Mapping[str, Section] = {
         ),
         language.NAME,
         "filter",
+        presence="more",
     ),
     "security": Section("How data is protected.", (_RULE,), practices.SECURITY, presence="more"),
     "organisation": Section(

@@ -129,6 +129,8 @@ def direction(key: Key, old: Any, new: Any) -> Direction:
         return _of_order(bool(old) != (key.strict == "yes"), bool(new) != (key.strict == "yes"))
     if key.strict == "free" or old is None or new is None:
         return "neutral" if key.strict == "free" or old == new else "tightening" if old is None else "loosening"
+    if key.strict == "given":
+        return "neutral"
     if key.strict == "earlier":
         place = _place(key)
         return _of_order(place(old), place(new))

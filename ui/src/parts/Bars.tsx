@@ -52,17 +52,19 @@ export function Bars(props: { title: string; bars: readonly Bar[] }) {
         <span>{first.label}</span>
         <span>{last.label}</span>
       </div>
-      <table className="unseen">
-        <caption>{props.title}</caption>
-        <tbody>
-          {props.bars.map((bar) => (
-            <tr key={bar.label}>
-              <th scope="row">{bar.label}</th>
-              <td>{bar.said}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <div className="unseen">
+        <table>
+          <caption>{props.title}</caption>
+          <tbody>
+            {props.bars.map((bar) => (
+              <tr key={bar.label}>
+                <th scope="row">{bar.label}</th>
+                <td>{bar.said}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
     </figure>
   );
 }

@@ -17,6 +17,25 @@ const WHO: Record<string, () => string> = {
   system: () => t("the system"),
 };
 
+const ACTS: Record<string, () => string> = {
+  "create key": () => t("Key created"),
+  "change key": () => t("Key changed"),
+  "rotate key": () => t("Key rotated"),
+  "revoke key": () => t("Key revoked"),
+  "delete content": () => t("Content deleted"),
+  rectify: () => t("Account rectified"),
+  "change password": () => t("Password changed"),
+  "end sessions": () => t("Sessions ended"),
+  "open account": () => t("Account opened"),
+  "confirm address": () => t("Address confirmed"),
+  "ask to keep": () => t("Keeping of content changed"),
+  "add second factor": () => t("Second factor added"),
+  "remove second factor": () => t("Second factor removed"),
+  "add passkey": () => t("Passkey added"),
+  "remove passkey": () => t("Passkey removed"),
+  "reset password": () => t("Password reset"),
+};
+
 export function Openings() {
   useLanguage();
   const name = useNames();
@@ -39,7 +58,7 @@ export function Openings() {
                 <li className="row" key={line.id}>
                   <div className="row-main">
                     <p className="row-title">
-                      {line.act ? <span lang="en">{line.act.charAt(0).toUpperCase() + line.act.slice(1)}</span> : name("category", line.category)}
+                      {line.act ? (ACTS[line.act]?.() ?? <span lang="en">{line.act}</span>) : name("category", line.category)}
                       {!line.act && line.count > 1 && ` × ${number(line.count)}`}
                     </p>
                     <p className="row-note">

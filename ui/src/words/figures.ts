@@ -64,7 +64,14 @@ const UNITS: Record<string, (amount: number) => string> = {
   years: (amount) => t("{amount} years", { amount }),
 };
 
+const ONE: typeof UNITS = {
+  hours: () => t("1 hour"),
+  days: () => t("1 day"),
+  months: () => t("1 month"),
+  years: () => t("1 year"),
+};
+
 /** A period of the policy. */
 export function period(amount: number, unit: string): string {
-  return UNITS[unit]?.(amount) ?? `${amount} ${unit}`;
+  return (amount === 1 ? ONE : UNITS)[unit]?.(amount) ?? `${amount} ${unit}`;
 }
