@@ -6,30 +6,35 @@ They have money of their own, get no mail, and are erased as people are erased.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
 from uuid import UUID
 
 import httpx
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
 from avow import app
 from avow.accounts import keys, people, sign_up
 from avow.accounts.key_terms import Setting
 from avow.accounts.needs import Needs as Accounts
-from avow.accounts.tables import person, tenant
+from avow.accounts.tables import person, tenant, tenant_kind
 from avow.base import money
 from avow.base.db import Database
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.billing import credit
 from avow.gateway.tables import cached_answer, model, trace
-from avow.privacy import erase, requests
+from avow.privacy import erase, requests, retention
 from avow.privacy.needs import Needs as Privacy
 from avow.privacy.tables import rights_request
 from avow.proof.probes import Canary, Customer
-from avow.vault import Ref
+from avow.vault import Ref, blind_index
+from avow.vault.tables import outbox
 
 KEPT_H = 1
+STRAY, STRAYS_MAX = timedelta(hours=1), 100
 CREDIT = money.NANO // 100
 ANSWER_S_MAX = 60.0
 
@@ -48,6 +53,8 @@ class People:
     privacy: Privacy
     keeper: Database
     base_url: str
+    copy: Callable[[Path], Awaitable[None]]
+    """Copies the tables with facts as a backup does."""
     _kept: Canary | None = field(default=None, init=False)
     _customer: Customer | None = field(default=None, init=False)
     _made: list[tuple[UUID, UUID]] = field(default_factory=list, init=False)
@@ -126,6 +133,49 @@ class People:
         await self._grant(*made, keep_h)
         key = await keys.create(self.accounts, people.actor(*made), Setting(name="canary"))
         return Customer(*made, email, password, key.secret, await self._model())
+
+    def form(self, email: str, password: str) -> dict[str, object]:
+        """See proof.probes.Canaries."""
+        return sign_up.example(self.accounts.policy, email, password)
+
+    async def adopt(self, email: str, password: str) -> Customer:
+        """See proof.probes.Canaries."""
+        name = blind_index(self.accounts.ring, "email", email)
+        async with self.keeper.begin() as c:
+            found = (await c.execute(select(person.c.tenant_id, person.c.id).where(person.c.email_index == name))).one()
+            mine = tenant_kind.c.tenant_id == found.tenant_id
+            await c.execute(update(tenant_kind).where(mine).values(kind="internal"))
+            confirmed = {"confirmed_at": self.accounts.clock.now()}
+            await c.execute(update(person).where(person.c.id == found.id).values(confirmed))
+            # The message that asks for it; nobody reads it.
+            await c.execute(delete(outbox).where(outbox.c.subject_id == found.id))
+        made = found.tenant_id, found.id
+        self._made.append(made)
+        await self._grant(*made, KEPT_H if self._stores_content else None)
+        return Customer(*made, email, password, "", await self._model())
+
+    async def remove_strays(self) -> None:
+        """See proof.probes.Canaries."""
+        internal = select(tenant_kind.c.tenant_id).where(tenant_kind.c.kind == "internal")
+        old = person.c.since < self.accounts.clock.now() - STRAY
+        async with self.keeper.begin() as c:
+            query = select(person.c.tenant_id, person.c.id).where(person.c.tenant_id.in_(internal), old)
+            strays = (await c.execute(query.limit(STRAYS_MAX))).all()
+        for tenant_id, subject_id in strays:
+            await self._request_erasure(tenant_id, subject_id)
+
+    async def settle(self, canary: Customer) -> None:
+        """See proof.probes.Canaries."""
+        for subject_id in (canary.subject_id, canary.tenant_id):
+            await erase.run(self.privacy, await self._request_erasure(canary.tenant_id, subject_id))
+
+    async def sweep(self) -> None:
+        """See proof.probes.Canaries."""
+        await retention.sweep(self.privacy, self.accounts.clock.now())
+
+    async def dump(self, folder: Path) -> None:
+        """See proof.probes.Canaries."""
+        await self.copy(folder)
 
     async def _model(self) -> str:
         """The embedded model where it is offered, else the first of the list."""

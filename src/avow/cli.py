@@ -29,7 +29,7 @@ from avow.privacy import plans, retention, summary
 from avow.privacy.outlook import Outlook
 from avow.privacy.plans import Applied
 from avow.proof import receipts
-from avow.publishing import log
+from avow.publishing import after_restore, log
 from avow.registering import evidence, register
 from avow.subjects import subject
 from avow.terminal import CallersPath, Commands, at_desk, credentials, parts_of, run, show, tenant_of
@@ -322,7 +322,7 @@ def backup(context: click.Context, folder: Path) -> None:
 def restore(context: click.Context, folder: Path, replace: bool) -> None:
     """Bring a backup back with the newest keyring; what was tightened or erased since holds again. Avow must not be running."""
 
-    async def work() -> backups.Manifest:
+    async def work() -> tuple[backups.Manifest, str]:
         async with at_desk(context, follow=False) as at:
             supervisor.claim(at.parts.home)
             passwords = {role: at.parts.password(role) for role in access.LOGIN_ROLES}
@@ -332,10 +332,11 @@ def restore(context: click.Context, folder: Path, replace: bool) -> None:
             # The backup's record is shorter than the one that the chain's head remembers.
             after = {"backup": made.id, "made_at": made.made_at}
             await at.anchor("restore a backup", commands.why(context), after=after)
-            return made
+            return made, await after_restore(at)
 
-    made = run(work())
+    made, log_state = run(work())
     click.echo(f"restored backup {made.id} of {made.made_at:%Y-%m-%d %H:%M} UTC")
+    click.echo(log_state)
 
 
 @main.group()

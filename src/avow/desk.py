@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -25,9 +26,10 @@ from avow.base.actor import COMMAND, PLATFORM, Actor
 from avow.base.db import Database
 from avow.base.errors import NotFound
 from avow.billing import allowances, invariants
+from avow.catalog import facts
 from avow.gateway.tables import upstream
 from avow.policy import published
-from avow.privacy import requests, stores
+from avow.privacy import backup, requests, stores
 from avow.privacy.caches import NotifyAndWait
 from avow.privacy.copies import Maker
 from avow.privacy.needs import Held
@@ -97,10 +99,10 @@ class Desk:
         return await at_address(c, self.parts.ring, email)
 
     async def look(self, names: Sequence[str] = ()) -> AsyncIterator[Evidence]:
-        """Run probes against the running platform and keep what they find: `names`, or all that a published sentence
-        has."""
+        """Run probes against the running platform and keep what they find: `names`, or all of `looks()`."""
         policy = self.vault.policy
-        people_of = canary.People(self.accounts, self.privacy, self.keeper, self.parts.settings.base_url)
+        reached = (self.keeper, self.parts.settings.base_url, self._copy)
+        people_of = canary.People(self.accounts, self.privacy, *reached)
         ground = probes.Ground(
             home=self.parts.home,
             base_url=self.parts.settings.base_url,
@@ -116,11 +118,12 @@ class Desk:
             strangers=self._strangers,
             listens=(self.parts.settings.host, self.parts.settings.port),
             record=partial(self.parts.chain.verify, self.keeper),
+            log=partial(self.parts.log.verify, self.keeper),
             shelf=self.parts.shelf(self.keeper),
             places=self.parts.places(policy),
         )
         try:
-            for name in names or await self._published():
+            for name in names or await self.looks():
                 for found in await probes.look(ground, name):
                     async with self.keeper.begin() as c:
                         await evidence.record(c, found, policy.hash)
@@ -149,12 +152,17 @@ class Desk:
         """As `anchor`, by whoever runs the command."""
         await anchor(self.parts, self.keeper, self.vault, COMMAND, word, reason=reason, **states)
 
-    async def _published(self) -> list[str]:
+    async def looks(self) -> list[str]:
+        """The probes of all that is published, and those that stand behind all of it."""
         async with self.keeper.begin() as c:
             held = await documents.valid(c, self.parts.clock.now())
         shown = published(self.vault.policy, self.parts.installed, held)
         named = {probe for clause in shown for probe in clause.probes}
-        return [name for name in probes.ALL if name in named]
+        return [name for name in probes.ALL if name in named | probes.STANDING]
+
+    async def _copy(self, folder: Path) -> None:
+        reader = self.parts.dsn(access.BACKUP)
+        await backup.copy_tables(reader, folder, self.parts.program, dict.fromkeys(t.name for t, _ in facts()))
 
     async def _strangers(self) -> list[str]:
         """Upstreams of outside parties that the policy does not name."""

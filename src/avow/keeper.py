@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
 
 import asyncpg
@@ -27,6 +27,7 @@ from avow.desk import Desk
 from avow.figures import Lookout, Telling
 from avow.gateway import FUNCTIONS
 from avow.privacy import copies, erase, folders, memory, notices, outsiders, plans, requests, retention, wishes
+from avow.proof import probes
 from avow.proof.log import CHUNK_ROWS as PUBLISHED_ROWS
 from avow.registers import documents
 from avow.registers.broker import Broker
@@ -40,7 +41,8 @@ LOGS_KEPT = timedelta(days=30)
 SWEEP_S = 600
 RECOVER_S = 30
 FIRST_LOOK_S = 60
-LOOK_S = 6 * 3600
+HOURLY_S, DAILY_S = 3600, 20 * 3600
+"""How often each probe looks; what looks daily looks again before its evidence is a day old."""
 LINK_S = 2.0
 SIGN_S = 1.0
 MONEY_S = 60
@@ -48,7 +50,7 @@ DOCUMENTS_S = 60
 EVIDENCE_PROBE = "part_evidence"
 ABSORBED_MAX = 0.001
 LOOK_DUE_S = 5
-"""How often is asked whether it is time to look: 6 hours have gone by, or another policy has come into force."""
+"""How often is asked whether it is time to look: its time has gone by, or another policy has come into force."""
 STOP_S = 3.0
 
 
@@ -70,7 +72,7 @@ class Keeper:
         self.recovery = Recovery(at.keeper.raw, parts.clock, parts.home / "run" / "spool", functions=FUNCTIONS)
         self.chain, self.log, self.broker = parts.chain, parts.log, Broker(at.keeper, at.vault)
         self.lookout, self.telling = Lookout(at.keeper, parts.clock), Telling(parts.home, "keeper")
-        self._looked_under, self._looked_at_s = "", 0.0
+        self._looked_under, self._looked_at_s = "", dict[str, float]()
         self.jobs = jobs.Worker(
             at.keeper,
             {
@@ -173,14 +175,19 @@ class Keeper:
             structlog.get_logger().error("money_absorbed", kind="upstreams charge more than requests can cost")
 
     async def _look_if_due(self) -> None:
-        """Look every 6 hours; under a policy that is new, its sentences wait for no older round."""
+        """Look with each probe in its time; under a policy that is new, its sentences wait for no older round."""
         under, now_s = self.at.vault.policy.hash, asyncio.get_running_loop().time()
-        if under != self._looked_under or now_s - self._looked_at_s >= LOOK_S:
-            self._looked_under, self._looked_at_s = under, now_s
-            await self._look()
+        if under != self._looked_under:
+            self._looked_under, self._looked_at_s = under, {}
+        due = [
+            name for name in await self.at.looks() if now_s >= self._looked_at_s.get(name, -DAILY_S) + _every_s(name)
+        ]
+        if due:
+            self._looked_at_s |= dict.fromkeys(due, now_s)
+            await self._look(due)
 
-    async def _look(self) -> None:
-        async for found in self.at.look():
+    async def _look(self, names: Sequence[str]) -> None:
+        async for found in self.at.look(names):
             if found.verdict == "failed":
                 structlog.get_logger().error("probe_failed", probe=found.probe, verdict=found.verdict)
 
@@ -246,6 +253,10 @@ async def _every(seconds: float, name: str, act: Callable[[], Awaitable[None]], 
         except Exception as wrong:
             structlog.get_logger().error("keeper_failed", kind=name, **log.failure(wrong))
         await asyncio.sleep(seconds)
+
+
+def _every_s(probe: str) -> int:
+    return DAILY_S if probe in probes.DAILY else HOURLY_S
 
 
 async def _done(work: Awaitable[object]) -> None:

@@ -197,6 +197,18 @@ async def test_a_log_whose_files_are_lost_stops_and_another_says_what_it_was(
     assert json.loads(rows[0].content)["before"].encode() == note
 
 
+async def test_a_changed_row_and_changed_files_are_found(made: Log, database: Databases) -> None:
+    await grown(made, database.keeper, 3)
+    assert not (await made.verify(database.keeper)).wrong
+    await put(database.keeper, "waits")
+    assert (await made.verify(database.keeper)).waiting_since
+    async with database.keeper.begin() as c:
+        await c.execute(update(log_entry).where(log_entry.c.place == 1).values(content="another"))
+    assert (await made.verify(database.keeper)).wrong == ("leaf 1 was changed",)
+    flip(made.tiles.folder / "0")
+    assert "not those that were signed" in (await made.verify(database.keeper)).wrong[0]
+
+
 async def test_two_writers_do_not_write_at_once(made: Log, tmp_path: Path, ring: Ring, database: Databases) -> None:
     await put(database.keeper, "one")
     with made._alone(), pytest.raises(LogBroken, match="Another process"):

@@ -171,7 +171,7 @@ def test_the_version_of_the_policy_and_the_receipts_stand_in_the_log(seen: Platf
         asked = {"kind": "erase", "password": who["password"]}
         taken = http.post("/api/privacy/requests", json=asked).json()
         where, token = f"/api/privacy/receipts/{taken['id']}", {"avow-receipt-token": taken["receipt_token"]}
-        wait_until(lambda: b'"log":' in http.get(where, headers=token).content, 180)
+        wait_until(lambda: b'"log":' in http.get(where, headers=token).content)
         receipt = tmp_path / "receipt.json"
         receipt.write_bytes(http.get(where, headers=token).content)
         public = http.get("/.well-known/avow-receipt-key").json()["key"]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from avow.base.ids import uuid7
+from avow.proof import journey
 from tests.platform import Platform, new_platform, policy_text, wait_until
 from tests.upstream import Upstream, scripted_platform
 
@@ -45,19 +48,34 @@ def verdicts(platform: Platform, *names: str) -> tuple[int, dict[str, str], dict
 
 def is_caught(platform: Platform, probe: str, *words: str) -> None:
     """The probe finds the fault, says what it is, and the command fails."""
-    status, found, figures = verdicts(platform, probe)
+    status, found, figures = verdicts(platform, probe.partition(".")[0])
     assert (status, found[probe]) == (1, "failed"), figures
     for word in words:
         assert word in figures[probe]
 
 
 def test_on_a_sound_platform_everything_that_is_published_is_proved(platform: Platform) -> None:
-    """With the real model: every probe of every sentence, and the status that says so."""
+    """With the real model: every probe of every sentence, and the status that says so; the canary's journey among them, which
+    first removes what a killed one left."""
+    with platform.http() as http:
+        stray = platform.sign_up(http)
+    mine = "WHERE tenant_id = (SELECT tenant_id FROM person WHERE id = $1::uuid)"
+    platform.sql(f"UPDATE tenant_kind SET kind = 'internal' {mine}", stray["id"])
+    platform.sql("UPDATE person SET since = since - interval '2 hours' WHERE id = $1::uuid", stray["id"])
     status, found, figures = verdicts(platform)
-    assert (status, set(found.values())) == (0, {"proved"}), figures
+    wrong = {probe: figures[probe] for probe, verdict in found.items() if verdict != "proved"}
+    assert (status, wrong) == (0, {})
     whole = {probe.partition(".")[0] for probe in found}
     assert whole >= {"declared", "plaintext", "oldest_fact", "slots", "row_security", "sums", "policy_hash", "erased"}
     assert all(figures.values())
+    asked = "SELECT count(*) AS n FROM rights_request WHERE kind = 'erase' AND subject_id = $1::uuid"
+    assert platform.sql(asked, stray["id"])[0]["n"] == 1
+    steps = platform.sql("SELECT name, state, figure FROM canary_step ORDER BY journey DESC, number LIMIT 15")
+    assert [step["name"] for step in steps] == list(journey.STEPS)
+    assert {step["state"] for step in steps} <= {"passed", "skipped"}, steps
+    with platform.http() as http:
+        page = http.get("/proof").text
+    assert page.count('<span class="state passed">') == len([s for s in steps if s["state"] == "passed"]) >= 13
     assert platform.cli("verify", "sums", "declared").returncode == 0
 
 
@@ -105,12 +123,48 @@ def test_what_was_found_is_public_with_its_time(platform: Platform) -> None:
     assert datetime.now(UTC).strftime("%Y-%m-%d") in row
 
 
+def test_a_journey_that_was_killed_is_shown_as_broken_off(platform: Platform) -> None:
+    """Its last step was begun and never ended; the page calls that neither passed nor failed, in both languages."""
+    put = "INSERT INTO canary_step (journey, number, name, state, figure, at) VALUES ($1, $2, $3, $4, '', now() - $5::interval)"
+    broken, going = uuid7(), uuid7()
+    for id, age in ((broken, timedelta(minutes=16)), (going, timedelta(minutes=1))):
+        platform.sql(put, id, 0, "sign_up", "passed", age)
+        platform.sql(put, id, 1, "sign_in", "going", age)
+    try:
+        with platform.http() as http:
+            assert "It is under way." in http.get("/proof?locale=en").text
+            platform.sql("DELETE FROM canary_step WHERE journey = $1", going)
+            for locale, word in (("en", "broken off after this step"), ("zh", "历程在此步之后中断")):
+                assert word in http.get(f"/proof?locale={locale}").text
+    finally:
+        platform.sql("DELETE FROM canary_step WHERE journey = ANY($1)", [broken, going])
+
+
+def test_the_proof_unfolds_each_sentence_without_a_script(platform: Platform) -> None:
+    """Clause, code, probe, figure, and the leaf of the log, which is what the page says it is."""
+    verdicts(platform, "sums")
+    wait_until(lambda: not platform.sql("SELECT count(*) AS n FROM log_entry WHERE place IS NULL")[0]["n"])
+    with platform.http() as http:
+        listed = http.get("/api/proof/sentences").json()["sentences"]
+        page = http.get("/proof?locale=en").text
+        for each in listed:
+            assert page.count(f'<details id="{each["id"]}">') == 1
+        named = next(each["id"] for each in listed if "sums" in each["evidence"])
+        part = page.partition(f'<details id="{named}">')[2].partition("</details>")[0]
+        [place] = re.findall(r'<code>sums</code>.*?href="/log/entries/(\d+)"', part, re.DOTALL)
+        leaf = json.loads(http.get(f"/log/entries/{place}").json()["content"])
+        chinese = http.get("/proof?locale=zh").text
+    assert "<script" not in page and "billing." in part
+    assert (leaf["probe"], leaf["verdict"]) == ("sums", "proved") and leaf["figure"] in part
+    assert "逐句证明" in chinese and chinese.count("<details") == len(listed)
+
+
 def test_a_fact_past_its_end_is_found(target: Platform) -> None:
     target.sql(
         "INSERT INTO standing (id, tenant_id, subject_id, since, ends_at, policy_version, kind, purpose, value) VALUES "
         "(gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), now(), now() - interval '1 hour', 1, 'consent', '', true)"
     )
-    is_caught(target, "oldest_fact", "standing")
+    is_caught(target, "oldest_fact.consent", "standing")
     target.cli("sweep")
 
 

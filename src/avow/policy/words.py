@@ -341,6 +341,7 @@ PROBES: Mapping[str, str] = {
     "row_security": "one tenant's role reads no row of another tenant",
     "sums": "the wallets equal the ledger and none is below zero",
     "record": "no line of the record of openings and acts was changed, taken out or put in",
+    "log": "the transparency log is what was signed, and what may be read of it was not changed",
     "policy_hash": "the hash served equals the hash loaded",
     "purposes": "opening a canary for a purpose outside its category's list is refused; no stranger reads a readable row",
     "not_kept": "a canary request of a tenant that did not ask leaves no row of the category",
@@ -353,5 +354,6 @@ PROBES: Mapping[str, str] = {
     "listening": "no process listens anywhere but at the address that was chosen",
     "cards": "a card number that a canary writes is masked in what is stored",
     "deadlines": "no privacy request is open past its due date",
+    "journey": "a canary lives a whole life over HTTP, from sign-up to erasure, and is found in no store afterwards",
 }
 """What each probe that a clause names looks at. `proof` has one of each name; without it the clause is unproved."""

@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import os
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -39,6 +39,7 @@ from avow.privacy.tables import newest_state
 SECRET = "backup"  # noqa: S105  the name of a secret
 FORMAT = 1
 DUMP = "database"
+COPY_BYTES_MAX = 5_000_000_000
 KEEP_MAX = timedelta(days=30)
 """How long a backup is kept where the policy says nothing of backups; after that the sweep removes it."""
 
@@ -100,6 +101,13 @@ class ToolFailed(AvowError):
     hint = "Check that its version is not older than the server's, and that there is room on the disk."
 
 
+class CopyTooLarge(AvowError):
+    """The database is too large to be copied only for a look."""
+
+    code = "copy_too_large"
+    hint = "Restore the newest backup on another machine once in a while, and look there."
+
+
 class Manifest(msgspec.Struct, forbid_unknown_fields=True):
     """What a backup is. `schema` is the revision of its tables, `files` maps each file to the SHA-256 of its bytes, and
     `check` is an HMAC of all the rest under a secret of the ring."""
@@ -150,6 +158,19 @@ async def make(needs: Needs, folder: Path, reader: Dsn, program: Program) -> Man
     _write(needs, folder, made)
     await folders.tell(needs.database, needs.tombstones, needs.newest)
     return made
+
+
+async def copy_tables(reader: Dsn, folder: Path, program: Program, tables: Iterable[str]) -> None:
+    """Write the rows of some tables into a folder as a backup does, for a look at what it would hold. Raises CopyTooLarge."""
+    connection = await asyncpg.connect(**reader.arguments(), timeout=10)
+    try:
+        size = await connection.fetchval("SELECT pg_database_size(current_database())")
+    finally:
+        await connection.close()
+    if size > COPY_BYTES_MAX:
+        raise CopyTooLarge
+    options = ("--data-only", "--enable-row-security", f"--file={folder / DUMP}")
+    await _run(program("pg_dump"), reader, *options, *(f"--table={name}" for name in tables))
 
 
 async def restore(

@@ -17,13 +17,14 @@ import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Row, Select, bindparam, select, text, update
+from sqlalchemy import Row, Select, Text, bindparam, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base import files
@@ -39,6 +40,15 @@ HEAD: Final = "log.checkpoint"
 CHECKPOINT: Final = "checkpoint"
 CHUNK_ROWS: Final = 1000
 _LOCK = text("SELECT pg_advisory_xact_lock(726178)")
+
+
+class Verified(NamedTuple):
+    """What a look at the whole log found: what is signed, what is wrong, and since when the oldest leaf waits (by the
+    machine's clock; None: none waits)."""
+
+    head: Checkpoint
+    wrong: tuple[str, ...]
+    waiting_since: datetime | None
 
 
 class Log:
@@ -140,6 +150,24 @@ class Log:
             pass
         return self.checkpoint()
 
+    async def verify(self, keeper: Database) -> Verified:
+        """Hold the files against what is signed, and what may be read against the entries."""
+        try:
+            head = await asyncio.to_thread(self._held)
+        except LogBroken as broken:
+            return Verified(Checkpoint("", 0, NOTHING), (broken.sentence,), None)
+        wrong, last = list[str](), -1
+        async with keeper.begin() as c:
+            while rows := (await c.execute(_placed(last, head.size))).all():
+                first, last = rows[0].place, rows[-1].place
+                there = await asyncio.to_thread(self.tiles.entries, first, last - first + 1)
+                wrong += [
+                    f"leaf {row.place} was changed" for row in rows if not _is_said(row, _at(there, row.place - first))
+                ]
+            waiting = await c.scalar(select(func.min(log_entry.c.id.cast(Text))).where(log_entry.c.place.is_(None)))
+        since = datetime.fromtimestamp((UUID(waiting).int >> 80) / 1000, UTC) if waiting else None
+        return Verified(head, tuple(wrong), since)
+
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Nobody else writes meanwhile. Raises LogBroken where somebody does."""
@@ -206,9 +234,15 @@ async def _place(c: AsyncConnection, size: int) -> list[bytes]:
 
 
 def _placed(after: int, size: int) -> Select[Any]:
-    query = select(log_entry.c.id, log_entry.c.entry, log_entry.c.place)
+    query = select(log_entry)
     mine = (log_entry.c.place > after, log_entry.c.place < size)
     return query.where(*mine).order_by(log_entry.c.place).limit(CHUNK_ROWS)
+
+
+def _is_said(row: Row[Any], entry: bytes) -> bool:
+    """Whether a row is what the log has at its place, and what may be read of it what was put there."""
+    said = commitment(row.salt, row.content.encode()) if row.content is not None else row.entry
+    return bool(row.entry == entry == said)
 
 
 def _at(entries: bytes, number: int) -> bytes:

@@ -11,7 +11,7 @@ import secrets
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ from uuid import UUID
 
 import httpx
 import structlog
-from sqlalchemy import func, select, text
+from sqlalchemy import Table, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow import catalog
@@ -33,9 +33,10 @@ from avow.policy.words import PROBES
 from avow.privacy import versions
 from avow.privacy.requests import OPEN
 from avow.privacy.tables import rights_request
-from avow.proof import ages, border, content, hygiene, parts, purposes, scan
+from avow.proof import ages, border, content, hygiene, parts, purposes, remains, scan
+from avow.proof import journey as journeys
 from avow.proof.evidence import Evidence, Finding
-from avow.proof.tables import scan_control
+from avow.proof.log import Verified as LogVerified
 from avow.registers.documents import Shelf
 from avow.registers.places import Place
 from avow.vault import Ref, Ring, Vault, box, hour_of
@@ -45,7 +46,6 @@ SOON = timedelta(days=3)
 SWEEP_GRACE = timedelta(minutes=20)
 KEY_GRACE_H = 2
 RECORD_GRACE = timedelta(minutes=1)
-CONTROL_BYTES = 24
 PROBE_S_MAX = 300
 
 
@@ -96,6 +96,30 @@ class Canaries(Protocol):
         how many facts of `api_content` they have."""
         ...
 
+    def form(self, email: str, password: str) -> dict[str, object]:
+        """What a sign-up over HTTP must give under the policy in force."""
+        ...
+
+    async def adopt(self, email: str, password: str) -> Customer:
+        """Make somebody who has signed up over HTTP a canary: their organisation internal, with money of its own."""
+        ...
+
+    async def remove_strays(self) -> None:
+        """Ask for the erasure of canaries that a killed round left behind."""
+        ...
+
+    async def settle(self, canary: Customer) -> None:
+        """Wait until the organisation of one that a canary was has ended with them."""
+        ...
+
+    async def sweep(self) -> None:
+        """End now what has come to its end."""
+        ...
+
+    async def dump(self, folder: Path) -> None:
+        """Copy the tables with facts about people as a backup does, into a folder. Raises where there is too much of them."""
+        ...
+
     async def erase(self, canary: Canary) -> None:
         """Erase the canary as people are erased, and wait until it is done."""
         ...
@@ -122,6 +146,8 @@ class Ground:
     """Host and port that the operator chose."""
     record: Callable[[], Awaitable[Verified]]
     """Looks at the whole chain over the record of openings and acts."""
+    log: Callable[[], Awaitable[LogVerified]]
+    """Looks at the whole transparency log."""
     places: Sequence[Place]
     """Where every part of the platform stands."""
     shelf: Shelf
@@ -160,19 +186,35 @@ async def undeclared(keeper: Database, home: Path) -> tuple[list[str], str]:
     return undeclared_columns(found) + undeclared_paths(paths), f"{len(rows)} columns, {len(paths)} files"
 
 
-async def oldest_fact(on: Ground) -> Finding:
+async def oldest_fact(on: Ground) -> dict[str, Finding]:
     """No fact lies in the database more than 20 minutes after its end (sweeps come every 10), and none has a later end, or
-    none, than the policy gives to what began when it did."""
-    now, wrong, count = on.clock.now(), [], 0
+    none, than the policy gives to what began when it did. Said for each category apart, with the age of its oldest fact."""
+    now, tables = on.clock.now(), dict[Table, tuple[list[str], datetime | None]]()
     async with on.keeper.begin() as c:
         for table in dict.fromkeys(table for table, _ in facts()):
-            count += 1
-            oldest = await c.scalar(select(func.min(table.c.ends_at)))
-            if oldest is not None and oldest < now - SWEEP_GRACE:
-                wrong.append(f"{table.name} {(now - oldest).total_seconds() / 3600:.1f} h late")
+            ends, began = (await c.execute(select(func.min(table.c.ends_at), func.min(table.c.since)))).one()
+            late = ends is not None and ends < now - SWEEP_GRACE
+            wrong = [f"{table.name} {(now - ends).total_seconds() / 3600:.1f} h late"] if late else []
             if forged := await ages.beyond(c, table, on.policy):
                 wrong.append(f"{table.name} {forged} with an end beyond the rule")
-    return Finding("failed", "; ".join(wrong)) if wrong else Finding("proved", f"{count} tables, none late")
+            tables[table] = wrong, began
+    found = {}
+    for name in on.policy.categories:
+        held = [tables[table] for table in dict.fromkeys(table for table, each in facts() if each.category == name)]
+        if held:
+            found[name] = _oldest([each for wrong, _ in held for each in wrong], [began for _, began in held], now)
+    return found
+
+
+def _oldest(wrong: Sequence[str], began: Sequence[datetime | None], now: datetime) -> Finding:
+    """Whole hours only: a moment would tell when somebody came."""
+    if wrong:
+        return Finding("failed", "; ".join(wrong))
+    oldest = min((each for each in began if each is not None), default=None)
+    if oldest is None:
+        return Finding("proved", "nothing is stored")
+    hours = max(0, int((now - oldest).total_seconds() // 3600))
+    return Finding("proved", f"the oldest is {hours // 24} d {hours % 24} h old, none is late")
 
 
 async def deadlines(on: Ground) -> Finding:
@@ -191,7 +233,7 @@ async def deadlines(on: Ground) -> Finding:
 
 async def plaintext(on: Ground) -> Finding:
     """A canary's prompt is nowhere in the files in the clear, while a planted control is found there."""
-    return await _nowhere(on, (await on.canaries.kept()).marker)
+    return await remains.nowhere(on, (await on.canaries.kept()).marker)
 
 
 async def slots(on: Ground) -> Finding:
@@ -239,6 +281,16 @@ async def record(on: Ground) -> Finding:
     return Finding("proved", f"{found.links} lines, the newest link is {found.head[:12]}")
 
 
+async def log(on: Ground) -> Finding:
+    """The log is what was signed, what may be read of it was not changed, and nothing waits to be signed."""
+    found = await on.log()
+    if found.wrong:
+        return Finding("failed", f"{'; '.join(found.wrong[:3])}{' …' if len(found.wrong) > 3 else ''}")
+    if found.waiting_since is not None and (waits := datetime.now(UTC) - found.waiting_since) > RECORD_GRACE:
+        return Finding("unproved", f"leaves have waited for {waits.total_seconds():.0f} s; does the keeper run?")
+    return Finding("proved", f"{found.head.size} leaves under the root {found.head.root.hex()[:12]}")
+
+
 async def policy_hash(on: Ground) -> Finding:
     """The policy that is served, the one that is loaded and the one on record are the same."""
     async with on.http() as http:
@@ -256,7 +308,7 @@ async def not_kept(on: Ground) -> Finding:
     canary, rows = await on.canaries.not_kept()
     if rows:
         return Finding("failed", f"{rows} rows are kept")
-    return await _nowhere(on, canary.marker)
+    return await remains.nowhere(on, canary.marker)
 
 
 async def erased(on: Ground) -> Finding:
@@ -274,6 +326,11 @@ async def erased(on: Ground) -> Finding:
             mine = table.c.subject_id.in_([canary.subject_id, canary.ref.subject_id])
             left += await c.scalar(select(func.count()).select_from(table).where(mine)) or 0
     return Finding("failed", f"{left} rows are left") if left else Finding("proved", "key gone, 0 rows left")
+
+
+async def journey(on: Ground) -> Finding:
+    """A canary lives a whole life over HTTP, from sign-up to erasure, and is then searched for in every store."""
+    return await journeys.walk(on)
 
 
 async def sign_up(on: Ground) -> Finding:
@@ -301,9 +358,9 @@ async def tls(on: Ground) -> Finding:
 _BUILT_IN: dict[str, Probe] = {
     probe.__name__: probe
     for probe in (
-        *(declared, oldest_fact, plaintext, slots, row_security, sums, record),
+        *(declared, oldest_fact, plaintext, slots, row_security, sums, record, log),
         *(policy_hash, purposes.purposes, not_kept, erased, sign_up, tls),
-        deadlines,
+        *(deadlines, journey),
         *(hygiene.headers, hygiene.cookies, hygiene.modes, hygiene.listening, hygiene.cards),
     )
 }
@@ -319,6 +376,15 @@ ALL: dict[str, Probe] = _BUILT_IN | {
         *(border.part_evidence, border.part_disclosures, border.part_regions),
     )
 }
+
+
+DAILY = frozenset(
+    {"plaintext", "not_kept", "erased", "purposes", "row_security", "cards", "journey"}
+    | {name for name in ALL if name.startswith("part_")}
+)
+"""What reads all files, or lives a canary's life. The others look every hour."""
+STANDING = frozenset({"journey", "log"})
+"""What stands behind every sentence, so that none names it."""
 
 
 async def look(on: Ground, name: str) -> list[Evidence]:
@@ -344,35 +410,6 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute 
 WHERE c.relkind IN ('r', 'p', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped
   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'
 """
-
-
-async def _nowhere(on: Ground, marker: str) -> Finding:
-    """A marker is in no file in the clear, all files could be read, and a control planted now is found in them."""
-    control = secrets.token_bytes(CONTROL_BYTES)
-    async with on.keeper.begin() as c:
-        await c.execute(scan_control.insert().values(id=uuid7(), planted=control))
-    try:
-        await _checkpoint(on)
-        seen = await asyncio.to_thread(scan.search, scan.files(on.remains), [control, marker.encode()])
-    finally:
-        async with on.keeper.begin() as c:
-            await c.execute(scan_control.delete().where(scan_control.c.planted == control))
-    if hits := seen.hits[marker.encode()]:
-        return Finding("failed", f"found in the clear {hits} times; {seen.figure}")
-    if seen.unreadable:
-        return Finding("unproved", f"{seen.unreadable} files could not be read")
-    if not seen.hits[control]:
-        return Finding("failed", "the scan did not find its own control")
-    return Finding("proved", f"0 hits in {seen.figure}; control found {seen.hits[control]} times")
-
-
-async def _checkpoint(on: Ground) -> None:
-    """What PostgreSQL still holds in memory goes to its files, where the scan looks."""
-    raw = await on.keeper.raw()
-    try:
-        await raw.execute("CHECKPOINT")
-    finally:
-        await raw.close()
 
 
 async def _readable(on: Ground, table: str) -> bool:

@@ -1,6 +1,6 @@
 """What the probes found, and the scratch row in which the raw scan plants its control."""
 
-from sqlalchemy import Column, DateTime, Integer, LargeBinary, Text, Uuid
+from sqlalchemy import CheckConstraint, Column, DateTime, Integer, LargeBinary, Text, Uuid
 
 from avow.catalog import not_personal, table
 
@@ -16,6 +16,20 @@ evidence = table(
     holds=[not_personal("verdicts and counts about the platform and its canaries; no id of a person")],
     app="read",
 )
+
+canary_step = table(
+    "canary_step",
+    Column("journey", Uuid, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("figure", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("state IN ('going', 'passed', 'failed', 'unproved', 'skipped')", name="state"),
+    holds=[not_personal("what canaries did and what was found of them, in counts; no id of anybody")],
+    app="read",
+)
+"""The steps of the canaries' journeys. One that is `going` and old was broken off by a kill."""
 
 scan_control = table(
     "scan_control",

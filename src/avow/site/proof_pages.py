@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from litestar import Response, get
@@ -15,11 +16,13 @@ from sqlalchemy import Row
 from avow import catalog
 from avow.base.errors import NotFound
 from avow.policy import words
-from avow.proof import log
+from avow.proof import journey, log
 from avow.proof.evidence import Evidence
+from avow.proof.journey import Step
 from avow.proof.verifier import Checkpoint
-from avow.site import sentences
+from avow.site import policy_pages, sentences
 from avow.site.layout import Accepted, Locale, Site, locale_of, minute, page
+from avow.site.sentences import Sentence
 from avow.site.words import translate
 
 
@@ -37,6 +40,18 @@ class Signed:
     note: bytes
     head: Checkpoint
     rows: dict[Any, Row[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Unfolded:
+    """A sentence on the page with all that stands behind it; `rows` are those of its probes."""
+
+    id: str
+    text: str
+    verdict: str
+    age: str
+    controls: tuple[str, ...]
+    rows: list[dict[str, Any]]
 
 
 @get("/api/proof/sentences")
@@ -80,16 +95,89 @@ async def read_sentence(id: FromPath[str], state: State) -> dict[str, Any]:
 
 @get("/proof", include_in_schema=False)
 async def proof(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+    """Everything that stands behind the published sentences, for people; no script is needed to unfold it."""
     site: Site = state.site
-    chosen = locale_of(locale, accepted)
-    probes: dict[str, list[dict[str, str]]] = {}
-    for row in await site.evidence():
+    chosen, now = locale_of(locale, accepted), site.clock.now()
+    found, evidence = await sentences.current(site), await site.evidence()
+    signed = await _signed(site, evidence)
+    async with site.database.begin() as c:
+        steps = await journey.newest(c)
+    rows = _by_probe(evidence, chosen)
+    return page(
+        *(site, "proof.html", locale, accepted),
+        evidence=[(translate(chosen, f"probe_{probe}"), each) for probe, each in rows.items()],
+        groups=policy_pages.grouped([_unfolded(each, signed, now, chosen) for each in found], chosen),
+        proved=sum(each.verdict == "proved" for each in found),
+        count=len(found),
+        oldest=_age(min((each.at for each in found if each.at), default=None), now, chosen),
+        unpublished=len(site.policy.clauses) - len(found),
+        head=signed.head,
+        journey=[_step(each, chosen) for each in steps],
+        journey_state=journey.state(steps, now),
+        ages=rows.get("oldest_fact", ()),
+        requests=rows.get("deadlines", ()),
+    )
+
+
+def _by_probe(evidence: Iterable[Evidence], locale: str) -> dict[str, list[dict[str, Any]]]:
+    """What each probe found, by its name; of one that looks at each category apart, several."""
+    probes: dict[str, list[dict[str, Any]]] = {}
+    for row in evidence:
         probe, _, about = row.probe.partition(".")
-        title = translate(chosen, f"category_{about}") if about in words.CATEGORIES else about
+        title = translate(locale, f"category_{about}") if about in words.CATEGORIES else about
         shown = {"probe": row.probe, "about": title, "verdict": row.verdict, "figure": row.figure, "at": minute(row.at)}
         probes.setdefault(probe, []).append(shown)
-    said = [(translate(chosen, f"probe_{probe}"), rows) for probe, rows in probes.items()]
-    return page(site, "proof.html", locale, accepted, evidence=said)
+    return probes
+
+
+def _unfolded(one: Sentence, signed: Signed, now: datetime, locale: str) -> Unfolded:
+    """A sentence with all that stands behind it, as the page unfolds it."""
+    rows = [
+        {
+            "probe": row.probe,
+            "says": translate(locale, f"probe_{row.probe.partition('.')[0]}"),
+            "verdict": row.verdict,
+            "figure": row.figure,
+            "at": minute(row.at),
+            "place": signed.rows[row.leaf].place if row.leaf in signed.rows else None,
+        }
+        for row in one.evidence
+    ]
+    seen = {row.probe.partition(".")[0] for row in one.evidence}
+    rows += [
+        {
+            "probe": probe,
+            "says": translate(locale, f"probe_{probe}"),
+            "verdict": "unproved",
+            "figure": translate(locale, "proof_never"),
+            "at": "",
+            "place": None,
+        }
+        for probe in one.clause.probes
+        if probe not in seen
+    ]
+    age, controls = _age(one.at, now, locale), catalog.controls(one.clause)
+    return Unfolded(one.id, one.text(locale), one.verdict, age, controls, rows)
+
+
+def _step(step: Step, locale: str) -> dict[str, Any]:
+    return {
+        "says": translate(locale, f"step_{step.name}"),
+        "state": step.state,
+        "figure": step.figure,
+        "at": minute(step.at),
+    }
+
+
+def _age(at: datetime | None, now: datetime, locale: str) -> str:
+    """How long ago something was: in days from two on, else in hours or minutes."""
+    if at is None:
+        return translate(locale, "age_never")
+    minutes = int((now - at).total_seconds() // 60)
+    for unit, length in (("days", 2880), ("hours", 60), ("minutes", 1)):
+        if minutes >= length:
+            return translate(locale, f"age_{unit}").format(n=minutes // min(length, 1440))
+    return translate(locale, "age_now")
 
 
 async def _signed(site: Site, evidence: Iterable[Evidence]) -> Signed:

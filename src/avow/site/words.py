@@ -1,6 +1,6 @@
 """What the public pages say around the policy's own sentences, in English and Chinese."""
 
-from avow.site import policy_words
+from avow.site import policy_words, proof_words
 
 LOCALES = ("en", "zh")
 
@@ -36,13 +36,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "proof": ("Proof", "证明"),
     "proof_note": ("what the probes found, and when", "探针的检验结果与时间"),
     "proof_lead": (
-        "Each probe looks at the running system: the database's files, its rows, the keys, the logs.",
-        "每个探针都检查运行中的系统：数据库文件、数据行、密钥与日志。",
+        "Below each sentence of the policy stands what makes it true, what checks it on the running system, what was found and "
+        "when, and where that stands in a signed log which nobody can change afterwards, us included.",
+        "在政策的每一句话之下，列出使其成真的代码、在运行中的系统上检验它的探针、检验结果与时间，以及该结果在签名日志中的位置；日志一经签名，任何人（包括我们）都无法更改。",
     ),
     "no_evidence": (
-        "No probe has run yet. The first round begins a minute after the start and takes a minute or two; then one begins "
-        "every 6 hours, and whenever the policy changes.",
-        "尚未运行任何探针。首轮检验在启动一分钟后开始，约需一至两分钟；此后每 6 小时一轮，政策变更时亦会进行。",
+        "No probe has run yet. The first round begins a minute after the start and takes a minute or two; then each looks again "
+        "every hour, or once a day where it reads all files or lives a canary's life, and whenever the policy changes.",
+        "尚未运行任何探针。首轮检验在启动一分钟后开始，约需一至两分钟；此后每小时检验一次，读取全部文件或以金丝雀账户实测的探针每日一次，政策变更时亦会进行。",
     ),
     "confirm_title": ("Confirm your e-mail address", "确认您的电子邮箱地址"),
     "confirm_wait": ("One moment …", "请稍候……"),
@@ -143,6 +144,14 @@ WORDS: dict[str, tuple[str, str]] = {
         "No line of the record of openings and acts was changed, taken out or put in.",
         "查阅与操作记录中没有任何一行被更改、删除或插入。",
     ),
+    "probe_log": (
+        "The transparency log is what was signed, and what may be read of it was not changed.",
+        "透明日志与所签名的一致，其中可读的内容未被更改。",
+    ),
+    "probe_journey": (
+        "A canary lives a whole life over HTTP, from sign-up to erasure, and is found in no store afterwards.",
+        "一只金丝雀通过 HTTP 走完从注册到删除的全程，此后在任何存储中都找不到其残留。",
+    ),
     "probe_policy_hash": (
         "The policy that is served, loaded and on record is one and the same.",
         "对外公布、已加载与记录在案的政策完全一致。",
@@ -211,6 +220,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "up": ("answers", "正常"),
     "down": ("does not answer", "无响应"),
     **policy_words.ALL,
+    **proof_words.ALL,
 }
 
 
