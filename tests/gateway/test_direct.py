@@ -49,9 +49,9 @@ async def ways(house, who, body, **headers):
 
 def unread_by_the_server(writer: asyncio.StreamWriter) -> int:
     """Bytes that lie at the server's end of a connection: those of the line whose remote port is ours."""
-    port = writer.get_extra_info("sockname")[1]
+    port, theirs = (writer.get_extra_info(name)[1] for name in ("sockname", "peername"))
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    [queues] = [row[4] for row in rows if row[2].endswith(f":{port:04X}")]
+    [queues] = [row[4] for row in rows if row[1].endswith(f":{theirs:04X}") and row[2].endswith(f":{port:04X}")]
     return int(queues.partition(":")[2], 16)
 
 
