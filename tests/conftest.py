@@ -35,6 +35,7 @@ LONG_FIRST = (
     *(
         "promises",
         "faults",
+        "browser",
         "proof",
         "accounts/test_roles",
         "test_start",

@@ -66,11 +66,11 @@ class UndeclaredFound(AvowError):
 def run(parts: Parts) -> int:
     """Start everything, keep it running until Ctrl-C, stop it; returns the exit status."""
     os.umask(0o077)
+    _refuse_unfit(parts, parts.policy)
     _refuse_places(parts, parts.policy)
     supervisor.claim(parts.home)
     listening = server.listen(parts.settings.host, parts.settings.port)
     worker.handlers()
-    _refuse_unfit(parts, parts.policy)
     reaped = Reaped()
     if parts.cluster:
         parts.cluster.start()

@@ -38,11 +38,15 @@ from avow.document import Document
 from avow.gateway import FUNCTIONS, offers, rules, spans
 from avow.gateway import api as gateway_api
 from avow.gateway.asgi import V1, Message, Receive, Scope, Send
+from avow.gateway.batch_runs import Runs
+from avow.gateway.batches import Batches
 from avow.gateway.cache import Cache
 from avow.gateway.client import Client
 from avow.gateway.completion import Gateway
 from avow.gateway.decisions import Decisions
 from avow.gateway.direct import Connection, Direct, Turn
+from avow.gateway.files import Files
+from avow.gateway.filing import Filing
 from avow.gateway.rules import RuleBook
 from avow.gateway.spans import Spans
 from avow.gateway.upstreams import Leaving
@@ -126,13 +130,16 @@ class Front:
             decisions=Decisions(self.database),
             spans=self._spans(),
         )
-        self.v1: Any = V1(self.gateway)
+        files = Files(self.database, self.vault, parts.clock)
+        self.v1: Any = V1(self.gateway, Filing(book, files, Batches(files), self.gateway.decisions))
+        runs = Runs(self.gateway, files, self.accounts.directory)
         self.direct = Direct(self.gateway)
         self.platform: Any = platform(self)
         self.following = [
             asyncio.create_task(self.accounts.directory.watch()),
             asyncio.create_task(_hear_of_destroyed_keys(self.database, self.vault)),
             asyncio.create_task(_follow_rules(self.database, book)),
+            asyncio.create_task(runs.go_on()),
             asyncio.create_task(figures.Telling(parts.home, self.place).go_on(self._tell)),
         ]
         if self.gateway.spans is not None:

@@ -12,11 +12,12 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from avow.site import signed_in
+from tests import LIMIT_S
 from tests.house.conftest import ROOT
 from tests.platform import Platform
 from tests.site.test_catalogue import catalogue
 
-WAIT_MS = 60_000
+WAIT_MS = LIMIT_S * 1000
 """The limit of every wait; it only ends a test that would never end."""
 LOCALES = {"en": "en-GB", "zh": "zh-CN"}
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")

@@ -33,9 +33,13 @@ from avow.billing.means import Means
 from avow.billing.prices import Price
 from avow.billing.tables import charge, usage, wallet, wallet_hold
 from avow.gateway import FUNCTIONS, V1, Client, Gateway, RuleBook, Timeouts, load, tables
+from avow.gateway.batch_runs import Runs
+from avow.gateway.batches import Batches
 from avow.gateway.cache import Cache
 from avow.gateway.decisions import Decisions
 from avow.gateway.direct import Direct
+from avow.gateway.files import Files
+from avow.gateway.filing import Filing
 from avow.gateway.fleet import Fleet
 from avow.gateway.scripted import ScriptedUpstream
 from avow.policy import Policy, parse
@@ -91,6 +95,7 @@ class House:
     upstream: ScriptedUpstream
     directory: Directory
     batcher: Batcher
+    runs: Runs
 
     async def customer(
         self, balance: int = DOLLAR, *, keep_h: int | None = None, tenant_keep_h: int | None = None
@@ -329,8 +334,10 @@ async def open_house(
         options.setdefault("decisions", Decisions(databases.app))
         beside = Means(databases.app), claims.of(databases.app, ring)
         gateway = Gateway(rules, directory, batcher, vault, client, clock, *beside, **options)
-        async with serving(V1(gateway, body_s_max=0.5), Direct(gateway).take) as url:
-            yield House(url, databases, gateway, vault, clock, upstream, directory, batcher)
+        files = Files(databases.app, vault, clock)
+        filing, runs = Filing(rules, files, Batches(files), gateway.decisions), Runs(gateway, files, directory)
+        async with serving(V1(gateway, filing, body_s_max=0.5), Direct(gateway).take) as url:
+            yield House(url, databases, gateway, vault, clock, upstream, directory, batcher, runs)
         await gateway.close()
         await batcher.close()
     vault.close()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections import Counter
 from datetime import timedelta
 
 import httpx
+import openai
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,6 +30,7 @@ from tests import LIMIT_S
 from .house import CLAUDE, DOLLAR, HELLO, MODEL, TEXT, open_house, until
 from .test_traces import opened
 
+PICTURE = b"\x89PNG a picture that is known to be bad"
 BAD = "A text that is known to be bad"
 RULES = f"""
 [filter.house]
@@ -42,6 +45,18 @@ finds = "illicit"
 stages = ["prompt"]
 action = "block"
 hashes = ["{filters.digest(BAD)}"]
+
+[filter.pictures]
+finds = "minors"
+stages = ["image"]
+action = "block"
+hashes = ["{hashlib.sha256(PICTURE).hexdigest()}"]
+
+[filter.files]
+finds = "illicit"
+stages = ["upload"]
+action = "block"
+words = ["wormwood"]
 
 [filter.private]
 finds = "personal"
@@ -645,27 +660,28 @@ def chunk(**delta):
 
 
 PLANTED = "bob.smith@example.org"
-PIECES = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 400)), max_size=80)
+PIECE_CHARS_MAX = 400
+PIECES = st.lists(st.tuples(st.integers(0, 3), st.integers(1, PIECE_CHARS_MAX)), max_size=80)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(st.text("xyz ", max_size=900), st.text("xyz ", max_size=900)), min_size=2, max_size=4), PIECES
 )
 def test_however_unevenly_texts_grow_side_by_side_nothing_slips_through(around, pieces):
     """Each choice holds an address, at any place; they come cut anywhere and in any order."""
     said = {index: f"{before} {PLANTED} {after}" for index, (before, after) in enumerate(around)}
-    search, ats = Search(FOUND), dict.fromkeys(said, 0)
-    watch, out = Guard(search, "chat"), b""
-    rest = [(index, 7) for index in said for _ in range(len(said[index]))]
+    left, search = dict(said), Search(FOUND)
+    watch, out, held = Guard(search, "chat"), b"", 0
+    held_max = guard.WINDOW_CHARS * (3 + len(said)) + PIECE_CHARS_MAX + len(said) * len(PLANTED)
+    rest = [(index, 50) for index in said for _ in range(len(said[index]) // 50 + 1)]
     for index, size in [*((index % len(said), size) for index, size in pieces), *rest]:
-        piece = said[index][ats[index] : ats[index] + size]
-        ats[index] += size
-        if piece:
-            event = {"choices": [{"index": index, "delta": {"content": piece}}]}
-            out += watch.feed(b"data: " + json.dumps(event).encode() + b"\n\n")
-            held = sum(ats.values()) - sum(len(each) for each in told(out, said).values())
-            assert held < 2000, "what is held back is bounded"
+        piece, left[index] = left[index][:size], left[index][size:]
+        event = {"choices": [{"index": index, "delta": {"content": piece}}]}
+        gone = watch.feed(b"data: " + json.dumps(event).encode() + b"\n\n")
+        out += gone
+        held += len(piece) - sum(map(len, told(gone, said).values()))
+        assert held <= held_max, "what is held back is bounded"
     got = told(out + watch.close(), said)
     for index, text in said.items():
         before, _, after = text.partition(PLANTED)
@@ -794,4 +810,41 @@ def test_personal_data_is_known_by_its_form(text, kinds):
 
 def test_nothing_is_searched_without_a_filter():
     assert filters.build(parse(TEXT.replace('features = ["tls"', 'features = ["tls", "processors"'))) is None
-    assert Filters([]).at == {"prompt": (), "output": ()}
+    assert Filters([]).at == dict.fromkeys(("prompt", "image", "upload", "output"), ())
+
+
+async def test_an_image_that_is_known_goes_nowhere_and_its_finding_is_on_record(house):
+    await house.offer("media/paints", counts="images", image_nano=1_000_000)
+    ann = await house.customer()
+    edit = house.client(ann).images.edit
+    with pytest.raises(openai.PermissionDeniedError) as refused:
+        await edit(model="media/paints", image=[("a.png", b"good"), ("b.png", PICTURE)], prompt="x")
+    assert refused.value.code == "content_blocked" and "filter.pictures" in str(refused.value)
+    assert house.upstream.requests == [] and (await house.settled(ann)).amount == 0
+    (found,) = await decisions_of(house)
+    assert (found.filter, found.stage, found.kind, found.action, found.score) == (
+        "pictures",
+        "image",
+        "minors",
+        "block",
+        1,
+    )
+    await edit(model="media/paints", image=("a.png", b"good"), prompt="x")
+    assert len(house.upstream.requests) == 1
+
+
+async def test_a_file_with_what_is_not_wanted_is_not_kept_and_its_finding_is_on_record(house):
+    ann = await house.customer(tenant_keep_h=24)
+    send = house.client(ann).files.create
+    with pytest.raises(openai.PermissionDeniedError) as refused:
+        await send(file=("a.jsonl", b'{"a": 1}\n{"b": "worm\\u0077ood"}\n'), purpose="batch")
+    assert refused.value.code == "content_blocked" and "filter.files" in str(refused.value)
+    (found,) = await decisions_of(house)
+    assert (found.filter, found.stage, found.action) == ("files", "upload", "block")
+    await send(file=("a.jsonl", b'{"a": 1}\n'), purpose="batch")
+    assert len((await house.client(ann).files.list()).data) == 1
+
+
+async def decisions_of(house):
+    async with house.databases.keeper.begin() as c:
+        return list(await c.execute(select(tables.filter_decision)))

@@ -101,6 +101,21 @@ def form(mark: Markers, path: str, place: str, **changed: str) -> tuple[bytes, s
     return request.read(), request.headers["content-type"]
 
 
+def batch_file(mark: Markers, place: str) -> tuple[bytes, str]:
+    """A form with a file for a batch, a marker for its name and for each word of its two requests."""
+    lines = [
+        {
+            **{"custom_id": mark(f"{place} custom id {number}"), "method": "POST", "url": "/v1/chat/completions"},
+            "body": json.loads(body(mark, "/v1/chat/completions", f"{place} line {number}")),
+        }
+        for number in range(2)
+    ]
+    content = "\n".join(map(json.dumps, lines)).encode()
+    named = {"file": (f"{mark(f'{place} file name')}.jsonl", content)}
+    request = httpx.Request("POST", "http://x", data={"purpose": "batch"}, files=named)
+    return request.read(), request.headers["content-type"]
+
+
 def test_p11_no_word_of_any_surface_or_failure_is_kept(ground: tuple[Platform, Upstream, httpx.Client, str]) -> None:
     platform, upstream, http, key = ground
     mark = Markers()
@@ -154,6 +169,13 @@ def test_p11_no_word_of_any_surface_or_failure_is_kept(ground: tuple[Platform, U
         upstream.answer(Script())
         content, kind = form(mark, path, "no such model", model=mark(f"unknown {path}"))
         post(path, content, 404, kind=kind)
+    content, kind = batch_file(mark, "file that nobody keeps")
+    post("/v1/files", content, 403, kind=kind)
+    post("/v1/files", content[: len(content) // 2], 400, kind=kind)
+    post(
+        "/v1/batches", json.dumps({"input_file_id": mark("file"), "metadata": {"x": mark("of a batch")}}).encode(), 400
+    )
+    http.get(f"/v1/files/{mark('id of a file')}", headers={"authorization": f"Bearer {key}"})
     for fault, status in ((Script(), 200), (Script(status=400, error_text=mark("no speech")), 400)):
         upstream.answer(fault)
         post("/v1/audio/speech", body(mark, "/v1/audio/speech", f"spoken {status}"), status)
@@ -210,6 +232,21 @@ FILTERED = policy_text(
 )
 
 
+def answer_batch(http: httpx.Client, bearer: dict[str, str], mark: Markers) -> None:
+    """Have a batch answered by the running workers."""
+    content, kind = batch_file(mark, "batch")
+    sent = http.post("/v1/files", content=content, headers={**bearer, "content-type": kind})
+    assert sent.status_code == 200, sent.text
+    wanted = {"input_file_id": sent.json()["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    made = http.post("/v1/batches", json={**wanted, "metadata": {"about": mark("metadata of a batch")}}, headers=bearer)
+    place = f"/v1/batches/{made.json()['id']}"
+    wait_until(lambda: http.get(place, headers=bearer).json()["status"] == "completed")
+    done = http.get(place, headers=bearer).json()
+    assert done["request_counts"] == {"total": 2, "completed": 2, "failed": 0}
+    answers = http.get(f"/v1/files/{done['output_file_id']}/content", headers=bearer).text
+    assert mark.planted["batch custom id 0"] in answers and "choices" in answers
+
+
 def test_no_word_that_is_kept_cached_stopped_or_hidden_stands_anywhere_in_plain() -> None:
     """Where content is kept and given again, and where filters stop it, hide it, ask another and put it on record."""
     mark, heads = Markers(), []
@@ -246,6 +283,7 @@ def test_no_word_that_is_kept_cached_stopped_or_hidden_stands_anywhere_in_plain(
             if not path.endswith("variations"):
                 post(path, content, 403, **{"content-type": kind})
         post("/v1/audio/speech", body(mark, "/v1/audio/speech", "kept speech"), 200)
+        answer_batch(http, bearer, mark)
         assert heads == ["miss", "hit"] * (len(SURFACES) - 1)
         listed = http.get("/api/filter/decisions").json()["decisions"]
         assert {each["action"] for each in listed} == {"block", "redact"} and "mark" not in json.dumps(listed)

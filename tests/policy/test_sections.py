@@ -89,6 +89,8 @@ def test_the_whole_language_loads() -> None:
             "filter_redacts_all",
         ),
         ({"filter__minors__hashes": ["0" * 64]}, "hash_of_answers"),
+        ({"filter__minors__stages": ["image"]}, "words_in_images"),
+        ({"filter__minors__stages": ["upload"], "filter__minors__action": "redact"}, "filter_cuts_files"),
         ({"filter__minors__asks": "guard"}, "judge_of_answers"),
         ({"filter__minors__patterns": ["(?=a)b"]}, "pattern_wrong"),
         ({"filter__minors__patterns": ["a*"]}, "pattern_wrong"),

@@ -18,12 +18,13 @@ from uuid import UUID
 
 import asyncpg
 import structlog
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts import agreements, key_terms, key_text, tokens
 from avow.accounts.key_terms import Scope
+from avow.accounts.tables import api_key
 from avow.base import log
 from avow.base.actor import Actor
 from avow.base.clock import Clock
@@ -169,6 +170,17 @@ class Directory:
         key_terms.admit_from(self._pepper, found.network_digests, address)
         if len(self._used) < self.size_max:
             self._used[found.key_id] = self.clock.now()
+        return found
+
+    async def by_id(self, tenant_id: UUID, key_id: UUID, scope: Scope) -> KeyRecord:
+        """As `admit`, for work that a key has begun and that goes on without it; from where is not asked again."""
+        async with self.database.tenant(tenant_id) as connection:
+            public_id = await connection.scalar(select(api_key.c.public_id).where(api_key.c.id == key_id))
+        seen = None if public_id is None else await self._ask(public_id)
+        if seen is None:
+            raise KeyRefused
+        found = self._working(seen)
+        key_terms.admit(found.scopes, scope)
         return found
 
     async def owner(self, key: str) -> KeyRecord | None:

@@ -11,7 +11,8 @@ answer is written anywhere else: not to logs, not into errors; an upstream's own
     RuleBook, load  policy, models and prices in force, renewed when the ledger names a newer epoch
     Client          the HTTP client of upstreams; one per process, made after the fork
     FUNCTIONS       the SQL functions that the ledger's batcher calls to write the trace with the charge
-    tables          upstream, model, route, trace, cached_answer, filter_decision
+    Filing, Runs    (in `filing`, `batch_runs`) the routes of files and batches, and what goes on with batches in each worker
+    tables          upstream, model, route, trace, cached_answer, filter_decision, upload, batch
     api             the routes under `/api/requests` and `/api/filter`
     scripted        an upstream that follows a script, for tests
 """

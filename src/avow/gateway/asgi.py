@@ -23,6 +23,7 @@ from avow.billing.claims import NAME_BYTES_MAX
 from avow.gateway import forms, refusals, surfaces, wire
 from avow.gateway.cache import Asked
 from avow.gateway.completion import Ask, Completion, Gateway, Headers
+from avow.gateway.filing import JSONL, Errand, Filing, bytes_max, is_filing
 from avow.gateway.rules import Model
 from avow.gateway.surfaces import Surface
 
@@ -57,12 +58,12 @@ class ClientLeft(Exception):
 class AsgiReply:
     """A response over ASGI; servers drop what is sent to a client that has gone. `ended`: nothing more will be sent."""
 
-    __slots__ = ("_send", "_waiting", "ended")
+    __slots__ = ("_send", "_waiting", "begun", "ended")
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self._waiting: list[Message] = []
-        self.ended = False
+        self.begun = self.ended = False
 
     async def whole(self, status: int, headers: Headers, body: bytes, kind: bytes = b"") -> None:
         self.ended = True
@@ -71,6 +72,7 @@ class AsgiReply:
         await self._send({"type": "http.response.body", "body": body})
 
     def begin(self, headers: Headers, kind: bytes = b"") -> None:
+        self.begun = True
         head = [*_fixed(kind, STREAM), *headers]
         self._waiting.append({"type": "http.response.start", "status": 200, "headers": head})
 
@@ -92,8 +94,8 @@ class AsgiReply:
 class V1:
     """The ASGI application; `worker.Front` puts it in front of everything else for paths below `/v1`."""
 
-    def __init__(self, gateway: Gateway, *, body_s_max: float = BODY_S_MAX) -> None:
-        self._gateway = gateway
+    def __init__(self, gateway: Gateway, filing: Filing | None = None, *, body_s_max: float = BODY_S_MAX) -> None:
+        self._gateway, self._filing = gateway, filing
         self._body_s_max = body_s_max
         self._reading: dict[asyncio.Task[Any], float] = {}
         self._sweeper: asyncio.TimerHandle | None = None
@@ -105,10 +107,14 @@ class V1:
             surface = surfaces.BY_PATH.get(scope["path"])
             if surface is not None:
                 await self._complete(surface, scope, receive, reply)
+            elif self._filing is not None and is_filing(scope["path"]):
+                await self._file(self._filing, scope, receive, reply)
             else:
                 await self._other(scope, reply)
         except AvowError as error:
             self._gateway.watch.turned_away(error.status)
+            if reply.begun:
+                return
             shape = refusals.ANTHROPIC if scope["path"].startswith(MESSAGES) else refusals.OPENAI
             await reply.whole(error.status, refusals.headers(error, uuid7()), shape.render(error))
         except ClientLeft:
@@ -121,7 +127,7 @@ class V1:
         between = _boundary(scope["headers"]) if surface.takes_form else b""
         if is_large(scope["headers"]):
             await self._admit_large(secret, scope)
-        with self._uploading(surface, scope["headers"]):
+        with self._uploading(surface.bytes_max, scope["headers"]):
             body = await self._read(receive, surface.bytes_max)
             ask = Ask(secret, body, retention_h, _address(scope), surface, cache, claim, between)
             await self._answer(ask, receive, reply)
@@ -131,12 +137,14 @@ class V1:
         await self._stay(completion, receive, reply)
 
     @contextmanager
-    def _uploading(self, surface: Surface, headers: list[tuple[bytes, bytes]]) -> Iterator[None]:
+    def _uploading(self, bytes_max: int, headers: list[tuple[bytes, bytes]]) -> Iterator[None]:
         """So much of large bodies is in memory at once, and no more. Raises UploadsFull."""
-        if not surface.takes_form:
+        if bytes_max <= wire.BODY_BYTES_MAX:
             yield
             return
-        size = int(next((value for name, value in headers if name == b"content-length"), surface.bytes_max))
+        size = int(next((value for name, value in headers if name == b"content-length"), bytes_max))
+        if size > bytes_max:
+            raise refusals.TooLarge()
         if self._upload_bytes + size > UPLOAD_BYTES_MAX:
             raise refusals.UploadsFull()
         self._upload_bytes += size
@@ -203,6 +211,32 @@ class V1:
             del self._reading[task]
             task.cancel()
         self._sweeper = loop.call_later(min(SWEEP_S, self._body_s_max), self._sweep) if self._reading else None
+
+    async def _file(self, filing: Filing, scope: Scope, receive: Receive, reply: AsgiReply) -> None:
+        """Files and batches; what has begun to be told and cannot be told to its end is cut."""
+        headers, path, body = scope["headers"], scope["path"], b""
+        key = await self._admit(_secret(headers), scope)
+        hours = [_hours(value) for name, value in headers if name == b"avow-retention"]
+        size_max = bytes_max(path) if scope["method"] == "POST" else 0
+        with self._uploading(size_max, headers):
+            if scope["method"] == "POST":
+                body = await self._read(receive, size_max)
+            between = forms.boundary(next((value for name, value in headers if name == b"content-type"), b""))
+            query = scope.get("query_string", b"")
+            asked = Errand(key, scope["method"], path, query, body, between, min(hours, default=None))
+            try:
+                told = await filing.answer(asked)
+                if told.texts is None:
+                    return await reply.whole(200, [], _encode(told.value))
+                reply.begin([], JSONL)
+                async for text in told.texts:
+                    reply.pass_on(text)
+                    await reply.flush()
+            except AWAY:
+                if reply.begun:
+                    return
+                raise refusals.NotReady() from None
+        await reply.end(b"")
 
     async def _other(self, scope: Scope, reply: AsgiReply) -> None:
         path = scope["path"]

@@ -106,6 +106,8 @@ class Ask(msgspec.Struct, frozen=True):
     claim: bytes | None = None
     boundary: bytes = b""
     """What stands between the parts of a form."""
+    key: KeyRecord | None = None
+    """Who asks, where that was found out before: no text of a key is needed then."""
 
     def __repr__(self) -> str:
         return f"Ask({len(self.body)} bytes)"
@@ -257,7 +259,7 @@ class Completion:
         gateway = self._gateway
         surface = self._ask.surface
         # Who asks before what: nothing is parsed for somebody unknown.
-        key = await gateway.keys.admit(self._ask.secret, "inference", self._ask.address)
+        key = self._ask.key or await gateway.keys.admit(self._ask.secret, "inference", self._ask.address)
         request = await self._parsed(surface)
         gateway.enter(key.key_id)
         claim = None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 import structlog
 from sqlalchemy import bindparam, exists, insert, or_, select, update
 
+from avow.accounts.directory import KeyRecord
 from avow.accounts.needs import Needs
 from avow.accounts.people import own
 from avow.accounts.tables import person
@@ -19,9 +20,8 @@ from avow.base.db import Database
 from avow.base.errors import AvowError, NotFound
 from avow.base.ids import uuid7
 from avow.gateway.filters import Hit
-from avow.gateway.orders import Order
 from avow.gateway.tables import filter_decision
-from avow.policy import Never
+from avow.policy import Never, Plan
 from avow.privacy import requests
 
 CATEGORY = "moderation"
@@ -68,14 +68,39 @@ class Appeal(NamedTuple):
     due_at: datetime
 
 
+class Found(Protocol):
+    """Where filters found something: an order, or a file that was sent."""
+
+    @property
+    def request_id(self) -> UUID: ...
+
+    @property
+    def key(self) -> KeyRecord: ...
+
+    @property
+    def plan(self) -> Plan: ...
+
+    @property
+    def at(self) -> datetime: ...
+
+
+class Upload(NamedTuple):
+    """A file that was sent and searched."""
+
+    request_id: UUID
+    key: KeyRecord
+    plan: Plan
+    at: datetime
+
+
 class Decisions:
     """Where the gateway writes decisions down, as role `avow_app`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def record(self, order: Order, hits: Iterable[Hit]) -> None:
-        """Write down what filters found in a request. Nothing that happens here stops the request."""
+    async def record(self, order: Found, hits: Iterable[Hit]) -> None:
+        """Write down what filters found in a request, or a file. Nothing that happens here stops the request."""
         ends_at = order.plan.end(CATEGORY, order.at)
         if isinstance(ends_at, Never):
             return

@@ -8,6 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from avow.gateway import media, surfaces, wire
+from avow.gateway.batches import Wanted
+from avow.gateway.filing import BATCHES, FILES
 from avow.gateway.refusals import ANTHROPIC
 
 _READS: Final[Mapping[str, type[msgspec.Struct]]] = {
@@ -43,6 +45,7 @@ _SUMMARIES: Final = {
     "count_tokens": "How many tokens a message would be; free",
 }
 _STREAMS: Final = frozenset(("chat", "completions", "responses", "messages", "transcriptions"))
+_BINARY: Final = {"type": "string", "format": "binary"}
 _TYPES: Final = ("application/json", "multipart/form-data")
 _ERROR: Final = {
     "type": "object",
@@ -87,12 +90,57 @@ def paths() -> dict[str, Any]:
     one = _reads("One of the models that this key may call", "v1_model")
     where = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
     made["/v1/models/{id}"] = {"get": {**one, "parameters": [where]}}
-    return made
+    return made | _filed()
+
+
+def _filed() -> dict[str, Any]:
+    """Files and batches."""
+
+    one = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
+    form = {
+        "type": "object",
+        "required": ["file", "purpose"],
+        "properties": {"file": _BINARY, "purpose": {"enum": ["batch"]}},
+    }
+    batch = {"$ref": "#/components/schemas/V1.Wanted"}
+    page = [
+        {"name": "after", "in": "query", "schema": {"type": "string"}},
+        {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 99_999}},
+    ]
+    content = {**_reads("What is in a file", "v1_file_content"), "parameters": one}
+    content["responses"]["200"] = {
+        "description": "Lines of JSON",
+        "content": {"application/jsonl": {"schema": _BINARY}},
+    }
+    return {
+        FILES: {
+            "post": _writes("Send a file for a batch", "v1_send_file", _TYPES[1], form),
+            "get": {**_reads("One's files, newest first", "v1_files"), "parameters": page},
+        },
+        f"{FILES}/{{id}}": {
+            "get": {**_reads("A file, without what is in it", "v1_file"), "parameters": one},
+            "delete": {**_reads("Delete a file", "v1_delete_file"), "parameters": one},
+        },
+        f"{FILES}/{{id}}/content": {"get": content},
+        BATCHES: {
+            "post": _writes("Have the requests of a file answered within a day", "v1_begin_batch", _TYPES[0], batch),
+            "get": {**_reads("One's batches, newest first", "v1_batches"), "parameters": page},
+        },
+        f"{BATCHES}/{{id}}": {"get": {**_reads("A batch, and how far it is", "v1_batch"), "parameters": one}},
+        f"{BATCHES}/{{id}}/cancel": {
+            "post": {**_reads("Begin nothing more of a batch", "v1_cancel_batch"), "parameters": one}
+        },
+    }
+
+
+def _writes(summary: str, id: str, kind: str, schema: dict[str, Any]) -> dict[str, Any]:
+    body = {"required": True, "content": {kind: {"schema": schema}}}
+    return {**_reads(summary, id), "parameters": [_ASKED[0]], "requestBody": body}
 
 
 def schemas() -> dict[str, Any]:
     """The bodies of `/v1`, by the names that the paths point to. Fields that are not named pass to the upstream."""
-    kinds = list(dict.fromkeys(_READS.values()))
+    kinds = list(dict.fromkeys((*_READS.values(), Wanted)))
     _, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/V1.{name}")
     return {**{f"V1.{name}": schema for name, schema in components.items()}, "V1.Error": _ERROR}
 

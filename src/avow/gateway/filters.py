@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -26,7 +26,7 @@ from avow.gateway.refusals import InvalidRequest
 from avow.gateway.written import Plain
 from avow.policy import Policy, patterns
 
-Stage = Literal["prompt", "output"]
+Stage = Literal["prompt", "image", "upload", "output"]
 Action = Literal["block", "redact", "flag"]
 
 PLACEHOLDERS_MAX = 1000
@@ -135,7 +135,7 @@ class Filters:
     def __init__(self, filters: Iterable[Rule], judges: Iterable[Judge] = ()) -> None:
         every, self.judges = list(filters), tuple(judges)
         self.at: Mapping[Stage, tuple[Rule, ...]] = {
-            stage: tuple(each for each in every if stage in each.stages) for stage in ("prompt", "output")
+            stage: tuple(each for each in every if stage in each.stages) for stage in get_args(Stage)
         }
 
 
@@ -175,6 +175,22 @@ class Search:
         found: Counter[str] = Counter()
         made: dict[str, Any] = self._mapped("prompt", fields, found)
         return made
+
+    def images(self, given: Iterable[bytes]) -> None:
+        """Images of a request, known by the SHA-256 of their bytes. Raises ContentBlocked."""
+        rules, found = self._filters.at["image"], Counter[str]()
+        for image in given if rules else ():
+            known = hashlib.sha256(image).hexdigest()
+            for each in rules:
+                if known in each.hashes:
+                    found[each.name] += 1
+                    self.note(Hit(each.name, "image", each.finds, each.action, found[each.name]))
+
+    def upload(self, said: str) -> None:
+        """A file of lines that would be kept, each of which is searched. Raises ContentBlocked."""
+        found: Counter[str] = Counter()
+        for line in said.split("\n") if self._filters.at["upload"] else ():
+            self.changes("upload", Passage(line), found)
 
     def answer(self, body: bytes) -> bytes:
         """A whole answer as it may be delivered, placeholders in it. Raises ContentBlocked."""

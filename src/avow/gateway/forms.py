@@ -20,6 +20,7 @@ BYTES_MAX = 26 * 1024 * 1024
 """Of a whole body: a file of 25 MB, which is what OpenAI takes of sound, and its fields."""
 PARTS_MAX = 64
 FILES_MAX = 17
+NAME_CHARS_MAX = 255
 TEXT_BYTES_MAX = 256 * 1024
 BOUNDARY = f"avow-{secrets.token_hex(16)}"
 """Between the parts of what we send; nobody who sends us something knows it."""
@@ -38,6 +39,8 @@ class File(msgspec.Struct, frozen=True):
     ending: str
     type: str
     data: bytes
+    name: str = ""
+    """As it was given: for who keeps the file, sealed; it goes nowhere else."""
 
     def __repr__(self) -> str:
         return f"File({len(self.data)} bytes)"
@@ -70,7 +73,7 @@ def read(body: bytes, between: bytes) -> Form:
             if segment.disposition != "form-data" or not _NAME.fullmatch(name):
                 raise InvalidRequest("The name of a field is not valid.")
             if segment.filename is not None:
-                files.append(File(name, _ending(segment.filename), _type(segment.content_type), data))
+                files.append(_file(name, segment.filename, segment.content_type, data))
             else:
                 _add(fields, name, data)
     except (MultipartError, UnicodeError, ValueError):
@@ -126,6 +129,11 @@ def _add(fields: dict[str, Any], name: str, data: bytes) -> None:
         raise InvalidRequest("A field occurs twice.")
     else:
         fields[name] = text
+
+
+def _file(field: str, filename: str, kind: str | None, data: bytes) -> File:
+    name = "".join(char for char in filename if char.isprintable())[:NAME_CHARS_MAX]
+    return File(field, _ending(filename), _type(kind), data, name)
 
 
 def _ending(filename: str) -> str:

@@ -40,6 +40,8 @@ class Searching:
         """
         request = order.request
         fields = await _aside(size, self._search.prompt, request.fields, order.surface.said_in)
+        if request.extent is not None and request.extent.pictures:
+            await asyncio.to_thread(self._search.images, [file.data for file in request.files])
         said = "\n".join(texts(fields)) if self._filters.judges else ""
         for judge in self._filters.judges if said else ():
             if await asking.objects(judge, order, said, rules, client):

@@ -12,9 +12,10 @@ from sqlalchemy import (
     LargeBinary,
     Text,
     Uuid,
+    text,
 )
 
-from avow.catalog import fact_columns, newest, not_personal, personal, store, table
+from avow.catalog import fact_columns, never, newest, not_personal, personal, store, table
 
 upstream = table(
     "upstream",
@@ -105,6 +106,91 @@ cached_answer = table(
 )
 """Answers that may be given again (`cache`); `id` is that of the request that was answered, and goes with it."""
 
+upload = table(
+    "upload",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("key_id", Uuid, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("box", LargeBinary, nullable=False),
+    holds=[
+        personal(
+            "api_content",
+            box=["file"],
+            clear=["key_id", "size"],
+            why="listed by the keys of a person, and bounded in sum",
+        )
+    ],
+    restored=never(),
+)
+"""A file that was sent for a batch (`files`); its box holds its name, `upload_part` what is in it."""
+
+upload_part = table(
+    "upload_part",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("upload_id", Uuid, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("box", LargeBinary, nullable=False),
+    Index(None, "upload_id", "number", unique=True),
+    holds=[personal("api_content", box=["text"], clear=["upload_id", "number"], why="read part by part, in order")],
+    restored=never(),
+)
+
+batch = table(
+    "batch",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("key_id", Uuid, nullable=False),
+    Column("upload_id", Uuid, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    Column("lease_until", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("box", LargeBinary, nullable=False),
+    CheckConstraint(
+        "state IN ('validating', 'in_progress', 'cancelling', 'completed', 'failed', 'expired', 'cancelled')",
+        name="state",
+    ),
+    Index("ix_batch_open", "lease_until", postgresql_where=text("ended_at IS NULL")),
+    holds=[
+        personal(
+            "api_content",
+            box=["metadata", "error"],
+            clear=["key_id", "upload_id", "path", "state", "due_at", "lease_until", "ended_at"],
+            why="found by the worker that goes on with it, for the key that pays",
+        )
+    ],
+    restored=never(),
+)
+"""Many requests (`batches`). A worker that works on it has it until `lease_until`. None outlives a restore: what it had asked
+by then would be asked and paid for again."""
+
+batch_line = table(
+    "batch_line",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("batch_id", Uuid, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("box", LargeBinary, nullable=False),
+    CheckConstraint("state IN ('waiting', 'done', 'failed')", name="state"),
+    Index(None, "batch_id", "state", "number"),
+    holds=[
+        personal(
+            "api_content",
+            box=["request", "response"],
+            clear=["batch_id", "number", "state", "size"],
+            why="answered in order, and counted by state",
+        )
+    ],
+    restored=never(),
+)
+"""A request of a batch: asked once, under an idempotency key made of `id`. Once answered it holds the answer, and of the
+request only what its client calls it."""
+
 filter_decision = table(
     "filter_decision",
     Column("id", Uuid, primary_key=True),
@@ -116,7 +202,7 @@ filter_decision = table(
     Column("action", Text, nullable=False),
     Column("score", Integer, nullable=False),
     Column("state", Text, nullable=False),
-    CheckConstraint("stage IN ('prompt', 'output')", name="stage"),
+    CheckConstraint("stage IN ('prompt', 'image', 'upload', 'output')", name="stage"),
     CheckConstraint("action IN ('block', 'redact', 'flag')", name="action"),
     CheckConstraint("state IN ('stands', 'appealed')", name="state"),
     holds=[

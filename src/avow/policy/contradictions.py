@@ -54,6 +54,12 @@ def _filters(policy: Policy) -> Iterator[Found]:
         if values.get("hashes") and "output" in values["stages"]:
             hint = 'Write stages = ["prompt"].'
             yield Found("hash_of_answers", (*path, "stages"), "Of a stream nobody has the whole text in time.", hint)
+        if "image" in values["stages"] and any(values.get(how) for how in HOWS if how != "hashes"):
+            hint = 'Give images a filter of their own, with stages = ["image"] and hashes = […].'
+            yield Found("words_in_images", (*path, "stages"), "An image is known by its hash only.", hint)
+        if {"image", "upload"} & set(values["stages"]) and values["action"] == "redact":
+            hint = 'Write action = "block" or "flag".'
+            yield Found("filter_cuts_files", (*path, "action"), "Nothing is taken out of files and images.", hint)
         if "asks" in values and (set(values["stages"]) != {"prompt"} or values["action"] == "redact"):
             hint = 'Write stages = ["prompt"] and action = "block" or "flag".'
             yield Found("judge_of_answers", (*path, "asks"), "A model judges whole requests only.", hint)

@@ -182,7 +182,8 @@ SECTIONS: Mapping[str, Section] = {
             Key(
                 "hashes",
                 "list",
-                "SHA-256 (hexadecimal) of whole texts of a request, in small letters with single spaces between the words.",
+                "SHA-256 (hexadecimal) of whole texts of a request, in small letters with single spaces between the words, and "
+                "of images as they are.",
                 "[]",
                 required=False,
                 shape=language.DIGEST,

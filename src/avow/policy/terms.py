@@ -273,9 +273,12 @@ BILLING: Mapping[str, Term] = {
 
 STAGES: Mapping[str, Word] = {
     "prompt": Word("what you send", "您发送的内容"),
+    "image": Word("each image that you send as a file", "您以文件发送的图片"),
+    "upload": Word("each file that you upload", "您上传的文件"),
     "output": Word("what is answered", "返回的内容"),
 }
-"""Where a filter looks: at a request before a model sees it, and at an answer before you do."""
+"""Where a filter looks: at a request and its images before a model sees them, at a file before it is kept, and at an answer
+before you have it."""
 
 ACTIONS: Mapping[str, Word] = {
     "block": Word("it is refused", "即予拒绝"),

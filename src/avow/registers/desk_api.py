@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from litestar import get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 
 from avow.base.actor import PLATFORM, Actor
 from avow.base.errors import BadInput
@@ -24,6 +24,7 @@ PAGE_MAX = 100
 
 Staff = NamedDependency[Actor]
 Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)]
+EntryName = Annotated[str, PathParameter(max_length=100)]
 Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
 
 
@@ -120,7 +121,7 @@ async def make_entry(data: JSONBody[NewEntry], staff: Staff, privacy: Privacy) -
 
 
 @post("/api/desk/register/{name:str}/approve", status_code=204)
-async def approve_entry(name: FromPath[str], staff: Staff, privacy: Privacy) -> None:
+async def approve_entry(name: EntryName, staff: Staff, privacy: Privacy) -> None:
     """Stand behind an entry that somebody else made."""
     async with privacy.database.tenant(PLATFORM) as c:
         await book.approve(c, privacy.vault, staff, f"staff:{staff.id}", name)

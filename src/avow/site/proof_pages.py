@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import Response, get
 from litestar.datastructures import State
-from litestar.params import FromPath
+from litestar.params import PathParameter
 from sqlalchemy import Row
 
 from avow import catalog
@@ -72,8 +72,11 @@ async def list_sentences(state: State) -> dict[str, Any]:
     }
 
 
+SentenceId = Annotated[str, PathParameter(max_length=100)]
+
+
 @get("/api/proof/sentences/{id:str}")
-async def read_sentence(id: FromPath[str], state: State) -> dict[str, Any]:
+async def read_sentence(id: SentenceId, state: State) -> dict[str, Any]:
     """One sentence: its words, what makes it true, what checks it, what was found, and the proof of that in the log."""
     site: Site = state.site
     found = next((each for each in await sentences.current(site) if each.id == id), None)

@@ -1,0 +1,288 @@
+"""Files and batches by the official client, on the real ledger: answered, paid once, bounded, ended, and nobody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from sqlalchemy import func, select, update
+
+from avow.accounts.tables import api_key
+from avow.billing.tables import charge
+from avow.gateway import batch_runs, batches, files, tables
+from avow.gateway.scripted import Script
+
+from .house import HELLO, MODEL, Customer, House
+
+CHAT = "/v1/chat/completions"
+PRICE = 11 * 1000 + 3 * 3000
+
+
+def line(name: str, **changed: Any) -> dict[str, Any]:
+    body = {"model": MODEL, "messages": HELLO, **changed.pop("body", {})}
+    return {"custom_id": name, "method": "POST", "url": CHAT, "body": body, **changed}
+
+
+def lines(*given: dict[str, Any]) -> bytes:
+    return b"".join(json.dumps(each).encode() + b"\n" for each in given)
+
+
+async def keeper(house: House) -> tuple[Customer, openai.AsyncOpenAI]:
+    """Somebody whose content is kept for a day."""
+    ann = await house.customer(tenant_keep_h=24)
+    return ann, house.client(ann)
+
+
+async def send(client: openai.AsyncOpenAI, content: bytes, **more: Any) -> Any:
+    return await client.files.create(file=("Ann Miller.jsonl", content), purpose="batch", **more)
+
+
+async def begin(client: openai.AsyncOpenAI, content: bytes, **more: Any) -> Any:
+    file = await send(client, content)
+    return await client.batches.create(input_file_id=file.id, endpoint=CHAT, completion_window="24h", **more)
+
+
+async def run(house: House, steps: int = 50) -> None:
+    """Work until nothing is left to do."""
+    for _ in range(steps):
+        if not await house.runs.step():
+            return
+
+
+async def told(client: openai.AsyncOpenAI, file_id: str) -> list[Any]:
+    return [json.loads(each) for each in (await client.files.content(file_id)).text.splitlines()]
+
+
+async def test_a_file_is_sent_listed_read_and_deleted_by_who_sent_it_alone(house):
+    _, client = await keeper(house)
+    _, other = await keeper(house)
+    content = lines(*(line(f"näme {number}") for number in range(900)))
+    made = [await send(client, content), await send(client, lines(line("b")))]
+    assert (made[0].filename, made[0].bytes, made[0].status) == ("Ann Miller.jsonl", len(content), "processed")
+    assert made[0].expires_at - made[0].created_at == 24 * 3600
+    page = await client.files.list(limit=1)
+    assert [each.id for each in page.data] == [made[1].id] and page.has_more
+    assert [each.id async for each in page] == [made[1].id, made[0].id]
+    assert [each.id async for each in await client.files.list(order="asc")] == [made[0].id, made[1].id]
+    assert (await client.files.retrieve(made[0].id)).filename == "Ann Miller.jsonl"
+    assert (await client.files.content(made[0].id)).content == content
+    for act in (other.files.retrieve, other.files.content, other.files.delete):
+        with pytest.raises(openai.NotFoundError):
+            await act(made[0].id)
+    with pytest.raises(openai.NotFoundError):
+        await other.batches.create(input_file_id=made[0].id, endpoint=CHAT, completion_window="24h")
+    assert (await other.files.list()).data == []
+    assert (await client.files.delete(made[0].id)).deleted
+    with pytest.raises(openai.NotFoundError):
+        await client.files.content(made[0].id)
+    async with house.databases.keeper.begin() as c:
+        boxes = [row.box for row in await c.execute(select(tables.upload_part.c.box))]
+    assert len(boxes) == 1 and b"messages" not in boxes[0]
+
+
+async def test_a_file_ends_when_its_client_or_the_policy_says(house):
+    _, client = await keeper(house)
+    expires = {"anchor": "created_at", "seconds": 3600}
+    sooner = await send(client, lines(line("a")), expires_after=expires)
+    headed = await send(client, lines(line("a")), extra_headers={"avow-retention": "2"})
+    whole = await send(client, lines(line("a")), expires_after={"anchor": "created_at", "seconds": 3_600_000})
+    assert [each.expires_at - each.created_at for each in (sooner, headed, whole)] == [3600, 7200, 24 * 3600]
+    house.clock.move(timedelta(hours=1, seconds=1))
+    assert {each.id async for each in await client.files.list()} == {headed.id, whole.id}
+    with pytest.raises(openai.NotFoundError):
+        await client.files.content(sooner.id)
+    with pytest.raises(openai.BadRequestError):
+        await send(client, lines(line("a")), expires_after={"anchor": "created_at", "seconds": -5})
+
+
+async def test_where_nothing_is_kept_files_and_batches_are_refused_with_the_clause(house):
+    ann = await house.customer()
+    with pytest.raises(openai.PermissionDeniedError) as refused:
+        await send(house.client(ann), lines(line("a")))
+    assert refused.value.code == "files_forbidden" and "category.api_content" in str(refused.value)
+    async with house.databases.keeper.begin() as c:
+        assert await c.scalar(select(func.count()).select_from(tables.upload)) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "purpose", "param"),
+    [
+        (b"{}", "fine-tune", "purpose"),
+        (b"\xff\xfe{}", "batch", "file"),
+        (b" \n\n", "batch", "file"),
+        (b'{"a": "\0"}', "batch", "file"),
+    ],
+)
+async def test_what_is_no_file_of_a_batch_is_refused(house, content, purpose, param):
+    _, client = await keeper(house)
+    with pytest.raises(openai.BadRequestError) as refused:
+        await client.files.create(file=("a.jsonl", content), purpose=purpose)
+    assert refused.value.param == param
+
+
+async def test_files_and_batches_are_bounded(house, monkeypatch):
+    _, client = await keeper(house)
+    monkeypatch.setattr(files, "LINES_MAX", 2)
+    with pytest.raises(openai.APIStatusError) as refused:
+        await send(client, lines(*map(line, "abcd")))
+    assert refused.value.status_code == 413
+    monkeypatch.setattr(files, "FILES_MAX", 1)
+    monkeypatch.setattr(batches, "BATCHES_MAX", 1)
+    first = await begin(client, lines(line("a")))
+    for refusal in (
+        send(client, lines(line("a"))),
+        client.batches.create(input_file_id=first.input_file_id, endpoint=CHAT, completion_window="24h"),
+    ):
+        with pytest.raises(openai.ConflictError):
+            await refusal
+
+
+async def test_a_batch_answers_its_lines_and_charges_each(house):
+    ann, client = await keeper(house)
+    bad = line("bad", body={"model": "nobody/knows"})
+    made = await begin(client, lines(line("one"), bad, line("two")), metadata={"for": "Ann"})
+    assert (made.status, made.metadata, made.output_file_id) == ("validating", {"for": "Ann"}, None)
+    await run(house)
+    done = await client.batches.retrieve(made.id)
+    assert (done.status, done.request_counts.completed, done.request_counts.failed) == ("completed", 2, 1)
+    answers, errors = await told(client, done.output_file_id), await told(client, done.error_file_id)
+    assert [each["custom_id"] for each in answers] == ["one", "two"]
+    assert all(each["response"]["body"]["choices"][0]["message"]["content"] == "Hello there." for each in answers)
+    assert errors[0]["custom_id"] == "bad" and errors[0]["response"]["status_code"] == 404
+    assert [row.amount for row in await house.usages(ann)] == [PRICE, PRICE]
+    assert {str(row.id) for row in await house.usages(ann)} == {each["response"]["request_id"] for each in answers}
+    shown = await client.files.retrieve(done.output_file_id)
+    assert shown.bytes == len((await client.files.content(done.output_file_id)).content)
+    assert [each.id async for each in await client.batches.list()] == [made.id]
+    await client.files.delete(done.output_file_id)
+    assert (await client.batches.retrieve(made.id)).output_file_id is None
+    _, other = await keeper(house)
+    for act in (other.batches.retrieve, other.batches.cancel, other.files.content):
+        with pytest.raises(openai.NotFoundError):
+            await act(made.id if act != other.files.content else done.error_file_id)
+
+
+async def test_a_line_that_was_charged_and_not_written_down_is_not_charged_again(house):
+    """As when a process dies between the two: its answer is what was kept with the charge."""
+    ann, client = await keeper(house)
+    made = await begin(client, lines(line("one"), line("two")))
+    await house.runs.step()
+    async with house.databases.keeper.begin() as c:
+        before = {row.id: row.box for row in await c.execute(select(tables.batch_line))}
+    await house.runs.step()
+    async with house.databases.keeper.begin() as c:
+        for row_id, box in before.items():
+            undone = update(tables.batch_line).where(tables.batch_line.c.id == row_id)
+            await c.execute(undone.values(state="waiting", box=box, size=0))
+    await run(house)
+    done = await client.batches.retrieve(made.id)
+    assert (done.status, done.request_counts.completed) == ("completed", 2)
+    answers = await told(client, done.output_file_id)
+    assert [each["response"]["body"]["choices"][0]["message"]["content"] for each in answers] == ["Hello there."] * 2
+    assert len(house.upstream.requests) == 2 and [row.amount for row in await house.usages(ann)] == [PRICE, PRICE]
+
+
+async def test_two_workers_on_one_batch_charge_each_line_once(house):
+    _, client = await keeper(house)
+    made = await begin(client, lines(*(line(str(number)) for number in range(6))))
+    await house.runs.step()
+    async with house.databases.keeper.begin() as c:
+        row = (await c.execute(select(tables.batch))).one()
+    await asyncio.gather(*(house.runs._work(row.tenant_id, row.id) for _ in range(2)))
+    house.clock.move(batch_runs.PAUSE)
+    await run(house)
+    assert len(house.upstream.requests) == 6
+    async with house.databases.keeper.begin() as c:
+        assert await c.scalar(select(func.count()).select_from(charge).where(charge.c.amount > 0)) == 6
+    assert made.id
+
+
+async def test_a_wrong_line_ends_a_batch_before_anything_is_asked(house):
+    _, client = await keeper(house)
+    wrong = [
+        line("ok"),
+        line("ok"),
+        line(""),
+        line("a", method="GET"),
+        line("b", url="/v1/embeddings"),
+        line("c", body={"stream": True}),
+    ]
+    made = await begin(client, lines(*wrong) + b"secret words\n[1]\n")
+    await run(house)
+    done = await client.batches.retrieve(made.id)
+    assert done.status == "failed" and done.failed_at
+    assert [each.line for each in done.errors.data] == [2, 3, 4, 5, 6, 7, 8]
+    assert "secret" not in done.model_dump_json() and house.upstream.requests == []
+
+
+async def test_a_batch_that_is_cancelled_begins_nothing_more(house):
+    ann, client = await keeper(house)
+    made = await begin(client, lines(line("one"), line("two")))
+    await house.runs.step()
+    assert (await client.batches.cancel(made.id)).status == "cancelling"
+    await run(house)
+    done = await client.batches.retrieve(made.id)
+    assert (done.status, done.output_file_id, done.request_counts.failed) == ("cancelled", None, 2)
+    assert {each["error"]["code"] for each in await told(client, done.error_file_id)} == {"batch_cancelled"}
+    assert (await client.batches.cancel(made.id)).status == "cancelled"
+    assert house.upstream.requests == [] and await house.usages(ann) == []
+
+
+async def test_a_batch_ends_with_its_key_its_money_and_its_day(house):
+    ann, client = await keeper(house)
+    busy = await begin(client, lines(line("one")))
+    house.upstream.script = Script(status=429)
+    await house.runs.step()
+    await house.runs.step()
+    assert (await client.batches.retrieve(busy.id)).request_counts.failed == 0
+    async with house.databases.keeper.begin() as c:
+        past = house.clock.now() - timedelta(seconds=1)
+        await c.execute(update(tables.batch).values(due_at=past, lease_until=past))
+    await run(house)
+    assert (await client.batches.retrieve(busy.id)).status == "expired"
+    house.upstream.script = Script()
+    poor = await house.customer(balance=1, tenant_keep_h=24)
+    short = await begin(house.client(poor), lines(line("one")))
+    await run(house)
+    done = await house.client(poor).batches.retrieve(short.id)
+    (error,) = await told(house.client(poor), done.error_file_id)
+    assert error["response"]["status_code"] == 402
+    revoked = await begin(client, lines(line("one")))
+    await house.execute(update(api_key).where(api_key.c.id == ann.key_id).values(state="revoked"))
+    house.directory.clear()
+    await run(house)
+    async with house.databases.keeper.begin() as c:
+        states = [row.state for row in await c.execute(select(tables.batch).order_by(tables.batch.c.id))]
+    assert states == ["expired", "completed", "failed"] and revoked.status == "validating"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/files/file-00", 404),
+        ("GET", f"/v1/files/batch_{'0' * 32}", 404),
+        ("GET", f"/v1/files/file-{'0' * 32}/other", 404),
+        ("PUT", f"/v1/files/file-{'0' * 32}", 405),
+        ("PUT", "/v1/batches", 405),
+        ("GET", f"/v1/batches/batch_{'0' * 32}/cancel", 405),
+        ("GET", "/v1/files?limit=x", 400),
+        ("GET", "/v1/files?after=x", 400),
+        ("GET", "/v1/batches?limit=0", 400),
+        ("GET", f"/v1/files/file-output-{'0' * 32}/content", 404),
+        ("POST", "/v1/files", 415),
+        ("POST", "/v1/batches", 400),
+    ],
+)
+async def test_what_is_not_there_is_said_in_the_shape_of_openai(house, method, path, status):
+    ann, _ = await keeper(house)
+    bearer = {"authorization": f"Bearer {ann.secret}"}
+    async with httpx.AsyncClient() as client:
+        answer = await client.request(method, house.url + path, headers=bearer)
+        nobody = await client.request(method, house.url + path)
+    assert answer.status_code == status and set(answer.json()["error"]) == {"message", "type", "param", "code"}
+    assert nobody.status_code == 401
