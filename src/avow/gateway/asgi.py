@@ -297,7 +297,8 @@ def judge(
             cache = "off" if cache == "off" else _cache_word(value)
         elif name == b"idempotency-key":
             claim = _claim(value, claim)
-    _check_length(headers, surface.bytes_max)
+        elif name == b"content-length" and int(value) > surface.bytes_max:
+            raise refusals.TooLarge()
     if not surface.takes_form and content_type.partition(b";")[0].strip().lower() != b"application/json":
         raise refusals.WrongType()
     return _secret(headers), retention_h, cache, claim

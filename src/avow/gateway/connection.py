@@ -170,7 +170,7 @@ class Exchange:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def rest(self, bytes_max: int) -> bytes:
-        """The whole remaining body; `UpstreamGarbage` when it is longer than `bytes_max`."""
+        """The whole remaining body; `UpstreamTooLarge` when it is longer than `bytes_max`."""
         if self._finished and self._failure is None and self._size <= bytes_max:
             return self._taken() if self._chunks else b""
         parts: list[bytes] = []
