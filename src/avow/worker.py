@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections import Counter
 from functools import partial
@@ -59,13 +60,14 @@ from avow.proof.receipts import Receipts
 from avow.registers import api as disclosures_api
 from avow.registers import desk_api as registers_api
 from avow.registers import documents
-from avow.site import errors, facts, metrics, pages, signed_in
+from avow.site import app_build, errors, metrics, pages, signed_in
 from avow.supervisor import Ready
 from avow.vault import Vault, keys
 
 ANSWER_S_MAX = 2.0
 RECONNECT_S = 1.0
 RULES_S = 1.0
+COLLECT_AFTER = (10_000, 20, 20)
 _PUBLIC: Final = (*pages.ROUTES, *signed_in.ROUTES, errors.errors, metrics.figures)
 
 
@@ -142,6 +144,7 @@ class Front:
         ]
         if self.gateway.spans is not None:
             self.following.append(asyncio.create_task(self.gateway.spans.go_on()))
+        _collect_rarely()
 
     def _spans(self) -> Spans | None:
         """What becomes of traces; None: there are none."""
@@ -194,6 +197,14 @@ class Front:
             return await offers.processors(c)
 
 
+def _collect_rarely() -> None:
+    """What lives as long as the worker is never looked through again, and a request leaves hardly a cycle: with its default the
+    collector would cost each request some microseconds, and now and then a pause that all of them wait for."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
+
+
 async def _follow_rules(database: Database, book: RuleBook) -> None:
     """Load new rules within a second or so: the ledger tells of them only to requests that the old ones let through."""
     while True:
@@ -226,7 +237,7 @@ def handlers() -> list[HTTPRouteHandler]:
         *(*_PUBLIC, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES, *limits_api.ROUTES),
         *(*gateway_api.ROUTES, *privacy_api.ROUTES, *privacy_desk_api.ROUTES, *members_api.ROUTES, *desk_api.ROUTES),
         *(*notices_api.ROUTES, *outsiders_api.ROUTES, *policy_api.ROUTES, *registers_api.ROUTES),
-        *(*disclosures_api.ROUTES, *facts.ROUTES),
+        *disclosures_api.ROUTES,
     ]
     permissions.check(admission.routes(found))
     acts.check(admission.routes(found))
@@ -252,6 +263,7 @@ def platform(front: Front) -> Litestar:
         connected=front.connected,
         documents=front.documents,
         places=parts.places(front.vault.policy),
+        app=app_build.built(app_build.folders()),
         figures=partial(figures.collect, parts.home),
         metrics_token=parts.settings.metrics_token,
     )
@@ -267,7 +279,6 @@ def platform(front: Front) -> Litestar:
         complete=parts.log.complete,
         installed=parts.installed,
     )
-    signed_in.built()  # read now, so that no request waits for the disk
     api = [handler for handler in handlers() if handler not in _PUBLIC]
     return Litestar(
         route_handlers=[*_PUBLIC, Router("/", route_handlers=api, response_headers=surface.NO_STORE)],
