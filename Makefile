@@ -28,7 +28,7 @@ bench:
 	@tools/bootstrap test
 	@KEEP=bench/results tools/in-tree python -m bench
 
-#: make promises  which rows of promises.tsv are proved on the running system
+#: make promises  which rows of tests/promises/rows.tsv are proved on the running system
 promises:
 	@tools/bootstrap test
 	@tools/in-tree tools/test tests/promises $(PYTEST_ARGS)

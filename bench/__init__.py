@@ -1,5 +1,5 @@
 """Measurements: `python -m bench` prints the tables and writes `bench/results/*.json`.
 
 `gateway` compares the gateway with its peers on one core; `ledger` measures reserve and settle. What is measured is printed
-beside the bars of the design (met, not met); nothing fails because a machine is slow.
+beside the bars (met, not met); nothing fails because a machine is slow.
 """
