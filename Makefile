@@ -23,10 +23,11 @@ lint:
 	@tools/bootstrap test
 	@tools/lint
 
-#: make bench     the benchmark tables; bench/results/*.json
+#: make bench     the benchmark tables; bench/results/*.json (BENCH="gateway ledger" for some)
 bench:
 	@tools/bootstrap test
-	@KEEP=bench/results tools/in-tree python -m bench
+	@tools/peers
+	@KEEP=bench/results tools/in-tree python -m bench $(BENCH)
 
 #: make promises  which rows of tests/promises/rows.tsv are proved on the running system
 promises:

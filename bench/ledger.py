@@ -1,6 +1,6 @@
 """Reserve + settle pairs per second through the real batcher and the embedded PostgreSQL; prints JSON and keeps it.
 
-    python -m bench.ledger [--seconds 8] [--clients 200] [--wallets 1000]
+    python -m bench.ledger [--seconds 4] [--clients 200] [--wallets 1000]
 
 The load generator shares the machine with PostgreSQL. Every run ends with the invariants; a violation fails it. Writes
 bench/results/ledger.json.
@@ -18,6 +18,9 @@ import secrets
 import statistics
 import tempfile
 import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -106,47 +109,78 @@ async def load(
     }
 
 
-async def cell(cluster: Cluster, wallets: int, workers: int, seconds: float, budgets: bool) -> dict[str, Any]:
-    """One measurement in a database of its own."""
+@dataclass(frozen=True)
+class Books:
+    """A ledger in a database of its own: as its superuser, as the writer and as the keeper, with one price."""
+
+    admin: asyncpg.Connection
+    writer: Database
+    keeper: Database
+    price: prices.Price
+
+
+@asynccontextmanager
+async def books(cluster: Cluster, name: str) -> AsyncIterator[Books]:
     passwords = {role: secrets.token_hex(16) for role in access.LOGIN_ROLES}
-    dsn: Dsn = cluster.dsn(database=f"bench_{wallets}_{workers}_{budgets}")
+    dsn: Dsn = cluster.dsn(database=name)
     await migrate(dsn, passwords)
     admin = await asyncpg.connect(**dsn.arguments())
     writer, keeper = (Database(dsn.role(r, passwords[r])) for r in (access.WRITER, access.KEEPER))
-    price = prices.Price(uuid7(), "bench", "USD", 150_000, 75_000, 600_000, SystemClock().now())
-    keys = await fill(admin, keeper, wallets, price, BALANCE if budgets else None)
+    try:
+        now = SystemClock().now()
+        yield Books(admin, writer, keeper, prices.Price(uuid7(), "bench", "USD", 150_000, 75_000, 600_000, now))
+    finally:
+        for each in (writer, keeper):
+            await each.close()
+        await admin.close()
+
+
+async def pairs(cluster: Cluster, within: Books, keys: list[UUID], workers: int, seconds: float) -> dict[str, Any]:
+    """Reserve and settle for a while, warmed, through a batcher of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        ledger = Batcher(writer.raw, SystemClock(), Path(folder), wait_s_max=60)
+        ledger = Batcher(within.writer.raw, SystemClock(), Path(folder), wait_s_max=60)
         ledger.start()
-        await load(cluster, ledger, keys, price, workers, min(1.0, seconds))
-        found = await load(cluster, ledger, keys, price, workers, seconds)
+        await load(cluster, ledger, keys, within.price, workers, min(1.0, seconds))
+        found = await load(cluster, ledger, keys, within.price, workers, seconds)
         await ledger.close()
-    async with keeper.begin() as c:
-        found["violations"] = len(await invariants.violations(c, SystemClock().now()))
-    for each in (writer, keeper):
-        await each.close()
-    await admin.close()
+    return found
+
+
+async def cell(cluster: Cluster, wallets: int, workers: int, seconds: float, budgets: bool) -> dict[str, Any]:
+    """One measurement, and what it left of the invariants."""
+    async with books(cluster, f"bench_{wallets}_{workers}_{budgets}") as within:
+        keys = await fill(within.admin, within.keeper, wallets, within.price, BALANCE if budgets else None)
+        found = await pairs(cluster, within, keys, workers, seconds)
+        async with within.keeper.begin() as c:
+            found["violations"] = len(await invariants.violations(c, SystemClock().now()))
     return {"wallets": wallets, "clients": workers, "budgets_per_key": 3 * budgets, **found}
 
 
-async def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
+@contextmanager
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL of its own, as the embedded one is set."""
+    for path in sorted(Path(avow.__file__).parent.glob("*/tables.py")):
+        importlib.import_module(f"avow.{path.parent.name}.tables")
     with tempfile.TemporaryDirectory(prefix="avow-b-") as home:
-        cluster = Cluster(Path(home), secrets.token_hex(16))
-        cluster.start()
+        made = Cluster(Path(home), secrets.token_hex(16))
+        made.start()
         try:
-            cells = [(options.wallets, options.clients), (1, options.clients), (options.wallets, 1)]
-            return [await cell(cluster, *each, options.seconds, budgets) for each in cells for budgets in (False, True)]
+            yield made
         finally:
-            cluster.stop()
+            made.stop()
+
+
+async def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
+    cells = [(options.wallets, options.clients), (1, options.clients), (options.wallets, 1)]
+    with cluster() as made:
+        return [await cell(made, *each, options.seconds, budgets) for each in cells for budgets in (False, True)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--wallets", type=int, default=1_000)
-    for path in sorted(Path(avow.__file__).parent.glob("*/tables.py")):
-        importlib.import_module(f"avow.{path.parent.name}.tables")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         options = parser.parse_args()
         began = machine.describe()

@@ -38,6 +38,8 @@ typedef struct {
     char *body;
     size_t body_used, left; /* left: bytes of the body, or of the chunk, still to come */
     size_t line_used;       /* bytes of the chunk-size or trailer line so far */
+    size_t sent;            /* of the request */
+    bool waits_to_send;
     int status;
     bool closes, has_first;
     double due_s, first_s;
@@ -107,6 +109,8 @@ static void dial(connection *c) {
     struct epoll_event wanted = {.events = EPOLLIN, .data.ptr = c};
     if (epoll_ctl(poll_fd, EPOLL_CTL_ADD, c->fd, &wanted) < 0) fail("epoll_ctl");
     c->state = IDLE;
+    c->sent = 0;
+    c->waits_to_send = false;
 }
 
 static void redial(connection *c) {
@@ -114,18 +118,29 @@ static void redial(connection *c) {
     dial(c);
 }
 
-/* Sends the request, which is small enough for the socket's buffer, as due at `due_s`. */
+/* Sends as much of the request as the socket takes, and the rest when it takes more. */
+static void send_more(connection *c) {
+    while (c->sent < request_size) {
+        ssize_t count = send(c->fd, request_bytes + c->sent, request_size - c->sent, MSG_DONTWAIT);
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0 && errno != EAGAIN) return; /* the closed connection is seen, and counted, when it is read */
+        if (count < 0) break;
+        c->sent += (size_t)count;
+    }
+    bool waits = c->sent < request_size;
+    if (waits == c->waits_to_send) return;
+    struct epoll_event wanted = {.events = EPOLLIN | (waits ? EPOLLOUT : 0), .data.ptr = c};
+    if (epoll_ctl(poll_fd, EPOLL_CTL_MOD, c->fd, &wanted) < 0) fail("epoll_ctl");
+    c->waits_to_send = waits;
+}
+
+/* Sends the request as due at `due_s`. */
 static void send_request(connection *c, double due_s) {
     c->state = HEAD;
-    c->head_used = c->body_used = c->left = c->line_used = 0;
+    c->head_used = c->body_used = c->left = c->line_used = c->sent = 0;
     c->closes = c->has_first = false;
     c->due_s = due_s;
-    for (size_t sent = 0; sent < request_size;) {
-        ssize_t count = send(c->fd, request_bytes + sent, request_size - sent, 0);
-        if (count < 0 && errno == EINTR) continue;
-        if (count < 0) return; /* the closed connection is seen, and counted, when it is read */
-        sent += (size_t)count;
-    }
+    send_more(c);
 }
 
 static void next(connection *c) {
@@ -292,7 +307,11 @@ static void run(double rate, double end_s) {
         struct timespec wait = {.tv_sec = 0, .tv_nsec = (long)(wait_s * 1e9)};
         int count = epoll_pwait2(poll_fd, happened, EVENTS_MAX, &wait, NULL);
         if (count < 0 && errno != EINTR) fail("epoll_pwait2");
-        for (int i = 0; i < count; i++) read_more(happened[i].data.ptr);
+        for (int i = 0; i < count; i++) {
+            connection *c = happened[i].data.ptr;
+            if (happened[i].events & EPOLLOUT) send_more(c);
+            if (happened[i].events & ~(uint32_t)EPOLLOUT) read_more(c);
+        }
     }
 }
 

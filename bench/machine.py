@@ -9,12 +9,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 120
 
 
 def cores() -> list[int]:
@@ -123,6 +123,12 @@ def pin(roots: Iterable[int], core: int) -> None:
     for pid in tree(roots):
         for thread in Path(f"/proc/{pid}/task").glob("[0-9]*"):
             os.sched_setaffinity(int(thread.name), {core})
+
+
+def spread(pids: Sequence[int], cores: Sequence[int]) -> None:
+    """Move each process, with all that descends from it, to one of the cores, in turns."""
+    for number, pid in enumerate(pids):
+        pin([pid], cores[number % len(cores)])
 
 
 def cpu_s(pids: Iterable[int]) -> float:

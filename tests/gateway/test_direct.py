@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from avow import server
 from avow.gateway import direct
 from avow.gateway.scripted import Script
 from tests import LIMIT_S
@@ -48,9 +49,9 @@ async def ways(house, who, body, **headers):
 
 def unread_by_the_server(writer: asyncio.StreamWriter) -> int:
     """Bytes that lie at the server's end of a connection: those of the line whose remote port is ours."""
-    port = writer.get_extra_info("sockname")[1]
+    port, theirs = (writer.get_extra_info(name)[1] for name in ("sockname", "peername"))
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    [queues] = [row[4] for row in rows if row[2].endswith(f":{port:04X}")]
+    [queues] = [row[4] for row in rows if row[1].endswith(f":{theirs:04X}") and row[2].endswith(f":{port:04X}")]
     return int(queues.partition(":")[2], 16)
 
 
@@ -71,6 +72,24 @@ async def test_both_ways_answer_alike(house, turns, body, headers):
     kept = [{name: value for name, value in answer.headers.items() if name not in VARYING} for answer in (short, long)]
     assert kept[0] == kept[1] and short.headers["avow-request-id"] != long.headers["avow-request-id"]
     assert short.headers.keys() - {"content-length"} == long.headers.keys() - {"content-length"}
+
+
+async def test_a_connection_on_which_nothing_comes_after_an_answer_is_closed(house, turns, monkeypatch):
+    ann = await house.customer()
+    content = json.dumps(ASK).encode()
+    head = f"host: x\r\nauthorization: Bearer {ann.secret}\r\ncontent-type: application/json\r\n"
+    request = f"POST /v1/chat/completions HTTP/1.1\r\n{head}content-length: {len(content)}\r\n\r\n".encode() + content
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    writer.write(request)
+    answer = await reader.readuntil(b"\r\n\r\n")
+    await reader.readexactly(int(answer.partition(b"content-length: ")[2].split(b"\r")[0]))
+    connection = turns[-1]._connection
+    connection.end_if_silent()
+    assert not connection.transport.is_closing()
+    monkeypatch.setattr(server, "KEEP_ALIVE_S", -1.0)
+    connection.end_if_silent()
+    assert await reader.read() == b""
+    writer.close()
 
 
 async def test_the_next_request_may_come_before_the_answer(house, turns):

@@ -2,7 +2,10 @@
 
 import os
 import time
+from collections.abc import Callable
 from uuid import UUID
+
+from asyncpg.pgproto import pgproto
 
 _POOL_BYTES = 4096
 
@@ -10,6 +13,7 @@ _last_ms = 0
 _seq = 0
 _pool = b""
 _used = 0
+_uuid: Callable[[bytes], UUID] = pgproto.UUID  # the driver's kind of a UUID: made, hashed and sent without Python
 
 
 def uuid7() -> UUID:
@@ -22,8 +26,8 @@ def uuid7() -> UUID:
         _seq += 1
         if _seq > 0xFFF:
             _last_ms, _seq = _last_ms + 1, 0
-    tail = _random() & ((1 << 62) - 1)
-    return UUID(int=(_last_ms << 80) | (7 << 76) | (_seq << 64) | (2 << 62) | tail)
+    number = (_last_ms << 80) | (7 << 76) | (_seq << 64) | (2 << 62) | (_random() & ((1 << 62) - 1))
+    return _uuid(number.to_bytes(16, "big"))
 
 
 def _random() -> int:

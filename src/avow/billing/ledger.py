@@ -95,7 +95,7 @@ class Batcher:
         self._settles: deque[Waiting[Settle, Settled]] = deque()
         self._young_opens: deque[Waiting[Open, Opened]] = deque()
         self._young_settles: deque[Waiting[Settle, Settled]] = deque()
-        self._held: dict[UUID, int] = {}
+        self._held: dict[int, int] = {}
         self._streams: dict[UUID, _Stream] = {}
         self._due: set[UUID] = set()
         self._spool: Spool | None = None
@@ -310,7 +310,7 @@ class Batcher:
             elif waiting.future.done():
                 self._void(waiting.event)
             else:
-                self._held[waiting.event.request_id] = waiting.event.amount
+                self._held[waiting.event.request_id.int] = waiting.event.amount
                 rate = answer.rates.get(n)
                 waiting.future.set_result(opened if rate is None else Opened(answer.policy_epoch, rate))
         for n, settle in enumerate(batch.settles):
@@ -322,7 +322,7 @@ class Batcher:
         if waiting.durable:
             return
         waiting.durable = True
-        self._held.pop(waiting.event.request_id, None)
+        self._held.pop(waiting.event.request_id.int, None)
         if settled.charged < waiting.event.amount:
             log.warning("charge_below_cost", request_id=str(waiting.event.request_id))
         if not waiting.future.done():
@@ -333,8 +333,9 @@ class Batcher:
         self._enqueue(Settle(event.request_id, 0, 0, 0, 0, 0, 503, "void"))
 
     def _enqueue(self, event: Settle) -> asyncio.Future[Settled]:
-        self._streams.pop(event.request_id, None)
-        self._due.discard(event.request_id)
+        if self._streams:
+            self._streams.pop(event.request_id, None)
+            self._due.discard(event.request_id)
         waiting: Waiting[Settle, Settled] = Waiting(event, self._loop.create_future(), self._loop.time())
         self._settles.append(waiting)
         self._young_settles.append(waiting)
@@ -392,5 +393,5 @@ class Batcher:
             return
         for waiting in settles:
             event = waiting.event
-            charged = min(event.amount, self._held.get(event.request_id, event.amount))
+            charged = min(event.amount, self._held.get(event.request_id.int, event.amount))
             self._answer(waiting, Settled(charged, spooled=True))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import ClassVar, Literal
 from uuid import UUID
 
@@ -39,7 +40,7 @@ class ModelHasNoPrice(AvowError):
     hint = "Nothing was charged. Ask the operator to set a price for the model, zero if it is free."
 
 
-class Price(msgspec.Struct, frozen=True):
+class Price(msgspec.Struct, frozen=True, dict=True):
     """One version of a model's price: nano-units of `currency` per million.
 
     `input_nano` and `output_nano` are the base. What has no price of its own (None) costs as what it is part of: cache writes
@@ -78,12 +79,12 @@ class Price(msgspec.Struct, frozen=True):
     def audio_rate(self) -> int:
         return max(self.input_nano, self.output_nano) if self.audio_nano is None else self.audio_nano
 
-    @property
+    @cached_property
     def input_rate_max(self) -> int:
         """The most that a token which went in can cost."""
         return max(self.input_nano, self.cached_nano, self.write_rate)
 
-    @property
+    @cached_property
     def output_rate_max(self) -> int:
         return max(self.output_nano, self.reasoning_rate)
 
@@ -122,7 +123,9 @@ def cost(price: Price, used: Used) -> int:
 def upper(price: Price, input_tokens_max: int, output_tokens_max: int, image_max: int = 0, audio_max: int = 0) -> int:
     """The most a request within these bounds can cost, whatever parts the provider says that it had."""
     exact = input_tokens_max * price.input_rate_max + output_tokens_max * price.output_rate_max
-    return -(-(exact + image_max * price.image_rate + audio_max * price.audio_rate) // PER)
+    if image_max or audio_max:
+        exact += image_max * price.image_rate + audio_max * price.audio_rate
+    return -(-exact // PER)
 
 
 def output_tokens_affordable(price: Price, input_tokens_max: int, amount: int) -> int | None:

@@ -33,6 +33,7 @@ SWEEP_S = 1.0
 UPLOAD_BYTES_MAX = 96 * 1024 * 1024
 """Of one process, all that are under way: each byte may stand in memory three times, as it came, as it goes, on its way."""
 RETENTION_H_MAX = 10_000_000
+_JUDGED = frozenset((b"content-type", b"content-length", b"avow-retention", b"avow-cache", b"idempotency-key"))
 CACHE_WORDS: Mapping[bytes, Asked] = {b"use": "use", b"off": "off"}
 MODELS, MESSAGES = "/v1/models", surfaces.MESSAGES.path
 
@@ -284,9 +285,10 @@ async def _body(receive: Receive, bytes_max: int) -> bytes:
 
 def is_large(headers: list[tuple[bytes, bytes]]) -> bool:
     """Whether a body is, or without a length may become, more than is read for somebody unknown."""
-    return int(next((value for name, value in headers if name == b"content-length"), BODY_BYTES_UNKNOWN + 1)) > (
-        BODY_BYTES_UNKNOWN
-    )
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value) > BODY_BYTES_UNKNOWN
+    return True
 
 
 def judge(
@@ -298,6 +300,8 @@ def judge(
     cache: Asked | None = None
     claim: bytes | None = None
     for name, value in headers:
+        if name not in _JUDGED:
+            continue
         if name == b"content-type":
             content_type = value
         elif name == b"avow-retention":

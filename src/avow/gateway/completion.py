@@ -50,7 +50,7 @@ from avow.gateway.surfaces import CHAT, Surface
 from avow.gateway.watch import Watch
 from avow.gateway.wire import Request
 from avow.policy import Never
-from avow.vault import Ref, Vault
+from avow.vault import NotPrepared, Ref, Vault
 
 log = structlog.get_logger()
 
@@ -61,8 +61,6 @@ DRAIN_S_MAX = 60.0
 LARGE_BYTES = 256 * 1024  # a digest of more is not for the loop
 SEALED_BYTES = 64 * 1024  # more is searched for card numbers beside the loop
 
-_BROKEN_OFF = (b'"length"', b'"max_tokens"', b'"incomplete"')
-"""How the dialects say that an answer ended before its end."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -431,11 +429,13 @@ class Completion:
             said = said if kept is None else await asyncio.to_thread(kept, said)
             parts = {"request": _asked(order), "response": msgspec.Raw(said)}
             fields = {name: part for name, part in parts.items() if order.plan.stores(CONTENT, name)}
-            await self._gateway.vault.prepare(ref.subject_id, CONTENT, order.kept_until)
-            cut = outcome.why not in ("done", "cached") or any(word in said for word in _BROKEN_OFF)
+            cut = outcome.why not in ("done", "cached") or _is_broken_off(said)
             seal = partial(self._gateway.vault.seal, ref, fields, order.kept_until, cut=cut)
-            large = len(self._ask.body) + len(said) > SEALED_BYTES
-            return await asyncio.to_thread(seal) if large else seal()
+            try:
+                return await asyncio.to_thread(seal) if len(self._ask.body) + len(said) > SEALED_BYTES else seal()
+            except NotPrepared:  # an hour's first box of a person
+                await self._gateway.vault.prepare(ref.subject_id, CONTENT, order.kept_until)
+                return await asyncio.to_thread(seal)
         except Exception as error:  # the answer is paid for, kept or not
             kind = error.code if isinstance(error, AvowError) else type(error).__name__
             log.warning("trace_not_kept", request_id=str(order.request_id), kind=kind)
@@ -499,6 +499,11 @@ class Completion:
             await self._reply.whole(
                 error.status, refusals.headers(error, request_id), self._ask.surface.shape.render(error)
             )
+
+
+def _is_broken_off(answer: bytes) -> bool:
+    """Whether an answer says, in the words of any dialect, that it ended before its end."""
+    return b'"length"' in answer or b'"max_tokens"' in answer or b'"incomplete"' in answer
 
 
 def _kept(order: Order, box: bytes | None) -> tuple[Any, ...] | None:

@@ -19,6 +19,7 @@ import httptools
 from avow.base.errors import AvowError
 
 INFORMATIONAL_MAX = 8
+FRAMING = frozenset((b"content-length", b"transfer-encoding", b"content-encoding"))
 DISCARD_S_MAX = 1.0
 NOT_HTTP = "The upstream's answer is not valid HTTP."
 HEAD_TOO_LARGE = "The headers of the upstream's answer are larger than the limit."
@@ -163,6 +164,8 @@ class Exchange:
 
     async def rest(self, bytes_max: int) -> bytes:
         """The whole remaining body; `UpstreamGarbage` when it is longer than `bytes_max`."""
+        if self._finished and self._failure is None and self._size <= bytes_max:
+            return self._taken() if self._chunks else b""
         parts: list[bytes] = []
         size = 0
         while chunk := await self.read():
@@ -385,6 +388,8 @@ class Connection(asyncio.Protocol):
         for name, value in exchange.headers:
             size += len(name) + len(value)
             lower = name.lower()
+            if lower not in FRAMING:
+                continue
             if lower == b"content-length":
                 framed = True
             elif lower == b"transfer-encoding":

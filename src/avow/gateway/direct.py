@@ -18,7 +18,7 @@ from avow.gateway.cache import Asked
 from avow.gateway.completion import Ask, Completion, Gateway, Headers
 from avow.gateway.surfaces import Surface
 
-_STATUS = {each: b"HTTP/1.1 %d %s\r\n" % (each, each.phrase.encode()) for each in HTTPStatus}
+_STATUS = {each.value: b"HTTP/1.1 %d %s\r\n" % (each, each.phrase.encode()) for each in HTTPStatus}
 _BY_URL = {path.encode(): surface for path, surface in surfaces.BY_PATH.items()}
 _JSON, _STREAM = (
     b"".join(b"%b: %b\r\n" % each for each in headers)
@@ -166,7 +166,7 @@ class Turn:
         lines = b"".join([b"%b: %b\r\n" % each for each in every])
         if lines.count(b"\r") != len(every) or lines.count(b"\n") != len(every):
             raise ValueError("a header holds a line break")
-        return b"%b%b%b\r\n" % (_STATUS[HTTPStatus(status)], fixed, lines)
+        return b"%b%b%b\r\n" % (_STATUS[status], fixed, lines)
 
     def _write(self, data: bytes) -> None:
         if not self.disconnected:

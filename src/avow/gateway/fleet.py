@@ -147,6 +147,8 @@ class Fleet:
 
     def ranked(self, routes: Sequence[Route], routing: Routing) -> Sequence[Route]:
         """Those that answer, best first."""
+        if len(routes) == 1 and not self.of(routes[0].upstream).is_open:
+            return routes
         now_s = self._now_s()
         well = [route for route in routes if self.of(route.upstream).admits(now_s)]
         if not well:

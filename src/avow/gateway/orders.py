@@ -30,7 +30,7 @@ from avow.gateway.wire import Request
 from avow.policy import Never, Plan
 
 # A hold outlives the longest call, so that a live request is never looked into by the recovery.
-HOLD_S = 1800.0
+HOLD = timedelta(minutes=30)
 LARGE_BYTES = 16 * 1024  # nothing smaller is too large for any model
 TRIES_MAX = 4
 OWN_MODEL = "avow/filters"
@@ -234,7 +234,7 @@ def _open(order: Order) -> Open:
         price_id=order.price.id,
         model=order.model.id,
         at=order.at,
-        expires_at=order.at + timedelta(seconds=HOLD_S),
+        expires_at=order.at + HOLD,
         money_ends_at=money_ends_at(order),
         usage_ends_at=_end(order.plan, USAGE, order.at),
         policy_version=order.plan.policy_version,

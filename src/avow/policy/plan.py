@@ -71,10 +71,12 @@ class _Rule:
     """Hours after which a fact ends at the latest, by the period or by a level; None = no such number."""
     may_shorten: bool = field(init=False)
     by_hours: bool = field(init=False)
+    cap: timedelta = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "may_shorten", self.keep.may_shorten)
         object.__setattr__(self, "by_hours", self.keep.hours is not None)
+        object.__setattr__(self, "cap", timedelta(hours=self.cap_h or 0))
 
     def end(self, since: datetime, header_h: int | None) -> datetime | Never | None:
         cap_h = self.cap_h
@@ -84,7 +86,7 @@ class _Rule:
             return self.keep.end(since)
         if cap_h <= 0:
             return NEVER
-        capped = instant(since) + timedelta(hours=cap_h)
+        capped = instant(since) + (self.cap if cap_h == self.cap_h else timedelta(hours=cap_h))
         if self.by_hours:
             return capped
         natural = self.keep.end(since)

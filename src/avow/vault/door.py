@@ -123,10 +123,11 @@ class Vault:
         end in the middle of one.
         Raises NotPrepared when the key has not been made, PayloadRefused for what is no JSON.
         """
-        key = self.ring.fact_key(ref.subject_id, ref.category, ends_at)
+        slot = slot_of(ends_at)
+        key = self.ring.key(ref.subject_id, ref.category, slot)
         if key is None:
             raise NotPrepared
-        return box.seal(key, ref, cards.mask_json(box.pack(fields), cut=cut), slot_of(ends_at))
+        return box.seal(key, ref, cards.mask_json(box.pack(fields), cut=cut), slot)
 
     # --- opening
 

@@ -125,7 +125,7 @@ class Ring:
         self._mirrors = tuple(mirrors)
         self._monotonic = monotonic
         self._local = threading.local()
-        self._cache: dict[tuple[UUID, str, int], tuple[bytes, float]] = {}
+        self._cache: dict[tuple[int, str, int], tuple[bytes, float]] = {}
         self._cache_lock = threading.Lock()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_private(path.parent)
@@ -198,7 +198,7 @@ class Ring:
 
     def key(self, subject_id: UUID, category: str, slot: int) -> bytes | None:
         """Return the fact key for the slot number written in a box; None when a half of it is not there."""
-        name = (subject_id, category, slot)
+        name = (subject_id.int, category, slot)
         cached = self._cache.get(name)
         now = self._monotonic()
         if cached and now < cached[1]:
@@ -212,7 +212,7 @@ class Ring:
 
     def forget(self, subject_id: UUID) -> None:
         """Drop the cached keys of one person (another process destroyed them)."""
-        self._drop(lambda known: known[0] == subject_id)
+        self._drop(lambda known: known[0] == subject_id.int)
 
     def clear(self) -> None:
         """Drop all cached keys."""
@@ -377,7 +377,7 @@ class Ring:
         oldest = db.execute("SELECT min(hour) FROM slot").fetchone()[0]
         return over if oldest is None else min(over, int(oldest) - 1)
 
-    def _remember(self, name: tuple[UUID, str, int], key: bytes, now: float) -> bytes:
+    def _remember(self, name: tuple[int, str, int], key: bytes, now: float) -> bytes:
         with self._cache_lock:
             while len(self._cache) >= CACHE_KEYS_MAX:
                 self._cache.pop(next(iter(self._cache)))
@@ -385,7 +385,7 @@ class Ring:
             self._cache[name] = (key, now + CACHE_S_MAX)
         return key
 
-    def _drop(self, matches: Callable[[tuple[UUID, str, int]], bool]) -> None:
+    def _drop(self, matches: Callable[[tuple[int, str, int]], bool]) -> None:
         with self._cache_lock:
             self._cache = {name: held for name, held in self._cache.items() if not matches(name)}
 
