@@ -61,7 +61,7 @@ from avow.registers import api as disclosures_api
 from avow.registers import desk_api as registers_api
 from avow.registers import documents
 from avow.registers.broker import Broker
-from avow.site import errors, facts, metrics, pages, signed_in
+from avow.site import app_build, errors, metrics, pages, signed_in
 from avow.supervisor import Ready
 from avow.vault import Vault, keys
 
@@ -239,7 +239,7 @@ def handlers() -> list[HTTPRouteHandler]:
         *(*_PUBLIC, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES, *limits_api.ROUTES),
         *(*gateway_api.ROUTES, *privacy_api.ROUTES, *privacy_desk_api.ROUTES, *members_api.ROUTES, *desk_api.ROUTES),
         *(*notices_api.ROUTES, *outsiders_api.ROUTES, *policy_api.ROUTES, *registers_api.ROUTES),
-        *(*disclosures_api.ROUTES, *facts.ROUTES),
+        *disclosures_api.ROUTES,
     ]
     permissions.check(admission.routes(found))
     acts.check(admission.routes(found))
@@ -265,6 +265,7 @@ def platform(front: Front) -> Litestar:
         connected=front.connected,
         documents=front.documents,
         places=parts.places(front.vault.policy),
+        app=app_build.built(app_build.folders()),
         figures=partial(figures.collect, parts.home),
         metrics_token=parts.settings.metrics_token,
     )
@@ -280,7 +281,6 @@ def platform(front: Front) -> Litestar:
         complete=parts.log.complete,
         installed=parts.installed,
     )
-    signed_in.built()  # read now, so that no request waits for the disk
     api = [handler for handler in handlers() if handler not in _PUBLIC]
     return Litestar(
         route_handlers=[*_PUBLIC, Router("/", route_handlers=api, response_headers=surface.NO_STORE)],
