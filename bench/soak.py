@@ -32,6 +32,7 @@ from tests import homes
 from tests.faults.ground import METRICS_TOKEN, Ground, check_invariants, made_ground
 from tests.platform import wait_until
 
+from avow.app import FIRST_LOOK_S
 from avow.base import money
 from avow.gateway.scripted import Script
 from bench import machine
@@ -247,7 +248,7 @@ def invariants_hold(ground: Ground) -> bool:
 def main() -> int:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
     try:
-        with made_ground(workers="2") as ground:
+        with made_ground(FIRST_LOOK_S, workers="2") as ground:
             ground.platform.cli("model", "add", MODEL, "--upstream", "scripted", "--input", PRICE, "--output", PRICE)
             bearer = {"authorization": f"Bearer {ground.key}"}
             wait_until(lambda: MODEL in ground.http.get("/v1/models", headers=bearer).text)

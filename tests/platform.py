@@ -65,10 +65,12 @@ def wait_until(what: Callable[[], object], limit_s: float = LIMIT_S) -> None:
 
 
 @contextmanager
-def new_platform(policy: str | None = None, *, as_a_stranger: bool = False, **settings: str) -> Iterator[Platform]:
+def new_platform(
+    policy: str | None = None, *, as_a_stranger: bool = False, first_look_s: float | None = None, **settings: str
+) -> Iterator[Platform]:
     """A platform in a home of its own, not yet started; stopped and removed at the end."""
     with tempfile.TemporaryDirectory(prefix="avow-p-") as folder:
-        made = Platform(Path(folder), settings, as_a_stranger=as_a_stranger)
+        made = Platform(Path(folder), settings, as_a_stranger=as_a_stranger, first_look_s=first_look_s)
         if policy is not None:
             made.write_policy(policy)
         try:
@@ -89,6 +91,8 @@ class Platform:
     """Everything that was said at the terminal, over all starts."""
     as_a_stranger: bool = False
     """The first start makes the database, which else lies there already made, and passwords are hashed as slowly as theirs."""
+    first_look_s: float | None = None
+    """When its keeper looks with the probes and asks as a canary; None: never, so that what tests count is theirs."""
     _terminal: int = -1
     _runner: asyncio.Runner | None = None
     _connection: asyncpg.Connection[Any] | None = None
@@ -116,6 +120,7 @@ class Platform:
             "AVOW_WORKERS": "1",
             "TEST_CLOCK": str(self.folder / CLOCK_FILE),
             "TEST_HASH": "slow" if self.as_a_stranger else "quick",
+            "TEST_FIRST_LOOK_S": "" if self.first_look_s is None else str(self.first_look_s),
             **{f"AVOW_{k.upper()}": v for k, v in self.settings.items()},
         }
 

@@ -49,12 +49,14 @@ class Upstream:
 
 @contextmanager
 def scripted_platform(
-    policy: str | None = None, *, as_a_stranger: bool = False, **settings: str
+    policy: str | None = None, *, as_a_stranger: bool = False, first_look_s: float | None = None, **settings: str
 ) -> Iterator[tuple[Platform, Upstream]]:
     """A started platform with MODEL at the scripted upstream, and DEAD_MODEL where nobody listens."""
     upstream = Upstream()
     try:
-        with new_platform(policy, as_a_stranger=as_a_stranger, engine="0", **settings) as platform:
+        with new_platform(
+            policy, as_a_stranger=as_a_stranger, first_look_s=first_look_s, engine="0", **settings
+        ) as platform:
             platform.start()
             platform.cli("upstream", "add", "scripted", upstream.url, "--key", stdin=CREDENTIAL + "\n")
             platform.cli("model", "add", MODEL, "--upstream", "scripted", *PRICES)

@@ -59,6 +59,8 @@ MODEL = llm.MODEL
 CONNECTIONS_PER_WORKER = 21
 CONNECTIONS_BESIDE = 40
 """What a worker opens at most (two pools, the ledger's lanes, two listeners), and the keeper, commands and PostgreSQL beside."""
+FIRST_LOOK_S = 60
+"""How long after its start the keeper looks with its probes for the first time."""
 DEMO_CREDIT = money.NANO
 """What a new tenant starts with under `avow up`: one unit of its currency; nothing under `avow serve`."""
 
@@ -94,6 +96,8 @@ class Parts:
     demo: bool
     admin: Dsn = field(repr=False)
     hasher: PasswordHasher | None = None
+    first_look_s: float | None = FIRST_LOOK_S
+    """When the keeper looks of its own; None: never, only `avow verify` does."""
 
     @property
     def home(self) -> Path:
@@ -159,8 +163,9 @@ def build(
     clock: Clock | None = None,
     mail: Mail | None = None,
     hasher: PasswordHasher | None = None,
+    first_look_s: float | None = FIRST_LOOK_S,
 ) -> Parts:
-    """The parts as the settings say; `clock`, `mail` and `hasher` (of passwords) replace the real ones in tests.
+    """The parts as the settings say; `clock`, `mail`, `hasher` (of passwords) and `first_look_s` are for tests to replace.
 
     `demo`: new tenants start with a small credit, and an address need not be confirmed (`avow up`).
     """
@@ -181,6 +186,7 @@ def build(
         demo=demo,
         admin=cluster.dsn() if cluster else external_dsn(settings.database_url),
         hasher=hasher,
+        first_look_s=first_look_s,
     )
 
 

@@ -40,7 +40,6 @@ RETRY_S = 1.0
 LOGS_KEPT = timedelta(days=30)
 SWEEP_S = 600
 RECOVER_S = 30
-FIRST_LOOK_S = 60
 HOURLY_S, DAILY_S = 3600, 20 * 3600
 """How often each probe looks; what looks daily looks again before its evidence is a day old."""
 LINK_S = 2.0
@@ -121,6 +120,8 @@ class Keeper:
             await connection.close()
 
     def _loops(self) -> list[Coroutine[None, None, None]]:
+        first_look_s = self.parts.first_look_s
+        looking = () if first_look_s is None else (_every(LOOK_DUE_S, "probes", self._look_if_due, after=first_look_s),)
         return [
             _every(1, "policy", self._follow_policy),
             _every(1, "mail", self._send_mail),
@@ -135,7 +136,7 @@ class Keeper:
             _every(DOCUMENTS_S, "documents", self._look_at_documents),
             _every(figures.LOOK_S, "figures", self._look_at_figures),
             self.telling.go_on(self.lookout.tell),
-            _every(LOOK_DUE_S, "probes", self._look_if_due, after=FIRST_LOOK_S),
+            *looking,
         ]
 
     async def _follow_policy(self) -> None:

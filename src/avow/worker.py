@@ -60,7 +60,8 @@ from avow.proof.receipts import Receipts
 from avow.registers import api as disclosures_api
 from avow.registers import desk_api as registers_api
 from avow.registers import documents
-from avow.site import errors, facts, metrics, pages, signed_in
+from avow.registers.broker import Broker
+from avow.site import app_build, errors, metrics, pages, signed_in
 from avow.supervisor import Ready
 from avow.vault import Vault, keys
 
@@ -152,7 +153,8 @@ class Front:
         if not given.otlp_endpoint:
             return None
         barred = partial(spans.barred, policy, given.otlp_endpoint, given.otlp_processor)
-        return Spans(given.otlp_endpoint, given.otlp_header, given.otlp_share, clock, barred)
+        http = Broker(self.database, self.vault).client("traces", timeout=spans.ANSWER_S_MAX)
+        return Spans(given.otlp_endpoint, given.otlp_header, given.otlp_share, clock, http, barred)
 
     async def _close(self) -> None:
         await self.gateway.close()
@@ -237,7 +239,7 @@ def handlers() -> list[HTTPRouteHandler]:
         *(*_PUBLIC, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES, *limits_api.ROUTES),
         *(*gateway_api.ROUTES, *privacy_api.ROUTES, *privacy_desk_api.ROUTES, *members_api.ROUTES, *desk_api.ROUTES),
         *(*notices_api.ROUTES, *outsiders_api.ROUTES, *policy_api.ROUTES, *registers_api.ROUTES),
-        *(*disclosures_api.ROUTES, *facts.ROUTES),
+        *disclosures_api.ROUTES,
     ]
     permissions.check(admission.routes(found))
     acts.check(admission.routes(found))
@@ -263,6 +265,7 @@ def platform(front: Front) -> Litestar:
         connected=front.connected,
         documents=front.documents,
         places=parts.places(front.vault.policy),
+        app=app_build.built(app_build.folders()),
         figures=partial(figures.collect, parts.home),
         metrics_token=parts.settings.metrics_token,
     )
@@ -278,7 +281,6 @@ def platform(front: Front) -> Litestar:
         complete=parts.log.complete,
         installed=parts.installed,
     )
-    signed_in.built()  # read now, so that no request waits for the disk
     api = [handler for handler in handlers() if handler not in _PUBLIC]
     return Litestar(
         route_handlers=[*_PUBLIC, Router("/", route_handlers=api, response_headers=surface.NO_STORE)],

@@ -53,7 +53,7 @@ async def test_a_project_of_others_is_not_there_and_no_other_limit_is_theirs_to_
     for path in (f"/api/projects/{project['id']}/limits", f"/api/projects/{UUID(int=7)}/limits"):
         assert refusal(await other.put(path, json={})) == (404, "not_found")
     assert (await other.get("/api/limits", params={"after": mine["id"]})).json()["limits"] == []
-    asked = {"kind": "project", "id": project["id"]}
+    asked = {"kind": "organisation", "id": project["id"]}
     assert refusal(await other.post("/api/desk/limits", json=asked)) == (403, "not_permitted")
     assert refusal(await other.get("/api/desk/limits")) == (403, "not_permitted")
 

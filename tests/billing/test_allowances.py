@@ -8,6 +8,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from avow.accounts.limits import Limits
 from avow.base.ids import uuid7
@@ -109,6 +110,27 @@ async def test_what_could_never_pass_is_said_so_and_a_limit_can_be_taken_away(ba
         assert opened.rate is not None and (opened.rate.tokens, opened.rate.tokens_left) == (40, 10)
         await put(bank, "organisation", payer.tenant_id)
         assert (await ledger.open(keys[0].open(1, tokens_max=41))).rate is None
+
+
+async def test_who_limits_a_project_waits_for_nobody_elses_money(bank: Bank) -> None:
+    payer, other = (await shared(bank, "project", parallel=1))[0], await bank.payer(10**9)
+    project = await bank.admin.fetchval("SELECT project_id FROM api_key WHERE tenant_id = $1 LIMIT 1", payer.tenant_id)
+    async with bank.admin.transaction():
+        await bank.admin.execute("SELECT 1 FROM wallet WHERE id = $1 FOR UPDATE", other.wallet_id)
+        async with bank.databases.keeper.begin() as c:
+            await c.execute(text("SET LOCAL lock_timeout = '10s'"))
+            await allowances.put(c, "project", project, Limits(parallel=2))
+
+
+async def test_a_budget_that_is_said_again_counts_on(bank: Bank) -> None:
+    payer, keys = await shared(bank, "organisation", budget_total_nano=100)
+    async with bank.batcher() as ledger:
+        await ledger.open(first := keys[0].open(60))
+        await ledger.settle(settle(first, 60))
+        await put(bank, "organisation", payer.tenant_id, budget_total_nano=100, parallel=5)
+        with pytest.raises(BudgetExceeded):
+            await ledger.open(keys[1].open(60))
+        await sound(bank)
 
 
 @KINDS

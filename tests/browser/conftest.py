@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from avow.site import signed_in
+from avow.site import app_build
 from tests import LIMIT_S
 from tests.house.conftest import ROOT
 from tests.platform import Platform
@@ -70,7 +70,7 @@ def browser(platform: Platform) -> Iterator[Browser]:
     program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
     if program is None:
         pytest.skip("there is no Chromium: apt-get install chromium fonts-noto-cjk")
-    if not any((folder / signed_in.PAGE).is_file() for folder in signed_in.folders()):
+    if not any((folder / app_build.PAGE).is_file() for folder in app_build.folders()):
         pytest.skip("the app was not built: tools/ui")
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])

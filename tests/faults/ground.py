@@ -181,8 +181,11 @@ def check_invariants(platform: Platform, told: dict[UUID, int]) -> None:
 
 
 @contextmanager
-def made_ground(**settings: str) -> Iterator[Ground]:
-    with scripted_platform(metrics_token=METRICS_TOKEN, **settings) as (platform, upstream), platform.http() as http:
+def made_ground(first_look_s: float | None = None, **settings: str) -> Iterator[Ground]:
+    with (
+        scripted_platform(first_look_s=first_look_s, metrics_token=METRICS_TOKEN, **settings) as (platform, upstream),
+        platform.http() as http,
+    ):
         hostile = Hostile(upstream.loop)
         for name, model, scheme in (("hostile", HOSTILE_MODEL, "http"), ("tls", TLS_MODEL, "https")):
             platform.cli("upstream", "add", name, f"{scheme}://127.0.0.1:{hostile.port}/v1")

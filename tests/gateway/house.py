@@ -330,7 +330,7 @@ async def open_house(
         patient = Timeouts(connect_s=5, first_byte_s=20, between_bytes_s=20, total_s=60)
         client = Client(timeouts=timeouts or patient)
         options.setdefault("fleet", Fleet(client, tries_max=1))
-        options.setdefault("cache", Cache(databases.app, vault, clock))
+        options.setdefault("cache", Cache(databases.app, vault, clock, wait_s_max=LIMIT_S))
         options.setdefault("decisions", Decisions(databases.app))
         beside = Means(databases.app), claims.of(databases.app, ring)
         gateway = Gateway(rules, directory, batcher, vault, client, clock, *beside, **options)

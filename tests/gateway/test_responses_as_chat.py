@@ -27,7 +27,8 @@ CALLED = {"id": "call_1", "type": "function", "function": {"name": "weather", "a
 THERE: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     (
         "a text with instructions",
-        {"input": "Hi.", "instructions": "Briefly.", "max_output_tokens": 9, "truncation": "disabled", "top_k": 4},
+        {"input": "Hi.", "instructions": "Briefly.", "max_output_tokens": 9, "truncation": "disabled", "top_k": 4}
+        | {"max_tool_calls": None},
         {
             "messages": [{"role": "system", "content": "Briefly."}, {"role": "user", "content": "Hi."}],
             "top_k": 4,
@@ -38,6 +39,7 @@ THERE: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {
             "input": [
                 {"role": "developer", "content": "Be kind."},
+                {"role": "system", "content": "Be brief."},
                 {"role": "user", "content": [{"type": "input_text", "text": "a"}, {"type": "input_text", "text": "b"}]},
                 {"type": "reasoning", "id": "rs_1", "summary": []},
                 {
@@ -58,6 +60,7 @@ THERE: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {
             "messages": [
                 {"role": "system", "content": "Be kind."},
+                {"role": "system", "content": "Be brief."},
                 {"role": "user", "content": "a\nb"},
                 {"role": "assistant", "content": "I look.", "tool_calls": [CALLED, {**CALLED, "id": "call_2"}]},
                 {"role": "tool", "tool_call_id": "call_1", "content": "rain"},
@@ -99,6 +102,15 @@ THERE: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 ]
 REFUSED = [
     ({"input": "x", "include": ["message.output_text.logprobs"]}, "include"),
+    ({"input": "x", "top_logprobs": 2}, "include"),
+    ({"input": "x", "include": 5}, "input"),
+    ({"input": "x", "truncation": "auto"}, "truncation"),
+    ({"input": "x", "max_tool_calls": 1}, "max_tool_calls"),
+    ({"input": "x", "max_tool_calls": 0}, "max_tool_calls"),
+    *(
+        ({"input": [{"role": role, "content": "x"}]}, "input")
+        for role in ("tool", "critic", "User", "", None, ["user"])
+    ),
     ({"input": "x", "tools": [{"type": "custom", "name": "c"}]}, "tools"),
     ({"input": [{"type": "custom_tool_call", "call_id": "1", "name": "c", "input": "i"}]}, "input"),
     ({"input": "x", "tools": [TOOL], "tool_choice": {"type": "allowed_tools"}}, "tool_choice"),
@@ -182,11 +194,12 @@ def test_a_stream_becomes_the_events_that_the_response_has():
     assert whole["usage"]["total_tokens"] == 14
 
 
-def test_an_answer_that_does_not_end_is_given_up(monkeypatch):
-    monkeypatch.setattr(responses_as_chat, "ANSWER_BYTES_MAX", 10)
+def test_an_answer_that_does_not_end_is_given_up():
     stream = responses_as_chat.Stream(asked({}))
+    whole = "x" * responses_as_chat.ANSWER_BYTES_MAX
+    stream.feed(msgspec.json.encode({"choices": [{"delta": {"content": whole}}]}))
     with pytest.raises(TypeError):
-        stream.feed(msgspec.json.encode({"choices": [{"delta": {"content": "x" * 11}}]}))
+        stream.feed(msgspec.json.encode({"choices": [{"delta": {"content": "x"}}]}))
 
 
 COMPATIBLE = "compatible/model"

@@ -8,10 +8,10 @@ import pytest
 
 from avow.base.actor import Actor
 from avow.gateway.scripted import Script
-from avow.policy import Plan
+from avow.policy import parse
 from avow.vault import Ref
 
-from .house import HELLO, MODEL
+from .house import HELLO, MODEL, TEXT, open_house
 
 ASK = {"model": MODEL, "messages": HELLO}
 
@@ -67,13 +67,16 @@ async def test_each_level_may_only_tighten(house, tenant_h, key_h, header, hours
     assert [(row.ends_at - row.since) / timedelta(hours=1) for row in rows] == ([hours] if hours else [])
 
 
-async def test_a_field_that_the_policy_leaves_out_is_not_stored(house, monkeypatch):
-    ann = await house.customer(tenant_keep_h=48)
-    monkeypatch.setattr(Plan, "stores", lambda _plan, _category, name: name == "request")
-    await house.post(ann, ASK)
-    await house.settled(ann)
-    (row,) = await house.traces()
-    assert set(await opened(house, ann, row)) == {"request"}
+async def test_a_field_that_the_policy_leaves_out_is_not_stored(database, tmp_path):
+    named, left = '"request", "response", "file"', '"request", "file"'
+    assert named in TEXT
+    text = TEXT.replace('features = ["tls"', 'features = ["tls", "processors"').replace(named, left)
+    async with open_house(database, tmp_path, policy=parse(text)) as house:
+        ann = await house.customer(tenant_keep_h=48)
+        await house.post(ann, ASK)
+        await house.settled(ann)
+        (row,) = await house.traces()
+        assert set(await opened(house, ann, row)) == {"request"}
 
 
 @pytest.mark.parametrize("value", ["-1", "", "1.5", "abc", "999999999999", "1h", "١"])

@@ -32,14 +32,3 @@ def test_what_is_counted_is_there_and_belongs_to_who_asks(platform: Platform) ->
         assert stored(other)["usage"]["facts"] == of_other["usage"]["facts"] == 0
         kept = platform.sql("SELECT count(*) FROM usage WHERE subject_id = $1", me["id"])
         assert kept[0][0] == after["usage"]["facts"]
-
-
-def test_words_and_evidence_are_for_everybody(platform: Platform) -> None:
-    with platform.http() as http:
-        en, zh = (http.get("/api/words", params={"locale": locale}).json() for locale in ("en", "zh"))
-        assert (
-            en.keys() == zh.keys() and {"category_usage", "purpose_billing", "field_name", "role_privacy"} <= en.keys()
-        )
-        assert en["category_usage"] != zh["category_usage"]
-        assert http.get("/api/words", params={"locale": "fr"}).status_code == 400
-        assert all({"probe", "verdict", "figure", "at"} == each.keys() for each in http.get("/api/evidence").json())

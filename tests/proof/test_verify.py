@@ -123,6 +123,16 @@ def test_what_was_found_is_public_with_its_time(platform: Platform) -> None:
     assert datetime.now(UTC).strftime("%Y-%m-%d") in row
 
 
+def test_the_keeper_looks_without_being_asked() -> None:
+    """Nobody runs `avow verify` here, and what was found is published all the same."""
+    with new_platform(engine="0", first_look_s=0) as looking, looking.start().http() as http:
+        wait_until(
+            lambda: any(
+                (found["probe"], found["verdict"]) == ("sums", "proved") for found in http.get("/api/evidence").json()
+            )
+        )
+
+
 def test_a_journey_that_was_killed_is_shown_as_broken_off(platform: Platform) -> None:
     """Its last step was begun and never ended; the page calls that neither passed nor failed, in both languages."""
     put = "INSERT INTO canary_step (journey, number, name, state, figure, at) VALUES ($1, $2, $3, $4, '', now() - $5::interval)"

@@ -9,12 +9,18 @@ import re
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
 import pytest
+from litestar.datastructures import State
+from litestar.testing import create_test_client
 
-from avow.site import signed_in
+from avow.policy import parse
+from avow.site import app_build, errors, signed_in
+from avow.site.layout import Site
+from avow.site.words import LOCALES, WORDS
 from tests.house.conftest import ROOT
-from tests.platform import Platform
+from tests.platform import Platform, policy_text
 
 LANDING_BYTES_MAX = 250 * 1024
 """What the first screen may weigh, packed: scripts and styles that the page names, and that screen."""
@@ -23,7 +29,7 @@ LANDING_BYTES_MAX = 250 * 1024
 @pytest.fixture(scope="module")
 def dist() -> Path:
     """The folder of the build."""
-    found = next((folder for folder in signed_in.folders() if (folder / signed_in.PAGE).is_file()), None)
+    found = next((folder for folder in app_build.folders() if (folder / app_build.PAGE).is_file()), None)
     if found is None:
         pytest.skip("the app was not built: tools/ui")
     return found
@@ -86,9 +92,27 @@ def test_what_the_build_is_made_of_is_named_with_its_licence(dist: Path) -> None
     assert "SIL OPEN FONT LICENSE" in told.upper() and "MIT License" in told
 
 
-def test_without_a_build_there_is_no_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signed_in, "folders", lambda: (tmp_path,))
-    signed_in.built.cache_clear()
-    assert signed_in.built() is None
-    monkeypatch.undo()
-    signed_in.built.cache_clear()
+UNASKED = ("signer", "log", "clock", "started_at", "database", "evidence", "parts", "connected", "documents", "figures")
+"""What of a site a page without figures does not ask for."""
+
+
+def test_where_the_app_was_not_built_its_address_says_so(tmp_path: Path) -> None:
+    policy, unasked = parse(policy_text()), dict.fromkeys(UNASKED, cast(Any, None))
+    site = Site(
+        name="Avow",
+        base_url="http://127.0.0.1",
+        model="",
+        in_force=lambda: policy,
+        installed=frozenset(),
+        app=app_build.built((tmp_path,)),
+        places=(),
+        metrics_token="",
+        **unasked,
+    )
+    with create_test_client(
+        signed_in.ROUTES, state=State({"site": site}), exception_handlers=errors.handlers()
+    ) as client:
+        for locale, said in zip(LOCALES, WORDS["app_missing_title"], strict=True):
+            answer = client.get("/app/keys", params={"locale": locale})
+            assert answer.status_code == 503 and said in answer.text
+        assert client.get("/app/assets/index.js").status_code == 404

@@ -1,7 +1,8 @@
 -- What a project, an organisation or a model may use together: set, and listed. Who may do so is asked before (permissions).
 
 -- Set limits in place of those before; without any the allowance is taken away. Money counts from here on: of what was counted
--- before, what is held for running requests stays, until they settle. The ledger works under the locks of wallets.
+-- before, what is held for running requests stays, until they settle; where the budget is the same as before, it counts on.
+-- The ledger works under the locks of wallets: a model's limits are everybody's, all others those of one organisation.
 CREATE FUNCTION allowance_put(
     p_kind text, p_id uuid, p_requests_per_min bigint, p_tokens_per_min bigint, p_parallel bigint,
     p_budget_day_nano bigint, p_budget_month_nano bigint, p_budget_total_nano bigint
@@ -9,8 +10,18 @@ CREATE FUNCTION allowance_put(
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 BEGIN
-    LOCK TABLE wallet IN EXCLUSIVE MODE;
-    UPDATE allowance_use SET day_nano = held_nano, month_nano = held_nano, total_nano = held_nano WHERE allowance_id = p_id;
+    IF p_kind = 'model' THEN
+        LOCK TABLE wallet IN EXCLUSIVE MODE;
+    ELSE
+        PERFORM 1 FROM wallet w
+        WHERE w.tenant_id IN (SELECT p.tenant_id FROM project p WHERE p.id = p_id UNION ALL SELECT p_id)
+        ORDER BY w.id FOR NO KEY UPDATE;
+    END IF;
+    UPDATE allowance_use u SET day_nano = held_nano, month_nano = held_nano, total_nano = held_nano
+    WHERE u.allowance_id = p_id AND NOT EXISTS (
+        SELECT FROM allowance a WHERE a.id = p_id
+           AND (a.budget_day_nano, a.budget_month_nano, a.budget_total_nano)
+               IS NOT DISTINCT FROM (p_budget_day_nano, p_budget_month_nano, p_budget_total_nano));
     DELETE FROM allowance WHERE id = p_id;
     IF num_nonnulls(p_requests_per_min, p_tokens_per_min, p_parallel,
                     p_budget_day_nano, p_budget_month_nano, p_budget_total_nano) > 0 THEN

@@ -1,7 +1,7 @@
 """The routes of limits that several keys share. A project's are its organisation's to set; those of an organisation and of a
 model are the operator's, and whom an organisation's binds can read it."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -16,7 +16,7 @@ from avow.accounts.people import own
 from avow.base.actor import PLATFORM
 from avow.base.errors import BadInput
 from avow.billing import allowances
-from avow.billing.allowances import Allowance, Kind
+from avow.billing.allowances import Allowance
 from avow.vault import Act
 
 PAGE_MAX = 100
@@ -34,10 +34,10 @@ class LimitPage(msgspec.Struct):
 
 
 class Wanted(msgspec.Struct, forbid_unknown_fields=True):
-    """What is to be limited: an organisation or a project by its `id`, or a model by its name (`model`); `limits` without any end
-    it."""
+    """What is to be limited: an organisation by its `id`, or a model by its name (`model`); `limits` without any end it. A
+    project's are its organisation's to set and to take away, so the operator's would hold nothing."""
 
-    kind: Kind
+    kind: Literal["organisation", "model"]
     id: UUID | None = None
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=MODEL_CHARS_MAX)] | None = None
     limits: Limits = Limits()
@@ -59,9 +59,10 @@ async def limit_project(
     tenant_id, _ = own(fresh)
     async with accounts.database.tenant(tenant_id) as c:
         await projects.check_there(c, project_id)
-        await allowances.put(c, "project", project_id, data)
         after = {"project": str(project_id), "limits": msgspec.to_builtins(data)}
         await accounts.vault.record_act(c, Act(fresh, "limit project", tenant_id, tenant_id, after=after))
+        # Last, for it keeps the organisation's wallets until the commit.
+        await allowances.put(c, "project", project_id, data)
     return Allowance(project_id, "project", None, data)
 
 
@@ -74,14 +75,14 @@ async def list_all_limits(accounts: Accounts, after: After = None, limit: Count 
 
 @post("/api/desk/limits", status_code=200)
 async def set_limit(data: JSONBody[Wanted], staff: Staff, accounts: Accounts) -> Allowance:
-    """Say what an organisation, a project, or each organisation at a model may use together."""
+    """Say what an organisation, or each organisation at a model, may use together."""
     made = Allowance(_id(data), data.kind, data.model, data.limits)
     async with accounts.database.tenant(PLATFORM) as c:
         if made.limits != Limits():
             await allowances.check_there(c, made.kind, made.id)
-        await allowances.put(c, made.kind, made.id, made.limits)
         told: dict[str, Any] = msgspec.to_builtins(data)
         await accounts.vault.record_act(c, Act.of_platform(staff, "set limit", after=told))
+        await allowances.put(c, made.kind, made.id, made.limits)
     return made
 
 

@@ -55,8 +55,8 @@ class Place(msgspec.Struct, frozen=True):
 class Cache:
     """The cache of one process; what is in it all processes share."""
 
-    def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
-        self._database, self._vault, self._clock = database, vault, clock
+    def __init__(self, database: Database, vault: Vault, clock: Clock, *, wait_s_max: float = WAIT_S_MAX) -> None:
+        self._database, self._vault, self._clock, self._wait_s_max = database, vault, clock, wait_s_max
         self._secret = vault.ring.secret(SECRET, create=True) or b""
 
     def place(self, order: Order, asked: Asked | None) -> Place | None:
@@ -83,9 +83,9 @@ class Cache:
 
     async def find(self, place: Place, order: Order) -> tuple[Word, bytes]:
         """The answer that was given before; without one `miss`. `off`: its owner's word or the policy forbids the use, or the
-        entry could not be read within `WAIT_S_MAX`."""
+        entry could not be read within `wait_s_max`."""
         try:
-            async with asyncio.timeout(WAIT_S_MAX):
+            async with asyncio.timeout(self._wait_s_max):
                 return await self._find(place, order)
         except Exception as wrong:  # money is held: whatever the cache does, the request goes on
             structlog.get_logger().warning("cache_not_read", request_id=str(order.request_id), **log.failure(wrong))
@@ -98,7 +98,7 @@ class Cache:
         try:
             if await asyncio.to_thread(cards.mask_json, answer) != answer:
                 return
-            async with asyncio.timeout(WAIT_S_MAX):
+            async with asyncio.timeout(self._wait_s_max):
                 await self._put(place, order, answer.decode())
         except Exception as wrong:
             structlog.get_logger().warning("cache_not_written", request_id=str(order.request_id), **log.failure(wrong))

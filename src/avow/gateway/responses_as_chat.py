@@ -1,7 +1,7 @@
 """OpenAI's responses from an upstream that speaks its chat: the request there, and its answer back.
 
-What would mean something else there is refused, never dropped; what only asks for more of what is told (`include`, `truncation`)
-is dropped, and thinking of earlier turns stays behind. Unknown fields pass.
+What would mean something else there is refused, never dropped; what only asks how an answer is told (`include`,
+`stream_options`, a summary of the reasoning) is dropped, and thinking of earlier turns stays behind. Unknown fields pass.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ _TOLD = frozenset(
     )
 )
 _INCLUDED = "message.output_text.logprobs"
+_ROLES = {"user": "user", "system": "system", "developer": "system"}
+"""Who speaks in a message that is not the assistant's: nobody else, so that no other role gains the system's authority."""
 _TEXTS = frozenset(("input_text", "output_text", "text"))
 
 _encode = msgspec.json.Encoder().encode
@@ -35,9 +37,8 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 def to_theirs(request: Request) -> Request:
     """A responses request as a chat request. Raises `InvalidRequest`."""
     fields = request.fields
-    if fields.get("top_logprobs") or _INCLUDED in (fields.get("include") or ()):
-        raise InvalidRequest("This model does not tell log probabilities here.", param="include")
     try:
+        _check(fields)
         turns = list(_turns(fields))
         made = {name: value for name, value in fields.items() if name not in _TOLD}
         made |= {"messages": turns, **_tools(fields), **_format(fields.get("text") or {})}
@@ -46,6 +47,15 @@ def to_theirs(request: Request) -> Request:
     except (KeyError, TypeError, AttributeError):
         raise InvalidRequest("An item, its content or a tool lacks what it must have.", param="input") from None
     return msgspec.structs.replace(request, fields=made)
+
+
+def _check(fields: dict[str, Any]) -> None:
+    if fields.get("top_logprobs") or _INCLUDED in (fields.get("include") or ()):
+        raise InvalidRequest("This model does not tell log probabilities here.", param="include")
+    if fields.get("truncation") not in (None, "disabled"):
+        raise InvalidRequest("This model leaves nothing out of what it is given; send less.", param="truncation")
+    if fields.get("max_tool_calls") is not None:
+        raise InvalidRequest("This model cannot be held to a number of calls.", param="max_tool_calls")
 
 
 def _turns(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -78,7 +88,10 @@ def _turn(kind: str, item: dict[str, Any]) -> dict[str, Any]:
         return {"role": "tool", "tool_call_id": item["call_id"], "content": _text(item["output"])}
     if kind != "message":
         raise InvalidRequest("This model knows functions only.", param="input")
-    return {"role": "user" if item["role"] == "user" else "system", "content": _text(item["content"])}
+    role = _ROLES.get(item["role"])
+    if role is None:
+        raise InvalidRequest("A message is of `user`, `assistant`, `system` or `developer`.", param="input")
+    return {"role": role, "content": _text(item["content"])}
 
 
 def _text(content: Any) -> str:

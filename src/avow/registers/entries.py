@@ -242,6 +242,7 @@ REFUSALS: Final[Mapping[str, tuple[str, str]]] = {
     "category": ("The policy in force knows no such kind of data.", "avow policy check names the categories."),
     "field": ("The category has no such field, or none was named.", "Name the fields that the policy lists."),
     "nothing": ("Nothing is named that may go.", "Name categories and their fields: --data account=email,name"),
+    "text": ("A text is missing or too long.", "Give a name; words up to 253 characters, a reason up to 4,000."),
     "purpose": ("There is no such purpose.", "docs/reference/policy.md lists the purposes."),
     "region": ("Data may not go to this country.", "Take a recipient in one of the policy's countries."),
     "no_instrument": (
@@ -261,6 +262,7 @@ REFUSALS: Final[Mapping[str, tuple[str, str]]] = {
         "Leave --silent-until away, or give --process, and a day with its zone that is not behind --process-to.",
     ),
     "no_scope": ("The time of what may go is not named.", "Give --since and --until."),
+    "too_much": ("More would go than goes at once.", "Make an entry for a shorter time: --since and --until."),
     "no_reason": ("Nobody said why.", "Give --reason."),
     "no_balancing": ("Interests were not weighed in writing.", "Write the balancing note: --reason."),
     "person_objects": ("The person objected, or had the use restricted.", "Without another ground it does not go."),

@@ -21,6 +21,7 @@ from avow.policy import Policy, placeholders
 from avow.proof.evidence import Evidence
 from avow.proof.log import Log
 from avow.proof.receipts import Receipts
+from avow.site.app_build import Built
 from avow.site.words import LOCALES, translate
 
 _HEADERS = {
@@ -55,6 +56,8 @@ class Site:
     documents: Callable[[], Awaitable[frozenset[str]]]
     places: Sequence[tuple[str, str]]
     """Each part of the platform with its country; empty where nobody said it."""
+    app: Built | None
+    """The signed-in app; None: it was not built here."""
     figures: Callable[[], Sheet]
     metrics_token: str = field(repr=False)
 

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Annotated, Final, Literal
 
 from litestar import MediaType, Response, get
 from litestar.datastructures import State
 from litestar.exceptions import NotFoundException
+from litestar.params import QueryParameter
 
+from avow.policy import words
 from avow.proof import receipts
 from avow.site import log_pages, policy_pages, proof_pages, sentences
+from avow.site.field_words import FIELDS
 from avow.site.layout import Accepted, Locale, Site, minute, page, page_with_script
+from avow.site.registers import pick
+from avow.site.words import LOCALES, WORDS
 
 __all__ = ["ROUTES", "Site"]
 
 REPORTS_TO = ("support", "dpo", "privacy")
 """To which of the policy's mailboxes a weakness is reported: the first that it names."""
 REPORTS_READ_FOR = timedelta(days=180)
+NAMED: Final = ("category_", "probe_", "verdict_")
+"""How the keys of those words begin that are names of things, and no part of a page."""
 
 
 @get("/", include_in_schema=False)
@@ -58,6 +66,18 @@ async def status(state: State, locale: Locale = None, accepted: Accepted = "") -
     return page(state.site, "status.html", locale, accepted, parts=list(parts.items()))
 
 
+@get("/api/words")
+async def read_words(locale: Annotated[Literal["en", "zh"], QueryParameter()] = "en") -> dict[str, str]:
+    """What categories, purposes, fields, staff roles, probes and verdicts are called in a language."""
+    place = LOCALES.index(locale)
+    return {
+        **{name: said[place] for name, said in WORDS.items() if name.startswith(NAMED)},
+        **{f"field_{name}": said[place] for name, said in FIELDS.items()},
+        **{f"purpose_{name}": pick(word, locale) for name, word in words.PURPOSES.items()},
+        **{f"role_{name}": pick(word, locale) for name, word in words.STAFF.items()},
+    }
+
+
 @get("/healthz", include_in_schema=False, media_type=MediaType.TEXT)
 async def healthz() -> str:
     """Alive: this process answers."""
@@ -96,6 +116,6 @@ async def security_txt(state: State) -> str:
 
 
 ROUTES = (
-    *(home, confirm, reset, ask, status, healthz, readyz, receipt_key, security_txt),
+    *(home, confirm, reset, ask, status, read_words, healthz, readyz, receipt_key, security_txt),
     *(*policy_pages.ROUTES, *proof_pages.ROUTES, *log_pages.ROUTES),
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
+import msgspec
 from litestar import Response, get
 from litestar.datastructures import State
 from litestar.params import PathParameter
@@ -17,7 +18,7 @@ from avow import catalog
 from avow.base.errors import NotFound
 from avow.policy import words
 from avow.proof import journey, log
-from avow.proof.evidence import Evidence
+from avow.proof.evidence import Evidence, Verdict
 from avow.proof.journey import Step
 from avow.proof.verifier import Checkpoint
 from avow.site import policy_pages, sentences
@@ -31,6 +32,15 @@ class SentenceUnknown(NotFound):
 
     code = "sentence_unknown"
     hint = "GET /api/proof/sentences lists all that are published, by their id."
+
+
+class Found(msgspec.Struct):
+    """What a probe found last, under the policy in force; older than a day, it is `unproved`."""
+
+    probe: str
+    verdict: Verdict
+    figure: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,13 @@ class Unfolded:
     age: str
     controls: tuple[str, ...]
     rows: list[dict[str, Any]]
+
+
+@get("/api/evidence")
+async def read_evidence(state: State) -> list[Found]:
+    """What each probe found last, as `/proof` shows it."""
+    site: Site = state.site
+    return [Found(each.probe, each.verdict, each.figure, each.at) for each in await site.evidence()]
 
 
 @get("/api/proof/sentences")
@@ -200,4 +217,4 @@ def _evidence(site: Site, row: Evidence, signed: Signed) -> dict[str, Any]:
     return {**told, "content": leaf.content, "log": site.log.proof(leaf.salt, leaf.place, signed.head)}
 
 
-ROUTES = (proof, list_sentences, read_sentence)
+ROUTES = (proof, read_evidence, list_sentences, read_sentence)

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import mimetypes
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -20,9 +17,9 @@ from litestar.datastructures import State
 from litestar.params import FromPath, HeaderParameter
 
 from avow.base.errors import NotFound
-from avow.site.layout import Accepted, Locale, page
+from avow.site.app_build import Built
+from avow.site.layout import Accepted, Locale, Site, page
 
-PAGE = "index.html"
 NONCE_AT: Final = "NONCE"
 """What stands in the built page where the nonce of an answer goes."""
 ENCODINGS: Final = (("br", ".br"), ("gzip", ".gz"))
@@ -41,47 +38,25 @@ _HEADERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
-    """What a build left: the page's text, and the files by name, with their packed forms beside them."""
-
-    page: str
-    files: Mapping[str, bytes]
-
-
-def folders() -> tuple[Path, ...]:
-    """Where a build may lie: inside the package, or in a checkout."""
-    package = Path(__file__).parents[1]
-    return package / "ui", package.parents[1] / "ui" / "dist"
-
-
-@cache
-def built() -> Built | None:
-    """The app as it was built; None: it was not."""
-    for folder in folders():
-        if (folder / PAGE).is_file():
-            files = {path.name: path.read_bytes() for path in (folder / "assets").iterdir() if path.is_file()}
-            return Built((folder / PAGE).read_text(), files)
-    return None
-
-
 @get(["/app", "/app/{path:path}"], include_in_schema=False)
 async def app_page(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
     """The page of the app, for each of its addresses."""
-    made = built()
-    if made is None:
-        return page(state.site, "app_missing.html", locale, accepted, 503)
+    site: Site = state.site
+    if site.app is None:
+        return page(site, "app_missing.html", locale, accepted, 503)
     nonce = secrets.token_urlsafe(16)
     headers = {**_HEADERS, "content-security-policy": _CSP.format(nonce=nonce), "cache-control": "no-store"}
-    return Response(made.page.replace(NONCE_AT, nonce), media_type=MediaType.HTML, headers=headers)
+    return Response(site.app.page.replace(NONCE_AT, nonce), media_type=MediaType.HTML, headers=headers)
 
 
 @get("/app/assets/{name:str}", include_in_schema=False)
 async def app_file(
-    name: FromPath[str], encodings: Annotated[str, HeaderParameter(name="accept-encoding", max_length=1000)] = ""
+    name: FromPath[str],
+    state: State,
+    encodings: Annotated[str, HeaderParameter(name="accept-encoding", max_length=1000)] = "",
 ) -> Response[bytes]:
     """A file of the app, packed as the browser takes it. Raises NotFound."""
-    made = built()
+    made: Built | None = state.site.app
     content = made.files.get(name) if made else None
     if made is None or content is None or name.endswith((".br", ".gz")):
         raise NotFound

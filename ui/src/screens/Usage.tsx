@@ -75,7 +75,7 @@ function Models({ of: sums, currency }: { of: readonly Sum[]; currency: string }
             <tr>
               <th scope="col">{t("Day")}</th>
               <th scope="col">{t("Model")}</th>
-              <th scope="col" className="num">{t("Requests")}</th>
+              <th scope="col" className="num">{t("Number of requests")}</th>
               <th scope="col" className="num">{t("Tokens in")}</th>
               <th scope="col" className="num">{t("Tokens out")}</th>
               <th scope="col" className="num">{t("Cost")}</th>
