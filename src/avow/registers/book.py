@@ -82,15 +82,17 @@ async def propose(
     """Write an entry down, or its refusal; gives the rule that it broke, or None. `c` sees the tenant of `whose`.
 
     The refusal is a row like any other: the caller commits it before it tells (`EntryRefused`). `by` is the name under which
-    whoever makes it approves nothing of it.
+    whoever makes it approves nothing of it. Raises EntryRefused where no row can hold the entry's own texts.
     """
     now = vault.clock.now()
-    _check_texts(entry, reason, process)
+    _check_texts(entry)
     known = await _known(c, entry, whose, now, reasoned=bool(reason.strip()))
     refusal = entries.refuse_new(vault.policy, entry, known)
+    if len(reason) > REASON_CHARS_MAX or len(process) > PROCESS_BYTES_MAX:
+        refusal, reason, process = "text", "", b""
     row = fact.begin(vault.policy, "rights", whose.tenant_id, whose.subject_id, now)
     row |= {"name": entry.name, "host": entry.host or None, "basis": entry.basis, "refusal": refusal, "made_by": by}
-    row |= {"terms": msgspec.to_builtins(entry), "silent_until": entry.silent_until}
+    row |= {"terms": msgspec.to_builtins(entry), "silent_until": entries.silent_until(entry)}
     row["box"] = await _sealed(vault, row, reason.strip(), process)
     made = insert_or(register_entry).on_conflict_do_nothing().returning(register_entry.c.id)
     if await c.scalar(made, row) is None:
@@ -155,8 +157,8 @@ async def of_person(c: AsyncConnection, subject_id: UUID, now: datetime) -> list
     """What went to others about somebody, as they may see it: what a process forbids to tell, they see later."""
     mine = register_entry.c.subject_id == subject_id, register_entry.c.refusal.is_(None)
     query = select(*_COLUMNS).where(*mine).order_by(register_entry.c.id.desc()).limit(LIST_MAX)
-    rows = [row for row in await c.execute(query) if row.silent_until is None or row.silent_until <= now]
-    return [kept for kept in await _with_events(c, rows) if kept.sent]
+    found = [(kept, entries.silent_until(kept.entry)) for kept in await _with_events(c, (await c.execute(query)).all())]
+    return [kept for kept, until in found if kept.sent and (until is None or until <= now)]
 
 
 async def shown(c: AsyncConnection, vault: Vault, kept: Kept) -> dict[str, Any]:
@@ -248,7 +250,7 @@ async def _put(c: AsyncConnection, kept: Kept, kind: str, by: str, at: datetime,
     await c.execute(insert(register_event), row)
 
 
-def _check_texts(entry: Entry, reason: str, process: bytes) -> None:
-    long = [name for name in TEXTS if len(getattr(entry, name)) > TEXT_CHARS_MAX]
-    if long or not entry.name or len(reason) > REASON_CHARS_MAX or len(process) > PROCESS_BYTES_MAX:
-        raise EntryRefused("nothing", "a text is missing or too long")
+def _check_texts(entry: Entry) -> None:
+    long = sorted(name for name in TEXTS if len(getattr(entry, name)) > TEXT_CHARS_MAX)
+    if long or not entry.name:
+        raise EntryRefused("text", ", ".join(long or ["name"]))

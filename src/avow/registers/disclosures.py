@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC
 from functools import cache
 from typing import Any
 
@@ -20,7 +21,7 @@ from avow.policy.decide import DISCLOSE
 from avow.privacy.export import SILENT, plain
 from avow.privacy.needs import Needs
 from avow.privacy.stores import Fact, Store
-from avow.registers import book, incidents
+from avow.registers import book, entries, incidents
 from avow.registers.book import Kept
 from avow.registers.entries import Entry, EntryRefused
 from avow.vault import Act, Gone, Ref, Vault
@@ -40,14 +41,16 @@ class Office:
 async def export(at: Office, name: str, by: str) -> dict[str, Any]:
     """What may go under the entry of this name, as plain JSON values; that it went is on record before it is returned.
 
-    Raises EntryRefused for an entry that may not be used now; the refusal is an incident.
+    Raises EntryRefused for an entry that may not be used now, or that lets more than FACTS_MAX go; it is an incident.
     """
     kept = await admitted(at, name)
     found: list[dict[str, Any]] = []
     async for each in _facts(at, kept):
         found.append(each)
         if len(found) > FACTS_MAX:
-            raise EntryRefused("no_scope", f"more than {FACTS_MAX} facts; take a shorter time")
+            async with at.privacy.database.begin() as c:
+                await incidents.note(c, "egress", PART, name, at.vault.clock.now())
+            raise EntryRefused("too_much", f"{name}: more than {FACTS_MAX} facts")
     now, entry = at.vault.clock.now(), kept.entry
     async with at.privacy.database.begin() as c:
         await book.note_sent(c, kept, by, now, len(found))
@@ -129,8 +132,9 @@ def _in_box(fact: Fact) -> frozenset[str]:
 
 def _reader(entry: Entry) -> Actor:
     """Who opens: while a process forbids to tell, under a name that keeps the line from the person until its day."""
-    day = f"{SILENT}{entry.silent_until:%Y-%m-%dT%H:%M}" if entry.silent_until else f"disclosure {entry.name}"
-    return Actor("system", day, "keeper")
+    until = entries.silent_until(entry)
+    named = f"{SILENT}{until.astimezone(UTC):%Y-%m-%dT%H:%M}" if until else f"disclosure {entry.name}"
+    return Actor("system", named, "keeper")
 
 
 async def _record(c: AsyncConnection, vault: Vault, kept: Kept, count: int) -> None:
