@@ -29,7 +29,7 @@ bench:
 	@tools/peers
 	@KEEP=bench/results tools/in-tree python -m bench $(BENCH)
 
-#: make promises  which rows of promises.tsv are proved on the running system
+#: make promises  which rows of tests/promises/rows.tsv are proved on the running system
 promises:
 	@tools/bootstrap test
 	@tools/in-tree tools/test tests/promises $(PYTEST_ARGS)

@@ -65,7 +65,7 @@ EVERY = tuple(scenario for scenarios in PARTS.values() for scenario in scenarios
 
 @dataclass(frozen=True)
 class Bar:
-    """A figure that the design asks for (DESIGN §9)."""
+    """A figure to reach, as docs/reference/performance.md names it."""
 
     name: str
     need: str
@@ -141,7 +141,7 @@ def request(stream: bool, body_bytes: int = 0) -> dict[str, Any]:
 
 
 def bars(bench: Bench, subject: str) -> list[Bar]:
-    """The bars of the design for `subject`; without a figure where a peer was not measured."""
+    """The bars for `subject`; without a figure where a peer was not measured."""
 
     def of(peer: str, scenario: str, figure: str) -> float | None:
         theirs, own = bench.median(peer, scenario, figure), bench.median(subject, scenario, figure)
@@ -224,7 +224,7 @@ def print_table(table: list[dict[str, Any]], missing: dict[str, str]) -> None:
 
 
 def print_bars(subject: str, found: list[Bar]) -> None:
-    print(f"\n{subject} beside the bars of the design")
+    print(f"\n{subject} beside the bars")
     for bar in found:
         verdict = {True: "met", False: "not met", None: "" if bar.value is not None else "not measured"}[bar.met]
         value = "" if bar.value is None else f"{bar.value:.2f}"

@@ -60,6 +60,7 @@ from avow.proof.receipts import Receipts
 from avow.registers import api as disclosures_api
 from avow.registers import desk_api as registers_api
 from avow.registers import documents
+from avow.registers.broker import Broker
 from avow.site import app_build, errors, metrics, pages, signed_in
 from avow.supervisor import Ready
 from avow.vault import Vault, keys
@@ -152,7 +153,8 @@ class Front:
         if not given.otlp_endpoint:
             return None
         barred = partial(spans.barred, policy, given.otlp_endpoint, given.otlp_processor)
-        return Spans(given.otlp_endpoint, given.otlp_header, given.otlp_share, clock, barred)
+        http = Broker(self.database, self.vault).client("traces", timeout=spans.ANSWER_S_MAX)
+        return Spans(given.otlp_endpoint, given.otlp_header, given.otlp_share, clock, http, barred)
 
     async def _close(self) -> None:
         await self.gateway.close()

@@ -29,6 +29,8 @@ class Load:
     told: dict[UUID, int] = field(default_factory=dict)
     told_twice: list[UUID] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
+    broken: list[Exception] = field(default_factory=list)
+    """What ended a client before its time: a client that is gone shows nothing."""
 
     def __post_init__(self) -> None:
         self._over = threading.Event()
@@ -40,12 +42,20 @@ class Load:
             thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._over.set()
         for thread in self._threads:
             thread.join(60)
+        if self.broken and kind is None:
+            raise self.broken[0]
 
     def _call(self, number: int) -> None:
+        try:
+            self._ask_on(number)
+        except Exception as wrong:  # whatever it is, the test has to hear of it
+            self.broken.append(wrong)
+
+    def _ask_on(self, number: int) -> None:
         """One client: a JSON answer, a stream, a stream that it leaves, and again."""
         with httpx.Client(base_url=self.platform.base_url, timeout=LIMIT_S) as http:
             turn = number

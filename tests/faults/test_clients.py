@@ -237,14 +237,20 @@ def test_who_says_where_they_come_from_is_not_believed(ground: Ground) -> None:
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "network_refused"), name
 
 
-def test_a_silent_upstream_holds_nothing_once_its_client_has_gone(ground: Ground) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_silent_upstream_holds_nothing_once_its_client_has_gone_and_paid_for_its_input(
+    ground: Ground, stream: bool
+) -> None:
     """Half of a conversation: the client is cut off from us without a word of its network, and then resets."""
     ground.upstream.scripted.left.clear()
     ground.upstream.answer(Script(silent=True))
     calls = ground.calls_with(WORD)
     with ground.connection() as connection:
-        connection.sendall(request(ground.key, stream=True))
+        connection.sendall(request(ground.key, stream=stream))
         wait_until(lambda: ground.calls_with(WORD) > calls)
         reset(connection)
     wait_until(ground.upstream.scripted.left.is_set)
     ground.settled()
+    row = ground.last()
+    assert (row["why"], row["output_tokens"]) == ("client_left", 0)
+    assert row["input_tokens"] > 0 and float(row["cost"]) > 0

@@ -215,15 +215,19 @@ def test_a_stream_that_breaks_off_ends_with_an_error_and_is_charged_for_what_cam
     assert ground.wallet()[1] == "0.000000000"
 
 
-def test_a_slow_stream_is_passed_on_token_by_token_and_tells_its_cost_before_its_end(ground: Ground) -> None:
-    ground.upstream.answer(Script(tokens=("one", " two", " three"), delay_s=0.2))
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_stream_is_passed_on_token_by_token_and_tells_its_cost_before_its_end(ground: Ground, count: int) -> None:
+    """The upstream says no more until so many tokens have come; one that was held back would be waited for in vain."""
+    tokens, gate = ("one", " two", " three"), asyncio.Event()
+    ground.upstream.answer(Script(tokens=tokens, gate=gate, gate_after=count))
     body = {"model": MODEL, "messages": [{"role": "user", "content": "?"}], "stream": True, "max_tokens": 8}
     bearer = {"authorization": f"Bearer {ground.key}"}
     with ground.http.stream("POST", "/v1/chat/completions", json=body, headers=bearer) as answer:
-        pieces = [piece.decode() for piece in answer.iter_bytes()]
-    holding = [number for number, piece in enumerate(pieces) if '"content": "' in piece]
-    assert len(holding) == 3, "tokens were held back and came together"
-    text = "".join(pieces)
+        pieces, text = answer.iter_text(), ""
+        while json.dumps(tokens[count - 1]) not in text:
+            text += next(pieces)
+        ground.upstream.loop.call_soon_threadsafe(gate.set)
+        text += "".join(pieces)
     assert text.rstrip().endswith("data: [DONE]")
     assert text.index(": avow-cost ") < text.index("[DONE]")
 
@@ -241,24 +245,6 @@ def test_a_client_that_leaves_stops_the_upstream_and_pays_for_what_it_got(ground
     row = ground.last()
     assert (row["why"], row["status"]) == ("client_left", 499)
     assert 0 < row["output_tokens"] < 500
-    assert float(row["cost"]) > 0
-
-
-def test_a_client_that_leaves_before_the_first_token_pays_for_the_input(ground: Ground) -> None:
-    before = ground.last()["id"]
-    ground.upstream.scripted.left.clear()
-    ground.upstream.answer(Script(silent=True))
-    with pytest.raises(httpx.ReadTimeout):
-        ground.http.post(
-            "/v1/chat/completions",
-            json={"model": MODEL, "messages": [{"role": "user", "content": "?"}], "max_tokens": 8},
-            headers={"authorization": f"Bearer {ground.key}"},
-            timeout=1,
-        )
-    wait_until(ground.upstream.scripted.left.is_set)
-    wait_until(lambda: ground.last()["id"] != before and ground.wallet()[1] == "0.000000000")
-    row = ground.last()
-    assert (row["why"], row["input_tokens"], row["output_tokens"]) == ("client_left", 2, 0)
     assert float(row["cost"]) > 0
 
 

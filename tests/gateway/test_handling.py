@@ -73,6 +73,7 @@ def test_p25_knowing_less_never_admits_more(trains, region, hours, known):
         ("http://[::1]/v1", True),
         ("http://localhost:1/v1", True),
         ("http://10.0.0.1/v1", False),
+        ("http:///v1", False),
         ("https://localhost.example.org/v1", False),
         ("https://api.example.org/v1", False),
     ],

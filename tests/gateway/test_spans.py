@@ -6,16 +6,23 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
+import httpx
 import pytest
 from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from avow.base.actor import COMMAND
 from avow.base.clock import SystemClock
 from avow.base.metrics import Sheet
 from avow.gateway import spans
 from avow.gateway.scripted import Script
 from avow.gateway.spans import FAMILIES, Spans
+from avow.registers import book, broker, incidents
+from avow.registers.book import Whose
+from avow.registers.broker import Broker
+from avow.registers.entries import Entry
 
 from .house import CLAUDE, CREDENTIAL, HELLO, MODEL, OUTSIDE, POLICY, TEXT, open_house, parse, serving, until
 
@@ -67,9 +74,8 @@ async def collected(database, tmp_path, *, share=1.0, policy=POLICY, processor="
     collector = Collector()
     async with serving(collector) as url:
         where = f"{url}/v1/traces"
-        told = Spans(
-            where, "x-token: abc", share, SystemClock(), lambda: spans.barred(lambda: policy, where, processor)
-        )
+        barred = partial(spans.barred, lambda: policy, where, processor)
+        told = Spans(where, "x-token: abc", share, SystemClock(), httpx.AsyncClient(), barred)
         async with open_house(database, tmp_path, spans=told) as house:
             yield house, collector
         await told.close()
@@ -164,6 +170,40 @@ async def test_nothing_goes_where_the_policy_gives_nothing_and_none_is_made_with
         await until(lambda: len(house.gateway.spans) == 1)
         await house.gateway.spans.send()
         assert (len(house.gateway.spans), collector.bodies) == (0, [])
+
+
+COLLECTOR = {
+    **{"name": "collector", "to": "collector", "recipient": "Collector", "basis": "own", "purpose": "service"},
+    **{"fields": {}, "region": "DE", "host": "otel.invalid"},
+}
+
+
+async def test_a_collector_gets_nothing_until_its_host_is_entered_and_what_goes_is_noted(database, tmp_path):
+    async with open_house(database, tmp_path) as house:
+        ann = await house.customer()
+        for entered in (False, True):
+            if entered:
+                async with database.keeper.begin() as c:
+                    made = Entry(**COLLECTOR), Whose()
+                    assert await book.propose(c, house.vault, COMMAND, "terminal", *made) is None
+            http = Broker(database.app, house.vault).client("traces")
+            told = Spans("https://otel.invalid/v1/traces", "", 1.0, house.clock, http, lambda: None)
+            house.gateway.spans = told
+            assert (await house.post(ann, said())).status_code == 200
+            await until(lambda told=told: len(told) == 1)
+            await told.send()
+            # What could not be sent, for there is no such machine, waits; what must not go is gone.
+            assert len(told) == int(entered)
+            sheet = Sheet(FAMILIES)
+            told.tell(sheet)
+            ends = {row.labels[0]: row.values[0] for row in sheet.rows()}
+            assert ends.get("barred", 0) == int(not entered) and "sent" not in ends
+            await told.close()
+        async with database.keeper.begin() as c:
+            found = await incidents.listed(c, only_open=True, after=None, limit=10)
+            assert [(each.part, each.about) for each in found] == [("traces", "otel.invalid")]
+            flows = [(each["part"], each["host"], each["entry"]) for each in await broker.flows(c)]
+            assert ("traces", "otel.invalid", "collector") in flows
 
 
 async def test_without_a_share_no_span_is_made(database, tmp_path):

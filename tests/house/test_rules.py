@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,3 +39,11 @@ def test_each_decision_has_a_number_of_its_own() -> None:
     pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
     assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
     assert [page.read_text().split(".")[0] for page in pages] == [f"# {int(page.name[:4])}" for page in pages]
+
+
+def test_the_folders_stand_in_the_order_in_which_they_may_import() -> None:
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [layers] = [rule["layers"] for rule in rules if rule["type"] == "layers"]
+    folders = [name for name in reversed(layers) if (ROOT / "src" / "avow" / name / "__init__.py").exists()]
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+    assert f"\n    {'  '.join(folders)}\n" in guide

@@ -1,6 +1,6 @@
 """Seven years of one platform, lived in a minute: what was there, what ended, and what came back from a backup.
 
-The clock is moved as DESIGN §7 allows tests to: all processes of the platform share one file with an offset.
+The clock is moved as only a test may: all processes of the platform share one file with an offset.
 """
 
 from __future__ import annotations

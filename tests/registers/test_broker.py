@@ -7,7 +7,8 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -15,9 +16,10 @@ import avow
 from avow.base.actor import COMMAND
 from avow.base.clock import SystemClock
 from avow.policy import parse
-from avow.registers import book, broker, incidents, ropa
+from avow.registers import book, broker, disclosures, incidents, ropa
 from avow.registers.book import Whose
 from avow.registers.broker import Blocked, Broker
+from avow.registers.disclosures import Office
 from avow.registers.entries import Entry, EntryRefused
 from avow.vault import Ring, Vault
 from tests.conftest import Databases
@@ -27,12 +29,19 @@ OWN: dict[str, Any] = {
     **{"name": "relay", "to": "relay", "recipient": "Relay", "basis": "own", "purpose": "service"},
     **{"fields": {}, "region": "DE", "host": "relay.invalid"},
 }
+OWN_LISTENER = "our own listener, as customers and probes see it"
+OWN_DATABASE = "the database, whose place the start judges (registers.places)"
 MAY_CONNECT = {
-    # Our own listener, as customers and probes see it.
-    *("demo.py", "desk.py", "canary.py", "proof/probes.py"),
-    # The broker itself, and the client that a test gives to the identity provider.
-    *("registers/broker.py", "accounts/oidc.py"),
+    **dict.fromkeys(("demo.py", "desk.py", "canary.py", "proof/probes.py"), OWN_LISTENER),
+    **dict.fromkeys(("base/db.py", "base/migrate.py", "privacy/backup.py"), OWN_DATABASE),
+    "registers/broker.py": "the way out itself",
+    "accounts/oidc.py": "a client for where there is no platform; the platform gives the broker's",
+    "base/mail.py": "the relay, of which the keeper asks the broker before each letter",
+    "gateway/client.py": "upstreams, judged by the same rules at each load of them",
+    "engines/llm.py": "the socket of the embedded engine, in a folder of this machine",
+    "proof/verifier.py": "a program for whoever visits a log; the platform reads no address with it",
 }
+"""The files that speak with anybody beside the broker's client, each with its reason."""
 
 
 @pytest.fixture
@@ -139,22 +148,138 @@ async def test_nobody_approves_what_they_made_and_twice_is_once(database: Databa
             ("::1", True),
             ("localhost", True),
             ("/run/postgresql", True),
-            ("", True),
         ),
-        *(("10.0.0.1", False), ("localhost.example.org", False), ("127.0.0.1.example.org", False), ("relay", False)),
+        *(
+            ("", False),
+            ("10.0.0.1", False),
+            ("localhost.example.org", False),
+            ("127.0.0.1.example.org", False),
+            ("relay", False),
+        ),
     ],
 )
 def test_only_this_machine_needs_no_entry(host: str, here: bool) -> None:
     assert broker.is_here(host) is here
 
 
+MODULES = (
+    *(
+        "aiohttp",
+        "aiosmtplib",
+        "ftplib",
+        "grpc",
+        "http.client",
+        "imaplib",
+        "poplib",
+        "requests",
+        "smtplib",
+        "telnetlib",
+    ),
+    *("urllib.request", "urllib3", "websockets", "xmlrpc.client"),
+)
+"""Whoever imports one of them speaks with somebody."""
+NAMES = {
+    *(
+        f"httpx.{name}"
+        for name in ("AsyncClient", "Client", "AsyncHTTPTransport", "HTTPTransport", "stream", "request")
+    ),
+    *(f"httpx.{name}" for name in ("get", "post", "put", "patch", "delete", "head", "options")),
+    *("asyncpg.connect", "asyncpg.create_pool", "socket.socket"),
+}
+METHODS = {
+    *("create_connection", "create_datagram_endpoint", "create_unix_connection", "open_connection"),
+    *("open_unix_connection", "sock_connect", "urlopen"),
+}
+"""The same of a loop or a socket, whatever the variable is called."""
+
+
+def ways_out(source: str) -> set[str]:
+    """What in a file connects with anybody: an import, or something that is called, handed on or inherited from."""
+    tree = ast.parse(source)
+    known: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            known |= {each.asname or each.name: each.name for each in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            known |= {each.asname or each.name: f"{node.module}.{each.name}" for each in node.names}
+    found = {name for name in known.values() if any(name == each or name.startswith(f"{each}.") for each in MODULES)}
+    for node in ast.walk(tree):
+        used: list[ast.expr] = []
+        if isinstance(node, ast.Call):
+            used = [node.func, *node.args, *(each.value for each in node.keywords)]
+        elif isinstance(node, ast.ClassDef):
+            used = node.bases
+        for each in used:
+            first, *rest = ast.unparse(each).split(".")
+            name = ".".join((known.get(first, first), *rest))
+            if name in NAMES or name.rpartition(".")[2] in METHODS:
+                found.add(name)
+    return found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import httpx\nhttpx.AsyncClient()",
+        "import httpx as h\nh.Client()",
+        "from httpx import AsyncClient\nAsyncClient()",
+        "from httpx import AsyncClient as Made\nmake = partial(Made, timeout=1)",
+        "import httpx\nclass Mine(httpx.AsyncHTTPTransport): ...",
+        "import httpx\nhttpx.get('https://a.example')",
+        "from urllib.request import urlopen\nurlopen('https://a.example')",
+        "from urllib import request",
+        "import urllib.request",
+        "import http.client",
+        "import asyncio\nasyncio.open_connection('a.example', 1)",
+        "from asyncio import open_connection as dial\ndial('a.example', 1)",
+        "import socket\nsocket.create_connection(('a.example', 1))",
+        "from socket import socket\nsocket()",
+        "asyncio.get_running_loop().create_connection(Made, 'a.example', 1)",
+        "import aiosmtplib\naiosmtplib.send(told)",
+        "from aiosmtplib import send",
+        "import asyncpg\nasyncpg.connect()",
+    ],
+)
+def test_no_way_of_connecting_is_overlooked(source: str) -> None:
+    assert ways_out(source)
+
+
 def test_no_other_file_makes_a_client_of_its_own() -> None:
-    """A new one belongs behind `Broker.client`."""
+    """A new one belongs behind `Broker.client`; what may speak for itself has a reason in `MAY_CONNECT`."""
     root = Path(avow.__file__).parent
-    found = set()
-    for path in root.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            name = node.func.attr if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else ""
-            if name in ("AsyncClient", "Client", "AsyncHTTPTransport", "urlopen") and "httpx" in path.read_text():
-                found.add(str(path.relative_to(root)))
-    assert found == MAY_CONNECT
+    found = {str(path.relative_to(root)): ways_out(path.read_text()) for path in root.rglob("*.py")}
+    assert {path for path, ways in found.items() if ways} == set(MAY_CONNECT)
+
+
+async def test_a_text_that_is_too_long_is_refused_as_that_and_stays_on_record_where_a_row_can_hold_it(
+    database: Databases, vault: Vault
+) -> None:
+    async with database.keeper.begin() as c:
+        said = Entry(**OWN), Whose(), "r" * (book.REASON_CHARS_MAX + 1)
+        assert await book.propose(c, vault, COMMAND, "terminal", *said) == "text"
+        assert [(kept.entry.name, kept.refusal) for kept in await book.listed(c)] == [("relay", "text")]
+        for wrong in ({"recipient": "r" * (book.TEXT_CHARS_MAX + 1)}, {"name": ""}):
+            with pytest.raises(EntryRefused) as refused:
+                await book.propose(c, vault, COMMAND, "terminal", Entry(**{**OWN, **wrong}), Whose())
+            assert refused.value.why == "text"
+        assert len(await book.listed(c)) == 1
+
+
+async def test_more_facts_than_go_at_once_are_refused_as_that(
+    database: Databases, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def facts(*_: object) -> AsyncIterator[dict[str, Any]]:
+        for number in range(3):
+            yield {"number": number}
+
+    monkeypatch.setattr(disclosures, "_facts", facts)
+    office = Office(cast(Any, SimpleNamespace(database=database.keeper)), vault)
+    await enter(database, vault)
+    assert len((await disclosures.export(office, "relay", "terminal"))["facts"]) == 3
+    monkeypatch.setattr(disclosures, "FACTS_MAX", 2)
+    with pytest.raises(EntryRefused) as refused:
+        await disclosures.export(office, "relay", "terminal")
+    assert refused.value.why == "too_much"
+    assert await open_incidents(database) == [("disclosure", "relay")]
+    async with database.keeper.begin() as c:
+        assert (await book.find(c, "relay")).sent == 1

@@ -1,6 +1,6 @@
 """The invariants of money, asked of the live ledger every minute; no row is the only good answer.
 
-I1 to I8, I10 to I12 and I14 of the design, and I15 to I18 of limits. I5 needs what callers were told (`missing`), I13 is a
+I1 to I8, I10 to I12 and I14 of the ledger, and I15 to I18 of limits. I5 needs what callers were told (`missing`), I13 is a
 share and no rule (`absorbed_share`). I9 compares sums that would be kept beside the charges: none are, but those of limits.
 """
 

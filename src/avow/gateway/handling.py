@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -105,8 +104,4 @@ def _shortfall(promised: Mapping[str, Any], declared: Handling) -> str:
 
 def is_here(url: str) -> bool:
     """Whether a URL names this machine, by its address or as localhost."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return broker.is_here(urlsplit(url).hostname or "")

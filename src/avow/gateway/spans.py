@@ -3,7 +3,8 @@
 A span has the attributes of `ATTRIBUTES` and no others: words of ours, names that the operator gave, and counts. There is no id
 of a request, key, person or organisation in it, and its own ids are made by chance, so whoever receives it cannot ask for more;
 a trace that a client begun is not gone on with, for its id would be theirs. Still a span tells of something that somebody did,
-so an outside party gets it only where the policy gives that party the category `usage`.
+so an outside party gets it only where the policy gives that party the category `usage`, and an entry of the register
+holds for its host: the client that is given to `Spans` asks before each request.
 
 Where no collector is set there is no `Spans`. What cannot be sent waits for the next turn, and what there is no room for is lost.
 """
@@ -18,6 +19,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -25,13 +27,14 @@ import structlog
 
 from avow.base import log
 from avow.base.clock import Clock
+from avow.base.db import AWAY
 from avow.base.metrics import Family, Sheet
 from avow.catalog import store
-from avow.gateway.handling import is_here
 from avow.gateway.meter import Measured, Outcome
 from avow.gateway.orders import Order
 from avow.gateway.wire import CHOICES_MAX
 from avow.policy import Policy
+from avow.registers.broker import Blocked, is_here
 
 CATEGORY = "usage"
 SEND_S = 5.0
@@ -76,16 +79,21 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Spans:
-    """Those of one process. `share` of the requests are taken, by chance; `seen`: how many were."""
+    """Those of one process. `share` of the requests are taken, by chance; `seen`: how many were. `http` is closed with it."""
 
     def __init__(
-        self, endpoint: str, header: str, share: float, clock: Clock, barred: Callable[[], str | None]
+        self,
+        endpoint: str,
+        header: str,
+        share: float,
+        clock: Clock,
+        http: httpx.AsyncClient,
+        barred: Callable[[], str | None],
     ) -> None:
-        self._share, self._clock, self._barred = share, clock, barred
+        self._share, self._clock, self._http, self._barred = share, clock, http, barred
         name, _, value = header.partition(":")
-        headers = {"content-type": "application/json", **({name.strip(): value.strip()} if header else {})}
+        self._headers = {"content-type": "application/json", **({name.strip(): value.strip()} if header else {})}
         self._url = endpoint
-        self._http = httpx.AsyncClient(headers=headers, timeout=ANSWER_S_MAX, follow_redirects=False, trust_env=False)
         self._waiting: deque[dict[str, Any]] = deque(maxlen=SPANS_MAX)
         self.seen = 0
         self._ends: Counter[str] = Counter()
@@ -126,23 +134,27 @@ class Spans:
         return len(self._waiting)
 
     async def send(self) -> None:
-        """Send all that waits, or throw it away where the policy does not let it out."""
+        """Send all that waits, or throw it away where the policy or the register does not let it out."""
         if reason := self._barred():
-            self._ends["barred"] += len(self._waiting)
-            self._waiting.clear()
-            self._say("spans_barred", reason=reason)
-            return
+            return self._throw_away(reason)
         while self._waiting:
             batch = [self._waiting[n] for n in range(min(BATCH_MAX, len(self._waiting)))]
             try:
-                answer = await self._http.post(self._url, content=_encode(_request(batch)))
+                answer = await self._http.post(self._url, content=_encode(_request(batch)), headers=self._headers)
                 answer.raise_for_status()
-            except httpx.HTTPError as wrong:
+            except Blocked as blocked:
+                return self._throw_away(str(blocked))
+            except (httpx.HTTPError, *AWAY) as wrong:
                 return self._say("spans_not_sent", **log.failure(wrong))
             self._said = ""
             for _ in batch:
                 self._waiting.popleft()
             self._ends["sent"] += len(batch)
+
+    def _throw_away(self, reason: str) -> None:
+        self._ends["barred"] += len(self._waiting)
+        self._waiting.clear()
+        self._say("spans_barred", reason=reason)
 
     def _say(self, event: str, **fields: Any) -> None:
         """Once until it is well again."""
@@ -152,9 +164,13 @@ class Spans:
 
 
 def barred(in_force: Callable[[], Policy], endpoint: str, processor: str) -> str | None:
-    """Why spans may not go to a collector; None: they may. One on this machine is none of an outside party."""
+    """Why the policy lets no spans go to a collector; None: it does. One on this machine is none of an outside party."""
     if not processor:
-        return None if is_here(endpoint) else "AVOW_OTLP_PROCESSOR does not say which party of the policy it is"
+        return (
+            None
+            if is_here(urlsplit(endpoint).hostname or "")
+            else "AVOW_OTLP_PROCESSOR does not say which party of the policy it is"
+        )
     part = in_force().parts.get(f"processor.{processor}")
     if part is None:
         return f"the policy names no processor {processor}"

@@ -82,12 +82,14 @@ async def propose(
     """Write an entry down, or its refusal; gives the rule that it broke, or None. `c` sees the tenant of `whose`.
 
     The refusal is a row like any other: the caller commits it before it tells (`EntryRefused`). `by` is the name under which
-    whoever makes it approves nothing of it.
+    whoever makes it approves nothing of it. Raises EntryRefused where no row can hold the entry's own texts.
     """
     now = vault.clock.now()
-    _check_texts(entry, reason, process)
+    _check_texts(entry)
     known = await _known(c, entry, whose, now, reasoned=bool(reason.strip()))
     refusal = entries.refuse_new(vault.policy, entry, known)
+    if len(reason) > REASON_CHARS_MAX or len(process) > PROCESS_BYTES_MAX:
+        refusal, reason, process = "text", "", b""
     row = fact.begin(vault.policy, "rights", whose.tenant_id, whose.subject_id, now)
     row |= {"name": entry.name, "host": entry.host or None, "basis": entry.basis, "refusal": refusal, "made_by": by}
     row |= {"terms": msgspec.to_builtins(entry), "silent_until": entry.silent_until}
@@ -248,7 +250,7 @@ async def _put(c: AsyncConnection, kept: Kept, kind: str, by: str, at: datetime,
     await c.execute(insert(register_event), row)
 
 
-def _check_texts(entry: Entry, reason: str, process: bytes) -> None:
-    long = [name for name in TEXTS if len(getattr(entry, name)) > TEXT_CHARS_MAX]
-    if long or not entry.name or len(reason) > REASON_CHARS_MAX or len(process) > PROCESS_BYTES_MAX:
-        raise EntryRefused("nothing", "a text is missing or too long")
+def _check_texts(entry: Entry) -> None:
+    long = sorted(name for name in TEXTS if len(getattr(entry, name)) > TEXT_CHARS_MAX)
+    if long or not entry.name:
+        raise EntryRefused("text", ", ".join(long or ["name"]))

@@ -120,7 +120,7 @@ class _Guarded(httpx.AsyncBaseTransport):
 
 def is_here(host: str) -> bool:
     """Whether a host is this machine: a folder of sockets, an address of the loopback, or localhost."""
-    if host.startswith("/") or host in ("", "localhost"):
+    if host.startswith("/") or host == "localhost":
         return True
     try:
         return ip_address(host.strip("[]")).is_loopback

@@ -40,14 +40,16 @@ class Office:
 async def export(at: Office, name: str, by: str) -> dict[str, Any]:
     """What may go under the entry of this name, as plain JSON values; that it went is on record before it is returned.
 
-    Raises EntryRefused for an entry that may not be used now; the refusal is an incident.
+    Raises EntryRefused for an entry that may not be used now, or that lets more than FACTS_MAX go; it is an incident.
     """
     kept = await admitted(at, name)
     found: list[dict[str, Any]] = []
     async for each in _facts(at, kept):
         found.append(each)
         if len(found) > FACTS_MAX:
-            raise EntryRefused("no_scope", f"more than {FACTS_MAX} facts; take a shorter time")
+            async with at.privacy.database.begin() as c:
+                await incidents.note(c, "egress", PART, name, at.vault.clock.now())
+            raise EntryRefused("too_much", f"{name}: more than {FACTS_MAX} facts")
     now, entry = at.vault.clock.now(), kept.entry
     async with at.privacy.database.begin() as c:
         await book.note_sent(c, kept, by, now, len(found))

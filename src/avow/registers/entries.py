@@ -226,6 +226,7 @@ REFUSALS: Final[Mapping[str, tuple[str, str]]] = {
     "category": ("The policy in force knows no such kind of data.", "avow policy check names the categories."),
     "field": ("The category has no such field, or none was named.", "Name the fields that the policy lists."),
     "nothing": ("Nothing is named that may go.", "Name categories and their fields: --data account=email,name"),
+    "text": ("A text is missing or too long.", "Give a name; words up to 253 characters, a reason up to 4,000."),
     "purpose": ("There is no such purpose.", "docs/reference/policy.md lists the purposes."),
     "region": ("Data may not go to this country.", "Take a recipient in one of the policy's countries."),
     "no_instrument": (
@@ -241,6 +242,7 @@ REFUSALS: Final[Mapping[str, tuple[str, str]]] = {
     "more_than_promised": ("The policy promises that this processor gets less.", "Name fewer categories or fields."),
     "no_process": ("There is no legal process that is valid now.", "Attach it: --process FILE with its dates."),
     "no_scope": ("The time of what may go is not named.", "Give --since and --until."),
+    "too_much": ("More would go than goes at once.", "Make an entry for a shorter time: --since and --until."),
     "no_reason": ("Nobody said why.", "Give --reason."),
     "no_balancing": ("Interests were not weighed in writing.", "Write the balancing note: --reason."),
     "person_objects": ("The person objected, or had the use restricted.", "Without another ground it does not go."),

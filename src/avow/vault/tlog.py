@@ -2,7 +2,7 @@
 
     entry = SHA-256(salt ‖ content), with a random salt of 32 bytes
 
-The log itself (`proof.tree`) holds entries and nothing else. Here stand, for as long as they may be read, the content and the
+The log itself (`proof.log`) holds entries and nothing else. Here stand, for as long as they may be read, the content and the
 salt of what is public; those of what is not go to whoever asked for the entry, and nowhere else. To erase a content from
 the log is to erase its salt: what remains is noise, and every proof holds as before.
 """
