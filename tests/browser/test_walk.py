@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Request, expect
 
 from tests.browser.conftest import WAIT_MS, Visit, Visitor
 from tests.platform import Platform, wait_until
@@ -126,6 +126,13 @@ def erase(at: Visitor, password: str) -> None:
     at.see("Stays for a while, because the law demands it")
     at.fill("Your password", password)
     at.page.get_by_label(at.say("I understand: my account is gone after this.")).check()
+    asked: list[str] = []
+    at.page.on("request", lambda sent: asked.append(sent.url) if is_erasure(sent) else None)
     at.page.get_by_role("button", name=at.say("Erase everything now")).dblclick()
     at.page.get_by_role("heading", level=1, name=at.say("Your account is gone")).wait_for()
     at.page.get_by_role("button", name=at.say("Save the receipt")).wait_for()
+    assert len(asked) == 1, "its button works once"
+
+
+def is_erasure(sent: Request) -> bool:
+    return sent.method == "POST" and sent.url.endswith("/api/privacy/requests")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tracemalloc
 from datetime import timedelta
 from typing import Any
 
@@ -15,9 +16,11 @@ from sqlalchemy import func, select, update
 from avow.accounts.tables import api_key
 from avow.billing.tables import charge
 from avow.gateway import batch_runs, batches, files, tables
+from avow.gateway.forms import File, Form
+from avow.gateway.refusals import TooLarge
 from avow.gateway.scripted import Script
 
-from .house import HELLO, MODEL, Customer, House
+from .house import FREE_MODEL, HELLO, MODEL, Customer, House
 
 CHAT = "/v1/chat/completions"
 PRICE = 11 * 1000 + 3 * 3000
@@ -142,6 +145,38 @@ async def test_files_and_batches_are_bounded(house, monkeypatch):
             await refusal
 
 
+@pytest.mark.parametrize("char", ["\n", "\r"])
+def test_lines_without_number_are_not_made_objects_of(char):
+    said = "{}" + char * 1_000_000
+    tracemalloc.start()
+    try:
+        if char == "\n":
+            with pytest.raises(TooLarge):
+                files.judged(Form({"purpose": "batch"}, (File("file", "jsonl", "text/plain", said.encode()),)))
+        else:
+            assert sum(map(len, files._portions(said))) == len(said)
+        assert tracemalloc.get_traced_memory()[1] < 5 * len(said)
+    finally:
+        tracemalloc.stop()
+
+
+async def test_a_large_file_is_read_for_who_can_pay_and_each_as_a_call_of_its_key(house):
+    await house.raise_price(FREE_MODEL, 1)  # else no money is needed for something
+    await house.bump_epoch()
+    await house.gateway.rules.renew(2)
+    ann = await house.customer(0, tenant_keep_h=24)
+    content = lines(line("a", body={"messages": [{"role": "user", "content": "x" * 100_000}]}))
+    with pytest.raises(openai.APIStatusError) as refused:
+        await send(house.client(ann), content)
+    assert refused.value.status_code == 402
+    _, client = await keeper(house)
+    made = await send(client, content)
+    house.gateway._calls_per_key_max = 0
+    for act in (client.files.retrieve(made.id), send(client, content)):
+        with pytest.raises(openai.RateLimitError):
+            await act
+
+
 async def test_a_batch_answers_its_lines_and_charges_each(house):
     ann, client = await keeper(house)
     bad = line("bad", body={"model": "nobody/knows"})
@@ -165,6 +200,21 @@ async def test_a_batch_answers_its_lines_and_charges_each(house):
     for act in (other.batches.retrieve, other.batches.cancel, other.files.content):
         with pytest.raises(openai.NotFoundError):
             await act(made.id if act != other.files.content else done.error_file_id)
+
+
+async def test_what_is_kept_of_a_line_ends_no_later_than_its_batch(house):
+    """Whose client asked for an hour or two gets no trace of a day."""
+    _, client = await keeper(house)
+    made = await begin(client, lines(line("one")), extra_headers={"avow-retention": "2"})
+    await run(house)
+    async with house.databases.keeper.begin() as c:
+        ends_at = await c.scalar(select(tables.batch.c.ends_at))
+    (trace,) = await house.traces()
+    assert trace.ends_at <= ends_at and (await client.batches.retrieve(made.id)).status == "completed"
+    soon = await begin(client, lines(line("two")), extra_headers={"avow-retention": "1"})
+    await run(house)
+    assert len(await house.traces()) == 1  # less than an hour was left
+    assert (await client.batches.retrieve(soon.id)).status == "completed"
 
 
 async def test_a_line_that_was_charged_and_not_written_down_is_not_charged_again(house):

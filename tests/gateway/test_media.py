@@ -4,7 +4,9 @@ exactly, refused where no price says what they cost; and the forms in which they
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+from typing import Any
 
 import httpx
 import msgspec
@@ -13,12 +15,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from avow.base.ids import uuid7
 from avow.billing.prices import PER
-from avow.gateway import document, forms, media, surfaces
-from avow.gateway.refusals import InvalidRequest, TooLarge
+from avow.billing.refusals import RateExceeded
+from avow.gateway import V1, call, document, forms, media, surfaces
+from avow.gateway.connection import UpstreamTooLarge
+from avow.gateway.fleet import FAILURES_MAX, may_retry
+from avow.gateway.refusals import InvalidRequest, TooLarge, UploadsFull
 from avow.gateway.scripted import Script
+from avow.gateway.uploads import BYTES_MAX, KEY_BYTES_MAX, Uploads
 
-from .house import CREDENTIAL, HELLO, INPUT, MODEL, OUTPUT
+from .house import CREDENTIAL, HELLO, INPUT, MODEL, OUTPUT, chunks_of, until
 from .test_traces import opened
 
 PAINTS, PAINTS_BY_TOKENS = "media/paints", "media/paints-by-tokens"
@@ -269,6 +276,149 @@ async def test_a_form_sent_again_with_its_idempotency_key_is_the_same_request(ho
             await create(model=HEARS, file=("a.mp3", file), **again)
         assert refused.value.code == code
     assert len(house.upstream.requests) == 1
+
+
+async def test_forms_are_told_apart_by_what_is_in_them(house):
+    """Not by their bytes without what stands between their parts, which others may be, too; nor by the order of their fields."""
+    await offer_all(house)
+    ann = await house.customer()
+
+    async def ask(sound: bytes, names: tuple[str, str]) -> httpx.Response:
+        fields = {"model": HEARS.encode(), "prompt": b"x"}
+        parts = [
+            b'--a\r\ncontent-disposition: form-data; name="%b"\r\n\r\n%b\r\n' % (n.encode(), fields[n]) for n in names
+        ]
+        head = b'--a\r\ncontent-disposition: form-data; name="file"; filename="f.mp3"\r\n\r\n'
+        body, kind = b"".join([*parts, head, sound, b"\r\n--a--\r\n"]), "multipart/form-data; boundary=a"
+        headers = {"content-type": kind, "idempotency-key": "once"}
+        return await house.post(ann, body, path="/v1/audio/transcriptions", **headers)
+
+    assert (await ask(b"banana", ("model", "prompt"))).status_code == 200
+    for sound, code in ((b"bnn", "idempotency_key_reused"), (b"banana", "already_answered")):
+        assert (await ask(sound, ("prompt", "model"))).json()["error"]["code"] == code
+
+
+def whole(kind: str, body: bytes) -> Script:
+    """An answer in one, whatever was asked for."""
+    return Script(raw=f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+
+
+@pytest.mark.parametrize("usage", [{"usage": {"type": "duration", "seconds": 5}}, {"duration": 4.2}])
+async def test_a_transcription_that_comes_whole_is_the_last_event_of_the_stream_that_was_asked_for(house, usage):
+    """As of a model that can do no streams: it is answered and paid, not asked again."""
+    await offer_all(house)
+    ann = await house.customer()
+    house.upstream.script = whole("application/json", json.dumps({"text": "Hello.", **usage}).encode())
+    stream = await house.client(ann).audio.transcriptions.create(model=HEARS, file=("a.mp3", SOUND), stream=True)
+    (event,) = [each async for each in stream]
+    assert (event.type, event.text) == ("transcript.text.done", "Hello.")
+    row = await house.settled(ann)
+    assert (row.audio_tokens, row.amount, row.estimated, row.why) == (5, 5 * SECOND, False, "done")
+    assert len(house.upstream.requests) == 1
+
+
+async def test_speech_that_comes_as_sound_is_told_in_the_events_that_were_asked_for(house):
+    await offer_all(house)
+    ann = await house.customer()
+    sound = SOUND * 200
+    house.upstream.script = whole("audio/mpeg", sound)
+    body = {"model": SPEAKS, "voice": "nova", "input": "Hello.", "stream_format": "sse"}
+    told = chunks_of(await house.post(ann, body, path="/v1/audio/speech"))
+    assert b"".join(base64.b64decode(each["audio"]) for each in told[:-1]) == sound and len(sound) > 1024**2
+    assert told[-1]["type"] == "speech.audio.done" and (await house.settled(ann)).amount == 6 * CHARACTER
+
+
+async def leaves(house, ask) -> None:
+    """Ask, and go away once the upstream has the request."""
+    asking = asyncio.create_task(ask)
+    await house.upstream.arrived.wait()
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+
+
+@pytest.mark.parametrize(("model", "paid"), [(PAINTS, 3 * IMAGE), (PAINTS_BY_TOKENS, 3 * 272 * 3000)])
+async def test_images_whose_client_leaves_are_paid_as_they_were_asked_for(house, model, paid):
+    await offer_all(house)
+    ann = await house.customer()
+    house.upstream.script = Script(gate=asyncio.Event())
+    await leaves(house, house.client(ann).images.generate(model=model, prompt="A boat.", n=3))
+    row = await house.settled(ann)
+    assert (row.why, row.estimated) == ("client_left", True) and paid <= row.amount <= row.held
+
+
+async def test_a_recording_whose_client_leaves_its_stream_is_paid_as_the_outside_party_tells(house):
+    """It has all of the sound, and bills it."""
+    await house.offer(HEARS, at="outside", counts="seconds", audio_nano=SECOND * PER)
+    ann = await house.customer()
+    gate = asyncio.Event()
+    house.upstream.script = Script(gate=gate, usage_fields={"type": "duration", "seconds": 7})
+    await leaves(house, house.client(ann).audio.transcriptions.create(model=HEARS, file=("a.mp3", SOUND), stream=True))
+    await until(lambda: any(running._left for running in house.gateway._running))
+    gate.set()
+    row = await house.settled(ann)
+    assert (row.why, row.audio_tokens, row.estimated) == ("client_left", 7, False)
+
+
+async def test_an_answer_is_as_large_as_its_images_and_a_larger_one_is_no_failure_of_the_upstream(house, monkeypatch):
+    await offer_all(house)
+    ann = await house.customer()
+    monkeypatch.setattr(call, "ANSWER_BYTES_MAX", 10)
+    monkeypatch.setattr(call, "IMAGE_BYTES_MAX", 400)
+    client = house.client(ann)
+    assert len((await client.images.generate(model=PAINTS, prompt="x", n=3)).data) == 3
+    monkeypatch.setattr(call, "IMAGE_BYTES_MAX", 20)
+    for _ in range(FAILURES_MAX + 1):
+        with pytest.raises(openai.APIStatusError) as refused:
+            await client.images.generate(model=PAINTS, prompt="x", n=3)
+        assert refused.value.code == "upstream_answer_too_large"
+    assert len(house.upstream.requests) == FAILURES_MAX + 2
+    assert not may_retry(UpstreamTooLarge(), elsewhere=True)
+
+
+# uploads
+
+
+async def test_bodies_that_do_not_come_keep_nobody_out(house):
+    """However many there are, and whatever they announce."""
+    ann = await house.customer()
+    v1, waiting = V1(house.gateway), asyncio.Semaphore(0)
+    bearer = (b"authorization", b"Bearer " + ann.secret.encode())
+    kind = (b"content-type", b"multipart/form-data; boundary=x")
+    scope = {"method": "POST", "path": "/v1/audio/transcriptions", "headers": [bearer, kind], "client": None}
+    told: list[int] = []
+
+    async def never() -> Any:
+        waiting.release()
+        await asyncio.Event().wait()
+
+    async def empty() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        told.append(message.get("status", 0))
+
+    slow = [asyncio.create_task(v1(scope, never, send)) for _ in range(5)]
+    for _ in slow:
+        await waiting.acquire()
+    await v1(scope, empty, send)
+    assert told[0] == 400  # an empty body is no form: it was read
+    for task in slow:
+        task.cancel()
+    await asyncio.gather(*slow, return_exceptions=True)
+
+
+def test_no_key_takes_all_the_room_for_uploads():
+    uploads, ann, bea = Uploads(), uuid7(), uuid7()
+    with uploads.begin(ann, forms.BYTES_MAX) as grow:
+        grow(KEY_BYTES_MAX)
+        with pytest.raises(RateExceeded):
+            grow(1)
+        with uploads.begin(bea, forms.BYTES_MAX) as other:
+            other(BYTES_MAX - KEY_BYTES_MAX)
+            with pytest.raises(UploadsFull):
+                other(1)
+    with uploads.begin(ann, forms.BYTES_MAX) as grow:
+        grow(KEY_BYTES_MAX)
 
 
 async def test_kept_is_what_is_said_of_media_and_not_the_media(house):

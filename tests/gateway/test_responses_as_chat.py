@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -127,6 +129,25 @@ def asked(fields: dict[str, Any]) -> Request:
 @pytest.mark.parametrize(("given", "wanted"), [each[1:] for each in THERE], ids=[each[0] for each in THERE])
 def test_a_request_becomes_the_chat_that_it_means(given, wanted):
     assert responses_as_chat.to_theirs(asked(given)).fields == wanted
+
+
+class Watched(list[dict[str, Any]]):
+    """Items of which each sees in which list the calls before it were gathered."""
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        self.gathered: list[object] = []
+        for item in super().__iter__():
+            yield item
+            self.gathered.append(sys._getframe(1).f_locals["calling"]["tool_calls"])
+
+
+def test_calls_that_follow_one_another_are_gathered_and_not_copied_each_time():
+    """Of n calls that would be n lists, n²/2 long, on the loop that serves everybody."""
+    given = Watched(
+        {"type": "function_call", "call_id": str(number), "name": "f", "arguments": "{}"} for number in range(9)
+    )
+    (turn,) = responses_as_chat.to_theirs(asked({"input": given})).fields["messages"]
+    assert len(turn["tool_calls"]) == 9 and {id(each) for each in given.gathered} == {id(turn["tool_calls"])}
 
 
 @pytest.mark.parametrize(("given", "param"), REFUSED)

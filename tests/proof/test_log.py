@@ -205,6 +205,42 @@ async def test_a_log_whose_files_are_lost_stops_and_another_says_what_it_was(
     assert json.loads(rows[0].content)["before"].encode() == note
 
 
+@pytest.mark.parametrize("lost", [("tlog",), ()])
+async def test_a_log_whose_signed_head_is_lost_never_begins_anew_under_its_name(
+    made: Log, ring: Ring, tmp_path: Path, database: Databases, lost: tuple[str, ...]
+) -> None:
+    """The head alone, or with the files, as a restore without them finds it: both would sign a second tree."""
+    before = await grown(made, database.keeper, 4)
+    entries = made.tiles.folder / "entries"
+    held = entries.read_bytes()
+    (tmp_path / "home" / "keyring" / log.HEAD).unlink()
+    for name in lost:
+        shutil.rmtree(tmp_path / "home" / name)
+    again = Log(tmp_path / "home", ring, SITE)
+    await put(database.keeper, "waits")
+    with pytest.raises(LogBroken, match="missing") as broken:
+        await again.extend(database.keeper)
+    assert "avow log begin" in broken.value.hint
+    assert "missing" in (await again.verify(database.keeper)).wrong[0]
+    if not lost:
+        assert entries.read_bytes() == held
+        with pytest.raises(LogBroken):
+            again.note()
+    after = await again.begin(database.keeper, "the head is lost")
+    assert after.origin != before.origin and audited(again) == after
+
+
+async def test_a_kill_before_the_first_signature_loses_no_head(
+    made: Log, ring: Ring, tmp_path: Path, database: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(database.keeper, "first")
+    with monkeypatch.context() as killed:
+        killed.setattr(Log, "_add", lambda self, head, entries: self.tiles.add(entries, head.size))
+        await made.extend(database.keeper)
+    assert await Log(tmp_path / "home", ring, SITE).extend(database.keeper) == 1
+    assert audited(made).size == 1
+
+
 async def test_a_changed_row_and_changed_files_are_found(made: Log, database: Databases) -> None:
     await grown(made, database.keeper, 3)
     assert not (await made.verify(database.keeper)).wrong

@@ -51,6 +51,12 @@ SOUND: tuple[tuple[Policy, str], ...] = (
 )
 
 
+def test_a_legal_process_keeps_it_from_the_person_as_long_as_it_is_valid() -> None:
+    silent = entry("legal", silent_until=NOW + DAY)
+    assert entries.judge(INF, silent, known("legal")) is None
+    assert entries.silent_until(silent) == NOW + DAY
+
+
 @pytest.mark.parametrize(("policy", "basis"), SOUND)
 def test_an_entry_that_breaks_no_rule_may_be_used(policy: Policy, basis: str) -> None:
     assert entries.judge(policy, entry(basis), known(basis)) is None
@@ -82,6 +88,13 @@ CASES: tuple[tuple[Policy, str, dict[str, Any], dict[str, Any], str], ...] = (
     (INF, "legal", {}, {"approvers": ONE}, "not_approved"),
     (INF, "legal", {}, {"reasoned": False}, "no_reason"),
     (INF, "legal", {}, {"person": False}, "person"),
+    (INF, "legal", {"process": Process("0" * 64, "A court", NOW.replace(tzinfo=None), NOW + DAY)}, {}, "no_process"),
+    (INF, "legal", {"scope": Scope(NOW.replace(tzinfo=None), NOW)}, {}, "no_scope"),
+    (INF, "legal", {"silent_until": NOW + 2 * DAY}, {}, "silence"),
+    (INF, "legal", {"silent_until": NOW.replace(tzinfo=None)}, {}, "silence"),
+    (INF, "legal", {"silent_until": NOW, "process": None}, {}, "silence"),
+    *((INF, basis, {"silent_until": NOW + DAY, "process": PROCESS}, {}, "silence")
+      for basis in ("provider", "corporate", "protection", "consent", "own")),
     (INF, "protection", {}, {"reasoned": False}, "no_reason"),
     (INF, "protection", {}, {"approvers": frozenset()}, "not_approved"),
     (LAB, "interest", {}, {"reasoned": False}, "no_balancing"),

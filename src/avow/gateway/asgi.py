@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 import msgspec
@@ -26,12 +25,11 @@ from avow.gateway.completion import Ask, Completion, Gateway, Headers
 from avow.gateway.filing import JSONL, Errand, Filing, bytes_max, is_filing
 from avow.gateway.rules import Model
 from avow.gateway.surfaces import Surface
+from avow.gateway.uploads import Grow, Uploads
 
 BODY_S_MAX = 30.0
 BODY_BYTES_UNKNOWN = 64 * 1024  # more is read only for a key that works and has means
 SWEEP_S = 1.0
-UPLOAD_BYTES_MAX = 96 * 1024 * 1024
-"""Of one process, all that are under way: each byte may stand in memory three times, as it came, as it goes, on its way."""
 RETENTION_H_MAX = 10_000_000
 _JUDGED = frozenset((b"content-type", b"content-length", b"avow-retention", b"avow-cache", b"idempotency-key"))
 CACHE_WORDS: Mapping[bytes, Asked] = {b"use": "use", b"off": "off"}
@@ -99,7 +97,7 @@ class V1:
         self._body_s_max = body_s_max
         self._reading: dict[asyncio.Task[Any], float] = {}
         self._sweeper: asyncio.TimerHandle | None = None
-        self._upload_bytes = 0
+        self._uploads = Uploads()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         reply = AsgiReply(send)
@@ -125,33 +123,15 @@ class V1:
             raise refusals.MethodWrong("POST")
         secret, retention_h, cache, claim = judge(scope["headers"], surface)
         between = _boundary(scope["headers"]) if surface.takes_form else b""
-        if is_large(scope["headers"]):
-            await self._admit_large(secret, scope)
-        with self._uploading(surface.bytes_max, scope["headers"]):
-            body = await self._read(receive, surface.bytes_max)
+        key_id = (await self._admit_large(secret, scope)).key_id if is_large(scope["headers"]) else None
+        with self._uploads.begin(key_id, surface.bytes_max) as grow:
+            body = await self._read(receive, surface.bytes_max, grow)
             ask = Ask(secret, body, retention_h, _address(scope), surface, cache, claim, between)
             await self._answer(ask, receive, reply)
 
     async def _answer(self, ask: Ask, receive: Receive, reply: AsgiReply) -> None:
         completion = self._gateway.start(ask, reply)
         await self._stay(completion, receive, reply)
-
-    @contextmanager
-    def _uploading(self, bytes_max: int, headers: list[tuple[bytes, bytes]]) -> Iterator[None]:
-        """So much of large bodies is in memory at once, and no more. Raises UploadsFull."""
-        if bytes_max <= wire.BODY_BYTES_MAX:
-            yield
-            return
-        size = int(next((value for name, value in headers if name == b"content-length"), bytes_max))
-        if size > bytes_max:
-            raise refusals.TooLarge()
-        if self._upload_bytes + size > UPLOAD_BYTES_MAX:
-            raise refusals.UploadsFull()
-        self._upload_bytes += size
-        try:
-            yield
-        finally:
-            self._upload_bytes -= size
 
     async def _stay(self, completion: Completion, receive: Receive, reply: AsgiReply) -> None:
         """Wait for the end of the response, and say so when the client has gone before it."""
@@ -178,13 +158,13 @@ class V1:
         except AWAY:
             raise refusals.NotReady() from None
 
-    async def _admit_large(self, secret: str, scope: Scope) -> None:
+    async def _admit_large(self, secret: str, scope: Scope) -> KeyRecord:
         try:
-            await self._gateway.admit_large(secret, _address(scope))
+            return await self._gateway.admit_large(secret, _address(scope))
         except AWAY:
             raise refusals.NotReady() from None
 
-    async def _read(self, receive: Receive, bytes_max: int) -> bytes:
+    async def _read(self, receive: Receive, bytes_max: int, grow: Grow) -> bytes:
         """The body, in time: a larger one may take longer. One timer serves all requests: a timeout of its own would cost each
         as much as parsing."""
         task = asyncio.current_task()
@@ -194,7 +174,7 @@ class V1:
         if self._sweeper is None:
             self._sweep()
         try:
-            return await _body(receive, bytes_max)
+            return await _body(receive, bytes_max, grow)
         except asyncio.CancelledError:
             if task in self._reading:
                 raise
@@ -215,12 +195,16 @@ class V1:
     async def _file(self, filing: Filing, scope: Scope, receive: Receive, reply: AsgiReply) -> None:
         """Files and batches; what has begun to be told and cannot be told to its end is cut."""
         headers, path, body = scope["headers"], scope["path"], b""
-        key = await self._admit(_secret(headers), scope)
+        posts, size_max = scope["method"] == "POST", bytes_max(path)
+        # A file costs nothing itself, but who sends a large one can pay for something.
+        costs = posts and size_max > wire.BODY_BYTES_MAX and is_large(headers)
+        admit = self._admit_large if costs else self._admit
+        key = await admit(_secret(headers), scope)
         hours = [_hours(value) for name, value in headers if name == b"avow-retention"]
-        size_max = bytes_max(path) if scope["method"] == "POST" else 0
-        with self._uploading(size_max, headers):
-            if scope["method"] == "POST":
-                body = await self._read(receive, size_max)
+        with self._gateway.entered(key.key_id), self._uploads.begin(key.key_id, size_max) as grow:
+            if posts:
+                _check_length(headers, size_max)
+                body = await self._read(receive, size_max, grow)
             between = forms.boundary(next((value for name, value in headers if name == b"content-type"), b""))
             query = scope.get("query_string", b"")
             asked = Errand(key, scope["method"], path, query, body, between, min(hours, default=None))
@@ -264,11 +248,12 @@ class V1:
         await reply.whole(200, [], _encode(one))
 
 
-async def _body(receive: Receive, bytes_max: int) -> bytes:
+async def _body(receive: Receive, bytes_max: int, grow: Grow) -> bytes:
     message = await receive()
     body: bytes = message.get("body", b"")
     if message["type"] == "http.disconnect":
         raise ClientLeft
+    grow(len(body))
     if not message.get("more_body"):
         return body
     parts, size = [body], len(body)
@@ -280,6 +265,7 @@ async def _body(receive: Receive, bytes_max: int) -> bytes:
         size += len(parts[-1])
         if size > bytes_max:
             raise refusals.TooLarge()
+        grow(len(parts[-1]))
     return b"".join(parts)
 
 
@@ -316,6 +302,11 @@ def judge(
     if not surface.takes_form and content_type.partition(b";")[0].strip().lower() != b"application/json":
         raise refusals.WrongType()
     return _secret(headers), retention_h, cache, claim
+
+
+def _check_length(headers: list[tuple[bytes, bytes]], bytes_max: int) -> None:
+    if any(name == b"content-length" and int(value) > bytes_max for name, value in headers):
+        raise refusals.TooLarge()
 
 
 def _boundary(headers: list[tuple[bytes, bytes]]) -> bytes:

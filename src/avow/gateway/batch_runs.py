@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
@@ -35,6 +35,7 @@ POLL_S = 1.0
 LEASE = timedelta(seconds=30)
 RENEW_S = 10.0
 PAUSE = timedelta(seconds=5)
+HOUR = timedelta(hours=1)
 PAGE_LINES, LINES_AT_ONCE = 32, 8
 ERRORS_MAX = 100
 ROWS_AT_ONCE = 200
@@ -190,7 +191,8 @@ class Runs:
         """Have a line answered and write it down; False: later."""
         surface, body, name = surfaces.BY_PATH[row.path], _encode(asked["body"]), f"batch-{line.id.hex}".encode()
         reply = _Collected()
-        task = self._gateway.start(Ask("", body, None, None, surface, None, name, key=key), reply).task
+        hours = _hours_left(row.ends_at, self._clock.now())
+        task = self._gateway.start(Ask("", body, hours, None, surface, None, name, key=key), reply).task
         assert task is not None
         await asyncio.shield(task)
         came = _judged(reply)
@@ -299,6 +301,11 @@ def _judged(reply: _Collected) -> _Answer:
     if (reply.status in _LATER and code not in _NEVER) or code == "request_running":
         return _Answer("later", response)
     return _Answer("failed", response)
+
+
+def _hours_left(ends_at: datetime | None, now: datetime) -> int | None:
+    """How long what is kept of a line's request may be kept, so that it never outlives its batch; None: as planned."""
+    return None if ends_at is None else max(0, (ends_at - now) // HOUR)
 
 
 def _ref(row: Row[Any]) -> Ref:

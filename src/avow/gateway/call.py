@@ -26,7 +26,10 @@ from avow.gateway.orders import Order
 log = structlog.get_logger()
 
 ANSWER_BYTES_MAX = 32 * 1024 * 1024
+IMAGE_BYTES_MAX = 16 * 1024 * 1024
+"""Of each image of an answer, in Base64."""
 DRAIN_BYTES_MAX = 4 * 1024 * 1024
+EVENTS = b"text/event-stream"
 
 Progress = Callable[[UUID, int, int, int], None]
 
@@ -41,6 +44,23 @@ class Listener(Protocol):
         ...
 
     async def flush(self) -> None: ...
+
+
+class Pourable(Protocol):
+    """What comes piece by piece; see `connection.Exchange.pour`."""
+
+    async def pour(self, take: Callable[[bytes], bool]) -> bool: ...
+
+
+class _Told:
+    """The events of an answer that came whole."""
+
+    def __init__(self, events: bytes) -> None:
+        self._events = events
+
+    async def pour(self, take: Callable[[bytes], bool]) -> bool:
+        take(self._events)
+        return True
 
 
 # What a reader or a translation raises for an answer that is not what it should be.
@@ -85,9 +105,11 @@ class Call:
         """The client has left: whether the upstream is read to its end nevertheless, for it charges all of it.
 
         So does an outside party that was asked for one answer: nothing of it comes before it is whole, so nothing else tells
-        what a client that leaves at the last moment has to pay."""
-        whole = self._leaving == "estimate" and self._is_outside and not self._order.request.stream
-        if (whole or self._leaving == "drain") and self.outcome.reads:
+        what a client that leaves at the last moment has to pay. And of one that has a recording: it is billed whole."""
+        request = self._order.request
+        whole = not request.stream or (request.extent is not None and request.extent.sound_bytes > 0)
+        drains = self._leaving == "drain" or (self._leaving == "estimate" and self._is_outside and whole)
+        if drains and self.outcome.reads:
             self._bytes_left = DRAIN_BYTES_MAX
         return self._bytes_left is not None
 
@@ -153,7 +175,7 @@ class Call:
             )
             raise upstreams.refusal(exchange.status, exchange.header(b"retry-after"))
         if order.request.stream:
-            await self._pass_on(exchange)
+            await self._pass_on(await self._as_stream(exchange))
         elif way.only_streams:
             await self._collect(exchange)
         else:
@@ -165,7 +187,7 @@ class Call:
 
     async def _fetch(self, exchange: Exchange) -> None:
         """A JSON answer, passed on as it came once it is seen to be one."""
-        body = await exchange.rest(ANSWER_BYTES_MAX)
+        body = await exchange.rest(self._bytes_max())
         try:
             if self._way.dialect.wrap is not None and self._order.request.fields.get("response_format") in media.TIMED:
                 body = self._way.dialect.wrap(body)
@@ -176,13 +198,29 @@ class Call:
         if answer.usage is None:
             self.outcome.tokens = answer.tokens
 
+    def _bytes_max(self) -> int:
+        """How large an answer may be."""
+        extent = self._order.request.extent
+        return ANSWER_BYTES_MAX if extent is None else max(ANSWER_BYTES_MAX, extent.images * IMAGE_BYTES_MAX)
+
     async def _collect(self, exchange: Exchange) -> None:
         """A JSON answer from an upstream that only streams."""
         assembly = self._assembly()
         await self._read(exchange, assembly, passes=False)
         self.outcome.answer = self._ours(assembly.body(self.outcome.usage))
 
-    async def _pass_on(self, exchange: Exchange) -> None:
+    async def _as_stream(self, exchange: Exchange) -> Pourable:
+        """The answer itself, or its events where it comes whole: not every model that hears or speaks can do it in pieces."""
+        make, kind = self._way.dialect.in_events, exchange.header(b"content-type") or EVENTS
+        if make is None or self._order.request.is_raw or kind.lower().startswith(EVENTS):
+            return exchange
+        body = await exchange.rest(ANSWER_BYTES_MAX)
+        try:
+            return _Told(await asyncio.to_thread(make, body))
+        except _UNFIT:
+            raise UpstreamGarbage("The upstream's answer is not what was asked for.") from None
+
+    async def _pass_on(self, exchange: Pourable) -> None:
         """A stream, event by event."""
         assembly = self._assembly() if self._order.keeps else None
         try:
@@ -201,7 +239,7 @@ class Call:
         back = self._way.back
         return answer if back is None else translate(back, answer)
 
-    async def _read(self, exchange: Exchange, assembly: Joined | None, *, passes: bool) -> None:
+    async def _read(self, exchange: Pourable, assembly: Joined | None, *, passes: bool) -> None:
         """Read events until the end; raises an `UpstreamError` when the stream does not end as it should."""
         order, outcome, way = self._order, self.outcome, self._way
         assert way.dialect.stream is not None, "this surface has no streams"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
@@ -172,11 +172,12 @@ class Gateway:
         if self._sweeper is not None:
             self._sweeper.cancel()
 
-    async def admit_large(self, ask_secret: str, address: str | None) -> None:
+    async def admit_large(self, ask_secret: str, address: str | None) -> KeyRecord:
         """Say no before a large body is read: to whom has no key that works, no money, or nothing left of a limit."""
         key = await self.keys.admit(ask_secret, "inference", address)
         now = self.clock.now()
         await self._means.check(key.key_id, now, needs_money=not self.rules.current.prices.gives_away(now))
+        return key
 
     def enter(self, key_id: UUID) -> None:
         """Count a call of a key. Raises `RateExceeded` when too many run at once."""
@@ -189,6 +190,15 @@ class Gateway:
         running = self._calls.pop(key_id.int) - 1
         if running:
             self._calls[key_id.int] = running
+
+    @contextlib.contextmanager
+    def entered(self, key_id: UUID) -> Iterator[None]:
+        """A call of a key, as `enter` counts it, until the context ends."""
+        self.enter(key_id)
+        try:
+            yield
+        finally:
+            self.exit(key_id)
 
     def forget(self, completion: Completion) -> None:
         self._running.pop(completion, None)
@@ -220,6 +230,7 @@ class Completion:
         self._stoppable = False
         self._begun_s: float | None = None
         self._cached: Word = "off"
+        self._form_digest = b""
         self._searching: Searching | None = None
 
     def leave(self) -> None:
@@ -299,8 +310,13 @@ class Completion:
     async def _parsed(self, surface: Surface) -> Request:
         if not surface.takes_form:
             return surface.parse(self._ask.body)
-        form = await asyncio.to_thread(forms.read, self._ask.body, self._ask.boundary)
+        form, self._form_digest = await asyncio.to_thread(self._form)
         return surface.parse(form)
+
+    def _form(self) -> tuple[forms.Form, bytes]:
+        """The form that was sent and, where it has to be told from others, its digest."""
+        form = forms.read(self._ask.body, self._ask.boundary)
+        return form, forms.digest(form) if self._ask.claim is not None else b""
 
     async def _judged(self, order: Order, texts: list[str]) -> Outcome:
         """What our own filters say of texts."""
@@ -312,10 +328,10 @@ class Completion:
     async def _claimed(self, name: bytes, key: KeyRecord) -> Claim:
         """The claim of the client's idempotency key, seen to be free before anything is held."""
         # A client that sends a form again puts something else between its parts.
-        body = self._ask.body.replace(self._ask.boundary, b"") if self._ask.boundary else self._ask.body
+        body = self._form_digest or self._ask.body
         claims, given = self._gateway.claims, (name, self._ask.surface.path, body)
         whose = key.tenant_id, key.subject_id
-        if len(self._ask.body) > LARGE_BYTES:
+        if len(body) > LARGE_BYTES:
             claim = await asyncio.to_thread(claims.named, *given, *whose)
         else:
             claim = claims.named(*given, *whose)

@@ -53,6 +53,13 @@ class UpstreamGarbage(UpstreamError):
     code = "upstream_garbage"
 
 
+class UpstreamTooLarge(UpstreamGarbage):
+    """The upstream's answer is larger than the limit."""
+
+    code = "upstream_answer_too_large"
+    hint = "Nothing was charged. Ask for less at once: fewer images, smaller ones, or a format that takes less room."
+
+
 class UpstreamLost(UpstreamError):
     """The connection to the upstream ended before its answer was complete."""
 
@@ -163,7 +170,7 @@ class Exchange:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def rest(self, bytes_max: int) -> bytes:
-        """The whole remaining body; `UpstreamGarbage` when it is longer than `bytes_max`."""
+        """The whole remaining body; `UpstreamTooLarge` when it is longer than `bytes_max`."""
         if self._finished and self._failure is None and self._size <= bytes_max:
             return self._taken() if self._chunks else b""
         parts: list[bytes] = []
@@ -172,7 +179,7 @@ class Exchange:
             size += len(chunk)
             if size > bytes_max:
                 self.cancel()
-                raise UpstreamGarbage(BODY_TOO_LARGE)
+                raise UpstreamTooLarge
             parts.append(chunk)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 

@@ -59,6 +59,8 @@ class Dialect:
     """How an answer is read that is no JSON and no events, where the client asked for one."""
     wrap: Callable[[bytes], bytes] | None = None
     """Makes JSON of an answer in one of the formats of subtitles."""
+    in_events: Callable[[bytes], bytes] | None = None
+    """Makes the events of an answer that came whole where a stream was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +193,12 @@ EMBEDDINGS = Dialect(lambda body: Answer(_vectors(body).usage))
 MODERATIONS = Dialect(lambda body: Answer(_verdicts(body).usage))
 RERANK = Dialect(_read_ranks)
 IMAGES = Dialect(_read_images)
-HEARD = Dialect(_read_heard, sounds.HeardStream, sounds.HeardAssembly, wrap=sounds.wrapped)
-SPOKEN = Dialect(_read_spoken, sounds.SpokenStream, sounds.SpokenAssembly, sounds.SoundStream)
+HEARD = Dialect(
+    _read_heard, sounds.HeardStream, sounds.HeardAssembly, wrap=sounds.wrapped, in_events=sounds.heard_events
+)
+SPOKEN = Dialect(
+    *(_read_spoken, sounds.SpokenStream, sounds.SpokenAssembly, sounds.SoundStream), in_events=sounds.spoken_events
+)
 COUNT = Dialect(_read_count)
 
 CHAT_AS_MESSAGES = Translation(as_messages.whole, as_messages.Stream)

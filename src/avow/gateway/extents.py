@@ -2,7 +2,8 @@
 
 An extent is what can be told of such a request before anybody has answered it. By what a model is paid for (`Price.counts`) it
 becomes the upper bound that is held, and with the upstream's word the use that is charged. What an upstream does not say is
-guessed on the client's side, but for what we count ourselves: characters to be spoken, and the images of an answer.
+guessed on the client's side, but for what we count ourselves: characters to be spoken, and the images of an answer. Where no
+answer came to who left, the images that were asked for are charged: they are made by then.
 """
 
 from __future__ import annotations
@@ -58,9 +59,9 @@ def bounds(price: Price, extent: Extent, text_tokens: int, answer_tokens: int) -
 def used(price: Price, extent: Extent, told: Any, said: Any, tokens: int) -> tuple[Used, bool]:
     """What a request used, and whether that is a guess. `told` is the upstream's word, `said` the texts that were sent, `tokens`
     a guess of what was delivered."""
-    usage = told if isinstance(told, MediaUsage) else MediaUsage()
+    usage = told if isinstance(told, MediaUsage) else MediaUsage(images=extent.images)
     if price.counts == "images":
-        return Used(image=min(usage.images, extent.images)), False
+        return Used(image=min(usage.images, extent.images)), told is None
     if price.counts == "characters":
         return Used(input=min(extent.characters, TOKENS_MAX)), False
     seconds = _seconds(usage, extent)

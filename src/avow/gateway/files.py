@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -37,6 +37,8 @@ LINES_MAX = 10_000
 LINE_BYTES_MAX = 1024 * 1024
 PART_CHARS = 256 * 1024
 _SECONDS = re.compile(r"[0-9]{1,9}")
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+"""As `judged` counts them: what else Unicode calls the end of a line ends none here."""
 
 
 class FilesForbidden(StoringForbidden):
@@ -164,7 +166,7 @@ class Files:
             await c.execute(delete(upload_part).where(upload_part.c.upload_id == file_id))
 
     def _parts(self, whose: Whose, fact: dict[str, Any], file_id: UUID, said: str) -> Iterator[dict[str, Any]]:
-        for number, part in enumerate(_portions(said.splitlines(keepends=True))):
+        for number, part in enumerate(_portions(said)):
             made = uuid7()
             box = self.vault.seal(self._ref(whose, upload_part.name, made), {"text": part}, whose.ends_at)
             yield {"id": made, "upload_id": file_id, "number": number, "box": box, **fact}
@@ -198,10 +200,10 @@ def judged(form: Form) -> str:
         said = form.files[0].data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InvalidRequest("The file is not text in UTF-8.", param="file") from None
-    lines = said.split("\n")
     if not said.strip() or "\0" in said:
         raise InvalidRequest("The file holds no lines of JSON.", param="file")
-    if len(lines) > LINES_MAX + 1 or max(map(len, lines)) > LINE_BYTES_MAX:
+    # Counted before it is split: each line is an object, however short.
+    if said.count("\n") > LINES_MAX or max(map(len, said.split("\n"))) > LINE_BYTES_MAX:
         raise TooLarge(f"A file has at most {LINES_MAX} lines, each of at most {LINE_BYTES_MAX} bytes.", param="file")
     return said
 
@@ -217,13 +219,13 @@ def _sooner(ends_at: datetime | None, form: Form, now: datetime) -> datetime | N
     return asked if ends_at is None else min(asked, ends_at)
 
 
-def _portions(lines: Iterable[str]) -> Iterator[str]:
-    """Lines in portions of about `PART_CHARS`."""
+def _portions(said: str) -> Iterator[str]:
+    """The lines of a text in portions of about `PART_CHARS`."""
     waiting: list[str] = []
     size = 0
-    for line in lines:
-        waiting.append(line)
-        size += len(line)
+    for line in _LINE.finditer(said):
+        waiting.append(line[0])
+        size += len(line[0])
         if size >= PART_CHARS:
             yield "".join(waiting)
             waiting, size = [], 0

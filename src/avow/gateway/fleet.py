@@ -15,7 +15,7 @@ from typing import Literal
 
 from avow.base.errors import AvowError, Unavailable
 from avow.gateway.client import Client
-from avow.gateway.connection import UpstreamError, UpstreamFull, UpstreamGarbage, UpstreamTimeout
+from avow.gateway.connection import UpstreamError, UpstreamFull, UpstreamGarbage, UpstreamTimeout, UpstreamTooLarge
 from avow.gateway.refusals import UpstreamBusy, UpstreamRejected
 from avow.gateway.upstreams import Upstream
 
@@ -189,16 +189,21 @@ class Fleet:
 
 def may_retry(error: AvowError, *, elsewhere: bool) -> bool:
     """Whether a failure before the first byte may end well at another upstream, or at the same."""
+    if isinstance(error, UpstreamTooLarge):  # whoever made it bills it, and the next would too
+        return False
     if isinstance(error, UpstreamTimeout | UpstreamBusy | UpstreamFull | UpstreamGarbage):
         return elsewhere
     return isinstance(error, UpstreamError)
 
 
 def verdict(error: AvowError) -> bool | None:
-    """What a failed call says of the upstream: whoever finds a request invalid is well; of being busy nothing follows."""
+    """What a failed call says of the upstream: whoever finds a request invalid is well; nothing follows of being busy, nor
+    of having more to say than is taken."""
     if isinstance(error, UpstreamRejected):
         return True
-    return False if isinstance(error, UpstreamError) and not isinstance(error, UpstreamFull) else None
+    return (
+        False if isinstance(error, UpstreamError) and not isinstance(error, UpstreamFull | UpstreamTooLarge) else None
+    )
 
 
 def backoff_s(tried: int) -> float:

@@ -70,7 +70,7 @@ def _turns(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
             calling = calling or {"role": "assistant", "content": None}
             function = {"name": item["name"], "arguments": item["arguments"]}
             call = {"id": item["call_id"], "type": "function", "function": function}
-            calling["tool_calls"] = [*calling.get("tool_calls", ()), call]
+            calling.setdefault("tool_calls", []).append(call)
             continue
         if calling is not None and kind != "reasoning":
             yield calling

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
+from typing import Any
 
 import msgspec
 
 from avow.gateway.sse import EventStream
 from avow.gateway.usage import MediaUsage, SoundUsage, SpeechUsage, Usage
+
+PIECE_BYTES = 96 * 1024
+"""Of sound in one event."""
 
 _encode = msgspec.json.Encoder().encode
 _CUE_END = re.compile(r"-->[ \t]*(?:([0-9]{1,3}):)?([0-9]{1,2}):([0-9]{1,2})[.,]([0-9]{1,3})")
@@ -28,6 +33,7 @@ class Event(msgspec.Struct):
 
 read = msgspec.json.Decoder(Whole).decode
 _decode = msgspec.json.Decoder(Event).decode
+_decode_fields = msgspec.json.Decoder(dict[str, Any]).decode
 _decode_heard = msgspec.json.Decoder(SoundUsage | None).decode
 _decode_spoken = msgspec.json.Decoder(SpeechUsage | None).decode
 
@@ -50,6 +56,25 @@ def wrapped(subtitles: bytes) -> bytes:
         for hours, minutes, seconds, part in _CUE_END.findall(text)
     ]
     return _encode({"text": text, "duration": max(ends, default=None)})
+
+
+def heard_events(body: bytes) -> bytes:
+    """The last event of a transcription that came whole, though a stream was asked for. Raises msgspec's errors."""
+    answer = read(body)
+    seconds = None if (told := used(answer)) is None else told.seconds
+    usage = _decode_fields(body).get("usage") or ({"type": "duration", "seconds": seconds} if seconds else None)
+    return _event({"type": "transcript.text.done", "text": answer.text} | ({"usage": usage} if usage else {}))
+
+
+def spoken_events(sound: bytes) -> bytes:
+    """The events of speech that came as sound, though events were asked for."""
+    pieces = [sound[at : at + PIECE_BYTES] for at in range(0, len(sound), PIECE_BYTES)]
+    deltas = [_event({"type": "speech.audio.delta", "audio": b64encode(piece).decode()}) for piece in pieces]
+    return b"".join([*deltas, _event({"type": "speech.audio.done"})])
+
+
+def _event(data: dict[str, Any]) -> bytes:
+    return b"data: %b\n\n" % _encode(data)
 
 
 class HeardStream(EventStream):

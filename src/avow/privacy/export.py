@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base.actor import COMMAND, Actor
 from avow.policy import Policy
+from avow.privacy import silence
 from avow.privacy.needs import Needs
 from avow.privacy.stores import Fact, Key, Store
 from avow.vault import Gone, Ref, Vault
@@ -95,9 +96,14 @@ def is_silent(clear: Mapping[str, Any], now: datetime) -> bool:
     """Whether a legal process forbids to show this to its person at `now`."""
     until = clear.get("silent_until")
     if isinstance(until, datetime):
-        return until > now
+        return until > now and silence.is_lawful(until, str(clear["basis"]), _process_until(clear["terms"]))
     _, found, day = str(clear.get("actor", "")).partition(f":{SILENT}")
     return bool(found) and datetime.fromisoformat(day).replace(tzinfo=UTC) > now
+
+
+def _process_until(terms: Mapping[str, Any]) -> datetime | None:
+    process = terms.get("process")
+    return None if process is None else datetime.fromisoformat(process["valid_until"])
 
 
 def _ref(fact: Fact) -> Ref:

@@ -39,6 +39,7 @@ FOLDER: Final = "tlog"
 HEAD: Final = "log.checkpoint"
 CHECKPOINT: Final = "checkpoint"
 CHUNK_ROWS: Final = 1000
+_LOST: Final = f"The file {HEAD} beside the keyring is missing, and the log has leaves."
 _LOCK = text("SELECT pg_advisory_xact_lock(726178)")
 
 
@@ -68,11 +69,12 @@ class Log:
         return self._named(self.checkpoint().origin)
 
     def note(self) -> bytes:
-        """The newest checkpoint as it is published; before the first leaf, that of an empty log."""
-        try:
-            return self._path.read_bytes()
-        except FileNotFoundError:
-            return self._signed(Checkpoint(self._name, 0, NOTHING))
+        """The newest checkpoint as it is published; before the first leaf, that of an empty log. Raises LogBroken where it was
+        lost: a tree that began anew under the same name would be a second one."""
+        found = self._kept()
+        if found is None and self.tiles.has_entries():
+            raise LogBroken(_LOST)
+        return self._signed(Checkpoint(self._name, 0, NOTHING)) if found is None else found
 
     def checkpoint(self, note: bytes | None = None) -> Checkpoint:
         """What a note (that of `note()`) says. Raises LogBroken for one that we did not sign."""
@@ -127,6 +129,9 @@ class Log:
             head = await asyncio.to_thread(self._held)
             async with keeper.begin() as c:
                 await c.execute(_LOCK)
+                await self._refuse_lost(c)
+                if self._kept() is None:  # from now on one is there, so that one that is missing was lost
+                    await asyncio.to_thread(files.replace, self._path, self._signed(head))
                 if not self._is_held:
                     await self._hold_against(c, head.size)
                 entries = await _place(c, head.size)
@@ -139,7 +144,7 @@ class Log:
     async def begin(self, keeper: Database, why: str | None) -> Checkpoint:
         """Begin another log; its first leaf says what the old one was. What is still public is in it again."""
         name = f"{self._name}/{secrets.token_hex(4)}"
-        content = tlog.spelled({"before": self.note().decode(errors="replace"), "name": name, "why": why})
+        content = tlog.spelled({"before": (self._kept() or b"").decode(errors="replace"), "name": name, "why": why})
         with self._alone():
             async with keeper.begin() as c:
                 await c.execute(_LOCK)
@@ -154,6 +159,8 @@ class Log:
         """Hold the files against what is signed, and what may be read against the entries."""
         try:
             head = await asyncio.to_thread(self._held)
+            async with keeper.begin() as c:
+                await self._refuse_lost(c)
         except LogBroken as broken:
             return Verified(Checkpoint("", 0, NOTHING), (broken.sentence,), None)
         wrong, last = list[str](), -1
@@ -187,6 +194,18 @@ class Log:
         if self.tiles.root(head.size) != head.root:
             raise LogBroken
         return head
+
+    def _kept(self) -> bytes | None:
+        try:
+            return self._path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    async def _refuse_lost(self, c: AsyncConnection) -> None:
+        """Where rows have places, something was signed. Raises LogBroken where that is missing."""
+        placed = select(log_entry.c.id).where(log_entry.c.place.is_not(None)).limit(1)
+        if self._kept() is None and await c.scalar(placed) is not None:
+            raise LogBroken(_LOST)
 
     async def _hold_against(self, c: AsyncConnection, size: int) -> None:
         """Rows of a database that came back from somewhere lose places at which the files have something else."""

@@ -40,6 +40,13 @@ class Tiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def has_entries(self) -> bool:
+        """Whether anything was ever written."""
+        try:
+            return (self.folder / ENTRIES).stat().st_size > 0
+        except FileNotFoundError:
+            return False
+
     def entries(self, begin: int, count: int) -> bytes:
         """Entries of 32 bytes, one after the other. Raises LogBroken where they are not there."""
         return self._read(ENTRIES, begin, count)

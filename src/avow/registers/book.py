@@ -92,7 +92,7 @@ async def propose(
         refusal, reason, process = "text", "", b""
     row = fact.begin(vault.policy, "rights", whose.tenant_id, whose.subject_id, now)
     row |= {"name": entry.name, "host": entry.host or None, "basis": entry.basis, "refusal": refusal, "made_by": by}
-    row |= {"terms": msgspec.to_builtins(entry), "silent_until": entry.silent_until}
+    row |= {"terms": msgspec.to_builtins(entry), "silent_until": entries.silent_until(entry)}
     row["box"] = await _sealed(vault, row, reason.strip(), process)
     made = insert_or(register_entry).on_conflict_do_nothing().returning(register_entry.c.id)
     if await c.scalar(made, row) is None:
@@ -157,8 +157,8 @@ async def of_person(c: AsyncConnection, subject_id: UUID, now: datetime) -> list
     """What went to others about somebody, as they may see it: what a process forbids to tell, they see later."""
     mine = register_entry.c.subject_id == subject_id, register_entry.c.refusal.is_(None)
     query = select(*_COLUMNS).where(*mine).order_by(register_entry.c.id.desc()).limit(LIST_MAX)
-    rows = [row for row in await c.execute(query) if row.silent_until is None or row.silent_until <= now]
-    return [kept for kept in await _with_events(c, rows) if kept.sent]
+    found = [(kept, entries.silent_until(kept.entry)) for kept in await _with_events(c, (await c.execute(query)).all())]
+    return [kept for kept, until in found if kept.sent and (until is None or until <= now)]
 
 
 async def shown(c: AsyncConnection, vault: Vault, kept: Kept) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC
 from functools import cache
 from typing import Any
 
@@ -20,7 +21,7 @@ from avow.policy.decide import DISCLOSE
 from avow.privacy.export import SILENT, plain
 from avow.privacy.needs import Needs
 from avow.privacy.stores import Fact, Store
-from avow.registers import book, incidents
+from avow.registers import book, entries, incidents
 from avow.registers.book import Kept
 from avow.registers.entries import Entry, EntryRefused
 from avow.vault import Act, Gone, Ref, Vault
@@ -131,8 +132,9 @@ def _in_box(fact: Fact) -> frozenset[str]:
 
 def _reader(entry: Entry) -> Actor:
     """Who opens: while a process forbids to tell, under a name that keeps the line from the person until its day."""
-    day = f"{SILENT}{entry.silent_until:%Y-%m-%dT%H:%M}" if entry.silent_until else f"disclosure {entry.name}"
-    return Actor("system", day, "keeper")
+    until = entries.silent_until(entry)
+    named = f"{SILENT}{until.astimezone(UTC):%Y-%m-%dT%H:%M}" if until else f"disclosure {entry.name}"
+    return Actor("system", named, "keeper")
 
 
 async def _record(c: AsyncConnection, vault: Vault, kept: Kept, count: int) -> None:

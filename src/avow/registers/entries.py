@@ -16,6 +16,7 @@ import msgspec
 from avow.base.errors import AvowError
 from avow.policy import Policy, words
 from avow.policy.terms import EU
+from avow.privacy import silence
 
 OWN: Final = "own"
 """The ground of a machine of the operator's own that stands elsewhere: no outside party sees anything."""
@@ -68,7 +69,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     `host` is where it is sent (empty: it is handed over by hand). `instrument` names the `[transfer.NAME]` on which a
     transfer abroad rests, `notice` the version of the policy with which everybody was told. `silent_until`: the process
-    forbids to tell the person until then.
+    forbids to tell the person until then, no longer than it is valid itself.
     """
 
     name: str
@@ -120,6 +121,14 @@ def consent_to(entry: Entry) -> str:
     return f"{SHARING}:{entry.to}"
 
 
+def silent_until(entry: Entry) -> datetime | None:
+    """Until when an entry is kept from its person; None: they may know it, whatever it says of itself."""
+    until, process = entry.silent_until, entry.process
+    if until is None or not silence.is_lawful(until, entry.basis, None if process is None else process.valid_until):
+        return None
+    return until
+
+
 def is_abroad(policy: Policy, region: str) -> bool:
     """Whether data that goes there leaves the countries of the policy; without any, the operator's, or the Union."""
     regions, operator = policy.parts.get("regions"), policy.parts.get("operator")
@@ -138,6 +147,8 @@ def _broken(policy: Policy, entry: Entry, known: Known) -> Iterator[str]:
         yield "contract_in_future"
     if known.person != (entry.basis in NEEDS_PERSON):
         yield "person"
+    if entry.silent_until is not None and silent_until(entry) is None:
+        yield "silence"
     if entry.basis == "provider":
         yield from _provider(policy, entry, known)
     else:
@@ -211,13 +222,18 @@ def _case(policy: Policy, entry: Entry, known: Known) -> Iterator[str]:
 
 
 def _legal(entry: Entry, known: Known) -> Iterator[str]:
-    process = entry.process
-    if process is None or not process.valid_from <= known.now < process.valid_until:
+    process, scope = entry.process, entry.scope
+    dated = process is not None and _is_zoned(process.valid_from, process.valid_until)
+    if process is None or not dated or not process.valid_from <= known.now < process.valid_until:
         yield "no_process"
-    if entry.scope is None or not entry.scope.since < entry.scope.until:
+    if scope is None or not _is_zoned(scope.since, scope.until) or not scope.since < scope.until:
         yield "no_scope"
     if not known.reasoned:
         yield "no_reason"
+
+
+def _is_zoned(*times: datetime) -> bool:
+    return all(each.tzinfo is not None for each in times)
 
 
 _POLICY = "The policy in force says what may be shared; docs/reference/registers.md says what each ground needs."
@@ -241,6 +257,10 @@ REFUSALS: Final[Mapping[str, tuple[str, str]]] = {
     "may_train": ("The processor may train on what people write.", "Agree that it does not: trains = false."),
     "more_than_promised": ("The policy promises that this processor gets less.", "Name fewer categories or fields."),
     "no_process": ("There is no legal process that is valid now.", "Attach it: --process FILE with its dates."),
+    "silence": (
+        "Only a legal process keeps this from the person, and no longer than it is valid.",
+        "Leave --silent-until away, or give --process, and a day with its zone that is not behind --process-to.",
+    ),
     "no_scope": ("The time of what may go is not named.", "Give --since and --until."),
     "too_much": ("More would go than goes at once.", "Make an entry for a shorter time: --since and --until."),
     "no_reason": ("Nobody said why.", "Give --reason."),

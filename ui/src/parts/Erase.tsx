@@ -2,7 +2,7 @@
 import { Button, Checkbox, Modal, PasswordInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useRef, useState } from "react";
 
 import { api, signedIn, told } from "../api/client";
 import { begin } from "../api/erasure";
@@ -35,6 +35,7 @@ function Plan() {
   const found = useQuery({ ...stored, staleTime: 0 });
   const [password, setPassword] = useState("");
   const [sure, setSure] = useState(false);
+  const asked = useRef(false); // at once, where isPending is only there after the next drawing
   const erasing = useMutation({
     mutationFn: () => told(api.POST("/api/privacy/requests", { body: { kind: "erase", password } })),
     onSuccess: async (taken) => {
@@ -43,10 +44,15 @@ function Plan() {
       await navigate({ to: "/erased" });
       queries.clear();
     },
+    onError: () => {
+      asked.current = false;
+    },
   });
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (!erasing.isPending && !erasing.isSuccess) erasing.mutate();
+    if (asked.current) return;
+    asked.current = true;
+    erasing.mutate();
   };
   return (
     <form className="stack" onSubmit={submit}>
