@@ -1,0 +1,152 @@
+"""What a service can show a visitor, and what the visitor makes of it: a service that hides or fakes never ends well."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from avow.base.errors import NotFound
+from avow.proof import verifier
+from avow.proof.log import Log
+from avow.proof.receipts import Receipts
+from avow.proof.verifier import Checkpoint, Missing
+from avow.vault import Ring, tlog
+from tests.conftest import Databases
+
+PROBE, HASH = "sums", "a policy"
+
+
+@dataclass
+class Service:
+    """All that a service answers; a test changes what it wants."""
+
+    made: Log
+    signer: Receipts
+    told: dict[str, Any]
+    policy: dict[str, Any]
+    answers: dict[str, bytes] = field(default_factory=dict)
+
+    def get(self, path: str, most: int) -> bytes:
+        if path in self.answers:
+            return self.answers[path]
+        if path == "api/proof/sentences":
+            return json.dumps(self.told).encode()
+        if path == ".well-known/avow-policy.json":
+            return self.signer(self.policy)
+        if path == ".well-known/avow-receipt-key":
+            return json.dumps({"log": str(self.made.key)}).encode()
+        try:
+            return self.made.resource(path.removeprefix("log/"))
+        except NotFound:
+            raise Missing(path) from None
+
+    async def grow(self, databases: Databases) -> None:
+        """The log goes on; the list of sentences stays with the head that it has."""
+        async with databases.keeper.begin() as c:
+            await tlog.append(c, "evidence", b"later")
+        await self.made.extend(databases.keeper)
+
+
+@pytest.fixture
+async def service(tmp_path: Path, database: Databases) -> Service:
+    return await told_at(tmp_path, database, datetime.now(UTC))
+
+
+async def told_at(folder: Path, databases: Databases, at: datetime) -> Service:
+    """A service of two sentences, with evidence of that time."""
+    (folder / "home").mkdir()
+    ring = Ring(folder / "home" / "keyring" / "ring.db")
+    made = Log(folder / "home", ring, "https://visited.example")
+    said = {"probe": PROBE, "policy": HASH, "at": at.isoformat(), "verdict": "proved", "figure": "1"}
+    content = tlog.spelled(said)
+    async with databases.keeper.begin() as c:
+        leaf = await tlog.append(c, "evidence", content)
+    await made.extend(databases.keeper)
+    shown = {"content": content.decode(), "at": said["at"], "log": made.proof(leaf.salt, 0, made.checkpoint())}
+    listed = [{"id": id, "verdict": "proved", "evidence": [PROBE]} for id in ("one", "two")]
+    told = {"policy": HASH, "checkpoint": made.note().decode(), "sentences": listed, "evidence": {PROBE: shown}}
+    policy = {"hash": HASH, "at": at.isoformat(), "clauses": [{"id": "one"}, {"id": "two"}]}
+    return Service(made, Receipts(ring), told, policy)
+
+
+@pytest.fixture
+def look(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Run the program against a service; gives the status and what it said."""
+
+    def run(service: Service, *arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(verifier, "site", lambda address: service.get)
+        return verifier.main(["https://visited.example", *arguments]), capsys.readouterr().out
+
+    return run
+
+
+Look = Callable[..., tuple[int, str]]
+
+
+async def test_a_service_that_shows_all_is_believed(service: Service, look: Look) -> None:
+    code, said = look(service)
+    assert code == 0 and "proved: 2" in said, said
+
+
+async def test_a_list_that_leaves_sentences_away_is_wrong(service: Service, look: Look) -> None:
+    [one, two], clauses = service.told["sentences"], service.policy["clauses"]
+    for listed in ([], [one], [one, one], [one, two, two], [one, two, {**two, "id": "three"}]):
+        service.told["sentences"] = listed
+        code, said = look(service)
+        assert code == 1 and "WRONG" in said, (listed, said)
+    service.told["sentences"], service.policy["clauses"] = [], []
+    assert look(service)[0] == 1
+    service.told["sentences"], service.policy["clauses"] = [one], clauses[:1]
+    service.answers[".well-known/avow-policy.json"] = service.signer(service.policy).replace(b'"one"', b'"two"')
+    assert "not signed" in look(service)[1]
+
+
+async def test_a_policy_that_is_old_or_another_is_not_held_against(service: Service, look: Look) -> None:
+    fresh = service.policy["at"]
+    for hours in (-25, 1):
+        service.policy["at"] = (datetime.now(UTC) + timedelta(hours=hours)).isoformat()
+        assert look(service)[0] == 1
+    service.policy |= {"at": fresh, "hash": "another"}
+    code, said = look(service)
+    assert code == 2 and "look again" in said
+
+
+async def test_an_example_is_unproved_unless_examples_are_expected(service: Service, look: Look) -> None:
+    service.told["sentences"][0] |= {"verdict": "example", "evidence": []}
+    assert look(service)[0] == 2
+    assert look(service, "--examples")[0] == 0
+
+
+async def test_evidence_of_the_future_is_refused(tmp_path: Path, database: Databases, look: Look) -> None:
+    service = await told_at(tmp_path, database, datetime.now(UTC) + timedelta(days=3650))
+    service.policy["at"] = datetime.now(UTC).isoformat()
+    code, said = look(service)
+    assert code == 1 and "future" in said
+
+
+async def test_both_heads_that_are_shown_are_one_log(
+    service: Service, database: Databases, tmp_path: Path, look: Look
+) -> None:
+    """The larger is read to its end, through the smaller; one that was never a beginning of the other is another tree."""
+    state = tmp_path / "state"
+    await service.grow(database)
+    code, said = look(service, "--state", str(state))
+    assert code == 0 and "2 leaves" in said, said
+    head = service.made.checkpoint()
+    other = Checkpoint(head.origin, 0, bytes(32))
+    for fake, status in ((other._replace(size=3), 2), (other._replace(size=2), 1), (other, 1)):
+        service.answers["log/checkpoint"] = service.made._signed(fake)
+        code, said = look(service)
+        assert code == status and "proved" not in said, fake
+    service.answers.clear()
+    code, said = look(service, "--state", str(state))
+    assert code == 1 and "cut off" in said, "the list rests on a head older than the last visit"
+    service.told["checkpoint"] = service.made._signed(other._replace(size=1)).decode()
+    code, said = look(service)
+    assert code == 1 and "first 1 leaves" in said
