@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 import httpx
+import msgspec
 import openai
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from avow.base.ids import uuid7
 from avow.billing.prices import PER
 from avow.billing.refusals import RateExceeded
-from avow.gateway import V1, call, forms
+from avow.gateway import V1, call, document, forms, media, surfaces
 from avow.gateway.connection import UpstreamTooLarge
 from avow.gateway.fleet import FAILURES_MAX, may_retry
 from avow.gateway.refusals import InvalidRequest, TooLarge, UploadsFull
@@ -172,6 +173,25 @@ async def test_speech_as_events_tells_its_tokens(house):
     assert (await house.post(ann, body, path="/v1/audio/speech")).content == b"Hello there."
     guessed = await house.settled(ann, 2)
     assert guessed.estimated and guessed.audio_tokens == 6 and guessed.amount <= guessed.held
+
+
+async def test_each_format_is_answered_in_a_kind_that_the_document_names(house):
+    await offer_all(house)
+    ann = await house.customer()
+    spoken, heard = "/v1/audio/speech", "/v1/audio/transcriptions"
+    told: dict[str, set[str]] = {spoken: set(), heard: set()}
+    for each in (*media.SOUNDS, "of another year"):
+        body = {"model": SPEAKS, "voice": "nova", "input": "Hello.", "response_format": each}
+        told[spoken].add((await house.post(ann, body, path=spoken)).headers["content-type"])
+    for each in ("json", "verbose_json", "text", "srt", "vtt"):
+        fields = {"model": HEARS, "response_format": each}
+        form = httpx.Request("POST", "http://x", data=fields, files={"file": ("a.mp3", SOUND)})
+        kind = form.headers["content-type"]
+        answer = await house.post(ann, await form.aread(), path=heard, **{"content-type": kind})
+        told[heard].add(answer.headers["content-type"].partition(";")[0])
+    for path, kinds in told.items():
+        named = document.paths()[path]["post"]["responses"]["200"]["content"].keys()
+        assert kinds == named - {"text/event-stream"}
 
 
 async def test_speech_that_breaks_off_is_cut_and_costs_nothing(house):
@@ -469,6 +489,21 @@ async def test_forms_that_say_what_cannot_be_done_are_refused_by_name(house):
     for count in ("0", "11", "x", "1e99", "²"):
         assert await ask(edits, {"model": PAINTS, "prompt": "x", "n": count}, ("image", PICTURE)) == (400, "n")
     assert house.upstream.requests == []
+
+
+@pytest.mark.parametrize("surface", [each for each in surfaces.ALL if each.takes_form], ids=lambda each: each.name)
+def test_the_files_that_a_form_takes_are_those_that_the_document_names(surface):
+    names = {"image", "image[]", "mask", "file", "other"}
+    taken = set()
+    for name in names:
+        sent = ("image", name) if name == "mask" else (name,)
+        files = tuple(forms.File(each, "png", "image/png", PICTURE) for each in sent)
+        try:
+            surface.parse(forms.Form({"model": "m", "prompt": "x"}, files))
+        except InvalidRequest:
+            continue
+        taken.add(name)
+    assert taken == names & {field.encode_name for field in msgspec.structs.fields(surface.reads)}
 
 
 async def test_a_body_that_is_too_large_for_a_form_is_refused_before_it_is_read(house):

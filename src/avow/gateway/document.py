@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from avow.gateway import media, surfaces, wire
+from avow.gateway import media, surfaces
 from avow.gateway.batches import Wanted
 from avow.gateway.filing import BATCHES, FILES
 from avow.gateway.refusals import ANTHROPIC
 
-_READS: Final[Mapping[str, type[msgspec.Struct]]] = {
-    "chat": wire.Known,
-    "completions": surfaces.Completion,
-    "responses": surfaces.Responses,
-    "embeddings": surfaces.Embedding,
-    "moderations": surfaces.Moderation,
-    "rerank": surfaces.Rerank,
-    "images": media.Images,
-    "edits": media.Pictures,
-    "variations": media.Pictures,
-    "transcriptions": media.Recording,
-    "translations": media.Recording,
-    "speech": media.Speech,
-    "messages": surfaces.Messages,
-    "count_tokens": surfaces.Messages,
-}
-_SUMMARIES: Final = {
-    "chat": "A chat completion, in OpenAI's dialect",
-    "completions": "A completion of a text, in OpenAI's dialect",
-    "responses": "A response, in OpenAI's dialect, of which nothing is remembered",
-    "embeddings": "Vectors of texts",
-    "moderations": "What a text is judged to be",
-    "rerank": "Documents by nearness to a query",
-    "images": "Images from a text",
-    "edits": "Images from pictures, a mask and a text",
-    "variations": "Images like a picture",
-    "transcriptions": "What is said in a recording",
-    "translations": "What is said in a recording, in English",
-    "speech": "A text, spoken",
-    "messages": "A message, in Anthropic's dialect",
-    "count_tokens": "How many tokens a message would be; free",
-}
-_STREAMS: Final = frozenset(("chat", "completions", "responses", "messages", "transcriptions"))
 _BINARY: Final = {"type": "string", "format": "binary"}
+_ANSWER: Final = "The answer in this route's dialect and the format asked for, as the policy's filters leave it"
 _TYPES: Final = ("application/json", "multipart/form-data")
 _ERROR: Final = {
     "type": "object",
@@ -140,29 +107,30 @@ def _writes(summary: str, id: str, kind: str, schema: dict[str, Any]) -> dict[st
 
 def schemas() -> dict[str, Any]:
     """The bodies of `/v1`, by the names that the paths point to. Fields that are not named pass to the upstream."""
-    kinds = list(dict.fromkeys((*_READS.values(), Wanted)))
+    kinds = list(dict.fromkeys((*(surface.reads for surface in surfaces.ALL), Wanted)))
     _, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/V1.{name}")
     return {**{f"V1.{name}": schema for name, schema in components.items()}, "V1.Error": _ERROR}
 
 
 def _operation(surface: surfaces.Surface) -> dict[str, Any]:
-    kind = _READS.get(surface.name)
-    body = {"$ref": f"#/components/schemas/V1.{kind.__name__}"} if kind else {"type": "object"}
-    content: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
-    if surface.name == "speech":
-        content = {
-            f"audio/{kind}": {"schema": {"type": "string", "format": "binary"}} for kind in ("mpeg", "ogg", "wav")
-        }
-    if surface.name in _STREAMS or surface.name == "speech":
+    body = {"$ref": f"#/components/schemas/V1.{surface.reads.__name__}"}
+    content = {kind.decode().partition(";")[0]: {"schema": _schema(kind)} for kind in surface.answers}
+    if surface.streams:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     headers = {name: {"description": says, "schema": {"type": "string"}} for name, says in _HEADERS.items()}
-    answer = {"description": "The upstream's answer, unchanged", "headers": headers, "content": content}
+    answer = {"description": _ANSWER, "headers": headers, "content": content}
     return {
-        **_reads(_SUMMARIES.get(surface.name, surface.name), f"v1_{surface.name}", surface.shape is ANTHROPIC),
+        **_reads(surface.says, f"v1_{surface.name}", surface.shape is ANTHROPIC),
         "parameters": list(_ASKED),
         "requestBody": {"required": True, "content": {_TYPES[surface.takes_form]: {"schema": body}}},
         "responses": {"200": answer, "default": _refusal()},
     }
+
+
+def _schema(kind: bytes) -> dict[str, Any]:
+    if kind == surfaces.JSON:
+        return {"type": "object"}
+    return {"type": "string"} if kind == media.TEXT else _BINARY
 
 
 def _reads(summary: str, id: str, anthropic: bool = False) -> dict[str, Any]:

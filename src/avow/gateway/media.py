@@ -29,6 +29,8 @@ SOUNDS = {
     "wav": b"audio/wav",
     "pcm": b"audio/pcm",
 }
+UNKNOWN_SOUND = b"application/octet-stream"
+"""What a format is that is not of these; the upstream knows."""
 TEXT = b"text/plain; charset=utf-8"
 
 _count = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=1, le=IMAGES_MAX)]).decode
@@ -51,24 +53,6 @@ class Speech(msgspec.Struct):
     instructions: str | None = None
     response_format: str | None = None
     stream_format: str | None = None
-
-
-class Recording(msgspec.Struct):
-    """A form that brings sound; `file` is a file. Read by `_heard`, for its fields are texts."""
-
-    model: Name
-    file: bytes
-    stream: str | None = None
-    response_format: str | None = None
-
-
-class Pictures(msgspec.Struct):
-    """A form that brings pictures: files, one or several (`image[]`). Read by `_pictured`."""
-
-    model: Name
-    image: bytes
-    prompt: str | None = None
-    n: str | None = None
 
 
 _images = msgspec.json.Decoder(Images).decode
@@ -111,7 +95,7 @@ def speech(body: bytes) -> Request:
     asked = known.stream_format or "audio"
     if asked not in ("audio", "sse"):
         raise InvalidRequest("This is `audio` or `sse`.", param="stream_format")
-    kind = SOUNDS.get(known.response_format or "mp3", b"application/octet-stream")
+    kind = SOUNDS.get(known.response_format or "mp3", UNKNOWN_SOUND)
     made = _made(fields, (), Extent(characters=len(known.input)), answered_as=b"" if asked == "sse" else kind)
     return msgspec.structs.replace(made, stream=True)
 

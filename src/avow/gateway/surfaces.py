@@ -7,13 +7,13 @@ Whatever would let an upstream charge more than the bytes of a body and the leng
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Annotated, Any
 
 import msgspec
 
 from avow.billing.prices import Price
-from avow.gateway import forms, media, wire
+from avow.gateway import form_bodies, forms, media, wire
 from avow.gateway.refusals import ANTHROPIC, OPENAI, RESPONSES, InvalidRequest, Shape
 from avow.gateway.wire import TOOLS_TOKENS, Name, Positive, Request, StreamOptions
 
@@ -22,6 +22,7 @@ DOCUMENTS_MAX = 1000
 DOCUMENT_TOKENS = 16
 """What a reranker writes around each pair of query and document."""
 MODERATION_MODEL = "omni-moderation-latest"
+JSON = b"application/json"
 
 Tokens = Annotated[list[int], msgspec.Meta(min_length=1)]
 Texts = str | Annotated[list[str | int | Tokens], msgspec.Meta(min_length=1, max_length=2048)]
@@ -31,13 +32,22 @@ Texts = str | Annotated[list[str | int | Tokens], msgspec.Meta(min_length=1, max
 class Surface:
     """A route of `/v1`. `said_in` names the fields whose texts are input; `bills`: whether its tokens cost anything; `repeats`:
     the same request has the same answer. `parse` reads its body, with `takes_form` a form. `part`: what a model has to have
-    a price for to be called here, by tokens (a field of `Price`) or by `counts`. `kept` makes of an answer what is kept."""
+    a price for to be called here, by tokens (a field of `Price`) or by `counts`. `kept` makes of an answer what is kept.
+
+    For the OpenAPI document: what a route `says` of itself, the type that `reads` its body, the media types of what it `answers`
+    whole, and whether it `streams` events too.
+    """
 
     name: str
     path: str
     parse: Callable[[Any], Request]
     said_in: tuple[str, ...]
     shape: Shape = OPENAI
+    _: KW_ONLY
+    says: str
+    reads: type[msgspec.Struct]
+    answers: tuple[bytes, ...] = (JSON,)
+    streams: bool = False
     bills: bool = True
     repeats: bool = False
     takes_form: bool = False
@@ -258,25 +268,102 @@ def _check_blocks(content: Any, known: frozenset[str], param: str) -> None:
 
 
 _IMAGES: dict[str, Any] = {"part": "image_nano", "counts": "images", "kept": media.without_images}
-_HEARD: dict[str, Any] = {"part": "audio_nano", "counts": "seconds", "takes_form": True}
-CHAT = Surface("chat", "/v1/chat/completions", wire.parse, ("messages",))
-MESSAGES = Surface("messages", "/v1/messages", message, ("system", "messages"), ANTHROPIC)
+_HEARD: dict[str, Any] = {
+    **{"part": "audio_nano", "counts": "seconds"},
+    **{"takes_form": True, "answers": (JSON, media.TEXT)},
+}
+CHAT = Surface(
+    *("chat", "/v1/chat/completions", wire.parse, ("messages",)),
+    says="A chat completion, in OpenAI's dialect",
+    reads=wire.Known,
+    streams=True,
+)
+MESSAGES = Surface(
+    *("messages", "/v1/messages", message, ("system", "messages"), ANTHROPIC),
+    says="A message, in Anthropic's dialect",
+    reads=Messages,
+    streams=True,
+)
 ALL: Iterable[Surface] = (
     CHAT,
-    Surface("completions", "/v1/completions", completion, ("prompt",)),
-    Surface("responses", "/v1/responses", response, ("instructions", "input"), RESPONSES),
-    Surface("embeddings", "/v1/embeddings", embedding, ("input",), repeats=True),
-    Surface("moderations", "/v1/moderations", moderation, ("input",), repeats=True),
-    Surface("rerank", "/v1/rerank", rerank, ("query", "documents"), repeats=True),
-    Surface("images", "/v1/images/generations", media.images, ("prompt",), **_IMAGES),
-    Surface("edits", "/v1/images/edits", media.edits, ("prompt",), takes_form=True, **_IMAGES),
-    Surface("variations", "/v1/images/variations", media.variations, (), takes_form=True, **_IMAGES),
-    Surface("transcriptions", "/v1/audio/transcriptions", media.transcription, ("prompt",), **_HEARD),
-    Surface("translations", "/v1/audio/translations", media.translation, ("prompt",), **_HEARD),
     Surface(
-        *("speech", "/v1/audio/speech", media.speech, ("input", "instructions")), part="audio_nano", counts="characters"
+        *("completions", "/v1/completions", completion, ("prompt",)),
+        says="A completion of a text, in OpenAI's dialect",
+        reads=Completion,
+        streams=True,
+    ),
+    Surface(
+        *("responses", "/v1/responses", response, ("instructions", "input"), RESPONSES),
+        says="A response, in OpenAI's dialect, of which nothing is remembered",
+        reads=Responses,
+        streams=True,
+    ),
+    Surface(
+        *("embeddings", "/v1/embeddings", embedding, ("input",)),
+        says="Vectors of texts",
+        reads=Embedding,
+        repeats=True,
+    ),
+    Surface(
+        *("moderations", "/v1/moderations", moderation, ("input",)),
+        says="What a text is judged to be",
+        reads=Moderation,
+        repeats=True,
+    ),
+    Surface(
+        *("rerank", "/v1/rerank", rerank, ("query", "documents")),
+        says="Documents by nearness to a query",
+        reads=Rerank,
+        repeats=True,
+    ),
+    Surface(
+        *("images", "/v1/images/generations", media.images, ("prompt",)),
+        says="Images from a text",
+        reads=media.Images,
+        **_IMAGES,
+    ),
+    Surface(
+        *("edits", "/v1/images/edits", media.edits, ("prompt",)),
+        says="Images from pictures, a mask and a text",
+        reads=form_bodies.Edit,
+        takes_form=True,
+        **_IMAGES,
+    ),
+    Surface(
+        *("variations", "/v1/images/variations", media.variations, ()),
+        says="Images like a picture",
+        reads=form_bodies.Variation,
+        takes_form=True,
+        **_IMAGES,
+    ),
+    Surface(
+        *("transcriptions", "/v1/audio/transcriptions", media.transcription, ("prompt",)),
+        says="What is said in a recording",
+        reads=form_bodies.Transcribed,
+        streams=True,
+        **_HEARD,
+    ),
+    Surface(
+        *("translations", "/v1/audio/translations", media.translation, ("prompt",)),
+        says="What is said in a recording, in English",
+        reads=form_bodies.Recording,
+        **_HEARD,
+    ),
+    Surface(
+        *("speech", "/v1/audio/speech", media.speech, ("input", "instructions")),
+        says="A text, spoken",
+        reads=media.Speech,
+        answers=(*media.SOUNDS.values(), media.UNKNOWN_SOUND),
+        streams=True,
+        part="audio_nano",
+        counts="characters",
     ),
     MESSAGES,
-    Surface("count_tokens", "/v1/messages/count_tokens", message_count, (), ANTHROPIC, bills=False),
+    Surface(
+        *("count_tokens", "/v1/messages/count_tokens", message_count, (), ANTHROPIC),
+        says="How many tokens a message would be; free",
+        reads=Messages,
+        bills=False,
+    ),
 )
 BY_PATH = {surface.path: surface for surface in ALL}
