@@ -150,8 +150,8 @@ def test_a_published_sentence_has_evidence_once_its_probe_has_looked(platform: P
     platform.cli("verify", "policy_hash")
     with platform.http() as http:
         page = http.get("/proof").text
-    [row] = [each for each in page.split("<li")[1:] if "policy_hash" in each]
-    assert "proved" in row
+    rows = [each for each in page.partition('id="probes"')[2].split("<li")[1:] if "policy_hash" in each]
+    assert rows and all('class="state proved"' in row for row in rows)
 
 
 def test_the_openai_client_gets_a_whole_answer(platform: Platform) -> None:

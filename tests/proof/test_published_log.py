@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from avow.proof import verifier
-from tests.platform import Platform, wait_until
+from tests.platform import Platform, new_platform, wait_until
 
 
 def signed(platform: Platform) -> None:
@@ -21,11 +22,13 @@ def signed(platform: Platform) -> None:
 
 
 @pytest.fixture(scope="module")
-def seen(platform: Platform) -> Platform:
-    """A platform of which two probes have looked at something."""
-    platform.cli("verify", "sums", "declared", check=False)
-    signed(platform)
-    return platform
+def seen() -> Iterator[Platform]:
+    """A platform of its own, of which two probes have looked at something: others' tests let probes fail."""
+    with new_platform(engine="0") as made:
+        made.start()
+        made.cli("verify", "sums", "declared")
+        signed(made)
+        yield made
 
 
 @pytest.fixture
