@@ -80,7 +80,7 @@ class Batches:
     async def begin(self, key: KeyRecord, whose: Whose, upload_id: UUID, wanted: Wanted) -> Batch:
         """Take a batch of a file that is one's own. Raises NotFound and TooManyBatches."""
         file = await self._files.find(key, upload_id)
-        made, now = uuid7(), self._clock.now()
+        made, now = uuid7(), whose.at
         await self._vault.prepare(whose.owner, CONTENT, whose.ends_at)
         ref = Ref(whose.tenant_id, batch.name, CONTENT, made, whose.owner)
         box = self._vault.seal(ref, {"metadata": wanted.metadata, "error": None}, whose.ends_at)
@@ -91,7 +91,7 @@ class Batches:
             await c.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), name)
             if (await c.scalar(select(func.count()).select_from(batch)) or 0) >= BATCHES_MAX:
                 raise TooManyBatches
-            await c.execute(insert(batch).values(**row, **times, box=box, **whose.fact(now)))
+            await c.execute(insert(batch).values(**row, **times, box=box, **whose.fact()))
         return await self.find(key, made)
 
     async def find(self, key: KeyRecord, batch_id: UUID) -> Batch:

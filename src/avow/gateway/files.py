@@ -67,17 +67,18 @@ class Kept(NamedTuple):
 
 
 class Whose(NamedTuple):
-    """Who owns what is kept of a key's requests, and until when."""
+    """Who owns what is kept of a key's requests from `at` on, and until when."""
 
     tenant_id: UUID
     owner: UUID
+    at: datetime
     ends_at: datetime | None
     policy_version: int
 
-    def fact(self, at: datetime) -> dict[str, Any]:
-        """The columns of a fact that is collected at a time."""
+    def fact(self) -> dict[str, Any]:
+        """The columns of a fact that is collected now."""
         ends = {"ends_at": self.ends_at, "policy_version": self.policy_version}
-        return {"tenant_id": self.tenant_id, "subject_id": self.owner, "since": at, **ends}
+        return {"tenant_id": self.tenant_id, "subject_id": self.owner, "since": self.at, **ends}
 
 
 class Files:
@@ -97,14 +98,14 @@ class Files:
             held = (await standing.load(c, {owner}, now))[owner]
         if not decide(rules.policy, held, Question(CONTENT, SERVICE, key.actor.role, owner=True)):
             raise FilesForbidden
-        return Whose(key.tenant_id, owner, ends_at, plan.policy_version)
+        return Whose(key.tenant_id, owner, now, ends_at, plan.policy_version)
 
     async def keep(self, key: KeyRecord, whose: Whose, form: Form) -> Kept:
         """Take the file of a form. Raises InvalidRequest, TooLarge and TooManyFiles."""
         said = await asyncio.to_thread(judged, form)
-        whose = whose._replace(ends_at=_sooner(whose.ends_at, form, self.clock.now()))
+        whose = whose._replace(ends_at=_sooner(whose.ends_at, form, whose.at))
         made, size, name = uuid7(), len(said.encode()), form.files[0].name
-        fact, now = whose.fact(self.clock.now()), self.clock.now()
+        fact = whose.fact()
         await self.vault.prepare(whose.owner, CONTENT, whose.ends_at)
         rows = await asyncio.to_thread(lambda: list(self._parts(whose, fact, made, said)))
         box = self.vault.seal(self._ref(whose, upload.name, made), {"file": name}, whose.ends_at)
@@ -112,7 +113,7 @@ class Files:
             await self._make_room(c, whose.tenant_id, size)
             await c.execute(insert(upload).values(id=made, key_id=key.key_id, size=size, box=box, **fact))
             await c.execute(insert(upload_part), rows)
-        return Kept(made, now, whose.ends_at, size, name)
+        return Kept(made, whose.at, whose.ends_at, size, name)
 
     async def listed(self, key: KeyRecord, after: UUID | None, limit: int, *, newest_first: bool = True) -> list[Kept]:
         """One's files, at most `limit` of them behind the file `after`."""
