@@ -38,7 +38,7 @@ def test_tokens_pass_unchanged_whatever_the_pieces(places, wants):
     reader = sse.ChatStream(wants_usage=wants)
     passed = run(reader, cuts(WHOLE, places))
     assert passed == token("Hel") + token("lo", "stop") + (USAGE if wants else b"")
-    assert reader.done and reader.finished and not reader.fault
+    assert reader.done and reader.finish == "stop" and not reader.fault
     assert reader.usage is not None and (reader.usage.prompt_tokens, reader.usage.completion_tokens) == (7, 2)
     assert reader.tokens == 2
 
