@@ -15,7 +15,7 @@ from tests.platform import Platform, complete, policy_text, wait_until
 from tests.upstream import scripted_platform
 
 RULES = [
-    ('[category.api_content]\nfields = ["request", "response"]\n', 'owner = "tenant"\n'),
+    ("[category.api_content]\n", 'owner = "tenant"\n'),
     ('"latency_ms", "status", "why"]\n', 'owner = "tenant"\n'),
 ]
 POLICY = policy_text(*((after, after + rule) for after, rule in RULES))

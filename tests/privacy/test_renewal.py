@@ -56,8 +56,8 @@ LATER = datetime(2030, 1, 1, tzinfo=UTC)
 FIRST = policy_text()
 SHORTER = policy_text(
     ("version = 1", "version = 2"),
-    ('fields = ["request", "response"]\npurposes = ["service", "history"]\nbasis = "contract"\nkeep = "at most 30 days"',
-     'fields = ["request", "response"]\npurposes = ["service"]\nbasis = "contract"\nkeep = "at most 2 days"'),
+    ('purposes = ["service", "history"]\nbasis = "contract"\nkeep = "at most 30 days"',
+     'purposes = ["service"]\nbasis = "contract"\nkeep = "at most 2 days"'),
 )  # fmt: skip
 
 

@@ -18,8 +18,8 @@ MONTH = timedelta(days=30)
 FIRST = policy_text()
 LONGER = policy_text(
     ("version = 1", "version = 2"),
-    ('fields = ["request", "response"]\npurposes = ["service", "history"]\nbasis = "contract"\nkeep = "at most 30 days"',
-     'fields = ["request", "response"]\npurposes = ["service"]\nbasis = "contract"\nkeep = "at most 60 days"'),
+    ('purposes = ["service", "history"]\nbasis = "contract"\nkeep = "at most 30 days"',
+     'purposes = ["service"]\nbasis = "contract"\nkeep = "at most 60 days"'),
 )  # fmt: skip
 
 
