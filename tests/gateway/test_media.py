@@ -24,6 +24,7 @@ from avow.gateway.fleet import FAILURES_MAX, may_retry
 from avow.gateway.refusals import InvalidRequest, TooLarge, UploadsFull
 from avow.gateway.scripted import Script
 from avow.gateway.uploads import BYTES_MAX, KEY_BYTES_MAX, Uploads
+from tests import LIMIT_S
 
 from .house import CREDENTIAL, HELLO, INPUT, MODEL, OUTPUT, chunks_of, until
 from .test_traces import opened
@@ -398,8 +399,9 @@ async def test_bodies_that_do_not_come_keep_nobody_out(house):
         told.append(message.get("status", 0))
 
     slow = [asyncio.create_task(v1(scope, never, send)) for _ in range(5)]
-    for _ in slow:
-        await waiting.acquire()
+    async with asyncio.timeout(LIMIT_S):
+        for _ in slow:
+            await waiting.acquire()
     await v1(scope, empty, send)
     assert told[0] == 400  # an empty body is no form: it was read
     for task in slow:
