@@ -1,0 +1,83 @@
+// A table of rows with what stands in each column; it scrolls within itself where the screen is narrow, and asks for more.
+import { Button } from "@mantine/core";
+import type { ReactNode } from "react";
+
+import { t } from "../words/language";
+import { Loaded } from "./Page";
+
+export interface Column<R> {
+  title: string;
+  of: (row: R) => ReactNode;
+  isNumber?: boolean;
+}
+
+interface Asked<R> {
+  data: readonly R[] | undefined;
+  error: unknown;
+  refetch: () => unknown;
+}
+
+export function DataTable<R>(props: {
+  label: string;
+  of: Asked<R>;
+  columns: readonly Column<R>[];
+  id: (row: R) => string | number;
+  none: ReactNode;
+  pages?: Pages;
+}) {
+  return (
+    <Loaded of={props.of} lines={4}>
+      {(rows) =>
+        rows.length === 0 ? (
+          props.none
+        ) : (
+          <>
+            <div className="scroll" role="region" aria-label={props.label} tabIndex={0}>
+              <table className="table">
+                <thead>
+                  <tr>
+                    {props.columns.map((column) => (
+                      <th key={column.title} scope="col" className={column.isNumber ? "num" : undefined}>
+                        {column.title}
+                      </th>
+                    ))}
+                  </tr>
+                </thead>
+                <tbody>
+                  {rows.map((row) => (
+                    <tr key={props.id(row)}>
+                      {props.columns.map((column) => (
+                        <td key={column.title} className={column.isNumber ? "num" : undefined}>
+                          {column.of(row)}
+                        </td>
+                      ))}
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            </div>
+            {props.pages && <More of={props.pages} />}
+          </>
+        )
+      }
+    </Loaded>
+  );
+}
+
+export interface Pages {
+  hasNextPage: boolean;
+  isFetchingNextPage: boolean;
+  fetchNextPage: () => unknown;
+}
+
+/** The way to the next page, where there is one. */
+export function More({ of: found }: { of: Pages }) {
+  if (!found.hasNextPage) return null;
+  return (
+    <div>
+      <Button variant="default" size="xs" loading={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>
+        {t("Show more")}
+      </Button>
+    </div>
+  );
+}
