@@ -116,7 +116,7 @@ class Call:
     def _count(self, tokens: int) -> None:
         """Tell of what was delivered, so that it is charged whatever happens here."""
         outcome, order = self.outcome, self._order
-        if tokens > outcome.tokens:
+        if tokens > outcome.tokens and order.request.stream:  # of what comes whole nothing was delivered before its end
             self._progress(order.request_id, outcome.input_tokens or 0, 0, min(tokens, order.output_tokens_max))
         outcome.tokens = tokens
 
