@@ -20,14 +20,15 @@ import argparse
 import base64
 import binascii
 import hashlib
+import html
 import json
+import re
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,7 +48,8 @@ ED25519 = b"\x01"
 NOTHING = hashlib.sha256(b"").digest()
 GOOD = ("proved", "attested")
 LOCALES = ("en", "zh")
-UNSEEN = ("head", "script", "style", "template")
+MARKUP = re.compile(r"(?s)<!--.*?-->|<(head|script|style|template)\b.*?</\1>|<[^>]*>")
+"""What people do not see of a page."""
 
 Get = Callable[[str, int], bytes]
 """Reads a resource below the log's prefix, of at most so many bytes. Raises Missing."""
@@ -408,31 +410,10 @@ def check_clauses(document: bytes, told: Any, checkpoint: Checkpoint) -> dict[st
 
 def check_page(page: bytes, document: bytes, locale: str) -> None:
     """That every sentence of the policy stands on the page that people read. Raises Wrong."""
-    reader = _Texts()
-    reader.feed(page.decode(errors="replace"))
-    said = {" ".join(text.split()) for text in reader.found}
+    shown = " ".join(html.unescape(MARKUP.sub("", page.decode(errors="replace"))).split())
     for clause in _json(document, "the published policy")["clauses"]:
-        if " ".join(str(clause["sentence"][locale]).split()) not in said:
+        if " ".join(str(clause["sentence"][locale]).split()) not in shown:
             raise Wrong(f"the page does not show the sentence {clause['id']} ({locale})")
-
-
-class _Texts(HTMLParser):
-    """The texts of a page, without what nobody sees."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self._unseen = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._unseen += tag in UNSEEN
-
-    def handle_endtag(self, tag: str) -> None:
-        self._unseen -= tag in UNSEEN
-
-    def handle_data(self, data: str) -> None:
-        if not self._unseen:
-            self.found.append(data)
 
 
 def _spelled(fields: Any) -> bytes:
