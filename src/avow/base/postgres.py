@@ -25,7 +25,7 @@ SOCKET_PATH_BYTES_MAX = 90
 START_TIMEOUT_S = 60
 
 # No value of a statement is ever logged: they are people's data. Messages of level ERROR quote values ("invalid input
-# syntax for type integer: …"), so only LOG, FATAL and PANIC are written; a file per weekday, written over a week later.
+# syntax for type integer: …"), so only LOG, FATAL and PANIC are written; a file per day, which ends as our own do (`log.sweep`).
 _CONFIG = """\
 listen_addresses = ''
 unix_socket_permissions = 0700
@@ -41,9 +41,8 @@ log_parameter_max_length_on_error = 0
 log_line_prefix = '%m '
 log_checkpoints = off
 logging_collector = on
-log_filename = 'postgres-%a.log'
+log_filename = 'postgres-%Y-%m-%d.log'
 log_file_mode = 0600
-log_truncate_on_rotation = on
 log_rotation_age = 1d
 log_rotation_size = 0
 timezone = UTC
@@ -96,6 +95,7 @@ class Cluster:
         )
         if self.pid() is None:
             self._clear_dead_pidfile()
+            self.log.unlink(missing_ok=True)
             self._run("pg_ctl", "start", "-w", "-t", "60", "-D", self.data, "-l", self.log)
         self._wait_ready()
 
