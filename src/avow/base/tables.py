@@ -1,6 +1,6 @@
 """Tables of the platform itself."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, DateTime, Integer, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, DateTime, Integer, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 from avow.catalog import newest, not_personal, store, table
@@ -29,12 +29,14 @@ policy_epoch = table(
     Column("id", Integer, primary_key=True),
     Column("epoch", BigInteger, nullable=False),
     Column("hash", Text, nullable=False, server_default=""),
+    Column("leaf", Uuid),
     CheckConstraint("id = 1", name="single"),
     holds=[not_personal("a counter that grows when a rule or a setting that requests are compiled from changes")],
     app="read",
     writer="read",
 )
-"""`hash` is that of the policy in force: a version's, or, until a change takes effect, of what both versions allow."""
+"""`hash` is that of the policy in force: a version's, or, until a change takes effect, of what both versions allow; `leaf` is
+the row of the log that says which sentences that policy has."""
 
 policy_floor = table(
     "policy_floor",
