@@ -67,8 +67,7 @@ class Caller:
 
     def call(self, http: httpx.Client, secret: str, upstream: Upstream | None = None) -> None:
         """Ask a model, once with success and then in ways that fail; `upstream` refuses as well, quoting what was asked."""
-        said = {"messages": [{"role": "user", "content": self.mark("prompt")}], "max_tokens": 1, "temperature": 0}
-        more = {"user": self.mark("user"), "metadata": {"about": self.mark("metadata")}}
+        more = {"user": self.mark("user"), "metadata": {"about": self.mark("metadata")}, "max_tokens": 1}
         for model, status in (
             (MODEL, 200),
             (self.mark("model"), 404),
@@ -77,16 +76,17 @@ class Caller:
             if upstream:
                 fault = Script(status=400, error_text=self.mark("error")) if status == 400 else Script()
                 upstream.answer(fault)
+            said = [{"role": "user", "content": self.mark(f"prompt {model} {status}")}]
             answer = http.post(
                 "/v1/chat/completions",
                 params={"q": self.mark(f"query of a call {status}")},
-                json={"model": model, **said, **more},
+                json={"model": model, "messages": said, **more},
                 headers={"authorization": f"Bearer {secret}"},
             )
             assert answer.status_code == status, answer.text
         if upstream:
             upstream.answer(Script())
-        refused = http.post("/v1/chat/completions", json=said, headers={"authorization": f"Bearer {self.mark('key')}"})
+        refused = http.post("/v1/chat/completions", json=more, headers={"authorization": f"Bearer {self.mark('key')}"})
         assert refused.status_code == 401
 
 
