@@ -19,11 +19,13 @@ from avow.base.db import Dsn
 from avow.base.errors import AvowError
 
 DATABASE = "avow"
+FOLDER = "pg"
 SUPERUSER = "avow_super"
 PORT = 5432
 SOCKET_PATH_BYTES_MAX = 90
 START_TIMEOUT_S = 60
 
+# Pages stand in the write-ahead log as they are: what nobody may find there, the search for it must be able to see.
 # No value of a statement is ever logged: they are people's data. Messages of level ERROR quote values ("invalid input
 # syntax for type integer: …"), so only LOG, FATAL and PANIC are written; a file per day, which ends as our own do (`log.sweep`).
 _CONFIG = """\
@@ -31,7 +33,6 @@ listen_addresses = ''
 unix_socket_permissions = 0700
 password_encryption = scram-sha-256
 shared_buffers = 256MB
-wal_compression = pglz
 max_wal_size = 1GB
 log_error_verbosity = terse
 log_min_messages = log
@@ -64,7 +65,7 @@ class Cluster:
     def __init__(self, home: Path, superuser_password: str, connections: int = 80) -> None:
         self.home = home
         self._connections = connections
-        self.data = home / "pg"
+        self.data = home / FOLDER
         self.log = home / "log" / "postgres-start.log"
         self._password = superuser_password
         self._bin = _binaries()
