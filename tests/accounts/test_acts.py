@@ -275,7 +275,7 @@ async def retry_job(w: Walk) -> None:
         await jobs.put(c, "failing", uuid7())
         failed = "UPDATE jobs.pgqueuer SET status = 'failed' WHERE entrypoint = 'failing' RETURNING id"
         id = await c.scalar(text(failed))
-    await ask_desk(w, f"jobs/{id}/retry", None)
+    await ask_desk(w, "jobs/retry", {"id": id})
     found = await w.ask("GET", "/api/desk/jobs?state=queued", None, w.made["operator"])
     assert ("failing", 0) in [(each["kind"], each["tries"]) for each in found["jobs"]]
 
@@ -339,7 +339,7 @@ STEPS: dict[str, Step] = {
     "POST /api/desk/evidence/withdraw": lambda w: ask_desk(
         w, "evidence/withdraw", {"name": "audit-report", "reason": "wrong file"}
     ),
-    "POST /api/desk/jobs/{id}/retry": retry_job,
+    "POST /api/desk/jobs/retry": retry_job,
     "POST /api/desk/probes": lambda w: ask_desk(w, "probes", None),
     "POST /api/desk/limits": lambda w: w.ask(
         "POST", "/api/desk/limits", {"kind": "model", "model": "a/b", "limits": {"parallel": 5}}, w.made["operator"]

@@ -124,7 +124,7 @@ async def test_a_text_is_checked_line_by_line_and_nothing_is_kept_of_it(
 
 
 async def test_only_a_failed_job_is_tried_anew(operator: httpx.AsyncClient) -> None:
-    assert (await operator.post("/api/desk/jobs/99/retry")).json()["code"] == "job_unknown"
+    assert (await operator.post("/api/desk/jobs/retry", json={"id": 99})).json()["code"] == "job_unknown"
 
 
 async def test_the_oldest_fact_of_each_category_that_is_kept_for_a_period(house: House) -> None:

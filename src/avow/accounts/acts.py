@@ -105,7 +105,7 @@ ROUTES: Final[Mapping[str, str | Silent]] = {
     "POST /api/desk/prices": "set price",
     "POST /api/desk/evidence": "add evidence",
     "POST /api/desk/evidence/withdraw": "withdraw evidence",
-    "POST /api/desk/jobs/{id}/retry": "retry job",
+    "POST /api/desk/jobs/retry": "retry job",
     "POST /api/desk/probes": "run probes",
     "POST /api/desk/policy/check": READS,
     "POST /api/desk/policy/plans": "plan policy",

@@ -169,7 +169,7 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "POST /api/desk/evidence/withdraw": frozenset({"operator"}),
     "GET /api/desk/retention": frozenset({"operator", "privacy", "auditor"}),
     "GET /api/desk/jobs": frozenset({"operator", "security", "auditor"}),
-    "POST /api/desk/jobs/{id}/retry": frozenset({"operator"}),
+    "POST /api/desk/jobs/retry": frozenset({"operator"}),
     "POST /api/desk/probes": frozenset({"operator"}),
     "GET /api/desk/policy": frozenset({"operator", "privacy", "auditor"}),
     "POST /api/desk/policy/check": frozenset({"operator", "privacy", "auditor"}),

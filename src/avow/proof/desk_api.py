@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from litestar import get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, QueryParameter
+from litestar.params import JSONBody, QueryParameter
 
 from avow.base import jobs, metrics
 from avow.base.actor import PLATFORM, Actor
@@ -49,6 +49,12 @@ class JobPage(msgspec.Struct):
     before: int | None
 
 
+class Failed(msgspec.Struct, forbid_unknown_fields=True):
+    """The job that is to be tried anew."""
+
+    id: Annotated[int, msgspec.Meta(ge=1, lt=1 << 63)]
+
+
 class Ends(msgspec.Struct):
     """How one category comes to its end. `oldest_at`: when the oldest of its facts began that has an end (null: there is
     none); `late`: by its period it should be gone. The rule is told as `Stored` tells it."""
@@ -77,7 +83,7 @@ class Retention(msgspec.Struct):
 async def list_jobs(
     privacy: Privacy,
     only: Annotated[State | None, QueryParameter(name="state")] = None,
-    before: Annotated[int | None, QueryParameter(ge=1)] = None,
+    before: Annotated[int | None, QueryParameter(ge=1, lt=1 << 63)] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = PAGE_MAX,
 ) -> JobPage:
     """What waits, runs or failed: kinds, states and times."""
@@ -86,13 +92,13 @@ async def list_jobs(
     return JobPage(found, counts, found[-1].id if len(found) == limit else None)
 
 
-@post("/api/desk/jobs/{id:int}/retry", status_code=202)
-async def retry_job(id: FromPath[int], staff: Staff, privacy: Privacy) -> None:
+@post("/api/desk/jobs/retry", status_code=202)
+async def retry_job(data: JSONBody[Failed], staff: Staff, privacy: Privacy) -> None:
     """Have a failed job tried anew."""
     async with privacy.database.tenant(PLATFORM) as c:
-        if not await jobs.retry(c, id):
+        if not await jobs.retry(c, data.id):
             raise JobUnknown
-        await privacy.vault.record_act(c, Act.of_platform(staff, "retry job", after={"job": id}))
+        await privacy.vault.record_act(c, Act.of_platform(staff, "retry job", after={"job": data.id}))
 
 
 @post("/api/desk/probes", status_code=202)

@@ -53,8 +53,8 @@ export function Incidents() {
             ),
           },
           { title: t("About"), of: (row) => <code>{row.about}</code> },
-          { title: t("First"), of: (row) => moment(row.first_at) },
-          { title: t("Last"), of: (row) => moment(row.last_at) },
+          { title: t("First"), isWhole: true, of: (row) => moment(row.first_at) },
+          { title: t("Last"), isWhole: true, of: (row) => moment(row.last_at) },
           { title: t("Times"), isNumber: true, of: (row) => number(row.count) },
           {
             title: t("State"),

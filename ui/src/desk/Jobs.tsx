@@ -47,7 +47,7 @@ export function Jobs() {
     refetchInterval: LOOK_MS,
   });
   const retrying = useOnce(
-    (id: number) => told(api.POST("/api/desk/jobs/{id}/retry", { params: { path: { id } } })),
+    (id: number) => told(api.POST("/api/desk/jobs/retry", { body: { id } })),
     () => queries.invalidateQueries({ queryKey: ["desk", "jobs"] }),
   );
   const counts = found.data?.pages[0]?.counts;
@@ -90,7 +90,7 @@ export function Jobs() {
             },
           },
           { title: t("Tries"), isNumber: true, of: (row) => number(row.tries) },
-          { title: t("Put in"), of: (row) => moment(row.put_at) },
+          { title: t("Put in"), isWhole: true, of: (row) => moment(row.put_at) },
           { title: t("Due"), of: (row) => <span title={moment(row.due_at)}>{away(row.due_at)}</span> },
           {
             title: t("Act"),

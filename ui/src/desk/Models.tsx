@@ -93,7 +93,7 @@ function Prices({ of: model, canSet }: { of: Model; canSet: boolean }) {
         id={(row) => row.valid_from}
         none={<Empty title={t("No price yet, so nobody can call it")} />}
         columns={[
-          { title: t("Holds from"), of: (row) => moment(row.valid_from) },
+          { title: t("Holds from"), isWhole: true, of: (row) => moment(row.valid_from) },
           { title: t("Input"), isNumber: true, of: (row) => <Cost of={row} what="input" /> },
           { title: t("Cached input"), isNumber: true, of: (row) => <Cost of={row} what="cached" /> },
           { title: t("Output"), isNumber: true, of: (row) => <Cost of={row} what="output" /> },

@@ -4,7 +4,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 
 import { api, told } from "../api/client";
-import { useNames } from "../api/me";
+import { useChoices } from "../api/me";
 import { Problem } from "../parts/Page";
 import { useOnce } from "../parts/useOnce";
 import { t } from "../words/language";
@@ -12,14 +12,13 @@ import { content, sha256 } from "./content";
 import { GROUNDS } from "./Registers";
 
 const PERSONS = ["legal", "protection", "public_safety", "interest", "consent"];
-const CATEGORIES = ["account", "api_content", "usage", "payment", "consent", "rights", "audit", "support", "conversation", "generation", "mail"];
-const PURPOSES = ["service", "legal", "security", "abuse", "billing", "support", "enforce", "proof"];
 const NOTHING = { name: "", to: "", recipient: "", region: "", host: "", contract: "", contractOn: "", instrument: "", notice: "", tenant: "", subject: "", authority: "", since: "", until: "", from: "", to_: "", silent: "" };
 type Said = typeof NOTHING;
 
 export function NewEntry({ done }: { done: () => void }) {
   const queries = useQueryClient();
-  const name = useNames();
+  const categories = useChoices("category");
+  const purposes = useChoices("purpose");
   const [said, setSaid] = useState(NOTHING);
   const [basis, setBasis] = useState("provider");
   const [purpose, setPurpose] = useState("service");
@@ -47,7 +46,7 @@ export function NewEntry({ done }: { done: () => void }) {
     >
       <div className="grid-2">
         <Select size="sm" label={t("Ground")} value={basis} onChange={(value) => setBasis(value ?? "provider")} data={Object.entries(GROUNDS).map(([value, ground]) => ({ value, label: ground() }))} />
-        <Select size="sm" label={t("Purpose")} value={purpose} onChange={(value) => setPurpose(value ?? "service")} data={PURPOSES.map((value) => ({ value, label: name("purpose", value) }))} />
+        <Select size="sm" label={t("Purpose")} value={purpose} onChange={(value) => setPurpose(value ?? "service")} data={purposes} />
         {text("name", t("Name of the entry"), { required: true })}
         {text("to", t("Recipient in short"), { required: true })}
         {text("recipient", t("Recipient in full"), { required: true })}
@@ -58,7 +57,7 @@ export function NewEntry({ done }: { done: () => void }) {
         {text("instrument", t("Instrument of a transfer abroad"))}
         {basis === "corporate" && text("notice", t("Told with version"), { required: true })}
       </div>
-      <TagsInput size="sm" label={t("What may go")} description={t("A category and a field of it, such as account.email. Press Enter after each.")} data={CATEGORIES.map((each) => `${each}.`)} value={fields} onChange={setFields} />
+      <TagsInput size="sm" label={t("What may go")} description={t("A category and a field of it, such as account.email. Press Enter after each.")} data={categories.map((each) => `${each.value}.`)} value={fields} onChange={setFields} />
       {PERSONS.includes(basis) && (
         <div className="grid-2">
           {text("subject", t("Person (id)"), { required: true })}

@@ -3,7 +3,7 @@ import { Button, Select } from "@mantine/core";
 import { Fragment, useState } from "react";
 
 import { api, told } from "../api/client";
-import { useMe, useNames } from "../api/me";
+import { useChoices, useMe, useNames } from "../api/me";
 import type { components } from "../api/schema";
 import { Empty, Problem, Section } from "../parts/Page";
 import { useOnce } from "../parts/useOnce";
@@ -14,10 +14,10 @@ import { Reason } from "./Reason";
 
 type Seen = components["schemas"]["Seen"];
 const PAGE = 20;
-const CATEGORIES = ["account", "api_content", "usage", "payment", "consent", "rights", "audit", "support", "conversation", "generation"];
 
 export function Openable({ of: account }: { of: Account }) {
   const name = useNames();
+  const categories = useChoices("category");
   const { staff } = useMe();
   const purposes = PURPOSES[staff ?? ""] ?? [];
   const [category, setCategory] = useState("account");
@@ -43,7 +43,7 @@ export function Openable({ of: account }: { of: Account }) {
         }}
       >
         <div className="grid-2">
-          <Select size="sm" label={t("Category")} value={category} onChange={(value) => setCategory(value ?? "account")} data={CATEGORIES.map((value) => ({ value, label: name("category", value) }))} />
+          <Select size="sm" label={t("Category")} value={category} onChange={(value) => setCategory(value ?? "account")} data={categories} />
           <Select size="sm" label={t("Purpose")} value={purpose} onChange={(value) => setPurpose(value ?? "")} data={purposes.map((value) => ({ value, label: name("purpose", value) }))} />
         </div>
         <Reason value={reason} set={setReason} />

@@ -189,7 +189,7 @@ function Plans() {
               return <State tone={tone}>{said()}</State>;
             },
           },
-          { title: t("Made"), of: (row) => moment(row.made_at) },
+          { title: t("Made"), isWhole: true, of: (row) => moment(row.made_at) },
           { title: t("Takes effect"), of: (row) => (row.effective_at ? moment(row.effective_at) : t("when applied")) },
           { title: t("Takes data away"), of: (row) => (row.destructive ? (row.approved_by ? t("yes, approved") : t("yes, needs a second operator")) : row.destructive === false ? t("no") : "–") },
         ]}

@@ -85,7 +85,7 @@ export function Record() {
           pages={found}
           none={<Empty title={t("Nothing on the record fits")}>{t("Leave a field empty, and search again.")}</Empty>}
           columns={[
-            { title: t("When"), of: (row) => moment(row.at) },
+            { title: t("When"), isWhole: true, of: (row) => moment(row.at) },
             {
               title: t("Who"),
               of: (row) => (

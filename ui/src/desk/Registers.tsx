@@ -65,7 +65,7 @@ export function Registers() {
             },
             { title: t("Ground"), of: (row) => <Ground of={row} /> },
             { title: t("What goes"), of: (row) => <What of={row} /> },
-            { title: t("Made"), of: (row) => day(row.made_at) },
+            { title: t("Made"), isWhole: true, of: (row) => day(row.made_at) },
             { title: t("Sent"), isNumber: true, of: (row) => number(row.sent) },
             { title: t("State"), of: (row) => <Stands of={row} canApprove={staff === "operator"} /> },
           ]}
@@ -169,7 +169,7 @@ function Observed() {
           { title: t("Part"), of: (row) => row.part },
           { title: t("Host"), of: (row) => <code>{row.host}</code> },
           { title: t("Entry"), of: (row) => <code>{row.entry}</code> },
-          { title: t("Last"), of: (row) => moment(row.last_at) },
+          { title: t("Last"), isWhole: true, of: (row) => moment(row.last_at) },
         ]}
       />
     </Section>

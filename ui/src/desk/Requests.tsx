@@ -61,7 +61,7 @@ export function Requests() {
             ),
           },
           { title: t("State"), of: (row) => <Stands of={row} /> },
-          { title: t("Received"), of: (row) => moment(row.received_at) },
+          { title: t("Received"), isWhole: true, of: (row) => moment(row.received_at) },
           { title: t("Person"), of: (row) => <code title={row.subject_id}>…{row.subject_id.slice(-8)}</code> },
           {
             title: t("Act"),

@@ -9,6 +9,8 @@ export interface Column<R> {
   title: string;
   of: (row: R) => ReactNode;
   isNumber?: boolean;
+  /** What stands in it is not broken into lines. */
+  isWhole?: boolean;
 }
 
 interface Asked<R> {
@@ -47,7 +49,7 @@ export function DataTable<R>(props: {
                   {rows.map((row) => (
                     <tr key={props.id(row)}>
                       {props.columns.map((column) => (
-                        <td key={column.title} className={column.isNumber ? "num" : undefined}>
+                        <td key={column.title} className={column.isNumber ? "num" : column.isWhole ? "amount" : undefined}>
                           {column.of(row)}
                         </td>
                       ))}
