@@ -27,7 +27,7 @@ START_TIMEOUT_S = 60
 
 # Pages stand in the write-ahead log as they are: what nobody may find there, the search for it must be able to see.
 # No value of a statement is ever logged: they are people's data. Messages of level ERROR quote values ("invalid input
-# syntax for type integer: …"), so only LOG, FATAL and PANIC are written; a file per weekday, written over a week later.
+# syntax for type integer: …"), so only LOG, FATAL and PANIC are written; a file per day, which ends as our own do (`log.sweep`).
 _CONFIG = """\
 listen_addresses = ''
 unix_socket_permissions = 0700
@@ -42,9 +42,8 @@ log_parameter_max_length_on_error = 0
 log_line_prefix = '%m '
 log_checkpoints = off
 logging_collector = on
-log_filename = 'postgres-%a.log'
+log_filename = 'postgres-%Y-%m-%d.log'
 log_file_mode = 0600
-log_truncate_on_rotation = on
 log_rotation_age = 1d
 log_rotation_size = 0
 timezone = UTC
@@ -97,6 +96,7 @@ class Cluster:
         )
         if self.pid() is None:
             self._clear_dead_pidfile()
+            self.log.unlink(missing_ok=True)
             self._run("pg_ctl", "start", "-w", "-t", "60", "-D", self.data, "-l", self.log)
         self._wait_ready()
 
