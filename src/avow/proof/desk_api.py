@@ -23,6 +23,8 @@ from avow.privacy.api import Privacy
 from avow.vault import Act
 
 PAGE_MAX = 100
+ID_MAX: Final = 2**63 - 1
+"""As PostgreSQL counts jobs: a bigint."""
 LOOK_JOB: Final = "proof.look"
 LOOK_ID: Final = UUID(int=1)
 """The one job by which all probes look: asked for twice while it waits or runs, they look once."""
@@ -52,7 +54,7 @@ class JobPage(msgspec.Struct):
 class Failed(msgspec.Struct, forbid_unknown_fields=True):
     """The job that is to be tried anew."""
 
-    id: Annotated[int, msgspec.Meta(ge=1, lt=1 << 63)]
+    id: Annotated[int, msgspec.Meta(ge=1, le=ID_MAX)]
 
 
 class Ends(msgspec.Struct):
@@ -83,7 +85,7 @@ class Retention(msgspec.Struct):
 async def list_jobs(
     privacy: Privacy,
     only: Annotated[State | None, QueryParameter(name="state")] = None,
-    before: Annotated[int | None, QueryParameter(ge=1, lt=1 << 63)] = None,
+    before: Annotated[int | None, QueryParameter(ge=1, le=ID_MAX)] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = PAGE_MAX,
 ) -> JobPage:
     """What waits, runs or failed: kinds, states and times."""

@@ -13,7 +13,7 @@ import { placesOf } from "./places";
 function useIsStrong(): boolean | null {
   const code = useQuery({ queryKey: ["second-factor"], queryFn: () => told(api.GET("/api/me/second-factor")) }).data;
   const keys = useQuery({ queryKey: ["passkeys"], queryFn: () => told(api.GET("/api/me/passkeys")) }).data;
-  return code && keys ? code.active || keys.length > 0 : null;
+  return code && keys ? code.enabled || keys.length > 0 : null;
 }
 
 export function Desk() {
