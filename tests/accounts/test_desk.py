@@ -33,8 +33,9 @@ async def hired(house: House, role: str) -> httpx.AsyncClient:
 
 @pytest.fixture
 async def operator(house: House) -> AsyncIterator[httpx.AsyncClient]:
-    async with await hired(house, "operator") as browser:
-        yield browser
+    browser = await hired(house, "operator")
+    yield browser
+    await browser.aclose()
 
 
 async def wallet_of(house: House, me: dict[str, Any]) -> UUID:

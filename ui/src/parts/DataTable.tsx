@@ -1,4 +1,5 @@
-// A table of rows with what stands in each column; it scrolls within itself where the screen is narrow, and asks for more.
+// A table of rows with what stands in each column, and the way to more of them. On a narrow screen each row stands as lines of
+// its own; the roles are said because a table that is laid out otherwise is no table to some browsers.
 import { Button } from "@mantine/core";
 import type { ReactNode } from "react";
 
@@ -34,23 +35,23 @@ export function DataTable<R>(props: {
           props.none
         ) : (
           <>
-            <div className="scroll" role="region" aria-label={props.label} tabIndex={0}>
-              <table className="table">
-                <thead>
-                  <tr>
+            <div className="scroll" tabIndex={0}>
+              <table className="table stacks" role="table" aria-label={props.label}>
+                <thead role="rowgroup">
+                  <tr role="row">
                     {props.columns.map((column) => (
-                      <th key={column.title} scope="col" className={column.isNumber ? "num" : undefined}>
+                      <th key={column.title} scope="col" role="columnheader" className={column.isNumber ? "num" : undefined}>
                         {column.title}
                       </th>
                     ))}
                   </tr>
                 </thead>
-                <tbody>
+                <tbody role="rowgroup">
                   {rows.map((row) => (
-                    <tr key={props.id(row)}>
+                    <tr key={props.id(row)} role="row">
                       {props.columns.map((column) => (
-                        <td key={column.title} className={column.isNumber ? "num" : column.isWhole ? "amount" : undefined}>
-                          {column.of(row)}
+                        <td key={column.title} role="cell" data-title={column.title} className={column.isNumber ? "num" : column.isWhole ? "amount" : undefined}>
+                          <div>{column.of(row)}</div>
                         </td>
                       ))}
                     </tr>
