@@ -10,8 +10,8 @@ from playwright.sync_api import ViewportSize, expect
 from tests.browser.conftest import WAIT_MS, Visit, Visitor
 from tests.platform import Platform
 
-INSIDE = ("", "/playground", "/keys", "/requests", "/usage", "/privacy", "/wallet", "/settings")
-OUTSIDE = ("/sign-in", "/sign-up", "/forgot")
+INSIDE = ("", "/playground", "/keys", "/requests", "/usage", "/privacy", "/organisation", "/wallet", "/settings")
+OUTSIDE = ("/sign-in", "/sign-up", "/forgot", "/invitation#token")
 SERIOUS = {"serious", "critical"}
 NARROW, WIDE = ViewportSize(width=320, height=700), ViewportSize(width=1280, height=900)
 
