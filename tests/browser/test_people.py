@@ -61,6 +61,8 @@ def make_a_project(at: Visitor) -> None:
     at.see("No projects yet")
     at.click("Create a project")
     at.fill("Name", "النشر 𝒵")
+    written = at.page.get_by_label("Name", exact=True).evaluate("each => getComputedStyle(each).unicodeBidi")
+    assert written == "plaintext", "a name from right to left is written so"
     at.fill("Requests per minute", "60")
     sent = sent_to(at, "/api/projects")
     dialog_click(at, "Create the project", double=True)

@@ -6,7 +6,15 @@ import { t } from "../words/language";
 import { useOnce } from "./once";
 import { Problem } from "./Page";
 
-export function Confirm(props: { opened: boolean; title: string; go: string; run: () => Promise<unknown>; close: () => void; children: ReactNode }) {
+export function Confirm(props: {
+  opened: boolean;
+  title: string;
+  go: string;
+  run: () => Promise<unknown>;
+  close: () => void;
+  children: ReactNode;
+  ready?: boolean;
+}) {
   const running = useOnce({ mutationFn: props.run, onSuccess: props.close });
   const close = () => {
     running.reset();
@@ -21,7 +29,7 @@ export function Confirm(props: { opened: boolean; title: string; go: string; run
           <Button variant="default" onClick={close}>
             {t("Cancel")}
           </Button>
-          <Button className="danger" onClick={() => running.run()} loading={running.isPending}>
+          <Button className="danger" onClick={() => running.run()} loading={running.isPending} disabled={props.ready === false}>
             {props.go}
           </Button>
         </Group>

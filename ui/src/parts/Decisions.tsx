@@ -103,7 +103,7 @@ function Appeal({ of: decision, done }: { of: Decision; done: () => void }) {
   return (
     <form className="stack" onSubmit={sending.submit}>
       <p className="note">{t("It becomes a complaint with a date by which it is answered; you find it under your requests.")}</p>
-      <Textarea label={t("In your words")} description={t("optional")} maxLength={WORDS_CHARS_MAX} autosize minRows={4} maxRows={12} dir="auto" value={text} onChange={(event) => setText(event.currentTarget.value)} data-autofocus />
+      <Textarea label={t("In your words")} description={t("optional")} maxLength={WORDS_CHARS_MAX} autosize minRows={4} maxRows={12} value={text} onChange={(event) => setText(event.currentTarget.value)} data-autofocus />
       <Problem error={sending.error} />
       <Button type="submit" loading={sending.isPending}>
         {t("Send")}

@@ -47,7 +47,7 @@ export function KeyForm({ of: key, done }: { of: Key | null; done: (secret?: str
   });
   return (
     <form className="stack" onSubmit={saving.submit}>
-      <TextInput label={t("Name")} description={t("For you alone; it is stored sealed.")} dir="auto" maxLength={200} value={name} onChange={(event) => setName(event.currentTarget.value)} data-autofocus />
+      <TextInput label={t("Name")} description={t("For you alone; it is stored sealed.")} maxLength={200} value={name} onChange={(event) => setName(event.currentTarget.value)} data-autofocus />
       {open.length > 0 && (
         <Select label={t("Project")} searchable data={[{ value: "", label: t("none") }, ...open.map((each) => ({ value: each.id, label: each.name }))]} value={project} onChange={(value) => setProject(value ?? "")} />
       )}

@@ -82,7 +82,6 @@ function Field(props: { of: string; required: boolean; wrong: boolean; value: st
       description={props.required ? undefined : t("optional")}
       type={isAddress ? "email" : "text"}
       autoComplete={COMPLETES[props.of] ?? "off"}
-      dir={isAddress ? "ltr" : "auto"}
       required={props.required}
       withAsterisk={false}
       error={props.wrong}

@@ -117,7 +117,7 @@ function Form({ of: project, before, done }: { of: Project | null; before: Limit
   });
   return (
     <form className="stack" onSubmit={saving.submit}>
-      <TextInput label={t("Name")} description={t("Everybody in your organisation sees it; it is stored sealed.")} dir="auto" required withAsterisk={false} maxLength={200} value={name} onChange={(event) => setName(event.currentTarget.value)} data-autofocus />
+      <TextInput label={t("Name")} description={t("Everybody in your organisation sees it; it is stored sealed.")} required withAsterisk={false} maxLength={200} value={name} onChange={(event) => setName(event.currentTarget.value)} data-autofocus />
       <div className="grid-2">
         <NumberInput label={t("Keep content at most (hours)")} placeholder={t("as the organisation says")} min={0} allowDecimal={false} value={keepH} onChange={setKeepH} />
         <LimitFields of={limits} change={setLimits} />

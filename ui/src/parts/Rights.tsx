@@ -184,7 +184,7 @@ function Write({ done }: { done: () => void }) {
           { value: "rectify", label: t("Put something right") },
         ]}
       />
-      <Textarea label={t("In your words")} required withAsterisk={false} maxLength={4000} autosize minRows={4} maxRows={12} dir="auto" value={text} onChange={(event) => setText(event.currentTarget.value)} />
+      <Textarea label={t("In your words")} required withAsterisk={false} maxLength={4000} autosize minRows={4} maxRows={12} value={text} onChange={(event) => setText(event.currentTarget.value)} />
       <p className="note">{t("A person answers, by mail and here. Fields of your account you change yourself, in the settings.")}</p>
       <Problem error={sending.error} />
       <Button type="submit" loading={sending.isPending} disabled={!text.trim()}>

@@ -161,7 +161,7 @@ export function Passkeys() {
       </Loaded>
       {hasPasskeys() ? (
         <form className="ask keeping narrow" onSubmit={add.submit}>
-          <TextInput label={t("Name of a new passkey")} dir="auto" value={name} onChange={(event) => setName(event.currentTarget.value)} />
+          <TextInput label={t("Name of a new passkey")} value={name} onChange={(event) => setName(event.currentTarget.value)} />
           <Button type="submit" variant="default" loading={add.isPending}>
             {t("Add a passkey")}
           </Button>

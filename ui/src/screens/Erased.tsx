@@ -3,7 +3,7 @@
 import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 
-import { type Erasure, type Progress as Running, type Receipt, begun, progress, receipt } from "../api/erasure";
+import { type Erasure, type Progress as Running, type Receipt, type ReceiptStore, begun, progress, receipt } from "../api/erasure";
 import { useNames } from "../api/me";
 import { Entrance } from "../parts/Entrance";
 import { Problem, State } from "../parts/Page";
@@ -45,7 +45,8 @@ function Progress({ of: erasure }: { of: Erasure }) {
   const found = useQuery({ queryKey: ["erasure", erasure.id, "progress"], queryFn: () => progress(erasure), refetchInterval: LOOK_MS });
   const name = useNames();
   const held = (found.data?.stores ?? []).filter((each) => each.planned > 0);
-  const done = held.filter((each) => each.done_at).length;
+  const isOver = found.data?.state === "succeeded"; // then the steps are forgotten, and the receipt is there to be fetched
+  const done = held.filter((each) => isOver || each.done_at).length;
   return (
     <>
       <div className="progress" role="status" aria-label={held.length ? t("{done} of {count} stores are through", { done, count: held.length }) : t("Your data is being erased")} />
@@ -55,14 +56,14 @@ function Progress({ of: erasure }: { of: Erasure }) {
             <li className="row" key={each.store}>
               <div className="row-main">
                 <p className="row-title">{each.categories.map((category) => name("category", category)).join(", ")}</p>
-                <p className="note">{t("{through} of {count}", { through: number(each.through), count: records(each.planned) })}</p>
+                <p className="note">{t("{through} of {count}", { through: number(isOver ? each.planned : each.through), count: records(each.planned) })}</p>
               </div>
-              <Step of={each} />
+              <Step of={each} isDone={isOver || each.done_at != null} />
             </li>
           ))}
           <li className="row">
             <p className="row-main row-title">{t("Keys")}</p>
-            {found.data?.keys_at ? <State tone="good">{t("destroyed")}</State> : <State tone="plain">{t("waiting")}</State>}
+            {isOver || found.data?.keys_at ? <State tone="good">{t("destroyed")}</State> : <State tone="plain">{t("waiting")}</State>}
           </li>
         </ul>
       )}
@@ -70,22 +71,21 @@ function Progress({ of: erasure }: { of: Erasure }) {
   );
 }
 
-function Step({ of: store }: { of: Running["stores"][number] }) {
-  if (!store.done_at) return store.through > 0 ? <State tone="open">{t("running")}</State> : <State tone="plain">{t("waiting")}</State>;
+function Step({ of: store, isDone }: { of: Running["stores"][number]; isDone: boolean }) {
+  if (!isDone) return store.through > 0 ? <State tone="open">{t("running")}</State> : <State tone="plain">{t("waiting")}</State>;
   return <State tone="good">{store.ending === "hold" ? t("kept by law") : t("erased")}</State>;
 }
 
 function Done({ text, id }: { text: string; id: string }) {
   const name = useNames();
   const { stores } = JSON.parse(text) as Receipt;
-  const touched = stores.filter((each) => each.facts > 0);
   return (
     <Entrance title={t("Your account is gone")} lead={t("This is the signed receipt. Keep the file: anybody can check it, and it names nobody.")}>
       <div>
         <Button onClick={() => save(`receipt-${id}.json`, "application/json", text)}>{t("Save the receipt")}</Button>
       </div>
       <ul className="rows">
-        {touched.map((each) => (
+        {byCategory(stores).map((each) => (
           <li className="row" key={each.store}>
             <div className="row-main">
               <p className="row-title">{each.categories.map((category) => name("category", category)).join(", ")}</p>
@@ -97,4 +97,15 @@ function Done({ text, id }: { text: string; id: string }) {
       </ul>
     </Entrance>
   );
+}
+
+/** What stores of the same kind held, and what became of it; the file names each store. */
+function byCategory(stores: readonly ReceiptStore[]): ReceiptStore[] {
+  const found = new Map<string, ReceiptStore>();
+  for (const each of stores.filter(({ facts }) => facts > 0)) {
+    const kind = [...each.categories, each.ending === "hold" ? each.kept_until : "erased"].join(" ");
+    const known = found.get(kind);
+    found.set(kind, known ? { ...known, facts: known.facts + each.facts } : each);
+  }
+  return [...found.values()];
 }

@@ -44,7 +44,7 @@ export function Requests() {
               {t("Each call appears here with its model, tokens, cost and time.")}
             </Empty>
           ) : (
-            <List rows={all} more={found.hasNextPage && !found.isFetchingNextPage ? () => void found.fetchNextPage() : null} show={setShown} />
+            <List rows={all} isWhole={!found.hasNextPage} more={found.hasNextPage && !found.isFetchingNextPage ? () => void found.fetchNextPage() : null} show={setShown} />
           )
         }
       </Loaded>
@@ -56,7 +56,7 @@ export function Requests() {
   );
 }
 
-function List({ rows, more, show }: { rows: readonly Request[]; more: (() => void) | null; show: (row: Request) => void }) {
+function List({ rows, isWhole, more, show }: { rows: readonly Request[]; isWhole: boolean; more: (() => void) | null; show: (row: Request) => void }) {
   const place = useRef<HTMLDivElement>(null);
   const virtual = useWindowVirtualizer({
     count: rows.length,
@@ -80,6 +80,8 @@ function List({ rows, more, show }: { rows: readonly Request[]; more: (() => voi
               role="listitem"
               ref={virtual.measureElement}
               data-index={item.index}
+              aria-posinset={item.index + 1}
+              aria-setsize={isWhole ? rows.length : -1}
               className="request"
               style={{ transform: `translateY(${item.start - virtual.options.scrollMargin}px)` }}
             >

@@ -50,7 +50,7 @@ function Profile() {
             {fields
               .filter((field) => field !== "email")
               .map((field) => (
-                <TextInput key={field} label={name("field", field)} dir="auto" value={changed[field] ?? facts[field] ?? ""} onChange={(event) => setChanged({ ...changed, [field]: event.currentTarget.value })} />
+                <TextInput key={field} label={name("field", field)} value={changed[field] ?? facts[field] ?? ""} onChange={(event) => setChanged({ ...changed, [field]: event.currentTarget.value })} />
               ))}
             <Problem error={saving.error} />
             {fields.length > 1 && (
