@@ -69,6 +69,7 @@ COMMANDS: Final[Mapping[str, Command | Silent]] = {
     "evidence add": Command("add a document"),
     "evidence list": Silent("what it shows is about the organisation, and about nobody"),
     "evidence withdraw": Command("withdraw a document"),
+    "completion": READS,
 }
 """Every command of `avow`; its act is on the record before it does anything, with a digest of what it was given."""
 

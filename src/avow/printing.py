@@ -69,7 +69,7 @@ def say(text: str, **facts: Any) -> None:
     if as_json():
         _object(facts)
     else:
-        click.echo(clean(text))
+        _write(clean(text))
 
 
 def tell(lines: Iterable[str], facts: Mapping[str, Any]) -> None:
@@ -80,16 +80,16 @@ def tell(lines: Iterable[str], facts: Mapping[str, Any]) -> None:
 def note(text: str) -> None:
     """Say on standard error what a person should know beside the answer; JSON carries it as a value, so not there."""
     if not as_json():
-        click.echo(clean(text), err=True)
+        _write(clean(text), err=True)
 
 
 def verdict(word: str, text: str, facts: Row, *, says: str | None = None) -> None:
     """One line of a stream, which begins with the word of its verdict (`says`: how it reads)."""
     if as_json():
-        click.echo(json.dumps(dict(facts), ensure_ascii=False, default=str))
+        _write(json.dumps(dict(facts), ensure_ascii=False, default=str))
     else:
         shown = f"{says or word:10}"
-        click.echo(f"{_paint(shown, COLOURS.get(word), sys.stdout)}{clean(text)}".rstrip())
+        _write(f"{_paint(shown, COLOURS.get(word), sys.stdout)}{clean(text)}".rstrip())
 
 
 def show(facts: Row) -> None:
@@ -103,7 +103,7 @@ def show(facts: Row) -> None:
         return
     width = max((len(name) for name, _ in lines), default=0)
     for name, value in lines:
-        click.echo(f"{name:{width}}  {value}".rstrip())
+        _write(f"{name:{width}}  {value}".rstrip())
 
 
 def rows(found: Sequence[Row], after: str | None = None) -> None:
@@ -114,7 +114,7 @@ def rows(found: Sequence[Row], after: str | None = None) -> None:
     headings = [name for name in dict.fromkeys(name for row in found for name in row) if _is_said(found, name)]
     cells = [[value_text(row.get(name)) for name in headings] for row in found]
     if not found:
-        click.echo("There are none.")
+        _write("There are none.")
     elif is_rich(sys.stdout):
         _table(headings, cells)
     else:
@@ -129,17 +129,17 @@ def document(value: bytes | Mapping[str, Any] | Sequence[Any]) -> None:
         sys.stdout.flush()
         sys.stdout.buffer.write(value + b"\n")
     else:
-        click.echo(_text(value))
+        _write(_text(value))
 
 
 def wrong(sentence: str, hint: str, code: str, *, in_json: bool) -> None:
     """Say on standard error what went wrong and what to do next."""
     if in_json:
-        click.echo(_text({"error": {"code": code, "message": sentence, "hint": hint}}), err=True)
+        _write(_text({"error": {"code": code, "message": sentence, "hint": hint}}), err=True)
         return
-    click.echo(f"{_paint('avow:', 'red', sys.stderr)} {clean(sentence)}", err=True)
+    _write(f"{_paint('avow:', 'red', sys.stderr)} {clean(sentence)}", err=True)
     if hint:
-        click.echo(f"{_paint('hint:', 'cyan', sys.stderr)} {clean(hint)}", err=True)
+        _write(f"{_paint('hint:', 'cyan', sys.stderr)} {clean(hint)}", err=True)
 
 
 @contextmanager
@@ -209,8 +209,14 @@ def _is_said(found: Sequence[Row], name: str) -> bool:
     return any(row.get(name) is not None for row in found)
 
 
+def _write(text: str, *, err: bool = False) -> None:
+    """Write a text; what the encoding of the terminal lacks becomes a question mark."""
+    encoding = (sys.stderr if err else sys.stdout).encoding or "utf-8"
+    click.echo(text.encode(encoding, "replace").decode(encoding), err=err)
+
+
 def _object(value: Any) -> None:
-    click.echo(_text(value))
+    _write(_text(value))
 
 
 def _text(value: Any) -> str:
@@ -227,7 +233,7 @@ def _columns(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
 
     widths = [max(map(cell_len, column)) for column in zip(headings, *cells, strict=True)]
     for row in (headings, *cells):
-        click.echo("  ".join(map(set_cell_size, row, widths)).rstrip())
+        _write("  ".join(map(set_cell_size, row, widths)).rstrip())
 
 
 def _console(stream: TextIO) -> Console:

@@ -53,8 +53,6 @@ class Commands(click.Group):
     ) -> NoReturn:
         words = list(sys.argv[1:] if args is None else args)
         in_json = printing.OPTION in words[: words.index("--") if "--" in words else None]
-        for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
         try:
             code = super().main(words, prog_name, **{**more, "standalone_mode": False})
             sys.stdout.flush()
