@@ -19,7 +19,7 @@ from avow.importing import bring
 from avow.offering import limit, model, upstream
 from avow.policy import Overrides, explain, parse, words
 from avow.policy.export import export as export_policy
-from avow.publishing import after_restore, log
+from avow.publishing import log
 from avow.registering import evidence, register
 from avow.subjects import subject
 from avow.terminal import CallersPath, Commands, at_desk, credentials, parts_of, run, tenant_of
@@ -359,7 +359,7 @@ def restore(context: click.Context, folder: Path, replace: bool) -> None:
     from avow.base import access
     from avow.privacy import backup as backups
 
-    async def work() -> tuple[backups.Manifest, str]:
+    async def work() -> tuple[backups.Manifest, str | None]:
         async with at_desk(context, follow=False) as at:
             supervisor.claim(at.parts.home)
             passwords = {role: at.parts.password(role) for role in access.LOGIN_ROLES}
@@ -368,15 +368,12 @@ def restore(context: click.Context, folder: Path, replace: bool) -> None:
                 replace_database=replace,
                 told=told,
             )
-            # The backup's record is shorter than the one that the chain's head remembers.
-            after = {"backup": made.id, "made_at": made.made_at}
-            await at.anchor("restore a backup", commands.why(context), after=after)
-            return made, await after_restore(at)
+            return made, await at.finish_restore(commands.why(context))
 
     with printing.working() as told:
         made, log_state = run(work())
     printing.tell(
-        [f"restored backup {made.id} of {made.made_at:%Y-%m-%d %H:%M} UTC", log_state],
+        [f"restored backup {made.id} of {made.made_at:%Y-%m-%d %H:%M} UTC", *filter(None, [log_state])],
         {"id": made.id, "made_at": made.made_at, "log": log_state},
     )
 

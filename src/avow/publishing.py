@@ -18,7 +18,6 @@ from avow.terminal import CallersPath, at_desk, parts_of, run
 if TYPE_CHECKING:
     from avow import app
     from avow.base.progress import Told
-    from avow.desk import Desk
     from avow.proof.verifier import Checkpoint, Get, Key
 
 EXIT_MISSING = 2
@@ -128,16 +127,6 @@ def log_begin(context: click.Context) -> None:
 
     made = run(work())
     printing.say(f"{made.origin} has {made.size} leaves", origin=made.origin, size=made.size)
-
-
-async def after_restore(at: Desk) -> str:
-    """Let the log go on behind what is signed; where its files did not come along, begin another. Gives what was done."""
-    log = at.parts.log
-    found = await log.verify(at.keeper)
-    if found.head.origin:
-        return f"the log {found.head.origin} goes on behind its {found.head.size} leaves"
-    made = await log.begin(at.keeper, "a restore without the files of the log")
-    return f"the files of the log are not those that were signed, so another begins: {made.origin}"
 
 
 def own(parts: app.Parts) -> Get:
