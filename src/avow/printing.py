@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
@@ -113,12 +114,13 @@ def rows(found: Sequence[Row], after: str | None = None) -> None:
         return
     headings = [name for name in dict.fromkeys(name for row in found for name in row) if _is_said(found, name)]
     cells = [[value_text(row.get(name)) for name in headings] for row in found]
+    numbers = [all(type(row.get(name)) in (int, NoneType) for row in found) for name in headings]
     if not found:
         _write("There are none.")
     elif is_rich(sys.stdout):
-        _table(headings, cells)
+        _table(headings, cells, numbers)
     else:
-        _columns(headings, cells)
+        _columns(headings, cells, numbers)
     if after is not None:
         note(f"There may be more: --after {after}")
 
@@ -206,7 +208,7 @@ def _flat(facts: Row, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _is_said(found: Sequence[Row], name: str) -> bool:
-    return any(row.get(name) is not None for row in found)
+    return any(row.get(name) not in (None, "") for row in found)
 
 
 def _write(text: str, *, err: bool = False) -> None:
@@ -228,12 +230,13 @@ def _paint(text: str, colour: str | None, stream: TextIO) -> str:
     return text if plain else click.style(text, fg=colour, bold=True)
 
 
-def _columns(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+def _columns(headings: Sequence[str], cells: Sequence[Sequence[str]], numbers: Sequence[bool]) -> None:
     from rich.cells import cell_len, set_cell_size
 
     widths = [max(map(cell_len, column)) for column in zip(headings, *cells, strict=True)]
     for row in (headings, *cells):
-        _write("  ".join(map(set_cell_size, row, widths)).rstrip())
+        placed = zip(row, widths, numbers, strict=True)
+        _write("  ".join(f"{cell:>{w}}" if number else set_cell_size(cell, w) for cell, w, number in placed).rstrip())
 
 
 def _console(stream: TextIO) -> Console:
@@ -242,18 +245,21 @@ def _console(stream: TextIO) -> Console:
     return Console(file=stream, highlight=False, markup=False, emoji=False)
 
 
-def _table(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+def _table(headings: Sequence[str], cells: Sequence[Sequence[str]], numbers: Sequence[bool]) -> None:
     """A table; where it would be wider than the terminal, a card for each row, for a cut id is worth nothing."""
     from rich import box
     from rich.cells import cell_len
-    from rich.table import Table
+    from rich.table import Column, Table
 
     console = _console(sys.stdout)
     widths = [max(map(cell_len, column)) for column in zip(headings, *cells, strict=True)]
     if sum(widths) + GAP * len(widths) > console.width:
         _cards([dict(zip(headings, row, strict=True)) for row in cells])
         return
-    table = Table(*headings, box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    columns = [
+        Column(name, justify="right" if number else "left") for name, number in zip(headings, numbers, strict=True)
+    ]
+    table = Table(*columns, box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for row in cells:
         table.add_row(*map(_cell, row))
     console.print(table)
