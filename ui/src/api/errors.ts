@@ -24,7 +24,7 @@ const SAID: Record<string, () => string> = {
   copy_gone: () => t("This copy was fetched or has expired. Ask for a new one."),
   code_refused: () => t("This code is not right. Check the clock of the device and send the code it shows now."),
   passkey_refused: () => t("This passkey is not known here. Sign in with your password."),
-  insufficient_funds: () => t("There is not enough money in the wallet. Nothing was charged."),
+  insufficient_quota: () => t("There is not enough money in the wallet. Nothing was charged."),
   address_not_confirmed: () => t("Your address is not confirmed yet. Follow the link in the message that was sent at sign-up."),
   policy_not_accepted: () => t("A new version of the policy waits for you. Accept it to go on."),
   provider_not_linked: () => t("This address has an account here that is not linked with the provider. Sign in another way, then link it in the settings."),
