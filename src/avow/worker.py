@@ -279,6 +279,8 @@ def platform(front: Front) -> Litestar:
         tell=app.tell(needs),
         admit=app.admit(needs),
         complete=parts.log.complete,
+        sign=site.signer,
+        base_url=parts.settings.base_url,
         installed=parts.installed,
     )
     api = [handler for handler in handlers() if handler not in _PUBLIC]

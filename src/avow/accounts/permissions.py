@@ -117,8 +117,11 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "GET /api/privacy/standing": SIGNED_IN,
     "DELETE /api/privacy/standing/restriction": SIGNED_IN,
     "DELETE /api/privacy/standing/objections/{purpose}": SIGNED_IN,
+    "GET /api/privacy/consents": SIGNED_IN,
     "PUT /api/privacy/consents/{name}": SIGNED_IN,
     "DELETE /api/privacy/consents/{name}": SIGNED_IN,
+    "GET /api/privacy/consent-records": SIGNED_IN,
+    "GET /api/privacy/consent-records/{id}/receipt": SIGNED_IN,
     # Working with the API.
     "POST /api/keys": WORKING,
     "GET /api/keys": BELONGING,
