@@ -62,6 +62,7 @@ from avow.registers import desk_api as registers_api
 from avow.registers import documents
 from avow.registers.broker import Broker
 from avow.site import app_build, errors, metrics, pages, signed_in
+from avow.site.reader import find_reader
 from avow.supervisor import Ready
 from avow.vault import Vault, keys
 
@@ -85,6 +86,7 @@ class Front:
     def __init__(self, parts: Parts, place: str) -> None:
         self.parts, self.place = parts, place
         self._pages: Counter[int] = Counter()
+        self.visits: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -171,7 +173,7 @@ class Front:
         await self.writer.close()
 
     def _tell(self, sheet: Sheet) -> None:
-        figures.tell_worker(sheet, self.gateway, self.ledger, self.accounts.passwords, self._pages)
+        figures.tell_worker(sheet, self.gateway, self.ledger, self.accounts.passwords, self._pages, self.visits)
 
     async def answering(self) -> dict[str, bool]:
         """Which parts answer: the database with the policy that this process has, and the ledger."""
@@ -268,6 +270,7 @@ def platform(front: Front) -> Litestar:
         app=app_build.built(app_build.folders()),
         figures=partial(figures.collect, parts.home),
         metrics_token=parts.settings.metrics_token,
+        visits=front.visits,
     )
     desk = privacy_api.Desk(
         database=front.database,
@@ -290,6 +293,7 @@ def platform(front: Front) -> Litestar:
         dependencies={
             **callers.dependencies(needs),
             "staff": Provide(admission.find_staff),
+            "reader": Provide(find_reader),
             "privacy": Provide(lambda: desk, sync_to_thread=False),
         },
         state=State({"accounts": needs, "site": site}),

@@ -37,6 +37,10 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "GET /privacy/data": PUBLIC,
     "GET /privacy/processors": PUBLIC,
     "GET /privacy/ask": PUBLIC,
+    "GET /cookies": PUBLIC,
+    "POST /cookies": PUBLIC,
+    "GET /api/cookies": PUBLIC,
+    "PUT /api/cookies": PUBLIC,
     "GET /terms": PUBLIC,
     "GET /proof": PUBLIC,
     "GET /proof/verify.py": PUBLIC,
@@ -62,6 +66,7 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "GET /.well-known/avow-policy.json": PUBLIC,
     "GET /.well-known/avow-receipt-key": PUBLIC,
     "GET /.well-known/security.txt": PUBLIC,
+    "GET /.well-known/gpc.json": PUBLIC,
     "GET /api": PUBLIC,
     "GET /api/openapi.json": PUBLIC,
     # Where there is nothing; Litestar serves it beside its OpenAPI document.

@@ -35,8 +35,8 @@ def notices(policy: Policy, name: str) -> dict[str, Notice]:
     what, what_zh = (word.en, word.zh) if word is not None else _use(words.PURPOSES.get(kind, Word(kind, kind)))
     to, to_zh = (f" (to {recipient} and nobody else)", f"（仅限 {recipient}）") if recipient else ("", "")
     more = list(_more(policy, kind))
-    en = f"I consent to {what}{to}. Without this it is off. I can take it back at any time, as easily; what was done before stays lawful."
-    zh = f"我同意：{what_zh}{to_zh}。未经同意则保持关闭。我可以随时同样方便地撤回；撤回前的处理仍然合法。"
+    en = f"I consent to {what}{to}, and can take that back at any time as easily; what was done before stays lawful."
+    zh = f"我同意：{what_zh}{to_zh}，并可随时同样方便地撤回；撤回前的处理仍然合法。"
     return {
         "en": Notice("en", " ".join((en, *(clause.en for clause in more)))),
         "zh": Notice("zh", "".join((zh, *(clause.zh for clause in more)))),

@@ -21,6 +21,7 @@ from avow.policy.model import Keep, Part, Policy
 SESSION, CEREMONY, CHOICES = "avow", "avow-ceremony", "avow-choices"
 LANGUAGE, VISIT = "avow-language", "avow-visit"
 """The names of the cookies that the service can set, without the prefix that they have over TLS."""
+OURS: Final = (SESSION, CEREMONY, CHOICES, LANGUAGE, VISIT)
 HOST: Final = "__Host-"
 ESSENTIAL, ADVERTISING = "essential", "advertising"
 PERSONAL: Final = "personal"

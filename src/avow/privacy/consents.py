@@ -178,7 +178,9 @@ async def was_given(c: AsyncConnection, whose: Whose, record: Record) -> bool:
 
 async def _texts(c: AsyncConnection, vault: Vault, person: Actor, rows: Iterable[Row[Any]]) -> Mapping[UUID, str]:
     boxed = [row for row in rows if row.box]
-    opened = await vault.open_many(c, [(_ref(row._asdict()), row.box) for row in boxed], "access", person) if boxed else []
+    opened = (
+        await vault.open_many(c, [(_ref(row._asdict()), row.box) for row in boxed], "access", person) if boxed else []
+    )
     return {row.id: held["text"] for row, held in zip(boxed, opened, strict=True) if held is not Gone}
 
 
@@ -217,7 +219,7 @@ async def _write(
     await standing.record(c, vault.policy, *whose, "consent", value=given, at=at, purpose=name, shown=shown)
 
 
-async def _newest(c: AsyncConnection, whose: Whose, names: Sequence[str] | None) -> dict[str, Row[Any]]:
+async def _newest(c: AsyncConnection, whose: Whose, names: Sequence[str] | None) -> dict[str, Any]:
     """The last word of somebody about each consent; `names` None: about all."""
     columns = said.c
     query = (
@@ -228,7 +230,7 @@ async def _newest(c: AsyncConnection, whose: Whose, names: Sequence[str] | None)
     )
     if names is not None:
         query = query.where(columns.purpose.in_(names))
-    return {row.purpose: row for row in await c.execute(query)}
+    return {row.purpose: row for row in (await c.execute(query)).all()}
 
 
 async def _spoken_about(c: AsyncConnection, whose: Whose) -> set[str]:
