@@ -272,20 +272,7 @@ def platform(front: Front) -> Litestar:
         metrics_token=parts.settings.metrics_token,
         visits=front.visits,
     )
-    desk = privacy_api.Desk(
-        database=front.database,
-        vault=front.vault,
-        clock=parts.clock,
-        identity=app.identity(needs),
-        leaving=members.check_erasure,
-        rectify=app.rectify(needs),
-        tell=app.tell(needs),
-        admit=app.admit(needs),
-        complete=parts.log.complete,
-        sign=site.signer,
-        base_url=parts.settings.base_url,
-        installed=parts.installed,
-    )
+    desk = _desk(front, site.signer)
     api = [handler for handler in handlers() if handler not in _PUBLIC]
     return Litestar(
         route_handlers=[*_PUBLIC, Router("/", route_handlers=api, response_headers=surface.NO_STORE)],
@@ -309,6 +296,25 @@ def platform(front: Front) -> Litestar:
         ),
         on_app_init=[_quiet],
         debug=False,
+    )
+
+
+def _desk(front: Front, signer: Receipts) -> privacy_api.Desk:
+    """What the routes of privacy need."""
+    parts, needs = front.parts, front.accounts
+    return privacy_api.Desk(
+        database=front.database,
+        vault=front.vault,
+        clock=parts.clock,
+        identity=app.identity(needs),
+        leaving=members.check_erasure,
+        rectify=app.rectify(needs),
+        tell=app.tell(needs),
+        admit=app.admit(needs),
+        complete=parts.log.complete,
+        sign=signer,
+        base_url=parts.settings.base_url,
+        installed=parts.installed,
     )
 
 

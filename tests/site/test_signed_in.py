@@ -7,17 +7,21 @@ import importlib.util
 import json
 import re
 import sys
+from collections import Counter
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from litestar.datastructures import State
+from litestar.di import Provide
 from litestar.testing import create_test_client
 
+from avow.base.clock import SystemClock
 from avow.policy import parse
 from avow.site import app_build, errors, signed_in
 from avow.site.layout import Site
+from avow.site.reader import find_reader
 from avow.site.words import LOCALES, WORDS
 from tests.house.conftest import ROOT
 from tests.platform import Platform, policy_text
@@ -107,10 +111,18 @@ def test_where_the_app_was_not_built_its_address_says_so(tmp_path: Path) -> None
         app=app_build.built((tmp_path,)),
         places=(),
         metrics_token="",
+        visits=Counter(),
         **unasked,
     )
+    accounts = SimpleNamespace(vault=SimpleNamespace(policy=policy), clock=SystemClock(), secure=False)
     with create_test_client(
-        signed_in.ROUTES, state=State({"site": site}), exception_handlers=errors.handlers()
+        signed_in.ROUTES,
+        state=State({"site": site, "accounts": accounts}),
+        dependencies={
+            "accounts": Provide(lambda: accounts, sync_to_thread=False),
+            "reader": Provide(find_reader),
+        },
+        exception_handlers=errors.handlers(),
     ) as client:
         for locale, said in zip(LOCALES, WORDS["app_missing_title"], strict=True):
             answer = client.get("/app/keys", params={"locale": locale})

@@ -209,9 +209,10 @@ def _slots(policy: Policy) -> Iterator[Found]:
             sentence = f"The advertising {part.name} comes from a party that is not in the register for it."
             hint = f'Add [processor.{part.values["vendor"]}] with the role "advertising", or remove the slot.'
             yield Found("ad_without_vendor", ("ad", part.name, "vendor"), sentence, hint)
-        if "cookies.advertising" not in policy.parts:
-            sentence = f"The advertising {part.name} could never be shown: no kind of cookie allows it."
-            yield Found("ads_without_cookies", ("ad", part.name), sentence, "Add [cookies.advertising].")
+        if rule_of(policy, "ads") in (None, "none"):
+            sentence = f"ad.{part.name} is about advertising, and practice.ads shows none."
+            hint = f'Remove [ad.{part.name}], or write [practice.ads] with rule = "consent".'
+            yield Found("advertising_nobody_allows", ("ad", part.name), sentence, hint)
 
 
 def _cookies(policy: Policy) -> Iterator[Found]:
@@ -223,7 +224,3 @@ def _cookies(policy: Policy) -> Iterator[Found]:
             sentence = f"The cookie {part.name} would never end: a browser knows no accounts."
             hint = 'Write a period, such as "12 months", or "0" for until the browser is closed.'
             yield Found("cookie_without_end", ("cookie", part.name, "lifetime"), sentence, hint)
-    for missing in cookies.unregistered(policy):
-        sentence = f"The service sets the cookie {missing}, and the register does not name it."
-        hint = f'Add [cookie.{missing}] with kind = "essential".'
-        yield Found("cookie_not_registered", ("cookies", "essential"), sentence, hint)

@@ -27,6 +27,7 @@ from avow.privacy import consents, versions
 from avow.privacy.standings import Whose
 from avow.site import panel
 from avow.site.layout import COOKIES, Site, page
+from avow.site.panel import Panel
 from avow.site.reader import Reader, Reading
 from avow.site.words import LOCALES
 
@@ -78,7 +79,7 @@ async def choose(request: AnyRequest, state: State, reader: Reading) -> Response
 
 
 @get("/api/cookies")
-async def read_choice(state: State, reader: Reading) -> Response[dict[str, Any]]:
+async def read_choice(state: State, reader: Reading) -> Response[Panel]:
     """What is asked about cookies, with its texts, what this browser chose, and whether its signal is honoured."""
     return Response(panel.told(state.site.policy, reader), headers={"cache-control": "no-store"})
 

@@ -6,7 +6,8 @@ One declaration, the policy's, makes the panel on every page, the page /cookies 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+
+import msgspec
 
 from avow.accounts import callers
 from avow.policy import Policy, asking, cookies, terms
@@ -98,26 +99,58 @@ def vendors(policy: Policy) -> list[Vendor]:
     ]
 
 
-def told(policy: Policy, reader: Reader) -> dict[str, Any]:
+class AskedKind(msgspec.Struct):
+    """A kind that is asked about. `consent` is its name among the consents, `text` what is agreed to, by language; `allowed`:
+    it counts now; a signal of the browser refuses it whatever is chosen."""
+
+    kind: str
+    consent: str
+    title: dict[str, str]
+    text: dict[str, str]
+    cookies: list[str]
+    allowed: bool
+    refused_by_signal: bool
+
+
+class AdVendor(msgspec.Struct):
+    """Who fills advertising; `settings` is where the vendor lets people opt out, or empty."""
+
+    title: str
+    settings: str
+
+
+class Panel(msgspec.Struct):
+    """The panel for programs. `chosen`: this browser answered what is asked now; `gpc`: it says Global Privacy Control."""
+
+    asked: list[AskedKind]
+    vendors: list[AdVendor]
+    personal: bool
+    chosen: bool
+    gpc: bool
+
+
+def told(policy: Policy, reader: Reader) -> Panel:
     """The same for programs: what is asked with its texts, what this browser chose, and whether a signal is honoured."""
-    return {
-        "asked": [
-            {
-                "kind": kind,
-                "consent": cookies.consent_of(kind),
-                "title": {locale: WORDS[f"cookies_{kind}"][place] for place, locale in enumerate(LOCALES)},
-                "text": {name: each.text for name, each in asking.notices(policy, cookies.consent_of(kind)).items()},
-                "cookies": [cookies.bare(part.name) for part in cookies.registered(policy, kind)],
-                "allowed": kind in reader.allowed.allowed,
-                "refused_by_signal": reader.gpc and kind in OPTED_OUT,
-            }
-            for kind in cookies.asked(policy)
-        ],
-        "vendors": [{"title": each.title, "settings": each.settings} for each in vendors(policy)],
-        "personal": reader.allowed.personal,
-        "chosen": reader.choice is not None,
-        "gpc": reader.gpc,
-    }
+    return Panel(
+        asked=[_asked(policy, reader, kind) for kind in cookies.asked(policy)],
+        vendors=[AdVendor(each.title, each.settings) for each in vendors(policy)],
+        personal=reader.allowed.personal,
+        chosen=reader.choice is not None,
+        gpc=reader.gpc,
+    )
+
+
+def _asked(policy: Policy, reader: Reader, kind: str) -> AskedKind:
+    notices = asking.notices(policy, cookies.consent_of(kind))
+    return AskedKind(
+        kind=kind,
+        consent=cookies.consent_of(kind),
+        title={locale: WORDS[f"cookies_{kind}"][place] for place, locale in enumerate(LOCALES)},
+        text={locale: notice.text for locale, notice in notices.items()},
+        cookies=[cookies.bare(part.name) for part in cookies.registered(policy, kind)],
+        allowed=kind in reader.allowed.allowed,
+        refused_by_signal=reader.gpc and kind in OPTED_OUT,
+    )
 
 
 def _entry(part: Part, reader: Reader) -> Entry:

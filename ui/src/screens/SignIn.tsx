@@ -10,6 +10,12 @@ import { Entrance } from "../parts/Entrance";
 import { Problem } from "../parts/Page";
 import { t, useLanguage } from "../words/language";
 
+/** A browser that keeps no cookie has forgotten the session at its next request. */
+async function checkSession(): Promise<void> {
+  const answer = await fetch("/api/me");
+  if (answer.status === 401) throw new Refusal(401, "cookie_missing", "");
+}
+
 export function SignIn() {
   useLanguage();
   const navigate = useNavigate();
@@ -27,6 +33,7 @@ export function SignIn() {
     setError(null);
     try {
       await enter();
+      await checkSession();
       queries.clear();
       await navigate({ to: isInside(next) ? next : "/" });
     } catch (wrong) {
