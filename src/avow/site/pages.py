@@ -10,7 +10,7 @@ from litestar.datastructures import State
 from litestar.exceptions import NotFoundException
 from litestar.params import QueryParameter
 
-from avow.policy import words
+from avow.policy import terms, words
 from avow.proof import receipts
 from avow.site import cookie_pages, log_pages, policy_pages, proof_pages, sentences
 from avow.site.field_words import FIELDS
@@ -26,6 +26,8 @@ REPORTS_TO = ("support", "dpo", "privacy")
 REPORTS_READ_FOR = timedelta(days=180)
 NAMED: Final = ("category_", "probe_", "verdict_")
 """How the keys of those words begin that are names of things, and no part of a page."""
+_CONSENTS: Final = {**words.PURPOSES, **terms.CONSENTS}
+"""A consent has a name of its own, or that of the purpose for which a category is used with it."""
 
 
 @get("/", include_in_schema=False)
@@ -69,12 +71,13 @@ async def status(state: State, reader: Reading) -> Response[str]:
 
 @get("/api/words")
 async def read_words(locale: Annotated[Literal["en", "zh"], QueryParameter()] = "en") -> dict[str, str]:
-    """What categories, purposes, fields, staff roles, probes and verdicts are called in a language."""
+    """What categories, purposes, consents, fields, staff roles, probes and verdicts are called in a language."""
     place = LOCALES.index(locale)
     return {
         **{name: said[place] for name, said in WORDS.items() if name.startswith(NAMED)},
         **{f"field_{name}": said[place] for name, said in FIELDS.items()},
         **{f"purpose_{name}": pick(word, locale) for name, word in words.PURPOSES.items()},
+        **{f"consent_{name}": pick(word, locale) for name, word in _CONSENTS.items()},
         **{f"role_{name}": pick(word, locale) for name, word in words.STAFF.items()},
     }
 

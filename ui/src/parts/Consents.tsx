@@ -9,6 +9,7 @@ import { moment } from "../words/figures";
 import { type Language, t, useLanguage } from "../words/language";
 import { Loaded, Problem, Section } from "./Page";
 
+const PER_PAGE = 50;
 const KEYS = ["consents", "cookies", "consent-records", "standing"];
 
 /** The switches of all consents: one for each, in the account or, where it is about cookies, in this browser as well. */
@@ -45,7 +46,7 @@ export function ConsentSwitches() {
                   return (
                     <li key={each.name}>
                       <Switch
-                        label={kind ? kind.title[language] : name("purpose", each.name)}
+                        label={kind ? kind.title[language] : name("consent", each.name)}
                         description={each.text[language]}
                         checked={!each.refused_by_signal && (kind ? kind.allowed : each.given === true)}
                         disabled={say.isPending || each.refused_by_signal}
@@ -78,7 +79,7 @@ export function ConsentRecords() {
     queryKey: ["consent-records"],
     queryFn: ({ pageParam }) => told(api.GET("/api/privacy/consent-records", { params: { query: pageParam ? { before: pageParam } : {} } })),
     initialPageParam: null as string | null,
-    getNextPageParam: (last) => (last.length > 0 ? last[last.length - 1]?.id : undefined),
+    getNextPageParam: (last) => (last.length < PER_PAGE ? undefined : last[last.length - 1]?.id),
   });
   const lines = found.data?.pages.flat();
   if (lines?.length === 0) return null;
@@ -95,7 +96,7 @@ export function ConsentRecords() {
               <li className="row" key={line.id}>
                 <div className="row-main">
                   <p className="row-title">
-                    {name("purpose", line.name)}: {line.given ? t("consented") : t("refused or taken back")}
+                    {name("consent", line.name)}: {line.given ? t("consented") : t("refused or taken back")}
                   </p>
                   <p className="row-note">
                     {moment(line.at)}
