@@ -25,7 +25,7 @@ from avow.proof.receipts import Receipts
 from avow.site import ads, panel
 from avow.site.app_build import Built
 from avow.site.reader import Reader
-from avow.site.words import translate
+from avow.site.words import refusals, translate
 
 _HEADERS = {
     "referrer-policy": "no-referrer",
@@ -117,14 +117,9 @@ def page(site: Site, template: str, reader: Reader, status: int = 200, **values:
 def page_with_script(site: Site, name: str, reader: Reader) -> Response[str]:
     """A page whose one script is named to the browser by its hash; it may call this site and nothing else."""
     script = text(f"{name}.js")
-    made = page(site, f"{name}.html", reader, script=script)
+    made = page(site, f"{name}.html", reader, script=script, refusals=refusals(reader.locale))
     made.headers["content-security-policy"] += f"; script-src {_hash(script)}; connect-src 'self'"
     return made
-
-
-def minute(when: datetime) -> str:
-    """A time as the pages write it, to the minute, in UTC."""
-    return when.strftime("%Y-%m-%d %H:%M UTC")
 
 
 @cache

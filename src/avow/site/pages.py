@@ -11,10 +11,11 @@ from litestar.exceptions import NotFoundException
 from litestar.params import QueryParameter
 
 from avow.policy import terms, words
+from avow.policy.periods import minute
 from avow.proof import receipts
 from avow.site import cookie_pages, log_pages, policy_pages, proof_pages, sentences
 from avow.site.field_words import FIELDS
-from avow.site.layout import Site, minute, page, page_with_script
+from avow.site.layout import Site, page, page_with_script
 from avow.site.reader import Reading
 from avow.site.registers import pick
 from avow.site.words import LOCALES, WORDS
@@ -41,7 +42,7 @@ async def home(state: State, reader: Reading) -> Response[str]:
         count=len(shown),
         proved=sum(each.verdict in ("proved", "attested") for each in shown),
         failed=sum(each.verdict == "failed" for each in shown),
-        looked_at=minute(looked_at) if looked_at else "",
+        looked_at=minute(looked_at, reader.locale) if looked_at else "",
     )
 
 

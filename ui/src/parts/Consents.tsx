@@ -1,12 +1,13 @@
 // Consents, each with the text that it is given to; those about cookies hold for this browser too. Below, what was said
 // about them, and the signed receipt of each.
 import { Button, Switch } from "@mantine/core";
-import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 
 import { api, told } from "../api/client";
 import { useNames } from "../api/me";
 import { moment } from "../words/figures";
 import { type Language, t, useLanguage } from "../words/language";
+import { useOnce } from "./once";
 import { Loaded, Problem, Section } from "./Page";
 
 const PER_PAGE = 50;
@@ -19,7 +20,7 @@ export function ConsentSwitches() {
   const queries = useQueryClient();
   const asked = useQuery({ queryKey: ["consents"], queryFn: () => told(api.GET("/api/privacy/consents")) });
   const cookies = useQuery({ queryKey: ["cookies"], queryFn: () => told(api.GET("/api/cookies")) });
-  const say = useMutation({
+  const say = useOnce({
     mutationFn: (change: () => Promise<unknown>) => change(),
     onSettled: () => Promise.all(KEYS.map((key) => queries.invalidateQueries({ queryKey: [key] }))),
   });
@@ -51,7 +52,7 @@ export function ConsentSwitches() {
                         checked={!each.refused_by_signal && (kind ? kind.allowed : each.given === true)}
                         disabled={say.isPending || each.refused_by_signal}
                         onChange={(event) =>
-                          say.mutate(
+                          say.run(
                             kind
                               ? choose(kind.kind, event.currentTarget.checked)
                               : consent(each.name, each.hash[language] ?? "", event.currentTarget.checked),
