@@ -167,8 +167,14 @@ def test_the_operator_copies_the_log_off_the_box_and_checks_it_there(seen: Platf
 
 
 def test_the_version_of_the_policy_and_the_receipts_stand_in_the_log(seen: Platform, tmp_path: Path) -> None:
-    [row] = seen.sql("SELECT content, place FROM log_entry WHERE kind = 'policy'")
-    assert json.loads(row["content"])["hash"] == seen.sql("SELECT hash FROM policy_version")[0]["hash"]
+    published, in_force = [
+        json.loads(row["content"])
+        for row in seen.sql("SELECT content FROM log_entry WHERE kind = 'policy' AND place IS NOT NULL ORDER BY place")
+    ]
+    [version] = seen.sql("SELECT hash, version FROM policy_version")
+    for told in (published, in_force):
+        assert (told["hash"], told["version"]) == (version["hash"], version["version"])
+    assert published["sentences"] == in_force["sentences"] and in_force["in_force_at"] and published["source_sha256"]
     with seen.http() as http:
         who = seen.sign_up(http)
         asked = {"kind": "erase", "password": who["password"]}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import html
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +23,17 @@ from avow.vault import Ring, tlog
 from tests.conftest import Databases
 
 PROBE, HASH = "sums", "a policy"
+CLAUSES = [{"id": id, "sentence": {"en": f"{id} & more", "zh": f"{id}。"}} for id in ("one", "two")]
+HIDDEN = {"id": "three", "sentence": {"en": "three", "zh": "三"}}
+IN_FORCE = tlog.spelled(
+    {
+        "hash": HASH,
+        "sentences": {
+            each["id"]: {"sha256": hashlib.sha256(tlog.spelled(each["sentence"])).hexdigest(), "needs": needs}
+            for each, needs in [*((clause, None) for clause in CLAUSES), (HIDDEN, "ads")]
+        },
+    }
+)
 
 
 @dataclass
@@ -39,6 +53,9 @@ class Service:
             return json.dumps(self.told).encode()
         if path == ".well-known/avow-policy.json":
             return self.signer(self.policy)
+        if path.startswith("privacy?locale="):
+            texts = [each["sentence"][path[-2:]] for each in self.policy["clauses"]]
+            return "".join(f"<li><span>{html.escape(text)}</span></li>" for text in texts).encode()
         if path == ".well-known/avow-receipt-key":
             return json.dumps({"log": str(self.made.key)}).encode()
         try:
@@ -66,12 +83,18 @@ async def told_at(folder: Path, databases: Databases, at: datetime) -> Service:
     said = {"probe": PROBE, "policy": HASH, "at": at.isoformat(), "verdict": "proved", "figure": "1"}
     content = tlog.spelled(said)
     async with databases.keeper.begin() as c:
-        leaf = await tlog.append(c, "evidence", content)
+        leaves = [await tlog.append(c, "evidence", content), await tlog.append(c, "policy", IN_FORCE)]
     await made.extend(databases.keeper)
-    shown = {"content": content.decode(), "at": said["at"], "log": made.proof(leaf.salt, 0, made.checkpoint())}
-    listed = [{"id": id, "verdict": "proved", "evidence": [PROBE]} for id in ("one", "two")]
-    told = {"policy": HASH, "checkpoint": made.note().decode(), "sentences": listed, "evidence": {PROBE: shown}}
-    policy = {"hash": HASH, "at": at.isoformat(), "clauses": [{"id": "one"}, {"id": "two"}]}
+    proofs = [made.proof(leaf.salt, place, made.checkpoint()) for place, leaf in enumerate(leaves)]
+    listed = [{"id": clause["id"], "verdict": "proved", "evidence": [PROBE]} for clause in CLAUSES]
+    told = {
+        "policy": HASH,
+        "in_force": {"content": IN_FORCE.decode(), "log": proofs[1]},
+        "checkpoint": made.note().decode(),
+        "sentences": listed,
+        "evidence": {PROBE: {"content": content.decode(), "at": said["at"], "log": proofs[0]}},
+    }
+    policy = {"hash": HASH, "at": at.isoformat(), "clauses": deepcopy(CLAUSES)}
     return Service(made, Receipts(ring), told, policy)
 
 
@@ -91,7 +114,7 @@ Look = Callable[..., tuple[int, str]]
 
 async def test_a_service_that_shows_all_is_believed(service: Service, look: Look) -> None:
     code, said = look(service)
-    assert code == 0 and "proved: 2" in said, said
+    assert code == 0 and "proved: 2" in said and "wait for a part or a document: ads" in said, said
 
 
 async def test_a_list_that_leaves_sentences_away_is_wrong(service: Service, look: Look) -> None:
@@ -105,6 +128,32 @@ async def test_a_list_that_leaves_sentences_away_is_wrong(service: Service, look
     service.told["sentences"], service.policy["clauses"] = [one], clauses[:1]
     service.answers[".well-known/avow-policy.json"] = service.signer(service.policy).replace(b'"one"', b'"two"')
     assert "not signed" in look(service)[1]
+
+
+async def test_a_signed_document_is_held_against_the_policy_in_the_log(service: Service, look: Look) -> None:
+    """Whoever signs a policy of fewer, other or reworded sentences contradicts what the log says is in force."""
+    listed, clauses = service.told["sentences"], service.policy["clauses"]
+    service.told["sentences"], service.policy["clauses"] = listed[:1], clauses[:1]
+    code, said = look(service)
+    assert code == 1 and "are not published: two" in said
+    service.told["sentences"] = listed
+    service.policy["clauses"] = [clauses[0], {**clauses[1], "sentence": {"en": "two & less", "zh": "two。"}}]
+    code, said = look(service)
+    assert code == 1 and "two is not as it stands in the log" in said
+    service.policy["clauses"] = clauses
+    logged = service.told["in_force"]
+    service.told["in_force"] = {**logged, "content": logged["content"].replace("three", "seven")}
+    assert look(service)[0] == 1
+    service.told["in_force"] = None
+    code, said = look(service)
+    assert code == 2 and "look again" in said
+
+
+async def test_the_page_shows_each_sentence_to_people(service: Service, look: Look) -> None:
+    for hidden in ("<p>one</p>", "<style>two & more</style>one &amp; more", ""):
+        service.answers["privacy?locale=en"] = hidden.encode()
+        code, said = look(service)
+        assert code == 1 and "does not show the sentence" in said
 
 
 async def test_a_policy_that_is_old_or_another_is_not_held_against(service: Service, look: Look) -> None:
@@ -137,10 +186,10 @@ async def test_both_heads_that_are_shown_are_one_log(
     state = tmp_path / "state"
     await service.grow(database)
     code, said = look(service, "--state", str(state))
-    assert code == 0 and "2 leaves" in said, said
+    assert code == 0 and "3 leaves" in said, said
     head = service.made.checkpoint()
     other = Checkpoint(head.origin, 0, bytes(32))
-    for fake, status in ((other._replace(size=3), 2), (other._replace(size=2), 1), (other, 1)):
+    for fake, status in ((other._replace(size=4), 2), (other._replace(size=3), 1), (other, 1)):
         service.answers["log/checkpoint"] = service.made._signed(fake)
         code, said = look(service)
         assert code == status and "proved" not in said, fake

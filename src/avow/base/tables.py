@@ -1,6 +1,6 @@
 """Tables of the platform itself."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, DateTime, Integer, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, DateTime, Integer, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 from avow.catalog import newest, not_personal, store, table
@@ -29,12 +29,14 @@ policy_epoch = table(
     Column("id", Integer, primary_key=True),
     Column("epoch", BigInteger, nullable=False),
     Column("hash", Text, nullable=False, server_default=""),
+    Column("leaf", Uuid),
     CheckConstraint("id = 1", name="single"),
     holds=[not_personal("a counter that grows when a rule or a setting that requests are compiled from changes")],
     app="read",
     writer="read",
 )
-"""`hash` is that of the policy in force: a version's, or, until a change takes effect, of what both versions allow."""
+"""`hash` is that of the policy in force: a version's, or, until a change takes effect, of what both versions allow; `leaf` is
+the row of the log that says which sentences that policy has."""
 
 policy_floor = table(
     "policy_floor",
@@ -62,7 +64,11 @@ store("lock", "path", "avow.lock", why="keeps a second Avow out of this folder; 
 store("settings", "path", "avow.toml", why="the operator's settings, when they are in a file")
 store("postgres", "path", "pg/*", why="the database's files: tables, indexes, write-ahead log")
 store("run", "path", "run/*", why="sockets, process ids and money events waiting for the database; ids only")
-store("log", "path", "log/*", why="what the processes did: times, routes, statuses; ids only")
+store(
+    *("log", "path", "log/*"),
+    why="what went wrong inside, and when: classes of errors, places in the code, routes; nobody's id, address or request. There "
+    "is no access log; each file is gone after 30 days",
+)
 store(
     "mailbox", "outside", "mail/*", categories=["mail"], why="stands for people's mailboxes where no mail relay is set"
 )

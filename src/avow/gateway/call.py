@@ -96,7 +96,7 @@ class Call:
         except asyncio.CancelledError:
             self.outcome.why = "client_left"
         except Exception as error:
-            log.error("upstream_call_failed", request_id=str(self._order.request_id), error=type(error).__name__)
+            log.error("upstream_call_failed", error=type(error).__name__)
             self.outcome.error, self.outcome.why = AvowError(), "upstream_failed"
         self._let_go(self.outcome.why == "done")
         return self.outcome
@@ -116,7 +116,7 @@ class Call:
     def _count(self, tokens: int) -> None:
         """Tell of what was delivered, so that it is charged whatever happens here."""
         outcome, order = self.outcome, self._order
-        if tokens > outcome.tokens:
+        if tokens > outcome.tokens and order.request.stream:  # of what comes whole nothing was delivered before its end
             self._progress(order.request_id, outcome.input_tokens or 0, 0, min(tokens, order.output_tokens_max))
         outcome.tokens = tokens
 
@@ -170,9 +170,7 @@ class Call:
         body = upstream.message(way, order.request, route.their_name, order.tokens_max)
         exchange = self._exchange = await self._client.send(target, body, resend=True, sent=self._sent)
         if exchange.status != 200:
-            log.info(
-                "upstream_refused", request_id=str(order.request_id), upstream=upstream.name, status=exchange.status
-            )
+            log.info("upstream_refused", upstream=upstream.name, status=exchange.status)
             raise upstreams.refusal(exchange.status, exchange.header(b"retry-after"))
         if order.request.stream:
             await self._pass_on(await self._as_stream(exchange))
@@ -210,9 +208,12 @@ class Call:
         self.outcome.answer = self._ours(assembly.body(self.outcome.usage))
 
     async def _as_stream(self, exchange: Exchange) -> Pourable:
-        """The answer itself, or its events where it comes whole: not every model that hears or speaks can do it in pieces."""
-        make, kind = self._way.dialect.in_events, exchange.header(b"content-type") or EVENTS
-        if make is None or self._order.request.is_raw or kind.lower().startswith(EVENTS):
+        """The answer itself, or its events where it comes whole: not every model that hears or speaks can do it in pieces, and
+        not every server that chats does what it was asked."""
+        make, kind = self._way.dialect.in_events, (exchange.header(b"content-type") or EVENTS).lower()
+        if make is None or self._order.request.is_raw or kind.startswith(EVENTS):
+            return exchange
+        if self._order.request.extent is None and b"json" not in kind:
             return exchange
         body = await exchange.rest(ANSWER_BYTES_MAX)
         try:

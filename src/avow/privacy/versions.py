@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -24,6 +26,7 @@ from avow.base.tables import policy_epoch, policy_version
 from avow.policy import Policy, PolicyError, Rewording, Sentence, interim, parse
 from avow.privacy import floors
 from avow.vault import Vault, tlog
+from avow.vault.tables import log_entry
 
 LIST_MAX = 100
 PUBLISHED_MAX = 1000
@@ -164,6 +167,12 @@ async def loaded_hash(c: AsyncConnection) -> str | None:
     return found
 
 
+async def leaf(c: AsyncConnection) -> UUID | None:
+    """The row of the log that says what is in force: its hash, and each of its sentences as a hash."""
+    found: UUID | None = await c.scalar(select(policy_epoch.c.leaf))
+    return found
+
+
 async def begin(c: AsyncConnection, policy: Policy, source: str, now: datetime) -> InForce:
     """Make `policy` the first version if there is none, and return what is in force.
 
@@ -174,9 +183,9 @@ async def begin(c: AsyncConnection, policy: Policy, source: str, now: datetime) 
         await enforce(c, policy.version, now)
     held = await in_force(c)
     await floors.learn(c, held.policy)
-    # A newer Avow may read an old text a little differently: what is served is what is on record.
-    if await loaded_hash(c) != held.policy.hash:
-        await _tell(c, held.policy)
+    # A newer Avow may read an old text a little differently: what is served is what is on record, and in the log.
+    if await loaded_hash(c) != held.policy.hash or await _logged(c) != _sentences(held.policy):
+        await _tell(c, held.policy, now)
     return held
 
 
@@ -201,17 +210,28 @@ async def enforce(c: AsyncConnection, number: int | None, now: datetime) -> Poli
         await c.execute(update(policy_version).where(*mine).values(in_force_at=now))
     policy = (await in_force(c)).policy
     await floors.learn(c, policy)
-    await _tell(c, policy)
+    await _tell(c, policy, now)
     return policy
 
 
 def _told(policy: Policy, source: str, now: datetime, effective_at: datetime) -> dict[str, Any]:
     """What the log says of a version: enough to hold a text against it."""
-    sentences = tlog.spelled({each.id: [each.en, each.zh] for each in policy.clauses})
-    texts = {"source": source.encode(), "sentences": sentences}
-    hashes = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
     times = {"published_at": now.isoformat(), "effective_at": effective_at.isoformat()}
-    return {"version": policy.version, "hash": policy.hash, **times, "sha256": hashes}
+    sha256 = hashlib.sha256(source.encode()).hexdigest()
+    return {"version": policy.version, "hash": policy.hash, **times, "source_sha256": sha256} | _sentences(policy)
+
+
+def _sentences(policy: Policy) -> dict[str, Any]:
+    """Each sentence by a hash of its texts, and the part or document without which it is not shown (None: always)."""
+    return {
+        "sentences": {
+            each.id: {
+                "sha256": hashlib.sha256(tlog.spelled({"en": each.en, "zh": each.zh})).hexdigest(),
+                "needs": each.feature or each.evidence,
+            }
+            for each in policy.clauses
+        }
+    }
 
 
 def clauses_of(policy: Policy) -> list[dict[str, str | None]]:
@@ -274,10 +294,19 @@ def _held(now: Row[Any], coming: Sequence[Row[Any]]) -> Policy:
     return interim(*read) if coming else read[0]
 
 
-async def _tell(c: AsyncConnection, policy: Policy) -> None:
-    row = insert(policy_epoch).values(id=1, epoch=1, hash=policy.hash)
-    more = {"epoch": policy_epoch.c.epoch + 1, "hash": policy.hash}
+async def _tell(c: AsyncConnection, policy: Policy, now: datetime) -> None:
+    said = {"version": policy.version, "hash": policy.hash, "in_force_at": now.isoformat()} | _sentences(policy)
+    known = {"hash": policy.hash, "leaf": (await tlog.append(c, "policy", tlog.spelled(said))).id}
+    row = insert(policy_epoch).values(id=1, epoch=1, **known)
+    more = {"epoch": policy_epoch.c.epoch + 1} | known
     await c.execute(row.on_conflict_do_update(index_elements=["id"], set_=more))
+
+
+async def _logged(c: AsyncConnection) -> dict[str, Any] | None:
+    """What the log says of the sentences in force; None: nothing."""
+    query = select(log_entry.c.content).join(policy_epoch, policy_epoch.c.leaf == log_entry.c.id)
+    content = await c.scalar(query)
+    return {"sentences": json.loads(content)["sentences"]} if content else None
 
 
 def _version(row: Row[Any]) -> Version:

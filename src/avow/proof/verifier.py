@@ -20,7 +20,9 @@ import argparse
 import base64
 import binascii
 import hashlib
+import html
 import json
+import re
 import sys
 import urllib.error
 import urllib.request
@@ -45,6 +47,9 @@ AHEAD_MAX = timedelta(minutes=5)
 ED25519 = b"\x01"
 NOTHING = hashlib.sha256(b"").digest()
 GOOD = ("proved", "attested")
+LOCALES = ("en", "zh")
+MARKUP = re.compile(r"(?s)<!--.*?-->|<(head|script|style|template)\b.*?</\1>|<[^>]*>")
+"""What people do not see of a page."""
 
 Get = Callable[[str, int], bytes]
 """Reads a resource below the log's prefix, of at most so many bytes. Raises Missing."""
@@ -376,6 +381,41 @@ def check_policy(document: bytes, told: Any, key: Key, now: datetime) -> None:
         raise Wrong(f"the list does not hold each published sentence once: {', '.join(other[:10]) or len(listed)}")
 
 
+def check_clauses(document: bytes, told: Any, checkpoint: Checkpoint) -> dict[str, str]:
+    """That the published sentences are those of the policy which stands in the log, to the letter; gives those that are not
+    published here, with the part or document that each would need. Raises Wrong, or Missing where the log has not signed
+    that policy yet."""
+    shown = told.get("in_force")
+    if shown is None:
+        raise Missing("the policy in force is so new that the log has not signed it yet; look again")
+    try:
+        content = str(shown["content"]).encode()
+        proved_leaf(shown["log"], content, checkpoint)
+        said, clauses = json.loads(content), _json(document, "the published policy")["clauses"]
+        if said["hash"] != told["policy"]:
+            raise Wrong("the policy in the log is another one")
+        left = {id: each["needs"] for id, each in said["sentences"].items()}
+        for clause in clauses:
+            made = hashlib.sha256(_spelled(clause["sentence"])).hexdigest()
+            if clause["id"] not in left or said["sentences"][clause["id"]]["sha256"] != made:
+                raise Wrong(f"the sentence {clause['id']} is not as it stands in the log")
+            del left[clause["id"]]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise Wrong("the policy in the log cannot be read") from None
+    hidden = sorted(id for id, needs in left.items() if not needs)
+    if hidden:
+        raise Wrong(f"sentences of the policy in the log are not published: {', '.join(hidden[:10])}")
+    return {id: str(needs) for id, needs in left.items()}
+
+
+def check_page(page: bytes, document: bytes, locale: str) -> None:
+    """That every sentence of the policy stands on the page that people read. Raises Wrong."""
+    shown = " ".join(html.unescape(MARKUP.sub("", page.decode(errors="replace"))).split())
+    for clause in _json(document, "the published policy")["clauses"]:
+        if " ".join(str(clause["sentence"][locale]).split()) not in shown:
+            raise Wrong(f"the page does not show the sentence {clause['id']} ({locale})")
+
+
 def _spelled(fields: Any) -> bytes:
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
@@ -465,7 +505,13 @@ def visit(get: Get, key: Key | None, state: Path | None, say: Callable[[str], No
     whole = _audit_heads(get, checkpoint, opened(get("log/checkpoint", NOTE_BYTES_MAX), key), last)
     say(f"the log {checkpoint.origin} has {whole.size} leaves" + (f", {last[1].size} as last time" if last else ""))
     now = datetime.now(UTC)
-    check_policy(get(".well-known/avow-policy.json", ANSWER_BYTES_MAX), told, key, now)
+    document = get(".well-known/avow-policy.json", ANSWER_BYTES_MAX)
+    check_policy(document, told, key, now)
+    left = check_clauses(document, told, checkpoint)
+    if left:
+        say(f"{len(left)} sentences of the policy wait for a part or a document: {', '.join(sorted({*left.values()}))}")
+    for locale in LOCALES:
+        check_page(get(f"privacy?locale={locale}", ANSWER_BYTES_MAX), document, locale)
     found = check_sentences(told, checkpoint, now)
     if state:
         remember(state, key, whole, checkpoint.origin)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 from litestar import Response, get
@@ -17,6 +18,7 @@ from sqlalchemy import Row
 from avow import catalog
 from avow.base.errors import NotFound
 from avow.policy import words
+from avow.privacy import versions
 from avow.proof import journey, log
 from avow.proof.evidence import Evidence, Verdict
 from avow.proof.journey import Step
@@ -77,11 +79,14 @@ async def list_sentences(state: State) -> dict[str, Any]:
     site: Site = state.site
     found = await sentences.current(site)
     seen = {row.probe: row for each in found for row in each.evidence}
-    signed = await _signed(site, seen.values())
+    async with site.database.begin() as c:
+        leaf = await versions.leaf(c)
+    signed = await _signed(site, [row.leaf for row in seen.values()] + [leaf])
     proved = await asyncio.to_thread(lambda: {name: _evidence(site, row, signed) for name, row in seen.items()})
     listed = [{"id": each.id, "verdict": each.verdict, "evidence": [r.probe for r in each.evidence]} for each in found]
     return {
         "policy": site.policy.hash,
+        "in_force": _proved(site, leaf, signed),
         "checkpoint": signed.note.decode(),
         "sentences": listed,
         "evidence": proved,
@@ -99,7 +104,7 @@ async def read_sentence(id: SentenceId, state: State) -> dict[str, Any]:
     found = next((each for each in await sentences.current(site) if each.id == id), None)
     if found is None:
         raise SentenceUnknown
-    signed = await _signed(site, found.evidence)
+    signed = await _signed(site, [row.leaf for row in found.evidence])
     return {
         "id": found.id,
         "policy": site.policy.hash,
@@ -119,7 +124,7 @@ async def proof(state: State, locale: Locale = None, accepted: Accepted = "") ->
     site: Site = state.site
     chosen, now = locale_of(locale, accepted), site.clock.now()
     found, evidence = await sentences.current(site), await site.evidence()
-    signed = await _signed(site, evidence)
+    signed = await _signed(site, [row.leaf for row in evidence])
     async with site.database.begin() as c:
         steps = await journey.newest(c)
     rows = _by_probe(evidence, chosen)
@@ -200,21 +205,24 @@ def _age(at: datetime | None, now: datetime, locale: str) -> str:
     return translate(locale, "age_now")
 
 
-async def _signed(site: Site, evidence: Iterable[Evidence]) -> Signed:
+async def _signed(site: Site, leaves: Iterable[UUID | None]) -> Signed:
     note = await asyncio.to_thread(site.log.note)
     head = site.log.checkpoint(note)
     async with site.database.begin() as c:
-        rows = await log.places(c, [row.leaf for row in evidence if row.leaf], head.size)
+        rows = await log.places(c, [leaf for leaf in leaves if leaf], head.size)
     return Signed(note, head, rows)
 
 
 def _evidence(site: Site, row: Evidence, signed: Signed) -> dict[str, Any]:
     """What a probe found, and where the log has it; `log` is null while it waits to be signed."""
     told = {"verdict": row.verdict, "figure": row.figure, "at": row.at.isoformat(), "ms": row.ms}
-    leaf = signed.rows.get(row.leaf)
-    if leaf is None:
-        return {**told, "content": None, "log": None}
-    return {**told, "content": leaf.content, "log": site.log.proof(leaf.salt, leaf.place, signed.head)}
+    return told | (_proved(site, row.leaf, signed) or {"content": None, "log": None})
+
+
+def _proved(site: Site, leaf: UUID | None, signed: Signed) -> dict[str, Any] | None:
+    """What a leaf says and the proof that it is in the log; None while it waits."""
+    row = signed.rows.get(leaf)
+    return row and {"content": row.content, "log": site.log.proof(row.salt, row.place, signed.head)}
 
 
 ROUTES = (proof, read_evidence, list_sentences, read_sentence)

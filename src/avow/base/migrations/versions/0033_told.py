@@ -23,7 +23,8 @@ def upgrade() -> None:
     op.execute("CREATE TYPE told_checkpoint AS (id uuid, input int, cached int, output int)")
     op.execute("""
         CREATE TYPE told_trace AS (
-            id uuid, ends_at timestamptz, box bytea, of_tenant boolean, usage_of_tenant boolean
+            id uuid, ends_at timestamptz, box bytea, of_tenant boolean, usage_of_tenant boolean, line uuid, line_box bytea,
+            line_size bigint
         )
     """)
     # By how much what a key and its shared limits have used is less, once a hold is settled.
