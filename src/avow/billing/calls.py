@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -109,7 +109,7 @@ class Calls:
             batch.checkpoints,
         ]
         if self._functions.extra:
-            arguments.append([(e.request_id, *e.extra) for e in settles if e.extra is not None])
+            arguments.append([(e.request_id, *self._extra(e.extra)) for e in settles if e.extra is not None])
         row = await self._statements["batch"].fetchrow(*arguments)
         reasons = zip(row["reasons"], row["affordable"], strict=True)
         return Answer(
@@ -129,8 +129,12 @@ class Calls:
         if event.extra is None:
             row = await self._statements["settle"].fetchrow(*astuple(event)[:-1])
         else:
-            row = await self._statements["settle_extra"].fetchrow(*astuple(event)[:-1], *event.extra)
+            row = await self._statements["settle_extra"].fetchrow(*astuple(event)[:-1], *self._extra(event.extra))
         return Answer({}, {} if row["charged"] is None else {0: row["charged"]}, row["epoch"], {})
+
+    def _extra(self, told: tuple[Any, ...]) -> tuple[Any, ...]:
+        """With nothing for the fields that the version did not know which wrote it into its spool."""
+        return *told, *(None,) * (self._functions.extra - len(told))
 
 
 def _call(function: str, count: int) -> str:

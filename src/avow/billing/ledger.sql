@@ -5,6 +5,7 @@
 -- What a call is told comes as arrays of rows, whose types the migrations make: one array of rows costs the driver and
 -- PostgreSQL less than an array per field, above all when most are empty.
 -- The plans are made once per session and must probe indexes: a plan made while a table was empty would read it whole later.
+-- So rows are looked up by subqueries that cannot become joins.
 
 -- One batch: settles first (they free money), then opens in order of arrival, then checkpoints. Resending it changes nothing.
 -- Answers list only what differs from "all opened": `refused` are positions in `opens` with a reason and what would be possible
@@ -32,14 +33,15 @@ DECLARE
     v_shared_at timestamptz;
     v_allowances boolean;
     v_corrections key_correction[];
-    v_placed int;
+    v_unlimited boolean := false;
+    v_placed int := 0;
 BEGIN
     rated := '{}'; rates := '{}';
     refused := '{}'; reasons := '{}'; affordable := '{}'; settled := '{}'; charged := '{}'; fresh := 0;
 
     PERFORM 1 FROM wallet w
-    WHERE w.id = ANY (ARRAY(SELECT k.wallet_id FROM unnest(opens) o JOIN api_key k ON k.id = o.key_id)
-                      || ARRAY(SELECT h.wallet_id FROM unnest(settles) t JOIN wallet_hold h ON h.id = t.id))
+    WHERE w.id = ANY (ARRAY(SELECT (SELECT k.wallet_id FROM api_key k WHERE k.id = o.key_id) FROM unnest(opens) o)
+                      || ARRAY(SELECT (SELECT h.wallet_id FROM wallet_hold h WHERE h.id = t.id) FROM unnest(settles) t))
     ORDER BY w.id FOR NO KEY UPDATE;
 
     IF cardinality(settles) > 0 THEN
@@ -89,21 +91,38 @@ BEGIN
     END IF;
 
     IF cardinality(opens) > 0 THEN
+        SELECT EXISTS (SELECT 1 FROM allowance),
+               EXISTS (SELECT 1 FROM unnest(opens) o CROSS JOIN LATERAL (
+                           SELECT coalesce(k.requests_per_min, k.tokens_per_min, k.parallel, k.budget_day_nano,
+                                           k.budget_month_nano, k.budget_total_nano) IS NULL AS unlimited
+                           FROM api_key k WHERE k.id = o.key_id LIMIT 1
+                       ) k WHERE k.unlimited)
+        INTO v_allowances, v_unlimited;
+    END IF;
+
+    IF v_unlimited THEN
         -- Most keys have no limits. Where a wallet has what all of them ask for together, nothing needs to be counted.
-        v_allowances := EXISTS (SELECT 1 FROM allowance);
         WITH asked AS (
-            SELECT a.*, k.tenant_id, k.subject_id, k.wallet_id, w.posted + w.credit_limit - w.held AS free,
-                coalesce(k.requests_per_min, k.tokens_per_min, k.parallel, k.budget_day_nano, k.budget_month_nano,
-                         k.budget_total_nano) IS NULL
-                    AND NOT EXISTS (SELECT 1 FROM key_use u WHERE u.id = a.key_id)
-                    AND NOT (v_allowances AND EXISTS (
-                        SELECT 1 FROM allowance l WHERE l.id = ANY (ARRAY[k.project_id, k.tenant_id, md5(a.model)::uuid])
-                    )) AS unlimited
+            SELECT a.*, k.tenant_id, k.subject_id, k.wallet_id, w.free,
+                k.unlimited AND (SELECT true FROM key_use u WHERE u.id = a.key_id) IS NULL
+                    AND (NOT v_allowances OR (
+                        SELECT true FROM allowance l
+                        WHERE l.id = ANY (ARRAY[k.project_id, k.tenant_id, md5(a.model)::uuid]) LIMIT 1
+                    ) IS NULL) AS unlimited
             FROM unnest(opens) a
-            JOIN api_key k ON k.id = a.key_id AND k.state = 'active' AND (k.expires_at IS NULL OR k.expires_at > a.at)
-            JOIN wallet w ON w.id = k.wallet_id AND w.tenant_id = k.tenant_id AND w.state = 'active'
-            WHERE NOT EXISTS (SELECT 1 FROM wallet_hold h WHERE h.id = a.id)
-              AND NOT EXISTS (SELECT 1 FROM charge c WHERE c.id = a.id)
+            CROSS JOIN LATERAL (
+                SELECT k.tenant_id, k.subject_id, k.wallet_id, k.project_id,
+                       coalesce(k.requests_per_min, k.tokens_per_min, k.parallel, k.budget_day_nano, k.budget_month_nano,
+                                k.budget_total_nano) IS NULL AS unlimited
+                FROM api_key k
+                WHERE k.id = a.key_id AND k.state = 'active' AND (k.expires_at IS NULL OR k.expires_at > a.at) LIMIT 1
+            ) k
+            CROSS JOIN LATERAL (
+                SELECT w.posted + w.credit_limit - w.held AS free FROM wallet w
+                WHERE w.id = k.wallet_id AND w.tenant_id = k.tenant_id AND w.state = 'active' LIMIT 1
+            ) w
+            WHERE (SELECT true FROM wallet_hold h WHERE h.id = a.id) IS NULL
+              AND (SELECT true FROM charge c WHERE c.id = a.id) IS NULL
         ), judged AS (
             SELECT *, sum(amount) OVER (PARTITION BY wallet_id) AS total FROM asked
         ), placed AS (
