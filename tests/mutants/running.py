@@ -20,7 +20,7 @@ from tests.mutants.catalogue import ROOT, Mutant
 WAIT_S_MAX, TEST_S_MAX = 90, 240
 """How long a test waits for what must come, and how long it may take at all."""
 RUN_S_MAX = 500
-PLUGINS = ("-p", "no:cacheprovider", "-p", "pytest_asyncio", "-p", "pytest_timeout")
+PLUGINS = ("-p", "no:cacheprovider", "-p", "pytest_asyncio.plugin", "-p", "pytest_timeout")
 """Others take half of the time of most runs to load."""
 STOP_S_MAX = 60
 LEFT_OUT = shutil.ignore_patterns(".git", ".*_cache", "__pycache__", "node_modules", "build", "dist")
