@@ -35,7 +35,7 @@ async def test_the_newest_look_counts(database: Databases) -> None:
 
 async def test_a_look_is_forgotten_after_90_days(database: Databases) -> None:
     async with database.keeper.begin() as c:
-        for days in (200, 91, 1):
+        for days in (200, 92, 1):
             await evidence.record(c, Evidence("slots", "proved", "found", NOW - timedelta(days=days), 1), IN_FORCE)
         left = [each.at for each in await evidence.latest(c, IN_FORCE, NOW - timedelta(days=1))]
         rows = (await c.exec_driver_sql("SELECT count(*) FROM evidence")).scalar_one()
