@@ -156,9 +156,15 @@ async def test_a_text_is_sealed_and_opened_for_its_person_only(
         assert await vault.open(c, ref, row.box, "access", who) == {"text": words}
 
 
-async def test_an_open_request_of_somebody_else_is_not_shown(client: AsyncTestClient[Litestar], on: Needs) -> None:
-    id = await Person().ask(on)
-    assert (await client.get(f"/api/privacy/requests/{id}")).status_code == 404
+async def test_an_open_request_of_somebody_else_is_not_shown(
+    client: AsyncTestClient[Litestar], on: Needs, ada: Person
+) -> None:
+    """Neither a stranger's nor a colleague's."""
+    stranger, colleague = Person(), Person()
+    colleague.tenant_id = ada.tenant_id
+    for other in (stranger, colleague):
+        id = await other.ask(on)
+        assert (await client.get(f"/api/privacy/requests/{id}")).status_code == 404
     assert (await client.get("/api/privacy/requests")).json() == []
 
 
