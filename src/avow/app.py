@@ -24,7 +24,8 @@ import avow.privacy.parts
 import avow.privacy.tables
 import avow.proof.tables
 import avow.registers.parts
-import avow.registers.tables  # noqa: F401  every table is declared before the catalog is read
+import avow.registers.tables
+import avow.site.parts  # noqa: F401  every table and part is declared before the catalog is read
 from avow import catalog
 from avow.accounts import fields, people, sessions, sign_up
 from avow.accounts.directory import Directory
@@ -51,7 +52,7 @@ from avow.registers import places
 from avow.registers.broker import Broker
 from avow.registers.documents import Shelf
 from avow.registers.places import Place
-from avow.settings import Settings, SettingsWrong, smtp_parts
+from avow.settings import Settings, SettingsWrong, profiles, smtp_parts
 from avow.vault import Chain, Ring, chain, outbox
 
 NAME = "Avow"
@@ -310,13 +311,6 @@ def policy_text(name: str) -> str:
             f"There is no policy {name!r}.",
             hint=f"Give a file's path or a profile's name ({', '.join(sorted(known))}).",
         ) from wrong
-
-
-def profiles() -> dict[str, Path]:
-    """The profiles that come with the package, by name; in a checkout they lie beside `src`."""
-    package = Path(__file__).parent
-    folders = (package.parents[1] / "profiles", package / "profiles")
-    return {path.stem: path for folder in folders for path in folder.glob("*.toml")}
 
 
 def check(policy: Policy, installed: frozenset[str], hint: str | None = None) -> list[str]:

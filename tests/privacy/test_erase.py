@@ -25,6 +25,7 @@ from avow.privacy.stores import StillReferenced
 from avow.privacy.tables import erasure_progress, rights_request
 from avow.proof import receipts
 from avow.vault import Buried, Gone, Ring, keys
+from avow.vault.mirror import FileMirror
 from tests import LIMIT_S
 from tests.conftest import Databases
 from tests.privacy import scratch
@@ -74,8 +75,10 @@ async def test_one_person_ends_everywhere_and_the_other_stays_whole(on: Needs) -
     await ada.write(on)
     await bob.write(on)
     whole = await bob.counts(on)
-    id = await ada.ask(on)
-    await erase.run(on, id)
+    id, heard = await ada.ask(on), []
+    await erase.run(on, id, lambda *step: heard.append(step))
+    names = [*(store.name for store in on.stores), ""]
+    assert heard == [(name, done, len(on.stores)) for done, name in enumerate(names)], "whoever waits sees each store"
     assert await ada.counts(on) == ALL_GONE | {"scratch_bill": 3}
     assert await bob.counts(on) == whole
     assert [json.loads(text) for text in await bob.opened(on)] == [{"request": "my words"}] * 3
@@ -121,6 +124,16 @@ async def test_the_receipt_lists_every_store_with_its_level(on: Needs) -> None:
     assert rights["kept_until"]
     assert str(ada.id) not in json.dumps(fields)
     assert {place["place"] for place in fields["other_places"]} >= {"mailbox", "demo"}
+
+
+async def test_a_copy_of_the_keyring_that_was_not_told_is_on_the_receipt(on: Needs, tmp_path: Path) -> None:
+    ada, away = Person(), str(tmp_path / "unplugged" / "graves")
+    await ada.write(on)
+    mirrored = replace(on, ring=Ring(tmp_path / "keyring" / "ring.db", mirrors=[FileMirror(Path(away))]))
+    id = await ada.ask(on)
+    await erase.run(mirrored, id)
+    mirrored.ring.close()
+    assert (await receipt_of(on, id))["keyring_copies_not_told"] == [away]
 
 
 async def test_a_plan_says_the_same_and_changes_nothing(on: Needs) -> None:

@@ -91,7 +91,9 @@ async def test_what_a_plan_finds_is_what_is_done_and_the_next_sweep_ends_it(on: 
     on, ada = await begin(on), Person()
     await ada.write(on, 3, clock.now() - timedelta(days=8))
     await ada.write(on, 2, clock.now() - timedelta(days=1))
-    id, found = await plans.make(on, Crowd(), text(2, "at most 7 days", NOTICES, "notices"), "new")
+    new, heard = text(2, "at most 7 days", NOTICES, "notices"), []
+    id, found = await plans.make(on, Crowd(), new, "new", told=lambda *step: heard.append(step))
+    assert {name for name, *_ in heard} == {store.name for store in outlook.tables_of(on)} | {""}
     (cut,) = found.cuts
     assert (cut.store, cut.shortened, cut.expired) == ("scratch_note", 5, 3)
     assert cut.keys_until == max(await ends_of(on))
@@ -269,10 +271,12 @@ async def test_everybody_is_told_once_even_if_telling_is_broken_off(on: Needs) -
         ada = crowd.people[0]
         (shown,) = await notices.of(c, ada.id, on.clock.now())
         assert (shown.kind, shown.version, shown.in_force, shown.page) == ("policy_material", 2, True, "/privacy/2")
+        with pytest.raises(notices.NoticeUnknown):
+            await notices.dismiss(c, crowd.people[1].id, shown.id, on.clock.now())
         await notices.dismiss(c, ada.id, shown.id, on.clock.now())
         assert await notices.of(c, ada.id, on.clock.now()) == []
         with pytest.raises(notices.NoticeUnknown):
-            await notices.dismiss(c, crowd.people[1].id, shown.id, on.clock.now())
+            await notices.dismiss(c, ada.id, shown.id, on.clock.now())
     vault.close()
 
 

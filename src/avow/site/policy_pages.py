@@ -13,12 +13,14 @@ from litestar.datastructures import State
 from litestar.params import FromPath, QueryParameter
 
 from avow.policy import render
+from avow.policy.periods import minute
 from avow.privacy import versions
 from avow.privacy.versions import Version
 from avow.registers.documents import Event, history
 from avow.site import documents, registers, sentences
 from avow.site.differences import marked
-from avow.site.layout import Accepted, Locale, Site, locale_of, minute, page
+from avow.site.layout import Site, page
+from avow.site.reader import Reading
 from avow.site.sentences import Sentence
 from avow.site.words import LOCALES, translate
 
@@ -38,24 +40,24 @@ class Shown:
 
 
 @get("/privacy", include_in_schema=False)
-async def privacy(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+async def privacy(state: State, reader: Reading) -> Response[str]:
     """The policy in force, sentence by sentence, each with what the last check found."""
     site: Site = state.site
-    chosen = locale_of(locale, accepted)
+    chosen = reader.locale
     async with site.database.begin() as c:
         now, coming = await versions.current(c), await versions.upcoming(c)
     held = await site.documents()
     shown = [_shown(each, chosen) for each in await sentences.assessed(site, now.in_force_at)]
     whole = render(site.policy, chosen, site.installed, held)
     return page(
-        *(site, "privacy.html", locale, accepted),
+        *(site, "privacy.html", reader),
         groups=grouped(shown, chosen),
         page=whole,
         stale_own=chosen in whole.stale,
         stale_others=_languages([each for each in whole.stale if each != chosen], chosen),
         version=now.number,
-        since=minute(now.in_force_at or now.effective_at),
-        upcoming=[(each.number, minute(each.effective_at)) for each in coming],
+        since=minute(now.in_force_at or now.effective_at, chosen),
+        upcoming=[(each.number, minute(each.effective_at, chosen)) for each in coming],
         proved=sum(each.verdict == "proved" for each in shown),
         count=len(shown),
         first_round=any(each.verdict == "awaited" for each in shown),
@@ -63,17 +65,17 @@ async def privacy(state: State, locale: Locale = None, accepted: Accepted = "") 
 
 
 @get("/privacy/{number:int}", include_in_schema=False)
-async def version(state: State, number: FromPath[int], locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+async def version(state: State, number: FromPath[int], reader: Reading) -> Response[str]:
     """One published version, as it read then."""
     site: Site = state.site
-    chosen = locale_of(locale, accepted)
+    chosen = reader.locale
     async with site.database.begin() as c:
         found = await versions.one(c, number)
         now, coming = await versions.current(c), await versions.upcoming(c)
     held = await site.documents()
     shown = [Shown(each.clause, each.text) for each in found.sentences(chosen, site.installed, held)]
     return page(
-        *(site, "version.html", locale, accepted),
+        *(site, "version.html", reader),
         groups=grouped(shown, chosen),
         version=_version(found, now, coming, chosen),
         is_current=found.number == now.number,
@@ -81,10 +83,10 @@ async def version(state: State, number: FromPath[int], locale: Locale = None, ac
 
 
 @get("/privacy/changes", include_in_schema=False)
-async def changes(state: State, before: Before = None, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+async def changes(state: State, reader: Reading, before: Before = None) -> Response[str]:
     """The versions, newest first, each with the sentences that read otherwise than in the one before."""
     site: Site = state.site
-    chosen = locale_of(locale, accepted)
+    chosen = reader.locale
     async with site.database.begin() as c:
         found = await versions.listed(c, CHANGES_PER_PAGE + 1, before)
         now, coming, events = await versions.current(c), await versions.upcoming(c), await history(c)
@@ -95,33 +97,33 @@ async def changes(state: State, before: Before = None, locale: Locale = None, ac
     ][:CHANGES_PER_PAGE]
     older = found[CHANGES_PER_PAGE - 1].number if len(found) > CHANGES_PER_PAGE else None
     behind = [] if before is not None else _became(site, events, chosen)
-    return page(site, "changes.html", locale, accepted, versions=told, older=older, behind=behind)
+    return page(site, "changes.html", reader, versions=told, older=older, behind=behind)
 
 
 @get("/privacy/data", include_in_schema=False)
-async def data(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+async def data(state: State, reader: Reading) -> Response[str]:
     """Every kind of data: what it is, why, how long, where, who else."""
     site: Site = state.site
-    chosen = locale_of(locale, accepted)
+    chosen = reader.locale
     rows = registers.data_map(site.policy, site.installed, chosen) + registers.places(site.places, chosen)
-    return page(site, "register.html", locale, accepted, about="data", rows=rows)
+    return page(site, "register.html", reader, about="data", rows=rows)
 
 
 @get("/privacy/processors", include_in_schema=False)
-async def processors(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+async def processors(state: State, reader: Reading) -> Response[str]:
     """Every outside party that may get data, and whether it is connected."""
     site: Site = state.site
-    rows = registers.processors(site.policy, await site.connected(), locale_of(locale, accepted))
-    return page(site, "register.html", locale, accepted, about="processors", rows=rows)
+    rows = registers.processors(site.policy, await site.connected(), reader.locale)
+    return page(site, "register.html", reader, about="processors", rows=rows)
 
 
 @get("/terms", include_in_schema=False)
-async def terms(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+async def terms(state: State, reader: Reading) -> Response[str]:
     """The operator's terms of use, of the same version as the policy."""
     site: Site = state.site
-    part = site.policy.parts.get(f"terms.{locale_of(locale, accepted)}")
+    part = site.policy.parts.get(f"terms.{reader.locale}")
     blocks = [] if part is None else registers.paragraphs(str(part.values["text"]))
-    return page(site, "terms.html", locale, accepted, blocks=blocks, number=site.policy.version)
+    return page(site, "terms.html", reader, blocks=blocks, number=site.policy.version)
 
 
 @get("/.well-known/avow-policy.json", include_in_schema=False, media_type=MediaType.JSON)
@@ -137,7 +139,7 @@ ROUTES = (privacy, version, changes, data, processors, terms, policy_json)
 
 
 def _shown(one: Sentence, locale: str) -> Shown:
-    return Shown(one.clause.id, one.text(locale), one.verdict, minute(one.at) if one.at else "")
+    return Shown(one.clause.id, one.text(locale), one.verdict, minute(one.at, locale) if one.at else "")
 
 
 def grouped(shown: Sequence[Any], locale: str) -> list[dict[str, Any]]:
@@ -156,15 +158,15 @@ def _version(one: Version, now: Version, coming: Sequence[Version], locale: str)
     """A version's number, dates and state in words."""
     if one.in_force_at is not None:
         word = "version_since" if one.number == now.number else "version_came"
-        state = translate(locale, word).format(time=minute(one.in_force_at))
+        state = translate(locale, word).format(time=minute(one.in_force_at, locale))
     elif one.number in {each.number for each in coming}:
-        state = translate(locale, "version_waits").format(time=minute(one.effective_at))
+        state = translate(locale, "version_waits").format(time=minute(one.effective_at, locale))
     else:
         state = translate(locale, "version_replaced")
     return {
         "number": one.number,
         "state": state,
-        "published": translate(locale, "version_published").format(time=minute(one.published_at)),
+        "published": translate(locale, "version_published").format(time=minute(one.published_at, locale)),
         "is_current": one.number == now.number,
         "hash": one.hash,
     }
@@ -194,7 +196,7 @@ def _became(site: Site, events: Sequence[Event], locale: str) -> list[dict[str, 
             texts.setdefault(clause.evidence, []).append(clause.zh if locale == "zh" else clause.en)
     return [
         {
-            "at": minute(each.at),
+            "at": minute(each.at, locale),
             "state": "proved" if each.became == "valid" else "failed",
             "became": translate(locale, f"document_{each.became}"),
             "sentences": texts[each.name],

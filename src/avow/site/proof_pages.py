@@ -18,13 +18,15 @@ from sqlalchemy import Row
 from avow import catalog
 from avow.base.errors import NotFound
 from avow.policy import words
+from avow.policy.periods import minute
 from avow.privacy import versions
 from avow.proof import journey, log
 from avow.proof.evidence import Evidence, Verdict
 from avow.proof.journey import Step
 from avow.proof.verifier import Checkpoint
 from avow.site import policy_pages, sentences
-from avow.site.layout import Accepted, Locale, Site, locale_of, minute, page
+from avow.site.layout import Site, page
+from avow.site.reader import Reading
 from avow.site.sentences import Sentence
 from avow.site.words import translate
 
@@ -119,17 +121,17 @@ async def read_sentence(id: SentenceId, state: State) -> dict[str, Any]:
 
 
 @get("/proof", include_in_schema=False)
-async def proof(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+async def proof(state: State, reader: Reading) -> Response[str]:
     """Everything that stands behind the published sentences, for people; no script is needed to unfold it."""
     site: Site = state.site
-    chosen, now = locale_of(locale, accepted), site.clock.now()
+    chosen, now = reader.locale, site.clock.now()
     found, evidence = await sentences.current(site), await site.evidence()
     signed = await _signed(site, [row.leaf for row in evidence])
     async with site.database.begin() as c:
         steps = await journey.newest(c)
     rows = _by_probe(evidence, chosen)
     return page(
-        *(site, "proof.html", locale, accepted),
+        *(site, "proof.html", reader),
         evidence=[(translate(chosen, f"probe_{probe}"), each) for probe, each in rows.items()],
         groups=policy_pages.grouped([_unfolded(each, signed, now, chosen) for each in found], chosen),
         proved=sum(each.verdict == "proved" for each in found),
@@ -150,7 +152,13 @@ def _by_probe(evidence: Iterable[Evidence], locale: str) -> dict[str, list[dict[
     for row in evidence:
         probe, _, about = row.probe.partition(".")
         title = translate(locale, f"category_{about}") if about in words.CATEGORIES else about
-        shown = {"probe": row.probe, "about": title, "verdict": row.verdict, "figure": row.figure, "at": minute(row.at)}
+        shown = {
+            "probe": row.probe,
+            "about": title,
+            "verdict": row.verdict,
+            "figure": row.figure,
+            "at": minute(row.at, locale),
+        }
         probes.setdefault(probe, []).append(shown)
     return probes
 
@@ -163,7 +171,7 @@ def _unfolded(one: Sentence, signed: Signed, now: datetime, locale: str) -> Unfo
             "says": translate(locale, f"probe_{row.probe.partition('.')[0]}"),
             "verdict": row.verdict,
             "figure": row.figure,
-            "at": minute(row.at),
+            "at": minute(row.at, locale),
             "place": signed.rows[row.leaf].place if row.leaf in signed.rows else None,
         }
         for row in one.evidence
@@ -190,7 +198,7 @@ def _step(step: Step, locale: str) -> dict[str, Any]:
         "says": translate(locale, f"step_{step.name}"),
         "state": step.state,
         "figure": step.figure,
-        "at": minute(step.at),
+        "at": minute(step.at, locale),
     }
 
 

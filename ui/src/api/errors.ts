@@ -5,6 +5,7 @@ import { Refusal } from "./client";
 
 const SAID: Record<string, () => string> = {
   unreachable: () => t("The platform cannot be reached. Your input is still here; try again in a moment."),
+  cookie_missing: () => t("Your browser did not keep the cookie that says who is signed in. Allow cookies for this site and sign in again; the public pages work without."),
   sign_in_refused: () => t("This e-mail address and password do not belong together."),
   sign_in_slowed: () => t("There were too many wrong passwords for this address. Wait a little, then try again."),
   second_factor_refused: () => t("This code is not right, is too old, or was used already."),
@@ -24,9 +25,22 @@ const SAID: Record<string, () => string> = {
   copy_gone: () => t("This copy was fetched or has expired. Ask for a new one."),
   code_refused: () => t("This code is not right. Check the clock of the device and send the code it shows now."),
   passkey_refused: () => t("This passkey is not known here. Sign in with your password."),
-  insufficient_funds: () => t("There is not enough money in the wallet. Nothing was charged."),
+  insufficient_quota: () => t("There is not enough money in the wallet. Nothing was charged."),
   address_not_confirmed: () => t("Your address is not confirmed yet. Follow the link in the message that was sent at sign-up."),
   policy_not_accepted: () => t("A new version of the policy waits for you. Accept it to go on."),
+  provider_not_linked: () => t("This address has an account here that is not linked with the provider. Sign in another way, then link it in the settings."),
+  provider_refused: () => t("What came back from the provider was not accepted. Begin once more."),
+  provider_silent: () => t("The provider does not answer as it should. Try again later, or sign in with your password."),
+  provider_address_unverified: () => t("The provider has not verified your e-mail address. Verify it there, or sign up here with a password."),
+  provider_tells_too_little: () => t("A sign-up here asks for more than the provider tells. Sign up with a password, then link the provider."),
+  identity_taken: () => t("This identity is linked with another account already."),
+  ceremony_refused: () => t("This way in has ended or was begun in another window. Begin once more."),
+  invitation_refused: () => t("This invitation is not known, was used or withdrawn, or is too old. Ask for another one."),
+  address_has_account: () => t("This address has an account already, and an account belongs to one organisation."),
+  already_appealed: () => t("This decision is being looked at already."),
+  project_archived: () => t("This project is archived. Choose another, or have it taken out of the archive."),
+  too_many_invitations: () => t("Your organisation has as many open invitations as it can have."),
+  invitations_slowed: () => t("Your organisation has sent many invitations. Wait a little."),
   second_factor_missing: () => t("Staff need a second factor. Set one up in the settings, then come back."),
 };
 

@@ -3,12 +3,14 @@ import { queryOptions, useQuery, useQueryClient } from "@tanstack/react-query";
 
 import { spoken, useLanguage } from "../words/language";
 import { api, signedIn, told } from "./client";
+import { tellTabs } from "./tabs";
 
 export const me = queryOptions({
   queryKey: ["me"],
   queryFn: async () => {
     const found = await told(api.GET("/api/me"));
     signedIn(true);
+    tellTabs({ what: "entered", id: found.id });
     return found;
   },
   retry: false,
@@ -27,6 +29,7 @@ export function useSignOut(): () => Promise<void> {
   return async () => {
     await api.POST("/api/auth/logout");
     signedIn(false);
+    tellTabs({ what: "left" });
     sessionStorage.clear();
     queries.clear();
   };
@@ -41,7 +44,7 @@ const words = (language: "en" | "zh") =>
     staleTime: Infinity,
   });
 
-type Kind = "category" | "purpose" | "field" | "probe" | "verdict" | "role";
+type Kind = "consent" | "category" | "purpose" | "field" | "probe" | "verdict" | "role";
 
 /** What the platform calls things: `name("category", "usage")`. */
 export function useNames(): (kind: Kind, id: string) => string {
