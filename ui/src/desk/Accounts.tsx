@@ -7,9 +7,9 @@ import { api, told } from "../api/client";
 import { useMe, useNames } from "../api/me";
 import type { components } from "../api/schema";
 import { Empty, Figure, Page, Problem, Section, State } from "../parts/Page";
-import { useOnce } from "../parts/useOnce";
 import { day, money, number } from "../words/figures";
 import { t, useLanguage } from "../words/language";
+import { useAct } from "./act";
 import { Openable } from "./Openable";
 import { Reason } from "./Reason";
 
@@ -42,7 +42,7 @@ function Find({ found }: { found: (account: Account) => void }) {
   const [who, setWho] = useState("");
   const [purpose, setPurpose] = useState(purposes[0] ?? "");
   const [reason, setReason] = useState("");
-  const finding = useOnce(async () => {
+  const finding = useAct(async () => {
     const wanted = who.trim();
     const subject = wanted.includes("@") ? (await told(api.POST("/api/desk/people", { body: { email: wanted, purpose, reason } }))).id : wanted;
     return told(api.POST("/api/desk/account", { body: { subject, reason } }));
@@ -131,11 +131,11 @@ function Give({ to: account, done }: { to: Account; done: () => void }) {
   const [amount, setAmount] = useState("");
   const [kind, setKind] = useState<"promotion" | "correction">("correction");
   const [reason, setReason] = useState("");
-  const giving = useOnce(
+  const giving = useAct(
     () => told(api.POST("/api/desk/credit", { body: { subject: account.subject, amount, kind, key, reason } })),
     () => queries.invalidateQueries({ queryKey: ["desk"] }),
   );
-  if (giving.isDone)
+  if (giving.isSuccess)
     return (
       <div className="stack">
         <p role="status">{t("The credit is in the wallet, and on the record.")}</p>

@@ -7,9 +7,9 @@ import { api, told } from "../api/client";
 import { useMe } from "../api/me";
 import type { components } from "../api/schema";
 import { Problem } from "../parts/Page";
-import { useOnce } from "../parts/useOnce";
 import { moment } from "../words/figures";
 import { t } from "../words/language";
+import { useAct } from "./act";
 import { Reason } from "./Reason";
 import type { Waiting } from "./Requests";
 import { BY_PEOPLE, OPEN } from "./rights";
@@ -21,7 +21,7 @@ export function Answer({ of: request, done }: { of: Waiting; done: () => void })
   const { staff } = useMe();
   const [read, setRead] = useState<Read | null>(null);
   const [reason, setReason] = useState("");
-  const opening = useOnce(() => told(api.POST("/api/desk/requests/open", { body: { id: request.id, reason } })), setRead);
+  const opening = useAct(() => told(api.POST("/api/desk/requests/open", { body: { id: request.id, reason } })), setRead);
   const isOurs = BY_PEOPLE.includes(request.kind) && OPEN.includes(request.state);
   return (
     <div className="stack">
@@ -89,7 +89,7 @@ function Written({ of: read }: { of: Read }) {
 function Reply({ to: request, done }: { to: Waiting; done: () => void }) {
   const queries = useQueryClient();
   const [answer, setAnswer] = useState("");
-  const sending = useOnce(
+  const sending = useAct(
     (state: "succeeded" | "refused") => told(api.POST("/api/desk/requests/answer", { body: { id: request.id, state, answer } })),
     async () => {
       await queries.invalidateQueries({ queryKey: ["desk"] });

@@ -9,9 +9,9 @@ import type { components } from "../api/schema";
 import { Confirm } from "../parts/Confirm";
 import { DataTable } from "../parts/DataTable";
 import { Empty, Loaded, Page, Problem, Section, State, type Tone } from "../parts/Page";
-import { useOnce } from "../parts/useOnce";
 import { away, day, moment } from "../words/figures";
 import { spoken, t, useLanguage } from "../words/language";
+import { useAct } from "./act";
 import { content } from "./content";
 import { Reason } from "./Reason";
 
@@ -155,7 +155,7 @@ function Add({ names: begun, known, done }: { names: string[]; known: string[]; 
   const [issuer, setIssuer] = useState("");
   const [from, setFrom] = useState(new Date().toISOString().slice(0, 10));
   const [until, setUntil] = useState("");
-  const adding = useOnce(
+  const adding = useAct(
     async () => {
       const dates = { valid_from: `${from}T00:00:00Z`, valid_until: `${until}T00:00:00Z` };
       return told(api.POST("/api/desk/evidence", { body: { names, issuer, content: await content(file as File), ...dates } }));

@@ -7,9 +7,9 @@ import { api, told } from "../api/client";
 import { useMe } from "../api/me";
 import { DataTable } from "../parts/DataTable";
 import { Empty, Figure, Loaded, Page, Problem, State, type Tone } from "../parts/Page";
-import { useOnce } from "../parts/useOnce";
 import { away, moment, number } from "../words/figures";
 import { t, useLanguage } from "../words/language";
+import { useAct } from "./act";
 
 const PAGE = 50;
 const LOOK_MS = 5000;
@@ -46,7 +46,7 @@ export function Jobs() {
     getNextPageParam: (last) => last.before,
     refetchInterval: LOOK_MS,
   });
-  const retrying = useOnce(
+  const retrying = useAct(
     (id: number) => told(api.POST("/api/desk/jobs/retry", { body: { id } })),
     () => queries.invalidateQueries({ queryKey: ["desk", "jobs"] }),
   );

@@ -8,9 +8,9 @@ import { useMe } from "../api/me";
 import type { components } from "../api/schema";
 import { DataTable } from "../parts/DataTable";
 import { Empty, Page, Problem, State } from "../parts/Page";
-import { useOnce } from "../parts/useOnce";
 import { money, moment, number } from "../words/figures";
 import { t, useLanguage } from "../words/language";
+import { useAct } from "./act";
 
 type Model = components["schemas"]["Model"];
 type Price = components["schemas"]["PriceVersion"];
@@ -108,7 +108,7 @@ function SetPrice({ of: model }: { of: Model }) {
   const [input, setInput] = useState("");
   const [cached, setCached] = useState("");
   const [output, setOutput] = useState("");
-  const setting = useOnce(
+  const setting = useAct(
     () => told(api.POST("/api/desk/prices", { body: { model: model.id, input, output, cached: cached || null } })),
     async () => {
       setInput("");

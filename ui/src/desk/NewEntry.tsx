@@ -6,8 +6,8 @@ import { type FormEvent, useState } from "react";
 import { api, told } from "../api/client";
 import { useChoices } from "../api/me";
 import { Problem } from "../parts/Page";
-import { useOnce } from "../parts/useOnce";
 import { t } from "../words/language";
+import { useAct } from "./act";
 import { content, sha256 } from "./content";
 import { GROUNDS } from "./Registers";
 
@@ -25,7 +25,7 @@ export function NewEntry({ done }: { done: () => void }) {
   const [fields, setFields] = useState<string[]>([]);
   const [reason, setReason] = useState("");
   const [process, setProcess] = useState<File | null>(null);
-  const making = useOnce(
+  const making = useAct(
     async () => told(api.POST("/api/desk/register", { body: await body(said, basis, purpose, fields, reason, process) })),
     async () => {
       await queries.invalidateQueries({ queryKey: ["desk"] });

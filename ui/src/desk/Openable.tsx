@@ -6,9 +6,9 @@ import { api, told } from "../api/client";
 import { useChoices, useMe, useNames } from "../api/me";
 import type { components } from "../api/schema";
 import { Empty, Problem, Section } from "../parts/Page";
-import { useOnce } from "../parts/useOnce";
 import { moment } from "../words/figures";
 import { t } from "../words/language";
+import { useAct } from "./act";
 import { type Account, PURPOSES } from "./Accounts";
 import { Reason } from "./Reason";
 
@@ -24,7 +24,7 @@ export function Openable({ of: account }: { of: Account }) {
   const [purpose, setPurpose] = useState(purposes[0] ?? "");
   const [reason, setReason] = useState("");
   const [seen, setSeen] = useState<{ facts: Seen[]; after: string | null } | null>(null);
-  const opening = useOnce(
+  const opening = useAct(
     async (after: string | null) => {
       const body = { subject: account.subject, category, purpose, reason, after, limit: PAGE };
       const page = await told(api.POST("/api/desk/open", { body }));

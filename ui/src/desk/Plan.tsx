@@ -10,9 +10,9 @@ import type { components } from "../api/schema";
 import { Confirm } from "../parts/Confirm";
 import { DataTable } from "../parts/DataTable";
 import { Empty, Loaded, Page, Problem, Section, State, type Tone } from "../parts/Page";
-import { useOnce } from "../parts/useOnce";
 import { moment, number } from "../words/figures";
 import { spoken, t, useLanguage } from "../words/language";
+import { useAct } from "./act";
 import { PLAN_STATES } from "./Policy";
 
 type Shown = components["schemas"]["Shown"];
@@ -74,7 +74,7 @@ function Stands({ of: plan }: { of: Shown }) {
   const [applying, setApplying] = useState(false);
   const refresh = () => queries.invalidateQueries({ queryKey: ["desk"] });
   const path = { params: { path: { id: plan.id } } };
-  const approving = useOnce(() => told(api.POST("/api/desk/policy/plans/{id}/approve", path)), refresh);
+  const approving = useAct(() => told(api.POST("/api/desk/policy/plans/{id}/approve", path)), refresh);
   const [tone, said] = PLAN_STATES[plan.state] ?? ["plain", () => plan.state];
   const isMine = plan.made_by === `staff:${me}`;
   const needsOther = plan.destructive === true && !plan.approved_by;

@@ -10,9 +10,9 @@ import { useMe } from "../api/me";
 import type { components } from "../api/schema";
 import { DataTable } from "../parts/DataTable";
 import { Empty, Figure, Loaded, Page, Problem, Section, State, type Tone } from "../parts/Page";
-import { useOnce } from "../parts/useOnce";
 import { day, moment, number } from "../words/figures";
 import { t, useLanguage } from "../words/language";
+import { useAct } from "./act";
 
 type Held = components["schemas"]["PolicyText"];
 type Remark = components["schemas"]["Remark"];
@@ -78,7 +78,7 @@ function Editor({ held, canPlan }: { held: Held; canPlan: boolean }) {
     if (next === held.source) sessionStorage.removeItem(DRAFT);
     else sessionStorage.setItem(DRAFT, next);
   };
-  const planning = useOnce(
+  const planning = useAct(
     () => told(api.POST("/api/desk/policy/plans", { body: { source, effective_at: from ? new Date(from).toISOString() : null } })),
     (made) => navigate({ to: "/desk/policy/$id", params: { id: made.plan } }),
   );

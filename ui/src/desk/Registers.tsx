@@ -8,9 +8,9 @@ import { useMe, useNames } from "../api/me";
 import type { components } from "../api/schema";
 import { DataTable } from "../parts/DataTable";
 import { Empty, Loaded, Page, Problem, Section, State } from "../parts/Page";
-import { useOnce } from "../parts/useOnce";
 import { day, moment, number } from "../words/figures";
 import { t, useLanguage } from "../words/language";
+import { useAct } from "./act";
 import { NewEntry } from "./NewEntry";
 
 type Listed = components["schemas"]["ListedEntry"];
@@ -110,7 +110,7 @@ function What({ of: row }: { of: Listed }) {
 
 function Stands({ of: row, canApprove }: { of: Listed; canApprove: boolean }) {
   const queries = useQueryClient();
-  const approving = useOnce(
+  const approving = useAct(
     () => told(api.POST("/api/desk/register/{name}/approve", { params: { path: { name: row.entry.name } } })),
     () => queries.invalidateQueries({ queryKey: ["desk", "register"] }),
   );

@@ -7,9 +7,9 @@ import { useMe, useNames } from "../api/me";
 import type { components } from "../api/schema";
 import { DataTable } from "../parts/DataTable";
 import { Empty, Figure, Loaded, Page, Problem, Section, State, type Tone } from "../parts/Page";
-import { useOnce } from "../parts/useOnce";
 import { away, moment, number, period } from "../words/figures";
 import { t, useLanguage } from "../words/language";
+import { useAct } from "./act";
 
 type Ends = components["schemas"]["Ends"];
 const LOOK_MS = 15_000;
@@ -74,7 +74,7 @@ function Probes() {
   const { staff } = useMe();
   const queries = useQueryClient();
   const found = useQuery({ queryKey: ["desk", "probes"], queryFn: () => told(api.GET("/api/evidence")), refetchInterval: LOOK_MS });
-  const looking = useOnce(
+  const looking = useAct(
     () => told(api.POST("/api/desk/probes")),
     () => queries.invalidateQueries({ queryKey: ["desk"] }),
   );
@@ -85,8 +85,8 @@ function Probes() {
       note={t("What was looked at more than a day ago counts as not proved.")}
       act={
         staff === "operator" && (
-          <Button variant="default" size="xs" loading={looking.isPending} disabled={looking.isDone} onClick={() => looking.run()}>
-            {looking.isDone ? t("They look now") : t("Look now")}
+          <Button variant="default" size="xs" loading={looking.isPending} disabled={looking.isSuccess} onClick={() => looking.run()}>
+            {looking.isSuccess ? t("They look now") : t("Look now")}
           </Button>
         )
       }
