@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 import avow.accounts.parts
 import avow.base.tables
+import avow.billing.parts
 import avow.gateway.parts
 import avow.gateway.tables
 import avow.privacy.parts

@@ -441,6 +441,7 @@ main.add_command(log)
 main.add_command(upstream)
 main.add_command(model)
 main.add_command(limit)
+main.add_command(listings.report)
 commands.ask_why(main)
 
 if __name__ == "__main__":

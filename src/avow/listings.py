@@ -16,7 +16,7 @@ from avow.accounts.tables import api_key, person
 from avow.base import money
 from avow.base.actor import COMMAND
 from avow.base.errors import NotFound
-from avow.billing import prices
+from avow.billing import prices, sums
 from avow.desk import Desk
 from avow.gateway import tables
 from avow.terminal import at_desk, run, show
@@ -54,6 +54,23 @@ def find_subject(context: click.Context, email: str, as_json: bool) -> None:
             return {"id": found.subject_id, "tenant_id": found.tenant_id, "confirmed": confirmed, "role": role}
 
     _tell([run(work())], None, as_json, alone=True)
+
+
+@click.command("report")
+@click.argument("purpose")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: the rows.")
+@click.pass_context
+def report(context: click.Context, purpose: str, as_json: bool) -> None:
+    """Show the sums over many organisations that may serve PURPOSE: improve, analytics, research or develop.
+
+    A purpose that the policy does not list for the record of use is refused, and that you asked is on the record.
+    """
+
+    async def work() -> Sequence[Row]:
+        async with at_desk(context) as at:
+            return await sums.read(at.keeper, at.vault, COMMAND, purpose)
+
+    _tell(run(work()), None, as_json)
 
 
 @click.command("list")

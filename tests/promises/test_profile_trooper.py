@@ -10,6 +10,7 @@ import pytest
 from avow.policy import Policy
 from tests.platform import Platform
 from tests.promises.profile import ProfileChecks, check_gate, text_of
+from tests.promises.purposes import check_purposes
 
 
 class TestTrooper(ProfileChecks):
@@ -50,3 +51,9 @@ class TestTrooper(ProfileChecks):
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
     ) -> None:
         self.check_regions(running, policy, published)
+
+    @pytest.mark.promise("TRO-3.1")
+    def test_data_serves_what_the_policy_lists_and_improves_the_service_in_sums_only(
+        self, running: Platform, policy: Policy
+    ) -> None:
+        check_purposes(running, policy)

@@ -198,6 +198,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "Of a canary's visit and calls nothing is stored but listed fields, and no word of what its browser says.",
         "金丝雀账户的访问和调用仅留下列明的字段，其浏览器所述内容均未留存。",
     ),
+    "probe_grants": (
+        "The database role that makes sums can read sums over many organisations, and no table about anybody.",
+        "生成汇总数据的数据库角色仅能读取多个组织的汇总，无法读取任何有关个人的数据表。",
+    ),
     "probe_logs": (
         "No line of the log files names a person, an address or a request, and none is older than 30 days.",
         "日志文件中没有任何一行标识个人、地址或请求，且均不超过 30 天。",
