@@ -21,7 +21,8 @@ import pytest
 
 from avow.base.postgres import Cluster
 from avow.vault import Gone, Ref, Ring, box
-from tests.platform import MODEL, Platform, complete, new_platform, search
+from tests.platform import MODEL, Platform, complete, new_platform, search, wait_until
+from tests.promises.test_rights import fetched
 
 BODY_BYTES_TOO_MANY = 4 * 1024 * 1024 + 1
 
@@ -177,6 +178,41 @@ def home() -> Iterator[Platform]:
         yield made.start()
 
 
+def send_batch(http: httpx.Client, key: str, mark: Markers, whose: str) -> dict[str, str]:
+    """A file and its batch of two lines, answered; the ids of file, batch and what was answered."""
+    bearer = {"authorization": f"Bearer {key}"}
+
+    def line(number: int) -> str:
+        body = {
+            "model": MODEL,
+            "messages": [{"role": "user", "content": mark(f"{whose} line {number}")}],
+            "max_tokens": 1,
+        }
+        named = {"custom_id": mark(f"{whose} custom id {number}"), "method": "POST", "url": "/v1/chat/completions"}
+        return json.dumps({**named, "body": body})
+
+    content = ("\n".join(map(line, range(2)))).encode()
+    named = {"file": (f"{mark(f'{whose} file name')}.jsonl", content)}
+    file = http.post("/v1/files", data={"purpose": "batch"}, files=named, headers=bearer).json()
+    wanted = {"input_file_id": file["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    made = http.post(
+        "/v1/batches", json={**wanted, "metadata": {"of": mark(f"{whose} metadata")}}, headers=bearer
+    ).json()
+    where = f"/v1/batches/{made['id']}"
+    wait_until(lambda: http.get(where, headers=bearer).json()["status"] == "completed")
+    done = http.get(where, headers=bearer).json()
+    assert done["request_counts"] == {"total": 2, "completed": 2, "failed": 0}
+    told = http.get(f"/v1/files/{done['output_file_id']}/content", headers=bearer).text
+    assert all(mark.planted[f"{whose} custom id {number}"] in told for number in range(2))
+    return {"file": file["id"], "batch": made["id"], "output": done["output_file_id"]}
+
+
+def filed(platform: Platform) -> dict[str, int]:
+    """How many rows of files and batches there are."""
+    tables = ("upload", "upload_part", "batch", "batch_line")
+    return {table: platform.sql(f"SELECT count(*) FROM {table}")[0]["count"] for table in tables}
+
+
 def test_what_is_kept_is_sealed_and_after_an_erasure_no_copy_can_be_opened(home: Platform, tmp_path: Path) -> None:
     mark = Markers()
     with home.http() as http, home.http() as stranger:
@@ -190,9 +226,17 @@ def test_what_is_kept_is_sealed_and_after_an_erasure_no_copy_can_be_opened(home:
         answer = complete(http, key, "", messages=messages, metadata={"about": mark("metadata")})
         where = f"/api/requests/{answer.headers['avow-request-id']}"
         shown = http.get(where).text
+        send_batch(http, key, mark, "a person's")
         assert all(mark.planted[place] in shown for place in ("prompt", "system prompt"))
         home.sign_up(stranger)
         assert stranger.get(where).status_code == 404
+        assert stranger.patch("/api/tenant", json={"keep_h": 720}).is_success
+        theirs = home.key(stranger)["secret"]
+        left = send_batch(stranger, theirs, mark, "a stranger's")
+        copy = "".join(fetched(http, "access", me["password"]).values())
+        in_copy = {place for place, word in mark.planted.items() if word in copy}
+        assert {place for place in mark.planted if place.startswith("a person's")} <= in_copy
+        assert not [place for place in in_copy if place.startswith("a stranger's")]
         assert mark.where(home.scan(mark.planted.values())) == {}
 
         home.cli("backup", str(tmp_path / "backup"))
@@ -200,14 +244,20 @@ def test_what_is_kept_is_sealed_and_after_an_erasure_no_copy_can_be_opened(home:
         shutil.copytree(home.home / "keyring", tmp_path / "keyring before")
         receipt = home.erase(http, me["password"])
         assert complete(http, key, "?").status_code == 401
+        assert filed(home) == {"upload": 1, "upload_part": 1, "batch": 1, "batch_line": 2}, (
+            "a stranger's alone are left"
+        )
+        bearer = {"authorization": f"Bearer {theirs}"}
+        assert stranger.get(f"/v1/files/{left['output']}/content", headers=bearer).is_success
     assert mark.where(home.scan(mark.planted.values())) == {}
     assert mark.where(search((tmp_path / "pg").rglob("*.*"), mark.planted.values())) == {}
-    trace = next(entry for entry in receipt["stores"] if entry["store"] == "trace")
-    assert trace["levels"]["key destroyed"]
+    ended = {entry["store"]: entry["levels"] for entry in receipt["stores"]}
+    for store in ("trace", "upload", "upload_part", "batch", "batch_line"):
+        assert ended[store]["key destroyed"]
 
     before, newest = tmp_path / "keyring before", home.home / "keyring"
     with second_home(tmp_path / "pg", newest) as other:
-        [row] = boxes(other, me["id"])
+        row, *_ = boxes(other, me["id"])
         assert mark.planted["prompt"] in str(opened(before, row)), "the control could not be opened before"
         assert opened(newest, row) is Gone
         other.start()
@@ -222,6 +272,9 @@ def test_what_is_kept_is_sealed_and_after_an_erasure_no_copy_can_be_opened(home:
             assert http.get(where, headers={"authorization": f"Bearer {key}"}).status_code == 401
             assert http.get("/readyz").status_code == 200
         assert boxes(other, me["id"]) == []
+        assert set(filed(other).values()) == {0}, (
+            "nobody's come back: what was asked since would be asked and paid again"
+        )
         assert mark.where(other.scan(mark.planted.values())) == {}
         assert other.sql("SELECT count(*) FROM person")[0]["count"] >= 2, "the others were not restored"
 
@@ -256,7 +309,7 @@ def boxes(platform: Platform, subject_id: str) -> list[Any]:
     if not runs:
         cluster.start()
     try:
-        return platform.sql("SELECT * FROM trace WHERE subject_id = $1", UUID(subject_id))
+        return platform.sql("SELECT * FROM trace WHERE subject_id = $1 ORDER BY id", UUID(subject_id))
     finally:
         if not runs:
             cluster.stop()

@@ -34,6 +34,13 @@ def shared_ground() -> Iterator[Ground]:
         yield made
 
 
+@pytest.fixture(scope="session")
+def pair() -> Iterator[Ground]:
+    """Two gateway workers."""
+    with made_ground(workers="2") as made:
+        yield made
+
+
 @pytest.fixture
 def ground(shared_ground: Ground) -> Iterator[Ground]:
     """With an upstream that is well again, and money that is right afterwards."""

@@ -12,7 +12,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +21,7 @@ import pytest
 
 from avow.gateway.scripted import Script
 from tests.faults import LONG
-from tests.faults.ground import Ground, check_invariants, made_ground
+from tests.faults.ground import Ground, check_invariants
 from tests.faults.load import Load
 from tests.platform import MODEL, Platform, wait_until
 
@@ -35,13 +35,6 @@ DEAR_MODEL, DEAR_PRICE = "scripted/dear", "11900"
 AFFORDABLE = 10
 ENDS: tuple[signal.Signals, ...] = (signal.SIGKILL, signal.SIGQUIT, signal.SIGINT)
 """How PostgreSQL is ended: dead at once, its immediate stop, and its fast one, after which it is started again."""
-
-
-@pytest.fixture(scope="module")
-def pair() -> Iterator[Ground]:
-    """Two gateway workers."""
-    with made_ground(workers="2") as made:
-        yield made
 
 
 @pytest.fixture(autouse=True)

@@ -14,13 +14,14 @@ import pytest
 from sqlalchemy import func, select, update
 
 from avow.accounts.tables import api_key
+from avow.base import money
 from avow.billing.tables import charge
 from avow.gateway import batch_runs, batches, files, tables
 from avow.gateway.forms import File, Form
 from avow.gateway.refusals import TooLarge
 from avow.gateway.scripted import Script
 
-from .house import FREE_MODEL, HELLO, MODEL, Customer, House
+from .house import FREE_MODEL, HELLO, MODEL, Customer, House, until
 
 CHAT = "/v1/chat/completions"
 PRICE = 11 * 1000 + 3 * 3000
@@ -217,24 +218,45 @@ async def test_what_is_kept_of_a_line_ends_no_later_than_its_batch(house):
     assert (await client.batches.retrieve(soon.id)).status == "completed"
 
 
-async def test_a_line_that_was_charged_and_not_written_down_is_not_charged_again(house):
-    """As when a process dies between the two: its answer is what was kept with the charge."""
+async def test_what_is_charged_has_its_answer_whatever_becomes_of_who_asked_and_of_its_trace(house):
+    """Nobody writes a line but the transaction of its charge: who worked on it is gone, and no trace was kept."""
     ann, client = await keeper(house)
-    made = await begin(client, lines(line("one"), line("two")))
+    made = await begin(client, lines(line("one"), line("two")), extra_headers={"avow-retention": "1"})
     await house.runs.step()
-    async with house.databases.keeper.begin() as c:
-        before = {row.id: row.box for row in await c.execute(select(tables.batch_line))}
-    await house.runs.step()
-    async with house.databases.keeper.begin() as c:
-        for row_id, box in before.items():
-            undone = update(tables.batch_line).where(tables.batch_line.c.id == row_id)
-            await c.execute(undone.values(state="waiting", box=box, size=0))
+    gate = asyncio.Event()
+    house.upstream.script = Script(gate=gate)
+    working = asyncio.create_task(house.runs.step())
+    await until(lambda: len(house.upstream.requests) == 2)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    gate.set()
+    await house.settled(ann, 2)
+    assert await house.traces() == []
+    house.clock.move(batch_runs.LEASE)
     await run(house)
     done = await client.batches.retrieve(made.id)
     assert (done.status, done.request_counts.completed) == ("completed", 2)
-    answers = await told(client, done.output_file_id)
-    assert [each["response"]["body"]["choices"][0]["message"]["content"] for each in answers] == ["Hello there."] * 2
+    answers = [each["response"] for each in await told(client, done.output_file_id)]
+    assert [each["body"]["choices"][0]["message"]["content"] for each in answers] == ["Hello there."] * 2
+    assert [money.parse(each["avow_cost"]) for each in answers] == [PRICE, PRICE]
     assert len(house.upstream.requests) == 2 and [row.amount for row in await house.usages(ann)] == [PRICE, PRICE]
+
+
+async def test_a_charge_without_an_answer_is_told_and_not_made_again(house):
+    """As a line would stand there whose answer were lost in any other way."""
+    ann, client = await keeper(house)
+    made = await begin(client, lines(line("one")))
+    await house.runs.step()
+    async with house.databases.keeper.begin() as c:
+        before = (await c.execute(select(tables.batch_line))).one()
+    await house.runs.step()
+    await house.execute(update(tables.batch_line).values(state="waiting", box=before.box, size=0))
+    await run(house)
+    done = await client.batches.retrieve(made.id)
+    (error,) = await told(client, done.error_file_id)
+    said = error["response"]["body"]["error"]
+    assert said["code"] == "batch_interrupted" and f"0.{PRICE:09d}" in said["message"] and MODEL in said["message"]
+    assert [row.amount for row in await house.usages(ann)] == [PRICE] and len(house.upstream.requests) == 1
 
 
 async def test_two_workers_on_one_batch_charge_each_line_once(house):

@@ -18,6 +18,7 @@ from tests.promises.purposes import check_purposes, check_sums
 class TestInfiner(ProfileChecks):
     profile, prefix, stored = "infiner", "INF", "trace"
     region = "US"
+    besides = ("journey",)
 
     @pytest.mark.promise("INF-0.2")
     def test_everybody_reads_the_policy_with_its_version(self, running: Platform) -> None:

@@ -72,6 +72,8 @@ def _turn(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _tools(fields: dict[str, Any]) -> dict[str, Any]:
     if not fields.get("tools"):
+        if (fields.get("tool_choice") or {}).get("type", "auto") not in ("auto", "none"):
+            raise InvalidRequest("There are no tools to choose from.", param="tool_choice")
         return {}
     tools = [
         {"name": tool["name"], "description": tool.get("description") or "", "parameters": tool["input_schema"]}

@@ -1,34 +1,34 @@
 """Runs batches: each worker takes the one that waits longest, works on a page of its lines, and lets go of it.
 
-Whatever happens, a line is charged once: it goes through the gateway under an idempotency key that is its own. Who finds that
-it was answered already (a process died between the charge and the line) takes the answer from what was kept of the request
-with the charge. A lease that is not renewed runs out, and somebody else goes on.
+Whatever happens, a line is charged once: it goes through the gateway under an idempotency key that is its own, and its answer
+is written in the transaction of its charge. What cost nothing may be asked again. A lease that is not renewed runs out, and
+somebody else goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
 import structlog
-from sqlalchemy import Row, delete, insert, select, text, update
+from sqlalchemy import Row, delete, func, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from avow.accounts.directory import Directory, KeyRecord
-from avow.base import log
+from avow.base import log, money
 from avow.base.errors import AvowError, NotFound, Unavailable
 from avow.base.ids import uuid7
-from avow.billing.tables import claim
+from avow.billing.tables import charge, claim
 from avow.gateway import surfaces
 from avow.gateway.completion import Ask, Gateway, Headers
 from avow.gateway.files import SERVICE, Files
 from avow.gateway.rules import CONTENT
-from avow.gateway.tables import batch, batch_line, trace
+from avow.gateway.tables import batch, batch_line
 from avow.vault import Gone, Ref
 
 POLL_S = 1.0
@@ -49,11 +49,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _Interrupted(AvowError):
-    """This request was answered and charged when a process was lost, and its answer with it."""
+    """This request was charged, and its answer was lost with a process."""
 
     status = 500
     code = "batch_interrupted"
-    hint = "GET /api/requests tells what it cost. Send it again, if it is still wanted."
+    hint = "Send it again, if it is still wanted."
+
+    def __init__(self, cost: str, model: str) -> None:
+        super().__init__(f"This request was charged {cost} for an answer of {model}, which was lost with a process.")
 
 
 class _Answer(NamedTuple):
@@ -63,11 +66,22 @@ class _Answer(NamedTuple):
     response: dict[str, Any]
 
 
-class _Collected:
-    """Where an answer goes that no client waits for."""
+Seal = Callable[[dict[str, Any]], tuple[bytes, int]]
+"""Makes of the answer of a line its box and size."""
 
-    def __init__(self) -> None:
-        self.status, self.body, self.request_id = 500, b"", ""
+
+class _Collected:
+    """Where an answer goes that no client waits for. `is_written`: it stands in its line as soon as it is charged."""
+
+    def __init__(self, line_id: UUID, seal: Seal) -> None:
+        self.status, self.body, self.request_id, self.is_written = 500, b"", "", False
+        self._line_id, self._seal = line_id, seal
+
+    def beside(self, request_id: UUID, status: int, body: bytes, cost_nano: int) -> tuple[UUID, bytes, int]:
+        """See `completion.Beside`."""
+        written = self._line_id, *self._seal(_response(status, request_id, _decode(body), cost_nano))
+        self.is_written = True
+        return written
 
     async def whole(self, status: int, headers: Headers, body: bytes, kind: bytes = b"") -> None:
         self.status, self.body = status, body
@@ -188,42 +202,45 @@ class Runs:
         await self._set(row, lease_until=self._clock.now() + (timedelta() if all(answered) else PAUSE))
 
     async def _answer(self, row: Row[Any], key: KeyRecord, line: Row[Any], asked: dict[str, Any]) -> bool:
-        """Have a line answered and write it down; False: later."""
+        """Have a line answered; False: later."""
         surface, body, name = surfaces.BY_PATH[row.path], _encode(asked["body"]), f"batch-{line.id.hex}".encode()
-        reply = _Collected()
-        hours = _hours_left(row.ends_at, self._clock.now())
-        task = self._gateway.start(Ask("", body, hours, None, surface, None, name, key=key), reply).task
+
+        def seal(response: dict[str, Any]) -> tuple[bytes, int]:
+            fields = {"request": {"custom_id": asked["custom_id"]}, "response": response}
+            return self._vault.seal(_ref(line), fields, line.ends_at), len(_encode(fields))
+
+        await self._vault.prepare(line.subject_id, CONTENT, line.ends_at)
+        reply, hours = _Collected(line.id, seal), _hours_left(row.ends_at, self._clock.now())
+        ask = Ask("", body, hours, None, surface, None, name, key=key, beside=reply.beside)
+        task = self._gateway.start(ask, reply).task
         assert task is not None
         await asyncio.shield(task)
+        if reply.is_written:
+            return True
         came = _judged(reply)
         if came.state == "failed" and came.response["body"]["error"]["code"] == "already_answered":
-            came = await self._found_again(key, name, row.path, body)
+            came = await self._interrupted(key, name, row.path, asked["body"])
         if came.state == "later":
             return False
-        await self._vault.prepare(line.subject_id, CONTENT, line.ends_at)
-        fields = {"request": {"custom_id": asked["custom_id"]}, "response": came.response}
-        box = await asyncio.to_thread(self._vault.seal, _ref(line), fields, line.ends_at)
-        written = {"state": came.state, "box": box, "size": len(_encode(fields))}
+        box, size = await asyncio.to_thread(seal, came.response)
         mine = update(batch_line).where(batch_line.c.id == line.id, batch_line.c.state == "waiting")
         async with self._database.tenant(line.tenant_id) as c:
-            await c.execute(mine.values(**written))
+            await c.execute(mine.values(state=came.state, box=box, size=size))
         return True
 
-    async def _found_again(self, key: KeyRecord, name: bytes, path: str, body: bytes) -> _Answer:
-        """The answer that was charged and not written down, from what was kept of its request."""
-        known = self._gateway.claims.named(name, path, body, key.tenant_id, key.subject_id)
+    async def _interrupted(self, key: KeyRecord, name: bytes, path: str, body: dict[str, Any]) -> _Answer:
+        """What is said of a line that was charged. Where somebody else had it answered, its answer stands there already and
+        this is dropped; else a process died that had told the ledger how far its answer was."""
+        known = self._gateway.claims.named(name, path, _encode(body), key.tenant_id, key.subject_id)
+        paid = func.coalesce(charge.c.amount, claim.c.charged, 0).label("amount")
+        told = select(claim.c.request_id, paid).select_from(claim.outerjoin(charge, charge.c.id == claim.c.request_id))
         async with self._database.tenant(key.tenant_id) as c:
-            request_id = await c.scalar(select(claim.c.request_id).where(claim.c.id == known.id))
-            row = (await c.execute(select(trace).where(trace.c.id == request_id))).one_or_none()
-            opened: Any = Gone
-            if row is not None:
-                ref = Ref(row.tenant_id, trace.name, CONTENT, row.id, row.subject_id)
-                opened = await self._vault.open(c, ref, row.box, SERVICE, key.actor)
-        if opened is Gone or "response" not in opened:
-            error = _Interrupted()
-            told = {"message": f"{error.sentence} {error.hint}", "type": "server_error", "code": error.code}
-            return _Answer("failed", {"status_code": 500, "request_id": str(request_id), "body": {"error": told}})
-        return _Answer("done", {"status_code": 200, "request_id": str(request_id), "body": opened["response"]})
+            found = (await c.execute(told.where(claim.c.id == known.id))).one_or_none()
+        if found is None:  # it has ended this moment
+            return _Answer("later", {})
+        error = _Interrupted(money.text(found.amount), str(body["model"]))
+        shown = {"message": f"{error.sentence} {error.hint}", "type": "server_error", "code": error.code}
+        return _Answer("failed", _response(error.status, found.request_id, {"error": shown}, found.amount))
 
     async def _renew(self, tenant_id: UUID, batch_id: UUID) -> None:
         while True:
@@ -294,13 +311,16 @@ def _wrong(line: str, path: str, names: set[str], lines: list[dict[str, Any]]) -
 def _judged(reply: _Collected) -> _Answer:
     """An answer as it is written down, and whether there is one."""
     body = _decode(reply.body) if reply.body else {"error": {"code": "", "message": ""}}
-    response = {"status_code": reply.status, "request_id": reply.request_id, "body": body}
-    if reply.status == 200:
-        return _Answer("done", response)
+    response = _response(reply.status, reply.request_id, body, 0)
     code = body["error"]["code"]
     if (reply.status in _LATER and code not in _NEVER) or code == "request_running":
         return _Answer("later", response)
     return _Answer("failed", response)
+
+
+def _response(status: int, request_id: UUID | str, body: dict[str, Any], cost_nano: int) -> dict[str, Any]:
+    cost = money.text(cost_nano)
+    return {"status_code": status, "request_id": str(request_id), "body": body, "avow_cost": cost}
 
 
 def _hours_left(ends_at: datetime | None, now: datetime) -> int | None:

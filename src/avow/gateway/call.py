@@ -116,7 +116,7 @@ class Call:
     def _count(self, tokens: int) -> None:
         """Tell of what was delivered, so that it is charged whatever happens here."""
         outcome, order = self.outcome, self._order
-        if tokens > outcome.tokens:
+        if tokens > outcome.tokens and order.request.stream:  # of what comes whole nothing was delivered before its end
             self._progress(order.request_id, outcome.input_tokens or 0, 0, min(tokens, order.output_tokens_max))
         outcome.tokens = tokens
 
@@ -208,9 +208,12 @@ class Call:
         self.outcome.answer = self._ours(assembly.body(self.outcome.usage))
 
     async def _as_stream(self, exchange: Exchange) -> Pourable:
-        """The answer itself, or its events where it comes whole: not every model that hears or speaks can do it in pieces."""
-        make, kind = self._way.dialect.in_events, exchange.header(b"content-type") or EVENTS
-        if make is None or self._order.request.is_raw or kind.lower().startswith(EVENTS):
+        """The answer itself, or its events where it comes whole: not every model that hears or speaks can do it in pieces, and
+        not every server that chats does what it was asked."""
+        make, kind = self._way.dialect.in_events, (exchange.header(b"content-type") or EVENTS).lower()
+        if make is None or self._order.request.is_raw or kind.startswith(EVENTS):
+            return exchange
+        if self._order.request.extent is None and b"json" not in kind:
             return exchange
         body = await exchange.rest(ANSWER_BYTES_MAX)
         try:

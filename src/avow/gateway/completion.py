@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
@@ -63,6 +63,9 @@ SEALED_BYTES = 64 * 1024  # more is searched for card numbers beside the loop
 
 
 Headers = Sequence[tuple[bytes, bytes]]
+Beside = Callable[[UUID, int, bytes, int], tuple[UUID, bytes, int]]
+"""Makes of a request's id, status, answer and cost the line of a batch that is written with its charge: its id, box and size."""
+_NO_LINE = (None, None, None)
 
 
 class Keys(Protocol):
@@ -108,6 +111,8 @@ class Ask(msgspec.Struct, frozen=True):
     """What stands between the parts of a form."""
     key: KeyRecord | None = None
     """Who asks, where that was found out before: no text of a key is needed then."""
+    beside: Beside | None = None
+    """Where no client waits: what is written of the answer in the transaction of its charge."""
 
     def __repr__(self) -> str:
         return f"Ask({len(self.body)} bytes)"
@@ -296,10 +301,11 @@ class Completion:
                 if self._searching is not None and self._searching.hits:
                     await gateway.decisions.record(order, self._searching.hits)
                 box = await self._seal(order, outcome)
+                line = await self._line(order, outcome, measured)
             except BaseException:  # whatever went wrong: a hold that nobody ends is somebody's money
                 await gateway.ledger.settle(orders.void(order))
                 raise
-            settled = await gateway.ledger.settle(self._settle(order, outcome, measured, box))
+            settled = await gateway.ledger.settle(self._settle(order, outcome, measured, _kept(order, box, line)))
         finally:
             gateway.exit(key.key_id)
         self._count(order, outcome, measured, settled)
@@ -457,7 +463,21 @@ class Completion:
             log.warning("trace_not_kept", kind=kind)
             return None
 
-    def _settle(self, order: Order, outcome: Outcome, measured: Measured, box: bytes | None) -> Settle:
+    async def _line(self, order: Order, outcome: Outcome, measured: Measured) -> tuple[Any, ...]:
+        """What is written beside the charge of a line of a batch; a failure that costs nothing may be tried again. Raises where
+        it cannot be made: nothing is charged then."""
+        error, cost = outcome.error, min(measured.amount, order.amount)
+        if self._ask.beside is None or (error is not None and not cost):
+            return _NO_LINE
+        answer = self._told(order, outcome) if error is None else order.surface.shape.render(error)
+        return await asyncio.to_thread(self._ask.beside, order.request_id, outcome.status, answer, cost)
+
+    def _told(self, order: Order, outcome: Outcome) -> bytes:
+        """A whole answer as its client gets it."""
+        answer = outcome.answer if self._searching is None else self._searching.told(outcome.answer)
+        return media.for_client(answer, order.request)
+
+    def _settle(self, order: Order, outcome: Outcome, measured: Measured, kept: tuple[Any, ...] | None) -> Settle:
         used = measured.used
         return Settle(
             request_id=order.request_id,
@@ -473,7 +493,7 @@ class Completion:
             image_tokens=used.image,
             audio_tokens=used.audio,
             estimated=measured.estimated,
-            extra=_kept(order, box),
+            extra=kept,
         )
 
     def _count(self, order: Order, outcome: Outcome, measured: Measured, settled: Settled) -> None:
@@ -500,9 +520,7 @@ class Completion:
             await self._reply.end(outcome.tail)
         else:
             headers = [*_headers(order, kept, self._cached), (b"avow-cost", money.text(settled.charged).encode())]
-            answer = outcome.answer if self._searching is None else self._searching.told(outcome.answer)
-            answer = media.for_client(answer, order.request)
-            await self._reply.whole(200, headers, answer, order.request.answered_as)
+            await self._reply.whole(200, headers, self._told(order, outcome), order.request.answered_as)
 
     async def _refuse(self, error: AvowError, failure: str = "") -> None:
         """Tell the client why not; `failure` names an exception that should not have been."""
@@ -522,12 +540,13 @@ def _is_broken_off(answer: bytes) -> bool:
     return b'"length"' in answer or b'"max_tokens"' in answer or b'"incomplete"' in answer
 
 
-def _kept(order: Order, box: bytes | None) -> tuple[Any, ...] | None:
-    """What the ledger's wrapper writes beside the charge: the trace, and whose it and the usage are (None: nothing to say)."""
+def _kept(order: Order, box: bytes | None, line: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """What the ledger's wrapper writes beside the charge: the trace, whose it and the usage are, and the line of a batch
+    (None: nothing to say)."""
     of_tenant = CONTENT in order.plan.of_tenant, USAGE in order.plan.of_tenant
-    if box is None and not of_tenant[1]:
+    if box is None and not of_tenant[1] and line is _NO_LINE:
         return None
-    return (None if box is None else order.kept_until, box, *of_tenant)
+    return (None if box is None else order.kept_until, box, *of_tenant, *line)
 
 
 def _asked(order: Order) -> dict[str, Any]:

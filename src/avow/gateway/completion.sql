@@ -1,8 +1,16 @@
--- A completion's end: the charge, the usage and the kept trace in one transaction.
+-- A completion's end: the charge, the usage, the kept trace and the answered line of a batch in one transaction.
 --
 -- Whose trace it is comes from the charge that this very call writes. A settle that finds no hold keeps no trace: it is a
 -- resend, and a trace deleted since must not come back, or the person no longer exists.
 -- Where the policy says that content or usage belongs to the organisation, its subject is the organisation: the tenant's own id.
+
+-- The line of a batch whose request `p_id` was just charged. One that is not there any more, or not the payer's, is left alone.
+CREATE FUNCTION line_write(p_line uuid, p_id uuid, p_box bytea, p_size bigint) RETURNS void LANGUAGE sql
+SET search_path = public, pg_temp
+AS $$
+    UPDATE batch_line l SET state = CASE WHEN u.status < 400 THEN 'done' ELSE 'failed' END, box = p_box, size = p_size
+    FROM usage u WHERE u.id = p_id AND l.id = p_line AND l.tenant_id = u.tenant_id AND l.state = 'waiting'
+$$;
 
 CREATE FUNCTION completion_batch(
     p_epoch int,
@@ -12,6 +20,7 @@ CREATE FUNCTION completion_batch(
     s_why text[], s_write int[], s_reasoning int[], s_image int[], s_audio int[], s_estimated boolean[],
     c_id uuid[], c_input int[], c_cached int[], c_output int[],
     t_id uuid[], t_ends timestamptz[], t_box bytea[], t_of_tenant boolean[], t_usage_of_tenant boolean[],
+    t_line uuid[], t_line_box bytea[], t_line_size bigint[],
     OUT refused int[], OUT reasons text[], OUT affordable bigint[], OUT settled int[], OUT charged bigint[],
     OUT fresh int, OUT epoch bigint, OUT rated int[], OUT rates bigint[]
 ) LANGUAGE plpgsql SECURITY DEFINER
@@ -42,6 +51,9 @@ BEGIN
             UPDATE usage u SET subject_id = u.tenant_id FROM unnest(t_id, t_usage_of_tenant) AS t(id, of_tenant)
             WHERE u.id = t.id AND t.of_tenant;
         END IF;
+        PERFORM line_write(t.line, t.id, t.box, t.size)
+        FROM unnest(t_id, t_line, t_line_box, t_line_size) AS t(id, line, box, size)
+        WHERE t.line IS NOT NULL AND (NOT v_resent OR t.id = ANY (v_fresh));
     END IF;
 END $$;
 
@@ -49,6 +61,7 @@ CREATE FUNCTION completion_settle(
     p_id uuid, p_amount bigint, p_input int, p_cached int, p_output int, p_latency int, p_status int, p_why text,
     p_write int, p_reasoning int, p_image int, p_audio int, p_estimated boolean,
     p_trace_ends timestamptz, p_box bytea, p_of_tenant boolean, p_usage_of_tenant boolean,
+    p_line uuid, p_line_box bytea, p_line_size bigint,
     OUT charged bigint, OUT fresh boolean, OUT epoch bigint
 ) LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp
@@ -65,6 +78,9 @@ BEGIN
     FROM charge c WHERE c.id = p_id AND p_box IS NOT NULL AND fresh;
     IF p_usage_of_tenant AND fresh THEN
         UPDATE usage u SET subject_id = u.tenant_id WHERE u.id = p_id;
+    END IF;
+    IF p_line IS NOT NULL AND fresh THEN
+        PERFORM line_write(p_line, p_id, p_line_box, p_line_size);
     END IF;
 END $$;
 

@@ -13,7 +13,17 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from avow.billing.events import TOKENS_MAX
-from avow.gateway import as_chat, as_messages, estimate, messages, responses, responses_as_chat, sounds, texts
+from avow.gateway import (
+    as_chat,
+    as_messages,
+    estimate,
+    messages,
+    responses,
+    responses_as_chat,
+    sounds,
+    texts,
+    told_whole,
+)
 from avow.gateway.assembly import Assembly
 from avow.gateway.messages import MessagesAssembly, MessagesStream
 from avow.gateway.responses import ResponsesAssembly, ResponsesStream
@@ -185,10 +195,10 @@ class _Nothing:
 
 
 NOTHING = _Nothing()
-CHAT = Dialect(_read_chat, ChatStream, Assembly)
-TEXT = Dialect(_read_text, TextStream, TextAssembly)
-MESSAGES = Dialect(_read_message, MessagesStream, MessagesAssembly)
-RESPONSES = Dialect(_read_response, ResponsesStream, ResponsesAssembly)
+CHAT = Dialect(_read_chat, ChatStream, Assembly, in_events=told_whole.chat)
+TEXT = Dialect(_read_text, TextStream, TextAssembly, in_events=told_whole.completion)
+MESSAGES = Dialect(_read_message, MessagesStream, MessagesAssembly, in_events=told_whole.message)
+RESPONSES = Dialect(_read_response, ResponsesStream, ResponsesAssembly, in_events=told_whole.response)
 EMBEDDINGS = Dialect(lambda body: Answer(_vectors(body).usage))
 MODERATIONS = Dialect(lambda body: Answer(_verdicts(body).usage))
 RERANK = Dialect(_read_ranks)

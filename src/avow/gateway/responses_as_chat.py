@@ -110,6 +110,8 @@ def _tools(fields: dict[str, Any]) -> dict[str, Any]:
         functions = [{name: tool[name] for name in names if tool.get(name) is not None} for tool in fields["tools"]]
         made["tools"] = [{"type": "function", "function": function} for function in functions]
     choice = fields.get("tool_choice")
+    if not made and choice not in (None, "auto", "none"):
+        raise InvalidRequest("There are no tools to choose from.", param="tool_choice")
     if isinstance(choice, dict):
         if choice["type"] != "function":
             raise InvalidRequest("This model knows functions only.", param="tool_choice")

@@ -27,7 +27,8 @@ class Script:
     chunk follows (in a stream). `gate`: wait for it before each chunk after the first `gate_after`. `progress`: tell how
     far the prompt was read, as the embedded engine does when asked. `tool`: call it, by its name and arguments in JSON.
     `usage_fields`: report this use, in the dialect's own words. `flagged`: a
-    moderation objects. `seconds`: how long a recording is. `raw`: send these bytes and nothing else.
+    moderation objects. `seconds`: how long a recording is. `whole`: answer in JSON where a stream was asked for. `raw`: send
+    these bytes and nothing else.
     """
 
     tokens: tuple[str, ...] = ("Hello", " there", ".")
@@ -52,6 +53,7 @@ class Script:
     done: bool = True
     flagged: bool = False
     seconds: float = 4.2
+    whole: bool = False
     raw: bytes | None = None
 
 
@@ -171,7 +173,7 @@ class ScriptedUpstream:
         if script.status != 200:
             await self._error(writer, script.status, script.error_text, script.retry_after_s)
             return True
-        if asked.get("stream") in (True, "true") or PATHS[path].flows is not None:
+        if (asked.get("stream") in (True, "true") and not script.whole) or PATHS[path].flows is not None:
             return await self._stream(script, asked, path, writer)
         if script.gate is not None:
             await script.gate.wait()
