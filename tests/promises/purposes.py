@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from avow.policy.words import SUMMED
 from tests.platform import Platform, complete, wait_until
 
 REFUSED = "SELECT count(*) AS n FROM audit WHERE outcome = 'refused' AND act = 'read sums' AND purpose = $1"
+EARLIER = "UPDATE usage SET since = since - $1::interval, ends_at = ends_at - $1::interval WHERE subject_id = ANY($2)"
 PUT = "SELECT job_put('sums', $1, NULL)"
 COLUMNS = {"day", "model", "why", "organisations", "calls", "input_tokens", "output_tokens", "latency_ms"}
 
@@ -46,8 +48,7 @@ def check_sums(running: Platform, enter: Callable[[httpx.Client], dict[str, Any]
             assert complete(http, running.key(http)["secret"], prompt).is_success
         ids = [UUID(each["id"]) for each in people]
         # Whole days are summed: as if it had been yesterday.
-        running.sql("UPDATE usage SET since = since - interval '1 day' WHERE subject_id = ANY($1)", ids)
-        running.sql("UPDATE usage SET since = since - interval '9 days' WHERE subject_id <> ALL($1)", ids)
+        running.sql(EARLIER, timedelta(days=1), ids)
         rows = made(running)
         assert {row["purpose"] for row in rows} == {"improve", "analytics"}
         assert {(row["organisations"], row["calls"], row["why"]) for row in rows} == {(10, 10, "done")}

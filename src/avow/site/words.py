@@ -215,6 +215,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "place_keys": ("keys", "密钥"),
     "place_engine": ("engine", "推理引擎"),
     "place_backups": ("backups", "备份"),
+    "place_mail": ("mail relay", "邮件中继"),
+    "place_traces": ("collector of traces", "追踪收集器"),
     "documents_changes": ("Sentences that rest on documents", "以文件为依据的语句"),
     "document_valid": ("stands: its document is valid", "成立：文件有效"),
     "document_early": ("not yet: its document begins later", "尚未成立：文件尚未生效"),
