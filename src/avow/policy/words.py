@@ -376,6 +376,6 @@ PROBES: Mapping[str, str] = {
 WATCHED: Final = (
     *("api", "opt_out", "field_choice", "self_service", "staff", "processors", "backups", "erasure", "rights"),
     *("consents", "notices", "acceptance", "age_gate", "technical_log", "cache", "filter"),
-    *("evidence", "disclosures", "regions", "improvement"),
+    *("evidence", "disclosures", "regions", "improvement", "cookies", "ads"),
 )
 """The parts that a probe of their own, `part_NAME`, looks at."""
