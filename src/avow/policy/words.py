@@ -378,4 +378,4 @@ WATCHED: Final = (
     *("consents", "notices", "acceptance", "age_gate", "technical_log", "cache", "filter"),
     *("evidence", "disclosures", "regions", "improvement", "cookies", "ads"),
 )
-"""The parts that a probe of their own, `part_NAME`, looks at."""
+"""The parts that a probe of their own, `part_NAME`, looks at; a test compares them with `proof.probes.ALL`."""
