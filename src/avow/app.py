@@ -24,7 +24,8 @@ import avow.privacy.parts
 import avow.privacy.tables
 import avow.proof.tables
 import avow.registers.parts
-import avow.registers.tables  # noqa: F401  every table is declared before the catalog is read
+import avow.registers.tables
+import avow.site.parts  # noqa: F401  every table and part is declared before the catalog is read
 from avow import catalog
 from avow.accounts import fields, people, sessions, sign_up
 from avow.accounts.directory import Directory

@@ -118,3 +118,11 @@ class TestDeepailab(ProfileChecks):
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
     ) -> None:
         self.check_consent(running, policy, published)
+
+    @pytest.mark.promise("LAB-7.7")
+    @pytest.mark.promise("LAB-8.1")
+    @pytest.mark.promise("LAB-8.3")
+    def test_cookies_are_those_of_the_register_and_the_optional_ones_wait_for_a_choice(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        self.check_cookies(running, policy, published)

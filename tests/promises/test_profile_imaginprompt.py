@@ -9,6 +9,7 @@ import pytest
 from avow import app
 from avow.policy import Policy
 from tests.platform import Platform
+from tests.promises.choices import check_vendors
 from tests.promises.profile import ProfileChecks, text_of
 
 
@@ -46,3 +47,16 @@ class TestImaginprompt(ProfileChecks):
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]], tmp_path: Path
     ) -> None:
         self.check_register(running, policy, published, tmp_path)
+
+    @pytest.mark.promise("IMG-4.6")
+    def test_cookies_are_those_of_the_register_and_the_optional_ones_wait_for_a_choice(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        self.check_cookies(running, policy, published)
+
+    @pytest.mark.promise("IMG-4.4")
+    @pytest.mark.promise("IMG-4.5")
+    def test_a_vendor_of_advertising_is_asked_only_after_an_opt_in_and_not_about_the_person(
+        self, running: Platform, policy: Policy, tmp_path: Path
+    ) -> None:
+        check_vendors(running, policy, app.policy_text(self.profile), tmp_path)

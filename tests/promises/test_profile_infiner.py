@@ -104,3 +104,13 @@ class TestInfiner(ProfileChecks):
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
     ) -> None:
         self.check_consent(running, policy, published)
+
+    @pytest.mark.promise("INF-9.1")
+    @pytest.mark.promise("INF-9.2")
+    @pytest.mark.promise("INF-9.3")
+    @pytest.mark.promise("INF-9.4")
+    @pytest.mark.promise("INF-9.5")
+    def test_cookies_are_those_of_the_register_and_the_optional_ones_wait_for_a_choice(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        self.check_cookies(running, policy, published)

@@ -47,3 +47,10 @@ class TestInferMesh(ProfileChecks):
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
     ) -> None:
         self.check_regions(running, policy, published)
+
+    @pytest.mark.promise("MESH-8.1")
+    @pytest.mark.promise("MESH-8.2")
+    def test_cookies_are_those_of_the_register_and_the_optional_ones_wait_for_a_choice(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        self.check_cookies(running, policy, published)

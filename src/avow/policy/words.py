@@ -372,6 +372,6 @@ PROBES: Mapping[str, str] = {
 WATCHED: Final = (
     *("api", "opt_out", "field_choice", "self_service", "staff", "processors", "backups", "erasure", "rights"),
     *("consents", "notices", "acceptance", "age_gate", "technical_log", "cache", "filter"),
-    *("evidence", "disclosures", "regions"),
+    *("evidence", "disclosures", "regions", "cookies", "ads"),
 )
-"""The parts that a probe of their own, `part_NAME`, looks at."""
+"""The parts that a probe of their own, `part_NAME`, looks at; a test compares them with `proof.probes.ALL`."""

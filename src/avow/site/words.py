@@ -1,6 +1,6 @@
 """What the public pages say around the policy's own sentences, in English and Chinese."""
 
-from avow.site import policy_words, proof_words
+from avow.site import cookie_words, policy_words, proof_words
 
 LOCALES = ("en", "zh")
 
@@ -254,6 +254,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "part_ledger": ("Ledger", "账本"),
     "up": ("answers", "正常"),
     "down": ("does not answer", "无响应"),
+    **cookie_words.ALL,
     **policy_words.ALL,
     **proof_words.ALL,
 }
