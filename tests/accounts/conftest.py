@@ -42,6 +42,7 @@ from avow.privacy import outsiders_api, policy_api
 from avow.privacy.tombstones import Tombstones
 from avow.proof import desk_api as proof_desk_api
 from avow.proof.log import Log
+from avow.proof.receipts import Receipts
 from avow.registers import desk_api as registers_desk_api
 from avow.vault import Ring, Vault, outbox
 
@@ -170,7 +171,7 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
         )
         rights = privacy_api.Desk(
             *(database.app, needs.vault, clock, identity(needs), members.check_erasure, rectify(needs), tell(needs)),
-            *(admit(needs), Log(tmp_path, ring, url).complete),
+            *(admit(needs), Log(tmp_path, ring, url).complete, Receipts(ring), url),
         )
         others = Router(
             "/",

@@ -56,9 +56,9 @@ async def test_a_credit_comes_from_staff_with_a_reason_and_stands_on_the_persons
     body = {"subject": me["id"], "amount": "2.50", "kind": "correction", "key": str(uuid7()), "reason": "ticket 9"}
     for wrong, code in (
         ({"reason": " "}, "reason_missing"),
-        ({"amount": "-1"}, "bad_input"),
-        ({"amount": "1e30"}, "bad_input"),
-        ({"amount": "0.0000000001"}, "bad_input"),
+        ({"amount": "-1"}, "invalid_request"),
+        ({"amount": "1e30"}, "invalid_request"),
+        ({"amount": "0.0000000001"}, "invalid_request"),
         ({"subject": str(uuid7())}, "not_found"),
     ):
         refused = await operator.post("/api/desk/credit", json=body | wrong)
@@ -95,7 +95,7 @@ async def test_documents_are_paged_by_their_end_and_bad_ones_are_refused(
         return {"names": ["audits"], "content": "YQ==", "issuer": f"In {days} days", **dates, **more}
 
     for wrong, code in (
-        (body(1, content="not base 64!"), "bad_input"),
+        (body(1, content="not base 64!"), "invalid_request"),
         (body(1, names=["../up"]), "document_refused"),
         (body(1, issuer="<script>"), "document_refused"),
         (body(-1), "document_refused"),

@@ -8,9 +8,9 @@ import json
 import re
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -113,8 +113,9 @@ UNASKED = ("signer", "log", "clock", "started_at", "database", "evidence", "part
 """What of a site a page without figures does not ask for."""
 
 
-def _same(reader: Any) -> Any:
-    return reader
+def _who(reader: Any) -> Callable[[], Any]:
+    """Gives whoever reads, to a route that asks who does."""
+    return lambda: reader
 
 
 def test_where_the_app_was_not_built_its_address_says_so(tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ def test_where_the_app_was_not_built_its_address_says_so(tmp_path: Path) -> None
         with create_test_client(
             signed_in.ROUTES,
             state=State({"site": site}),
-            dependencies={"reader": Provide(partial(_same, reader), sync_to_thread=False)},
+            dependencies={"reader": Provide(_who(reader), sync_to_thread=False)},
             exception_handlers=errors.handlers(),
         ) as client:
             answer = client.get("/app/keys")
