@@ -133,10 +133,11 @@ def _of_response(body: bytes) -> Iterator[bytes]:
 
 def _item(index: int, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
     where = {"output_index": index, "item_id": item.get("id")}
-    empty = {**item, "status": "in_progress"}
-    empty |= (
-        {"content": []} if item["type"] == "message" else {"arguments": ""} if item["type"] == "function_call" else {}
-    )
+    empty: dict[str, Any] = {**item, "status": "in_progress"}
+    if item["type"] == "message":
+        empty["content"] = []
+    elif item["type"] == "function_call":
+        empty["arguments"] = ""
     yield {"type": "response.output_item.added", "output_index": index, "item": empty}
     for number, part in enumerate(item["content"] if item["type"] == "message" else ()):
         at, name = {**where, "content_index": number}, "text" if part["type"] == "output_text" else part["type"]
