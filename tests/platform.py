@@ -278,8 +278,6 @@ class Platform:
         """
         control = secrets.token_hex(16)
         planting = "INSERT INTO scan_control (id, planted) VALUES (gen_random_uuid(), $1)"
-        # The first row of a new file stands in the log as it is; of an old page the log may hold a compressed image.
-        self.sql("TRUNCATE scan_control")
         self.sql(planting, control.encode())
         self.sql("CHECKPOINT")
         found = search(self.inside_files(), [control, *markers])

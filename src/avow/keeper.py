@@ -11,7 +11,6 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from datetime import timedelta
 
 import asyncpg
 import structlog
@@ -37,7 +36,6 @@ from avow.vault.chain import CHUNK_LINKS, CHUNK_ROWS
 
 LOCK = 726175
 RETRY_S = 1.0
-LOGS_KEPT = timedelta(days=30)
 SWEEP_S = 600
 RECOVER_S = 30
 HOURLY_S, DAILY_S = 3600, 20 * 3600
@@ -231,7 +229,7 @@ class Keeper:
                     structlog.get_logger().error("claim_lapsed", probe=found.probe, verdict=found.verdict)
 
     async def _end_logs(self) -> None:
-        await asyncio.to_thread(log.sweep, self.parts.home / "log", self.parts.clock.now() - LOGS_KEPT)
+        await asyncio.to_thread(log.sweep, self.parts.home / "log", self.parts.clock.now() - log.KEPT)
 
 
 async def end_unconfirmed(at: Desk) -> int:

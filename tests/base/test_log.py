@@ -54,8 +54,19 @@ def test_the_text_of_an_exception_is_never_written(tmp_path: Path) -> None:
 
 
 def test_files_of_days_past_their_end_are_removed(tmp_path: Path) -> None:
-    for day in ("2026-01-01", "2026-01-02", "not-a-day"):
-        (tmp_path / f"avow-{day}.jsonl").write_text("{}\n")
-    gone = log.sweep(tmp_path, datetime(2026, 1, 2, tzinfo=UTC) + timedelta(hours=1))
-    assert gone == 1
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["avow-2026-01-02.jsonl", "avow-not-a-day.jsonl"]
+    old, new = "2026-01-01", "2026-01-02"
+    for name in (
+        f"avow-{old}.jsonl",
+        f"avow-{new}.jsonl",
+        f"postgres-{old}.log",
+        f"postgres-{new}.log",
+        "postgres-start.log",
+    ):
+        (tmp_path / name).write_text("{}\n")
+    assert log.sweep(tmp_path, datetime(2026, 1, 2, tzinfo=UTC)) == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        f"avow-{new}.jsonl",
+        f"postgres-{new}.log",
+        "postgres-start.log",
+    ]
+    assert log.sweep(tmp_path, datetime.now(UTC) + timedelta(hours=1)) == 3

@@ -21,9 +21,10 @@ import pytest
 from avow import app
 from avow.accounts.fields import FieldRefused
 from avow.policy import Policy, parse, terms
-from avow.policy.words import ACCOUNT_FIELDS
+from avow.policy.words import ACCOUNT_FIELDS, TECHNICAL_FIELDS
 from avow.proof import receipts
 from tests.platform import ROOT, Platform, complete
+from tests.promises.collected import check_collected
 from tests.promises.registers import check_consent, check_grounds, check_legal, check_records, check_silent, operators
 from tests.upstream import Upstream, scripted_platform
 
@@ -133,6 +134,14 @@ class ProfileChecks:
                 assert (refused.status_code, refused.json()["code"]) == (400, FieldRefused.code), name
             assert http.post("/api/auth/signup", json=given).status_code == 202
             facts = running.sign_in(http, given["email"], given["password"])["facts"]
+            for name in (*other, "birth_date"):
+                unlisted = {name: VALUES.get(name, "2001-01-01")}
+                amended = http.patch("/api/me", json=unlisted)
+                assert (amended.status_code, amended.json()["code"]) == (400, FieldRefused.code), name
+                wished = {"kind": "rectify", "fields": unlisted, "password": given["password"]}
+                rectified = http.post("/api/privacy/requests", json=wished)
+                assert (rectified.status_code, rectified.json()["code"]) == (400, FieldRefused.code), name
+            assert http.get("/api/me").json()["facts"] == facts
         assert {name: facts[name] for name in policy.account.fields} == {n: given[n] for n in policy.account.fields}
         assert set(facts) <= {*policy.account.fields, "country", "of_age"}
 
@@ -156,6 +165,19 @@ class ProfileChecks:
             ends_at = datetime.fromisoformat(answer.headers["avow-expires-at"])
             kept = ends_at - datetime.fromisoformat(listed["at"].replace("Z", "+00:00"))
             assert abs(kept - timedelta(days=keep["amount"])) < timedelta(minutes=1)
+
+    def test_a_visit_and_a_call_leave_only_what_is_listed(
+        self, scripted: tuple[Platform, Upstream], policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        running, upstream = scripted
+        with running.http() as http:
+            given = self.newcomer(http, policy, published)
+        look = check_collected(running, policy, given, upstream)
+        technical = policy.categories["technical"]
+        kept = technical.keep.kind != "never"
+        assert {name for category, name in look.seen if category == "technical"} == (
+            set(technical.fields) & {*TECHNICAL_FIELDS} if kept else set()
+        )
 
     @pytest.mark.parametrize("locale", ["en", "zh"])
     def test_every_figure_of_the_source_is_on_the_page_or_waits_for_its_part(
@@ -285,7 +307,7 @@ class ProfileChecks:
         named = {probe for clause in published.values() for probe in clause["probes"] if probe.startswith("part_")}
         parts = sorted(named - {"part_erasure"})
         assert len(parts) >= 3
-        names = ("purposes", "not_kept", "plaintext", "sign_up", "policy_hash", *parts)
+        names = ("collected", "logs", "purposes", "not_kept", "plaintext", "sign_up", "policy_hash", *parts)
         done = running.cli("verify", "--json", *names, check=False)
         found = {row["probe"]: (row["verdict"], row["figure"]) for row in map(json.loads, done.stdout.splitlines())}
         assert {verdict for verdict, _ in found.values()} == {"proved"}, found

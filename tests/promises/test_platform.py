@@ -15,8 +15,10 @@ import httpx
 import pytest
 
 from avow import catalog
-from avow.policy.words import ACCOUNT_FIELDS, AGE_FIELDS
+from avow.policy import parse
+from avow.policy.words import ACCOUNT_FIELDS, AGE_FIELDS, TECHNICAL_FIELDS
 from tests.platform import MODEL, Platform, complete, policy_text, wait_until
+from tests.promises.collected import check_collected
 from tests.promises.history import FACT_TABLES, dumped
 from tests.upstream import DEAD_MODEL, PRICES
 
@@ -336,3 +338,10 @@ def test_a_key_can_be_narrowed_rotated_revoked_and_reported(platform: Platform) 
     mailbox = platform.home / "mail"
     warning = (address, "found and revoked")
     wait_until(lambda: any(all(word in mail.read_text() for word in warning) for mail in mailbox.iterdir()))
+
+
+def test_a_visit_and_a_call_leave_only_what_is_listed(platform: Platform) -> None:
+    given = {"email": f"p-{secrets.token_hex(6)}@example.org", "password": secrets.token_hex(12), "name": "Kim Doe"}
+    look = check_collected(platform, parse(policy_text(), "default"), given)
+    assert not look.seen & {("technical", name) for name in TECHNICAL_FIELDS}
+    assert not {category for category, _ in look.seen} & {"technical", "api_content", "cache", "security_log"}

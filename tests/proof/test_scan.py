@@ -1,12 +1,15 @@
 """The raw search of files: what it could not read is never passed over."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avow.proof import scan
+from avow.proof import remains, scan
+from tests.conftest import Databases
 
 WORD = b"canary 4711"
 
@@ -38,3 +41,11 @@ def test_what_lies_across_two_pieces_is_found_and_nothing_is_counted_twice(
     assert seen.bytes == len(content)
     path.write_bytes(content + b"7" + WORD)
     assert scan.search([path], [WORD]).hits[WORD] == (content + b"7" + WORD).count(WORD)
+
+
+async def test_nothing_is_proved_of_a_database_whose_files_lie_elsewhere(database: Databases, tmp_path: Path) -> None:
+    on: Any = SimpleNamespace(keeper=database.keeper, home=tmp_path, remains=[tmp_path])
+    found = await remains.nowhere(on, "a word")
+    assert (found.verdict, "elsewhere" in found.figure) == ("unproved", True)
+    (tmp_path / "file").write_text("a word")
+    assert (await remains.nowhere(on, "a word")).verdict == "failed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -207,6 +208,17 @@ def test_a_prompt_in_a_log_is_found(both: tuple[Platform, Upstream], probe: str)
     platform, upstream = both
     with leaking(platform, upstream):
         is_caught(platform, probe, "1 ")
+
+
+def test_what_stands_in_a_long_text_or_an_old_page_is_found_by_the_search(target: Platform) -> None:
+    """Neither the database nor its write-ahead log compresses anything, so that nothing could hide there."""
+    target.scan([])
+    word = secrets.token_hex(16)
+    long = b"the same words " * 1000 + word.encode() + b" the same words" * 1000
+    target.sql("INSERT INTO scan_control (id, planted) VALUES (gen_random_uuid(), $1)", long)
+    [places] = target.scan([word]).values()
+    assert any("pg_wal" in each for each in places) and any("base" in each for each in places), places
+    target.sql("DELETE FROM scan_control WHERE planted = $1", long)
 
 
 def test_another_policy_than_the_one_that_is_served_is_found(target: Platform) -> None:

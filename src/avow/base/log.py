@@ -1,6 +1,7 @@
-"""Logs that cannot hold personal data: JSON lines with an allow-list of fields, one file per UTC day.
+"""Logs that cannot hold personal data: JSON lines with an allow-list of fields, one file per UTC day, each gone after 30 days.
 
-An exception is written as its class and the places it passed; never its text, for that may quote what a person sent.
+An exception is written as its class and the places it passed; never its text, for that may quote what a person sent. No
+line has the id of a person, a key or a request: what became of a request stands in its `usage` row, and ends with it.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from avow.base import cards
 
 FIELDS = frozenset(
     [
-        *("event", "level", "at", "process", "route", "method", "status", "request_id", "kind", "error", "where"),
+        *("event", "level", "at", "process", "route", "method", "status", "kind", "error", "where"),
         *("count", "upstream", "probe", "verdict", "epoch", "logger", "sqlstate"),
     ]
 )
 FILE_PREFIX = "avow-"
+KEPT = timedelta(days=29)
+"""From the begin of a file's day; with a sweep every hour no line grows older than 30 days."""
 
 
 class DayFile:
@@ -86,17 +89,27 @@ def say(line: str) -> None:
 
 
 def sweep(folder: Path, before: datetime) -> int:
-    """Remove the files of days that ended before `before`; returns how many."""
+    """Remove the files that began before `before`, ours and the database's; returns how many."""
     gone = 0
-    for path in folder.glob(f"{FILE_PREFIX}*.jsonl"):
-        try:
-            day = datetime.strptime(path.stem.removeprefix(FILE_PREFIX), "%Y-%m-%d").replace(tzinfo=UTC)
-        except ValueError:
-            continue
-        if day + timedelta(days=1) <= before:
+    for path in folder.glob("*"):
+        began = begun(path)
+        if began is not None and began < before:
             path.unlink(missing_ok=True)
             gone += 1
     return gone
+
+
+def begun(path: Path) -> datetime | None:
+    """When a log file began: its day, as its name ends; without one, when it was last written, as one that is begun anew at
+    each start. None: it is gone, or no file."""
+    try:
+        return datetime.strptime(path.stem[-len("YYYY-MM-DD") :], "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        pass
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC) if path.is_file() else None
+    except FileNotFoundError:
+        return None
 
 
 class _Factory:

@@ -37,6 +37,7 @@ async def migrate(admin: Dsn, passwords: Mapping[str, str], *, only_tables: bool
                 await connection.exec_driver_sql(statement)
             await connection.exec_driver_sql(f"SET LOCAL ROLE {access.OWNER}")
             await connection.run_sync(_upgrade)
+            await connection.exec_driver_sql(_UNCOMPRESSED)
             if not only_tables:
                 await _apply(connection)
     finally:
@@ -114,6 +115,17 @@ async def _apply(connection: AsyncConnection) -> None:
         {"hash": digest},
     )
 
+
+# What is sealed cannot be compressed, and what should be sealed and is not must be seen by a search of the files.
+_UNCOMPRESSED = """
+DO $$ DECLARE c record; BEGIN
+  FOR c IN SELECT a.attrelid::regclass AS relation, a.attname FROM pg_attribute a JOIN pg_class r ON r.oid = a.attrelid
+           WHERE r.relnamespace = 'public'::regnamespace AND r.relkind IN ('r', 'p')
+             AND a.attnum > 0 AND NOT a.attisdropped AND a.attstorage = 'x' LOOP
+    EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET STORAGE EXTERNAL', c.relation, c.attname);
+  END LOOP;
+END $$
+"""
 
 _DROP_FUNCTIONS = f"""
 DO $$ DECLARE f record; BEGIN

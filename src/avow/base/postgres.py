@@ -19,19 +19,20 @@ from avow.base.db import Dsn
 from avow.base.errors import AvowError
 
 DATABASE = "avow"
+FOLDER = "pg"
 SUPERUSER = "avow_super"
 PORT = 5432
 SOCKET_PATH_BYTES_MAX = 90
 START_TIMEOUT_S = 60
 
+# Pages stand in the write-ahead log as they are: what nobody may find there, the search for it must be able to see.
 # No value of a statement is ever logged: they are people's data. Messages of level ERROR quote values ("invalid input
-# syntax for type integer: …"), so only LOG, FATAL and PANIC are written; a file per weekday, written over a week later.
+# syntax for type integer: …"), so only LOG, FATAL and PANIC are written; a file per day, which ends as our own do (`log.sweep`).
 _CONFIG = """\
 listen_addresses = ''
 unix_socket_permissions = 0700
 password_encryption = scram-sha-256
 shared_buffers = 256MB
-wal_compression = pglz
 max_wal_size = 1GB
 log_error_verbosity = terse
 log_min_messages = log
@@ -41,9 +42,8 @@ log_parameter_max_length_on_error = 0
 log_line_prefix = '%m '
 log_checkpoints = off
 logging_collector = on
-log_filename = 'postgres-%a.log'
+log_filename = 'postgres-%Y-%m-%d.log'
 log_file_mode = 0600
-log_truncate_on_rotation = on
 log_rotation_age = 1d
 log_rotation_size = 0
 timezone = UTC
@@ -65,7 +65,7 @@ class Cluster:
     def __init__(self, home: Path, superuser_password: str, connections: int = 80) -> None:
         self.home = home
         self._connections = connections
-        self.data = home / "pg"
+        self.data = home / FOLDER
         self.log = home / "log" / "postgres-start.log"
         self._password = superuser_password
         self._bin = _binaries()
@@ -96,6 +96,7 @@ class Cluster:
         )
         if self.pid() is None:
             self._clear_dead_pidfile()
+            self.log.unlink(missing_ok=True)
             self._run("pg_ctl", "start", "-w", "-t", "60", "-D", self.data, "-l", self.log)
         self._wait_ready()
 

@@ -64,7 +64,11 @@ store("lock", "path", "avow.lock", why="keeps a second Avow out of this folder; 
 store("settings", "path", "avow.toml", why="the operator's settings, when they are in a file")
 store("postgres", "path", "pg/*", why="the database's files: tables, indexes, write-ahead log")
 store("run", "path", "run/*", why="sockets, process ids and money events waiting for the database; ids only")
-store("log", "path", "log/*", why="what the processes did: times, routes, statuses; ids only")
+store(
+    *("log", "path", "log/*"),
+    why="what went wrong inside, and when: classes of errors, places in the code, routes; nobody's id, address or request. There "
+    "is no access log; each file is gone after 30 days",
+)
 store(
     "mailbox", "outside", "mail/*", categories=["mail"], why="stands for people's mailboxes where no mail relay is set"
 )

@@ -324,7 +324,7 @@ class Batcher:
         waiting.durable = True
         self._held.pop(waiting.event.request_id.int, None)
         if settled.charged < waiting.event.amount:
-            log.warning("charge_below_cost", request_id=str(waiting.event.request_id))
+            log.warning("charge_below_cost")
         if not waiting.future.done():
             waiting.future.set_result(settled)
 

@@ -96,7 +96,7 @@ async def objects(judge: Judge, order: Order, text: str, rules: Rules, client: C
     except refusals.PolicyForbids:
         raise
     except Exception as wrong:  # whatever a model does, a judge has an answer
-        structlog.get_logger().warning("judge_silent", request_id=str(order.request_id), **log.failure(wrong))
+        structlog.get_logger().warning("judge_silent", **log.failure(wrong))
         if judge.action == "flag":
             return False
         raise JudgeSilent() from None

@@ -133,7 +133,7 @@ class Runs:
         except AvowError as refused:
             await self._fail(found.tenant_id, found.id, [{"code": refused.code, "message": refused.sentence}])
         except Exception as wrong:  # it is tried again when its lease has run out
-            structlog.get_logger().error("batch_failed", request_id=str(found.id), **log.failure(wrong))
+            structlog.get_logger().error("batch_failed", **log.failure(wrong))
         finally:
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)

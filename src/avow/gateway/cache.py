@@ -88,7 +88,7 @@ class Cache:
             async with asyncio.timeout(self._wait_s_max):
                 return await self._find(place, order)
         except Exception as wrong:  # money is held: whatever the cache does, the request goes on
-            structlog.get_logger().warning("cache_not_read", request_id=str(order.request_id), **log.failure(wrong))
+            structlog.get_logger().warning("cache_not_read", **log.failure(wrong))
             return "off", b""
 
     async def put(self, place: Place, order: Order, answer: bytes) -> None:
@@ -101,7 +101,7 @@ class Cache:
             async with asyncio.timeout(self._wait_s_max):
                 await self._put(place, order, answer.decode())
         except Exception as wrong:
-            structlog.get_logger().warning("cache_not_written", request_id=str(order.request_id), **log.failure(wrong))
+            structlog.get_logger().warning("cache_not_written", **log.failure(wrong))
 
     async def _find(self, place: Place, order: Order) -> tuple[Word, bytes]:
         now, table = self._clock.now(), cached_answer.c

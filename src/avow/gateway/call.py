@@ -96,7 +96,7 @@ class Call:
         except asyncio.CancelledError:
             self.outcome.why = "client_left"
         except Exception as error:
-            log.error("upstream_call_failed", request_id=str(self._order.request_id), error=type(error).__name__)
+            log.error("upstream_call_failed", error=type(error).__name__)
             self.outcome.error, self.outcome.why = AvowError(), "upstream_failed"
         self._let_go(self.outcome.why == "done")
         return self.outcome
@@ -170,9 +170,7 @@ class Call:
         body = upstream.message(way, order.request, route.their_name, order.tokens_max)
         exchange = self._exchange = await self._client.send(target, body, resend=True, sent=self._sent)
         if exchange.status != 200:
-            log.info(
-                "upstream_refused", request_id=str(order.request_id), upstream=upstream.name, status=exchange.status
-            )
+            log.info("upstream_refused", upstream=upstream.name, status=exchange.status)
             raise upstreams.refusal(exchange.status, exchange.header(b"retry-after"))
         if order.request.stream:
             await self._pass_on(await self._as_stream(exchange))

@@ -464,7 +464,7 @@ class Completion:
                 return await asyncio.to_thread(seal)
         except Exception as error:  # the answer is paid for, kept or not
             kind = error.code if isinstance(error, AvowError) else type(error).__name__
-            log.warning("trace_not_kept", request_id=str(order.request_id), kind=kind)
+            log.warning("trace_not_kept", kind=kind)
             return None
 
     async def _line(self, order: Order, outcome: Outcome, measured: Measured) -> tuple[Any, ...]:
@@ -530,7 +530,7 @@ class Completion:
         """Tell the client why not; `failure` names an exception that should not have been."""
         request_id = self._order.request_id if self._order is not None else uuid7()
         if failure:
-            log.error("completion_failed", request_id=str(request_id), error=failure)
+            log.error("completion_failed", error=failure)
         if not self._counted:
             self._gateway.watch.uncharged(self._ask.surface.name, error.status)
         if not self.begun:

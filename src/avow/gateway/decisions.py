@@ -113,7 +113,7 @@ class Decisions:
             async with self._database.tenant(order.key.tenant_id) as c:
                 await c.execute(_OF_SOMEBODY, rows)
         except Exception as wrong:  # money is held: the request goes on
-            structlog.get_logger().error("decision_not_written", request_id=str(order.request_id), **log.failure(wrong))
+            structlog.get_logger().error("decision_not_written", **log.failure(wrong))
 
 
 async def listed(needs: Needs, who: Actor, after: UUID | None, limit: int) -> list[Decision]:

@@ -325,6 +325,15 @@ CLAIMS: Mapping[str, Claim] = {
         controls=("base.postgres", "server"),
         probes=("modes", "listening"),
     ),
+    "collected": Claim(
+        "Of what you do here only the fields are stored that are listed for each kind of data, whatever your browser or program "
+        "sends. There is no other log of visits or calls: the service's own log files name no person, address or request "
+        "and are deleted within 30 days.",
+        "对于您在此处的使用，无论您的浏览器或程序发送什么，仅存储为每类数据列明的字段。除此之外没有访问或调用日志：本服务自身的日志文件"
+        "不含任何个人、地址或请求的标识，并在 30 天内删除。",
+        controls=("policy.check", "accounts.visits", "base.log"),
+        probes=("collected", "logs"),
+    ),
     "published": Claim(
         "The rules published here are the rules that this service runs by.",
         "此处公布的规则即本服务实际运行所遵循的规则。",
@@ -353,6 +362,8 @@ PROBES: Mapping[str, str] = {
     "modes": "no file of the home is open to other users of the machine",
     "listening": "no process listens anywhere but at the address that was chosen",
     "cards": "a card number that a canary writes is masked in what is stored",
+    "collected": "of a canary's visit and calls nothing is stored but listed fields, and nothing of what its browser says",
+    "logs": "no line of the log files holds an id, an address or a field that is not listed, and none is older than 30 days",
     "deadlines": "no privacy request is open past its due date",
     "journey": "a canary lives a whole life over HTTP, from sign-up to erasure, and is found in no store afterwards",
 }

@@ -33,7 +33,7 @@ from avow.policy.words import PROBES
 from avow.privacy import versions
 from avow.privacy.requests import OPEN
 from avow.privacy.tables import rights_request
-from avow.proof import ages, border, content, hygiene, parts, purposes, remains, scan
+from avow.proof import ages, border, collected, content, hygiene, parts, purposes, remains, scan
 from avow.proof import journey as journeys
 from avow.proof.evidence import Evidence, Finding
 from avow.proof.log import Verified as LogVerified
@@ -362,6 +362,7 @@ _BUILT_IN: dict[str, Probe] = {
         *(policy_hash, purposes.purposes, not_kept, erased, sign_up, tls),
         *(deadlines, journey),
         *(hygiene.headers, hygiene.cookies, hygiene.modes, hygiene.listening, hygiene.cards),
+        *(collected.collected, collected.logs),
     )
 }
 if set(_BUILT_IN) != set(PROBES):
@@ -379,7 +380,7 @@ ALL: dict[str, Probe] = _BUILT_IN | {
 
 
 DAILY = frozenset(
-    {"plaintext", "not_kept", "erased", "purposes", "row_security", "cards", "journey"}
+    {"plaintext", "not_kept", "erased", "purposes", "row_security", "cards", "journey", "collected"}
     | {name for name in ALL if name.startswith("part_")}
 )
 """What reads all files, or lives a canary's life. The others look every hour."""

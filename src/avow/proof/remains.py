@@ -7,6 +7,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from avow.base.ids import uuid7
+from avow.base.postgres import FOLDER
 from avow.proof import scan
 from avow.proof.evidence import Finding
 from avow.proof.tables import scan_control
@@ -33,6 +34,8 @@ async def nowhere(on: Ground, *markers: str) -> Finding:
         return Finding("failed", f"found in the clear {hits} times; {seen.figure}")
     if seen.unreadable:
         return Finding("unproved", f"{seen.unreadable} files could not be read")
+    if not (on.home / FOLDER).exists():
+        return Finding("unproved", f"0 hits in {seen.figure}; the database has its files elsewhere")
     if not seen.hits[control]:
         return Finding("failed", "the scan did not find its own control")
     return Finding("proved", f"0 hits in {seen.figure}; control found {seen.hits[control]} times")

@@ -194,6 +194,14 @@ WORDS: dict[str, tuple[str, str]] = {
         "A card number that a canary writes is masked in what is stored of it.",
         "金丝雀账户所写的支付卡号在存储时已被遮盖。",
     ),
+    "probe_collected": (
+        "Of a canary's visit and calls nothing is stored but listed fields, and no word of what its browser says.",
+        "金丝雀账户的访问和调用仅留下列明的字段，其浏览器所述内容均未留存。",
+    ),
+    "probe_logs": (
+        "No line of the log files names a person, an address or a request, and none is older than 30 days.",
+        "日志文件中没有任何一行标识个人、地址或请求，且均不超过 30 天。",
+    ),
     "places": ("Where the parts of the service stand", "本服务各部分所在地"),
     "place_database": ("database", "数据库"),
     "place_queue": ("queue of jobs", "任务队列"),
