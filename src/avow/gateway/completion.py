@@ -321,7 +321,7 @@ class Completion:
             taken = await asyncio.to_thread(pictures.take, made.fields)
             return msgspec.structs.replace(made, pictures=taken)
         form, self._form_digest = await asyncio.to_thread(self._form)
-        return surface.parse(form)
+        return await asyncio.to_thread(surface.parse, form)
 
     def _form(self) -> tuple[forms.Form, bytes]:
         """The form that was sent and, where it has to be told from others, its digest."""

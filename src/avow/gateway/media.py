@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from avow.gateway import wire
+from avow.gateway import durations, wire
 from avow.gateway.extents import Extent
 from avow.gateway.forms import File, Form
 from avow.gateway.refusals import InvalidRequest
@@ -149,7 +149,8 @@ def _heard(form: Form, *, streams: bool) -> Request:
     plain = asked == PLAIN or asked in TIMED
     if plain and stream == "true":
         raise InvalidRequest("A stream is of events, so its format is `json`.", param="response_format")
-    extent, kind = Extent(sound_bytes=len(files[0].data)), TEXT if plain else b""
+    sound, kind = files[0].data, TEXT if plain else b""
+    extent = Extent(sound_bytes=len(sound), seconds=durations.seconds_max(sound))
     made = _made(fields, files, extent, choices=1, answered_as=kind)
     return msgspec.structs.replace(made, stream=stream == "true")
 
