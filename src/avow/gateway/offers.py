@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, select, text, update
@@ -57,6 +58,7 @@ class Offer:
     sizes: dict[str, int] | None = None
     """See `prices.Price.sizes`."""
     picture_tokens: int | None = None
+    """The most tokens that a picture makes; 0: it takes none; None: as before."""
     routing: Routing = "finish"
     rank: int = 0
     weight: int = 1
@@ -131,8 +133,8 @@ async def put_model(connection: AsyncConnection, offer: Offer, at: datetime, sea
         raise BadInput("A model's context and longest output are at least one token.")
     if max((offer.sizes or {}).values(), default=0) > UNITS_MAX:
         raise BadInput("The dearest image costs too many times what the prices have in common.", param="sizes")
-    if offer.picture_tokens is not None and not 1 <= offer.picture_tokens <= PICTURE_TOKENS_MAX:
-        raise BadInput(f"A picture makes 1 to {PICTURE_TOKENS_MAX} tokens.", param="picture_tokens")
+    if not 0 <= (offer.picture_tokens or 0) <= PICTURE_TOKENS_MAX:
+        raise BadInput(f"A picture makes at most {PICTURE_TOKENS_MAX} tokens.", param="picture_tokens")
     price = _price(offer, at)
     if min(each or 0 for each in _rates(price)) < 0:
         raise BadInput("A price is zero or more.")
@@ -141,12 +143,13 @@ async def put_model(connection: AsyncConnection, offer: Offer, at: datetime, sea
     if offer.rank < 0 or offer.weight < 1 or offer.cost_nano < 0:
         raise BadInput("A rank and a cost are zero or more, a weight is one or more.")
     upstream = await _upstream(connection, offer.upstream)
-    row = {
+    row: dict[str, Any] = {
         "routing": offer.routing,
         "context_tokens": offer.context_tokens,
         "output_tokens_max": offer.output_tokens_max,
-        "picture_tokens": offer.picture_tokens,
     }
+    if offer.picture_tokens is not None:
+        row["picture_tokens"] = offer.picture_tokens or None
     made = insert(tables.model).values(id=offer.id, **row)
     await connection.execute(made.on_conflict_do_update(index_elements=["id"], set_=row))
     there = {"their_name": offer.their_name, "rank": offer.rank, "weight": offer.weight, "cost_nano": offer.cost_nano}
