@@ -113,7 +113,7 @@ def model() -> None:
 @click.option(
     "--picture-tokens",
     type=int,
-    help="The most tokens that a picture in a chat makes; without it the model takes none.",
+    help="The most tokens that a picture in a chat makes; 0, as at first: it takes none.",
 )
 @click.option("--input", "input_price", help="Price of a million input tokens, for example 0.15.")
 @click.option("--output", "output_price", help="Price of a million output tokens.")
@@ -272,9 +272,10 @@ def _sizes(per_image: str | None, rows: tuple[str, ...]) -> dict[str, Any]:
     for row in rows:
         name, _, amount = row.partition("=")
         known = [each for each in name.split(",") if each]
-        if name.count(",") != 1 or not amount or not known or None in map(media.named, known):
+        price = _price(amount) if amount else -1
+        if name.count(",") != 1 or price < 0 or not known or None in map(media.named, known):
             raise click.BadParameter(f"{row!r} is not SIZE,QUALITY=PRICE.")
-        told[name.lower()] = _price(amount)
+        told[name.lower()] = price
     if len(told) > SIZES_MAX:
         raise click.BadParameter(f"A model has at most {SIZES_MAX} prices.")
     common = math.gcd(*told.values()) or 1

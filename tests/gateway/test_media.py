@@ -14,12 +14,10 @@ import openai
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text, update
 
 from avow.base.ids import uuid7
 from avow.billing.prices import PER
 from avow.billing.refusals import RateExceeded
-from avow.billing.tables import price
 from avow.gateway import V1, call, document, forms, media, surfaces
 from avow.gateway.connection import UpstreamTooLarge
 from avow.gateway.fleet import FAILURES_MAX, may_retry
@@ -73,47 +71,6 @@ async def test_images_are_paid_by_their_number_or_by_tokens(house):
     row = await house.settled(ann, 3)
     assert (row.input_tokens, row.image_tokens, row.output_tokens) == (10, 20, 100)
     assert row.amount == 10 * 1000 + 20 * 2000 + 100 * 3000 <= row.held
-
-
-SIZES = {",": 4, "1024x1024,": 2, "1024x1792,hd": 12, ",low": 1}
-
-
-@pytest.mark.parametrize(
-    ("asked", "told", "held", "charged", "estimated"),
-    [
-        ({"size": "1024x1024", "quality": "high"}, {}, 2, 2, False),
-        ({"size": "1024x1792", "quality": "hd"}, {}, 12, 12, False),
-        ({"size": "1024x1792", "quality": "standard"}, {}, 4, 4, False),
-        ({"size": "512x512", "quality": "low"}, {}, 1, 1, False),
-        ({"size": "1024x1792"}, {"quality": "hd"}, 12, 12, False),
-        ({"size": "1024x1792"}, {"quality": "low"}, 12, 1, False),
-        ({"size": "auto", "quality": "auto"}, {"size": "1024x1024", "quality": "medium"}, 12, 2, False),
-        ({}, {}, 12, 1, True),
-        ({"size": "1024x1024", "quality": "high"}, {"size": "1024x1792", "quality": "hd"}, 2, 2, False),
-        ({"quality": "low"}, {"size": 7, "quality": ["x"]}, 2, 1, True),
-    ],
-)
-async def test_images_of_several_sizes_have_several_prices(house, asked, told, held, charged, estimated):
-    """Held is the most that the request can cost; charged is what the upstream says that it made, never above the hold."""
-    await house.offer(PAINTS, counts="images", image_nano=IMAGE * PER, sizes=SIZES)
-    ann = await house.customer()
-    house.upstream.script = Script(images_fields=told)
-    await house.post(ann, {"model": PAINTS, "prompt": "A boat.", "n": 2, **asked}, path="/v1/images/generations")
-    row = await house.settled(ann)
-    assert (row.held, row.amount, row.estimated) == (2 * held * IMAGE, 2 * charged * IMAGE, estimated)
-    async with house.databases.keeper.begin() as c:
-        assert (await c.execute(text("SELECT * FROM ledger_violations(:at)"), {"at": house.clock.now()})).all() == []
-
-
-async def test_sizes_that_were_not_signed_are_no_price(house):
-    await house.offer(PAINTS, counts="images", image_nano=IMAGE * PER, sizes=SIZES)
-    cheaper = update(price).where(price.c.model == PAINTS).values(sizes={",": 0})
-    await house.execute(cheaper)
-    await house.bump_epoch()
-    await house.gateway.rules.renew(house.gateway.rules.current.epoch + 1)
-    ann = await house.customer()
-    answer = await house.post(ann, {"model": PAINTS, "prompt": "x"}, path="/v1/images/generations")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_has_no_price")
 
 
 async def test_edits_and_variations_send_their_pictures_without_their_names(house):

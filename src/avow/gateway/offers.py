@@ -131,7 +131,10 @@ async def put_model(connection: AsyncConnection, offer: Offer, at: datetime, sea
     BadInput."""
     if min(offer.context_tokens, offer.output_tokens_max) <= 0:
         raise BadInput("A model's context and longest output are at least one token.")
-    if max((offer.sizes or {}).values(), default=0) > UNITS_MAX:
+    units = (offer.sizes or {}).values()
+    if min(units, default=0) < 0:
+        raise BadInput("A price is zero or more.")
+    if max(units, default=0) > UNITS_MAX:
         raise BadInput("The dearest image costs too many times what the prices have in common.", param="sizes")
     if not 0 <= (offer.picture_tokens or 0) <= PICTURE_TOKENS_MAX:
         raise BadInput(f"A picture makes at most {PICTURE_TOKENS_MAX} tokens.", param="picture_tokens")
