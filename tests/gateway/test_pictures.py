@@ -148,6 +148,32 @@ async def test_a_response_shows_pictures(house, model):
     assert b64encode(drawn(shown.webp(said=SECRET)).data).decode() in json.dumps(house.upstream.requests[0])
 
 
+@pytest.mark.parametrize(
+    "hold", [lambda p: p, lambda p: {"type": "function_call_output", "call_id": "c", "output": [p]}]
+)
+async def test_no_picture_goes_on_as_it_was_wherever_it_stands(house, hold):
+    await with_eyes(house)
+    ann = await house.customer()
+    part = {"type": "input_image", "image_url": shown.url(shown.png(said=SECRET))}
+    body = {"model": MODEL, "input": [{"role": "user", "content": "a"}, hold(part)]}
+    assert (await house.post(ann, body, path="/v1/responses")).status_code == 200
+    sent = json.dumps(house.upstream.requests[0])
+    assert b64encode(shown.png()).decode() in sent and b64encode(shown.png(said=SECRET)).decode() not in sent
+    part["image_url"] = "https://example.org/a.png"
+    assert (await house.post(ann, body, path="/v1/responses")).json()["error"]["code"] == "remote_picture"
+
+
+async def test_a_picture_is_part_of_what_an_answer_is_given_again_for(house):
+    await with_eyes(house)
+    ann = await house.customer(tenant_keep_h=24)
+    said = []
+    for width in (2, 2, 5):
+        body = {**chat(shown.url(shown.png(width))), "temperature": 0}
+        said.append((await house.post(ann, body)).headers["avow-cache"])
+        await house.settled(ann, len(said))
+    assert said == ["miss", "hit", "miss"]
+
+
 REFUSED = [
     ("remote_picture", "https://example.org/cat.png"),
     ("remote_picture", "http://169.254.169.254/"),

@@ -26,7 +26,8 @@ SIDE_MAX = 16_384
 KINDS = frozenset(("image_url", "image", "input_image"))
 """Parts that are pictures: in a chat, a message, a response."""
 _DATA = re.compile(r"data:[a-z]{1,16}/[a-z0-9.+-]{1,32};base64,", re.IGNORECASE)
-_HOLD = ("content", "output")
+_HOLD = ("content", "output", "summary")
+"""What may hold parts: as `surfaces` looks for them."""
 
 
 class RemotePicture(InvalidRequest):
@@ -73,7 +74,7 @@ def take(fields: dict[str, Any]) -> tuple[Picture, ...]:
     for name in ("messages", "input"):
         said = fields.get(name)
         for number, turn in enumerate(said if isinstance(said, list) else ()):
-            for part in _parts(turn):
+            for part in _parts([turn]):
                 if turn.get("role", "user") != "user":
                     raise InvalidRequest("Only a user shows pictures.", param=f"{name}[{number}]")
                 if len(found) >= COUNT_MAX:
@@ -98,14 +99,13 @@ def as_block(part: dict[str, Any]) -> dict[str, Any]:
     return {"type": "image", "source": source}
 
 
-def _parts(holder: Any) -> Iterator[dict[str, Any]]:
-    for name in _HOLD if isinstance(holder, dict) else ():
-        held = holder.get(name)
-        for part in held if isinstance(held, list) else ():
-            if isinstance(part, dict) and part.get("type") in KINDS:
+def _parts(held: Any) -> Iterator[dict[str, Any]]:
+    for part in held if isinstance(held, list) else ():
+        if isinstance(part, dict):
+            if part.get("type") in KINDS:
                 yield part
-            else:
-                yield from _parts(part)
+            for name in _HOLD:
+                yield from _parts(part.get(name))
 
 
 def _take(part: dict[str, Any], param: str) -> Picture:
