@@ -3,7 +3,7 @@
 #   AVOW_HOME=DIR AVOW_PORT=N AVOW_POLICY=FILE|PROFILE make run
 #   make test PYTEST_ARGS="-k ledger tests/billing"
 
-.PHONY: help run test lint bench promises faults soak screenshots lock migration clean
+.PHONY: help run test lint bench promises faults mutants soak screenshots lock migration clean
 
 help:
 	@sed -n 's/^#: //p' Makefile
@@ -38,6 +38,11 @@ promises:
 faults:
 	@tools/bootstrap test
 	@FAULTS=long tools/in-tree python -m pytest tests/faults $(PYTEST_ARGS)
+
+#: make mutants   privacy bugs, seeded one at a time, each to turn a test red (MUTANTS="name …" for some; a kind is a name)
+mutants:
+	@tools/bootstrap test
+	@KEEP=bench/results tools/in-tree python -m tests.mutants $(MUTANTS)
 
 #: make soak      half an hour at 60 % load with faults (SECONDS="600" for less); bench/results/soak.json
 soak:

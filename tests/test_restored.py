@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +13,8 @@ import asyncpg
 
 from avow.base.postgres import Cluster
 from avow.privacy.memory import LOCK
-from tests.platform import Platform, new_platform
+from tests import LIMIT_S
+from tests.platform import Platform, new_platform, wait_until
 
 STAFF = ("--role", "privacy", "--trained-until", "2099-01-01", "--agreement", "A-1")
 EVE, PASSWORD = "eve@example.org", "a long word for eve"
@@ -46,6 +49,30 @@ def test_a_restore_brings_back_no_key_no_role_and_no_use_that_was_ended(tmp_path
             platform.sign_in(ada, me["email"], me["password"])
             assert ada.get("/api/privacy/standing").json()["restricted"]
             assert desk(platform) == "not_permitted"
+            assert "proved" in platform.cli("verify", "record").stdout
+            # A restore that is killed behind the change of databases has not anchored the record: the next start does.
+            platform.kill()
+            restore_and_die(platform, backup)
+            platform.start()
+            wait_until(lambda: not platform.sql("SELECT count(*) AS n FROM restoration")[0]["n"])
+            assert "proved" in platform.cli("verify", "record").stdout
+            [act] = platform.sql("SELECT count(*) AS n FROM audit WHERE act = 'restore a backup'")
+            assert act["n"] == 1, "the line of the first restore went with the database"
+
+
+KILLED = """
+import os, sys
+from avow import cli, desk
+desk.Desk.finish_restore = lambda *_: os._exit(9)
+cli.main(["restore", sys.argv[1], "--replace"])
+"""
+
+
+def restore_and_die(platform: Platform, folder: str) -> None:
+    """The command, killed as soon as the restored database has its name."""
+    command = [sys.executable, "-c", KILLED, folder]
+    done = subprocess.run(command, env=platform.environment(), check=False, timeout=LIMIT_S, capture_output=True)
+    assert done.returncode == 9, done.stderr
 
 
 @contextmanager

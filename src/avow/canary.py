@@ -136,7 +136,7 @@ class People:
 
     def form(self, email: str, password: str) -> dict[str, object]:
         """See proof.probes.Canaries."""
-        return sign_up.example(self.accounts.policy, email, password)
+        return sign_up.example(self.accounts.policy, email, password, tells=self.accounts.tells_abroad)
 
     async def adopt(self, email: str, password: str) -> Customer:
         """See proof.probes.Canaries."""

@@ -29,7 +29,7 @@ from avow.privacy import plans, retention, summary
 from avow.privacy.outlook import Outlook
 from avow.privacy.plans import Applied
 from avow.proof import receipts
-from avow.publishing import after_restore, log
+from avow.publishing import log
 from avow.registering import evidence, register
 from avow.subjects import subject
 from avow.terminal import CallersPath, Commands, at_desk, credentials, parts_of, run, show, tenant_of
@@ -322,17 +322,14 @@ def backup(context: click.Context, folder: Path) -> None:
 def restore(context: click.Context, folder: Path, replace: bool) -> None:
     """Bring a backup back with the newest keyring; what was tightened or erased since holds again. Avow must not be running."""
 
-    async def work() -> tuple[backups.Manifest, str]:
+    async def work() -> tuple[backups.Manifest, str | None]:
         async with at_desk(context, follow=False) as at:
             supervisor.claim(at.parts.home)
             passwords = {role: at.parts.password(role) for role in access.LOGIN_ROLES}
             made = await backups.restore(
                 at.privacy, folder, at.parts.admin, passwords, at.parts.program, replace_database=replace
             )
-            # The backup's record is shorter than the one that the chain's head remembers.
-            after = {"backup": made.id, "made_at": made.made_at}
-            await at.anchor("restore a backup", commands.why(context), after=after)
-            return made, await after_restore(at)
+            return made, await at.finish_restore(commands.why(context))
 
     made, log_state = run(work())
     click.echo(f"restored backup {made.id} of {made.made_at:%Y-%m-%d %H:%M} UTC")

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow import app, canary
@@ -37,6 +37,7 @@ from avow.privacy.needs import Needs as Privacy
 from avow.privacy.notices import Telling
 from avow.privacy.outside import OutsideFiles
 from avow.privacy.outsiders import Answering
+from avow.privacy.tables import restoration
 from avow.privacy.versions import Current
 from avow.privacy.wishes import Desk as Wishes
 from avow.proof import evidence, probes
@@ -151,6 +152,25 @@ class Desk:
     async def anchor(self, word: str, reason: str | None = None, **states: Any) -> None:
         """As `anchor`, by whoever runs the command."""
         await anchor(self.parts, self.keeper, self.vault, COMMAND, word, reason=reason, **states)
+
+    async def finish_restore(self, reason: str | None = None) -> str | None:
+        """After a restore: begin the chain anew, for the backup's record is shorter than its head remembers, and let the log go
+        on behind what is signed, or begin another where its files did not come along. Gives what became of the log; None where
+        nothing was restored. A restore that was killed before this is finished by the next start."""
+        async with self.keeper.begin() as c:
+            row = (await c.execute(select(restoration))).one_or_none()
+        if row is None:
+            return None
+        await self.anchor("restore a backup", reason, after={"backup": row.backup, "made_at": row.made_at})
+        head = (await self.parts.log.verify(self.keeper)).head
+        if not head.origin:
+            head = await self.parts.log.begin(self.keeper, "a restore without the files of the log")
+            said = f"the files of the log are not those that were signed, so another begins: {head.origin}"
+        else:
+            said = f"the log {head.origin} goes on behind its {head.size} leaves"
+        async with self.keeper.begin() as c:
+            await c.execute(delete(restoration))
+        return said
 
     async def looks(self) -> list[str]:
         """The probes of all that is published, and those that stand behind all of it."""

@@ -105,6 +105,7 @@ class Keeper:
             while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
                 if await _pause(stop, RETRY_S):
                     return
+            await self.at.finish_restore()
             loops = [asyncio.create_task(each) for each in self._loops()]
             waits = [asyncio.create_task(stop.wait()), asyncio.create_task(lost.wait())]
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

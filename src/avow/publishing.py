@@ -11,7 +11,6 @@ import click
 from avow import app, commands
 from avow.base.actor import COMMAND
 from avow.base.errors import AvowError, NotFound
-from avow.desk import Desk
 from avow.proof import verifier
 from avow.proof.tiles import LogBroken
 from avow.proof.verifier import Checkpoint, Get, Key, Missing, Wrong
@@ -113,16 +112,6 @@ def log_begin(context: click.Context) -> None:
 
     made = run(work())
     click.echo(f"{made.origin} has {made.size} leaves")
-
-
-async def after_restore(at: Desk) -> str:
-    """Let the log go on behind what is signed; where its files did not come along, begin another. Gives what was done."""
-    log = at.parts.log
-    found = await log.verify(at.keeper)
-    if found.head.origin:
-        return f"the log {found.head.origin} goes on behind its {found.head.size} leaves"
-    made = await log.begin(at.keeper, "a restore without the files of the log")
-    return f"the files of the log are not those that were signed, so another begins: {made.origin}"
 
 
 def own(parts: app.Parts) -> Get:

@@ -28,7 +28,7 @@ from avow.gateway import offers
 from avow.gateway.offers import Offer
 from avow.gateway.tables import model
 from avow.policy import Policy, unpublishable
-from avow.privacy import renewal, versions
+from avow.privacy import backup, renewal, versions
 from avow.proof import probes
 from avow.registers import places
 from avow.supervisor import Child, Ready, Reaped
@@ -110,6 +110,7 @@ def _refuse_places(parts: Parts, policy: Policy) -> None:
 
 async def prepare(parts: Parts) -> Policy:
     """Roles, tables, functions; then the policy, of which the one in force is returned. Before any traffic."""
+    await backup.take_place(parts.admin)
     await migrate(parts.admin, {role: parts.password(role) for role in access.LOGIN_ROLES})
     keeper = parts.database(access.KEEPER)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 
 import pytest
@@ -13,6 +14,7 @@ from avow.gateway import refusals
 from avow.gateway.client import Client
 from avow.gateway.connection import UpstreamError, UpstreamFull, UpstreamGarbage, UpstreamLost, UpstreamTimeout
 from avow.gateway.fleet import Fleet, Route, UpstreamsDown
+from avow.gateway.forecast import Forecast, Job
 from avow.gateway.upstreams import Upstream
 
 
@@ -157,3 +159,52 @@ def test_whatever_ends_how_often_nothing_stays_in_flight(ends):
         fleet.of(upstream(name)).begin()
         fleet.end(upstream(name), well, 0.5)
     assert all(fleet.of(each).in_flight == 0 for each in (A, B, C))
+
+
+def job(input_tokens: int, output_tokens: int, prefix: bytes = b"") -> Job:
+    return Job(input_tokens, output_tokens, prefix)
+
+
+def test_what_a_call_takes_is_learned_from_its_sizes(fleet: Fleet) -> None:
+    """One is slow to begin and fast to write, the other the other way round: each gets the calls that it ends first."""
+    slow_start, slow_pen = Route(A, "m"), Route(B, "m")
+    chance = random.Random(7)
+    for _ in range(60):
+        asked = job(chance.randrange(10, 4000), chance.randrange(1, 2000))
+        fleet.learn(slow_start, asked, 3.0 + 0.0005 * asked.output_tokens)
+        fleet.learn(slow_pen, asked, 0.2 + 0.01 * asked.output_tokens + 0.0001 * asked.input_tokens)
+
+    def at(asked: Job) -> str:
+        return fleet.ranked([slow_start, slow_pen], "finish", asked)[0].upstream.name
+
+    assert [at(job(100, 50)), at(job(100, 1500)), at(job(4000, 20))] == ["b", "a", "b"]
+    for _ in range(200):  # it became slower: what was learned is forgotten
+        asked = job(100, chance.randrange(1, 2000))
+        fleet.learn(slow_pen, asked, 9.0)
+    assert at(job(100, 50)) == "a"
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**31), st.integers(0, 2**31), st.floats(0, 1e5)), max_size=60))
+def test_a_forecast_stays_near_the_calls_that_were_seen(calls: list[tuple[int, int, float]]) -> None:
+    known = Forecast()
+    for input_tokens, output_tokens, took_s in calls:
+        known.learn(job(input_tokens, output_tokens), took_s)
+        found = known.s(job(output_tokens, input_tokens))
+        assert known.mean_s / 10 <= found <= known.mean_s * 10
+
+
+def test_calls_that_begin_alike_go_where_the_beginning_was_read_unless_that_one_is_busy(fleet: Fleet) -> None:
+    routes = [Route(each, "m") for each in (A, B, C)]
+    names = {bytes([n]): fleet.ranked(routes, "finish", job(9, 9, bytes([n])))[0].upstream.name for n in range(60)}
+    assert {*names.values()} == {"a", "b", "c"}
+    for prefix, name in names.items():
+        assert fleet.ranked(routes[::-1], "finish", job(5, 5, prefix))[0].upstream.name == name
+        left = [route for route in routes if route.upstream.name != name]
+        gone = [route for route in routes if route.upstream.name != min({*"abc"} - {name})]
+        assert fleet.ranked(gone, "finish", job(9, 9, prefix))[0].upstream.name == name, (
+            "the others' going moves nothing"
+        )
+        assert fleet.ranked(left, "finish", job(9, 9, prefix))
+    fleet.of(A).begin()
+    mine = next(prefix for prefix, name in names.items() if name == "a")
+    assert fleet.ranked(routes, "finish", job(9, 9, mine))[0].upstream.name != "a"

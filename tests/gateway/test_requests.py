@@ -15,6 +15,7 @@ from avow.accounts.needs import Needs
 from avow.accounts.tables import api_key, project
 from avow.base.ids import uuid7
 from avow.gateway import api
+from avow.gateway.tables import cached_answer
 from avow.privacy.tombstones import Tombstones
 from avow.vault.tables import audit
 from tests import LIMIT_S
@@ -107,6 +108,18 @@ async def test_a_deleted_request_is_gone_at_once_and_its_charge_stays(house, pla
         (listed,) = (await client.get("/api/requests")).json()["requests"]
     assert listed["stored"] is False and listed["cost"] == "0.000020000"
     assert await house.traces() == []
+
+
+@pytest.mark.parametrize("all_of_them", [False, True])
+async def test_what_is_deleted_is_not_given_again(house, platform, all_of_them):
+    ann = await house.customer(tenant_keep_h=48)
+    always_the_same = {**ASK, "temperature": 0}
+    made = (await house.post(ann, always_the_same)).headers["avow-request-id"]
+    async with browse(platform, ann) as client:
+        assert (await client.delete("/api/requests" if all_of_them else f"/api/requests/{made}")).is_success
+    async with house.databases.keeper.begin() as c:
+        assert (await c.execute(select(cached_answer))).all() == []
+    assert (await house.post(ann, always_the_same)).headers["avow-cache"] == "miss"
 
 
 async def test_what_has_ended_is_hidden_before_the_sweep_comes(house, platform):

@@ -11,11 +11,12 @@ from avow.base.errors import NotFound
 from avow.billing.prices import Seal
 from avow.gateway import offers
 from avow.gateway.fleet import FAILURES_MAX
+from avow.gateway.forecast import Job
 from avow.gateway.handling import Handling
 from avow.gateway.offers import Offer
 from avow.gateway.scripted import Script, ScriptedUpstream
 
-from .house import CREDENTIAL, DECLARED, DOLLAR, HELLO, OUTSIDE, open_house, until
+from .house import CREDENTIAL, DECLARED, DOLLAR, HELLO, MODEL, OUTSIDE, open_house, until
 
 NAME = "test/routed"
 ASK = {"model": NAME, "messages": HELLO}
@@ -180,3 +181,21 @@ async def test_the_least_expected_finish_spreads_load(routed):
     gate.set()
     assert {(await each).status_code for each in running} == {200}
     assert len(first.requests) == len(second.requests) == 4
+
+
+async def test_what_is_learned_of_a_call_is_its_size_and_a_hash_that_no_other_organisation_shares(routed, monkeypatch):
+    house, first, _ = routed
+    ann, bob = await house.customer(), await house.customer()
+    learned: list[tuple[str, Job, float]] = []
+    monkeypatch.setattr(house.gateway.fleet, "learn", lambda route, *told: learned.append((route.upstream.name, *told)))
+    long = {**ASK, "messages": [{"role": "system", "content": "Be brief. " * 20}, *HELLO], "max_tokens": 7, "n": 2}
+    await house.post(ann, {**ASK, "model": MODEL})
+    assert learned == [], "there was nothing to choose"
+    first.script = Script(status=500)
+    for who, asked in ((ann, long), (ann, {**long, "max_tokens": 9}), (bob, long), (ann, ASK)):
+        assert (await house.post(who, asked)).status_code == 200
+    assert {name for name, _, _ in learned} == {"u1"}, "the one that failed teaches nothing"
+    mine, again, others, short = (each for _, each, _ in learned)
+    assert (mine.output_tokens, again.output_tokens) == (14, 18) and mine.input_tokens > short.input_tokens
+    assert mine.prefix == again.prefix != others.prefix and short.prefix == b""
+    assert all(took_s > 0 for _, _, took_s in learned)

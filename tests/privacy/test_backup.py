@@ -317,6 +317,25 @@ async def test_what_a_killed_restore_left_is_done_again(
     await back.database.close()
 
 
+async def test_a_restore_killed_between_two_databases_is_finished_by_the_next_start(
+    on: Needs, database: Databases, cluster: Cluster, folder: Path, target: Dsn
+) -> None:
+    """The old database was dropped, the restored one has not got its name; an unfinished one never gets it."""
+    await made(on, database, cluster, folder)
+    admin = await asyncpg.connect(**cluster.dsn(database="postgres").arguments())
+    work = f"{target.database}_restoring"
+    await admin.execute(f"CREATE DATABASE {work}")
+    await backup.take_place(target)
+    names = "SELECT datname FROM pg_database WHERE datname IN ($1, $2)"
+    assert [row["datname"] for row in await admin.fetch(names, target.database, work)] == [work]
+    back = await restored(on, folder, target, cluster)
+    await back.database.close()
+    await admin.execute(f"ALTER DATABASE {target.database} RENAME TO {work}")
+    await backup.take_place(target)
+    assert [row["datname"] for row in await admin.fetch(names, target.database, work)] == [target.database]
+    await admin.close()
+
+
 async def test_forged_tombstones_stop_a_restore(
     on: Needs, database: Databases, cluster: Cluster, folder: Path, target: Dsn
 ) -> None:

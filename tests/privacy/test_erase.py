@@ -82,9 +82,12 @@ async def test_one_person_ends_everywhere_and_the_other_stays_whole(on: Needs) -
 
 
 async def test_what_the_law_holds_stays_and_loses_what_it_does_not_hold(on: Needs) -> None:
+    """And can still be opened for whoever the law names."""
     ada = Person()
     await ada.write(on)
+    held = on.ring.fact_key(ada.id, "rights", None, create=True)
     await erase.run(on, await ada.ask(on))
+    assert held is not None and on.ring.fact_key(ada.id, "rights", None) == held
     async with on.database.begin() as c:
         bills = (await c.execute(select(scratch.bill).where(scratch.bill.c.subject_id == ada.id))).all()
     assert [(bill.amount, bill.box) for bill in bills] == [(7, b"")] * 3

@@ -16,6 +16,7 @@ from tests.promises.profile import ProfileChecks, check_gate, text_of
 class TestInfiner(ProfileChecks):
     profile, prefix, stored = "infiner", "INF", "trace"
     region = "US"
+    besides = ("journey",)
 
     @pytest.mark.promise("INF-0.2")
     def test_everybody_reads_the_policy_with_its_version(self, running: Platform) -> None:

@@ -216,9 +216,10 @@ async def test_many_are_all_opened_or_none(database: Databases, vault: Vault) ->
     places = [ref(ALICE), ref(BOB)]
     rows = [(place, await put(vault, place)) for place in places]
     await say(database, vault, "restriction")
-    with pytest.raises(OpenRefused):
-        async with database.keeper.begin() as conn:
-            await vault.open_many(conn, rows, "service", KEEPER)
+    for some in (rows, rows[::-1]):
+        with pytest.raises(OpenRefused):
+            async with database.keeper.begin() as conn:
+                await vault.open_many(conn, some, "service", KEEPER)
     assert {row["outcome"] for row in await recorded(database)} == {"refused"}
     elsewhere = (ref(tenant=OTHER_TENANT), rows[0][1])
     async with database.keeper.begin() as conn:

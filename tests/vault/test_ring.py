@@ -70,6 +70,7 @@ def test_derivation_is_the_published_formula() -> None:
 
 def test_slot_is_the_utc_hour_that_contains_the_end() -> None:
     assert slot_of(None) == 0
+    assert slot_of(datetime(1970, 1, 2, 1, 59, 59, 999_999, tzinfo=UTC)) == 25
     assert hour_of(datetime(1970, 1, 2, 1, 59, 59, 999_999, tzinfo=UTC)) == 25
     assert hour_of(datetime(1970, 1, 2, 2, 0, tzinfo=UTC)) == 26
     assert hour_of(datetime(1970, 1, 2, 7, 45, tzinfo=timezone(timedelta(hours=5, minutes=45)))) == 26

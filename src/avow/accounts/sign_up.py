@@ -90,7 +90,7 @@ def read(policy: Policy, given: Mapping[str, object], *, tells: bool = False) ->
     return SignUp(password, facts, affirmations.read(policy, given, tells=tells))
 
 
-def example(policy: Policy, email: str, password: str, *, tells: bool = False) -> dict[str, object]:
+def example(policy: Policy, email: str, password: str, *, tells: bool) -> dict[str, object]:
     """All that a sign-up under a policy must give, made up but for address and password: for people of the platform's own."""
     affirmed = {"country": EXAMPLE_COUNTRY, "of_age": True, "agreed": list(affirmations.versions(policy))}
     affirmed |= {transfers.FIELD: policy.version}

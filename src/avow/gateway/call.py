@@ -15,7 +15,7 @@ import structlog
 
 from avow.base.errors import AvowError
 from avow.gateway import fleet as fleets
-from avow.gateway import media, refusals, upstreams
+from avow.gateway import forecast, media, refusals, upstreams
 from avow.gateway.client import Client
 from avow.gateway.connection import Exchange, UpstreamGarbage, UpstreamLost
 from avow.gateway.dialects import Joined, Retold, Translation
@@ -79,6 +79,7 @@ class Call:
         self._leaving, self._is_outside = order.routes[0].upstream.leaving, False
         self._bytes_left: int | None = None
         self._came = 0
+        self._job = forecast.job_of(order) if len(order.routes) > 1 else None
         self._loop = asyncio.get_running_loop()
 
     async def run(self) -> Outcome:
@@ -131,7 +132,7 @@ class Call:
         """Try the routes in their order until one answers; what has begun to pass on is never tried again."""
         failure: AvowError | None = None
         tried: list[Route] = []
-        for route in self._fleet.tries(self._order.routes, self._order.model.routing):
+        for route in self._fleet.tries(self._order.routes, self._order.model.routing, self._job):
             if failure is not None:
                 if not fleets.may_retry(failure, elsewhere=route not in tried):
                     break
@@ -161,7 +162,10 @@ class Call:
             well = fleets.verdict(error)
             raise
         finally:
-            self._fleet.end(route.upstream, well, self._loop.time() - began_s)
+            took_s = self._loop.time() - began_s
+            self._fleet.end(route.upstream, well, took_s)
+            if well and self._job is not None:
+                self._fleet.learn(route, self._job, took_s)
 
     async def _ask(self, route: Route) -> None:
         order, upstream = self._order, route.upstream

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from avow.base.errors import AvowError, Unavailable
+from avow.gateway import forecast
 from avow.gateway.client import Client
 from avow.gateway.connection import UpstreamError, UpstreamFull, UpstreamGarbage, UpstreamTimeout, UpstreamTooLarge
+from avow.gateway.forecast import Forecast, Job
 from avow.gateway.refusals import UpstreamBusy, UpstreamRejected
 from avow.gateway.upstreams import Upstream
 
@@ -26,8 +28,11 @@ TRIES_MAX = 3
 BACKOFF_S = 0.1
 RETRY_SHARE = 0.1
 RETRIES_SAVED_MAX = 20.0
-EWMA_WEIGHT = 0.2
-FIRST_GUESS_S = 1.0
+REUSED = 0.7
+"""How long a call takes where its beginning was read before, of a call elsewhere; what an upstream reads is not known, so this
+only decides between routes that are nearly alike."""
+REUSE_LOAD_MAX = 1.25
+"""How many calls, of the mean of the routes, the one may have that is preferred for the beginning of a call."""
 
 Routing = Literal["finish", "weight", "price"]
 ROUTINGS = ("finish", "weight", "price")
@@ -66,7 +71,7 @@ class Health:
 
     def __init__(self) -> None:
         self.in_flight = 0
-        self.call_s = FIRST_GUESS_S
+        self.call_s = forecast.FIRST_GUESS_S
         self.probing: asyncio.Task[None] | None = None
         self._failures = self._opened = 0
         self._open_until_s = 0.0
@@ -94,7 +99,7 @@ class Health:
         self._trying = False
         if well:
             self._failures = self._opened = 0
-            self.call_s += EWMA_WEIGHT * (took_s - self.call_s)
+            self.call_s += forecast.MEAN_WEIGHT * (took_s - self.call_s)
         elif well is False:
             self._failures += 1
             if self.is_open:
@@ -122,6 +127,7 @@ class Fleet:
         self._tries_max, self._probe_s = tries_max, probe_s
         self._now_s = now_s or asyncio.get_running_loop().time
         self._healths: dict[str, Health] = {}
+        self._forecasts: dict[tuple[str, str], Forecast] = {}
         self._retries = RETRIES_SAVED_MAX
 
     def of(self, upstream: Upstream) -> Health:
@@ -134,10 +140,10 @@ class Fleet:
         """The upstreams that were asked so far, by name, and how they are."""
         yield from self._healths.items()
 
-    def tries(self, routes: Sequence[Route], routing: Routing) -> Iterator[Route]:
+    def tries(self, routes: Sequence[Route], routing: Routing, job: Job | None = None) -> Iterator[Route]:
         """The routes to try, best first; whoever asks for another has failed at the last. Raises `UpstreamsDown`."""
         self._retries = min(RETRIES_SAVED_MAX, self._retries + RETRY_SHARE)
-        queue = self.ranked(routes, routing)
+        queue = self.ranked(routes, routing, job)
         yield queue[0]
         for n in range(1, self._tries_max):
             if self._retries < 1:
@@ -145,8 +151,8 @@ class Fleet:
             self._retries -= 1
             yield queue[n % len(queue)]
 
-    def ranked(self, routes: Sequence[Route], routing: Routing) -> Sequence[Route]:
-        """Those that answer, best first."""
+    def ranked(self, routes: Sequence[Route], routing: Routing, job: Job | None = None) -> Sequence[Route]:
+        """Those that answer, best first; `job` is what is known of the call (None: nothing)."""
         if len(routes) == 1 and not self.of(routes[0].upstream).is_open:
             return routes
         now_s = self._now_s()
@@ -154,9 +160,28 @@ class Fleet:
         if not well:
             raise UpstreamsDown(min(self.of(route.upstream).wait_s(now_s) for route in routes))
         if len(well) > 1:
-            key = _KEYS[routing]
-            well.sort(key=lambda route: (route.rank, *key(route, self.of(route.upstream))))
+            key, reused = _KEYS[routing], self._reused(well, job)
+            well.sort(key=lambda route: (route.rank, *key(route, self._finish_s(route, job, reused))))
         return well
+
+    def learn(self, route: Route, job: Job, took_s: float) -> None:
+        """A call at a route has ended well."""
+        name = (route.upstream.name, route.their_name)
+        self._forecasts.setdefault(name, Forecast()).learn(job, took_s)
+
+    def _finish_s(self, route: Route, job: Job | None, reused: Route | None) -> float:
+        """When one more call is expected to end there."""
+        health, known = self.of(route.upstream), self._forecasts.get((route.upstream.name, route.their_name))
+        call_s = health.call_s if job is None or known is None else known.s(job)
+        return (health.in_flight + 1) * call_s * (REUSED if route is reused else 1.0)
+
+    def _reused(self, routes: Sequence[Route], job: Job | None) -> Route | None:
+        """The route that may have read the beginning of this call before, unless it has more to do than the others."""
+        if job is None or not job.prefix:
+            return None
+        route = forecast.preferred(routes, job.prefix)
+        mean = (sum(self.of(each.upstream).in_flight for each in routes) + 1) / len(routes)
+        return route if self.of(route.upstream).in_flight + 1 <= max(1.0, REUSE_LOAD_MAX * mean) else None
 
     def end(self, upstream: Upstream, well: bool | None, took_s: float) -> None:
         """A call that was begun at an upstream has ended."""
@@ -211,21 +236,21 @@ def backoff_s(tried: int) -> float:
     return BACKOFF_S * float(1 << tried) * random.uniform(0.5, 1.5)  # noqa: S311
 
 
-def _finish(route: Route, health: Health) -> tuple[float, ...]:
+def _finish(route: Route, finish_s: float) -> tuple[float, ...]:
     """The expected end of one more call, for its weight; what costs less breaks a tie."""
-    return ((health.in_flight + 1) * health.call_s / route.weight, route.cost_nano)
+    return (finish_s / route.weight, route.cost_nano)
 
 
-def _weight(route: Route, _: Health) -> tuple[float, ...]:
+def _weight(route: Route, _: float) -> tuple[float, ...]:
     """A draw in which each is first as often as its weight says (Efraimidis and Spirakis, 2006)."""
     return (-(random.random() ** (1 / route.weight)),)  # noqa: S311
 
 
-def _price(route: Route, health: Health) -> tuple[float, ...]:
-    return (route.cost_nano, *_finish(route, health))
+def _price(route: Route, finish_s: float) -> tuple[float, ...]:
+    return (route.cost_nano, *_finish(route, finish_s))
 
 
-_KEYS: Mapping[Routing, Callable[[Route, Health], tuple[float, ...]]] = {
+_KEYS: Mapping[Routing, Callable[[Route, float], tuple[float, ...]]] = {
     "finish": _finish,
     "weight": _weight,
     "price": _price,

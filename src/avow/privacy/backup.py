@@ -21,7 +21,7 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from avow.base import access, files, jobs
@@ -34,7 +34,7 @@ from avow.privacy import folders, memory, renewal
 from avow.privacy.folders import MANIFEST
 from avow.privacy.memory import NewestForeign
 from avow.privacy.needs import Needs
-from avow.privacy.tables import newest_state
+from avow.privacy.tables import newest_state, restoration
 
 SECRET = "backup"  # noqa: S105  the name of a secret
 FORMAT = 1
@@ -195,7 +195,7 @@ async def restore(
         await _refuse_full(target)
     await _write_down_last(needs)
     await asyncio.to_thread(needs.tombstones.take_from, folder)
-    work = replace(target, database=f"{target.database}_restoring")
+    work = _work(target)
     await _administer(target, f'DROP DATABASE IF EXISTS "{work.database}" WITH (FORCE)')
     await migrate(work, passwords, only_tables=True)
     await _make_room(work)
@@ -208,12 +208,45 @@ async def restore(
         if file is not None:
             await asyncio.to_thread(needs.newest.take_from, folder, file)
         await renewal.renew(replace(needs, database=keeper))
+        async with keeper.begin() as c:
+            await c.execute(delete(restoration))
+            await c.execute(insert(restoration).values(id=1, backup=made.id, made_at=made.made_at))
     finally:
         await keeper.close()
     force = " WITH (FORCE)" if replace_database else ""
     await _administer(target, f'DROP DATABASE IF EXISTS "{target.database}"{force}')
-    await _administer(target, f'ALTER DATABASE "{work.database}" RENAME TO "{target.database}"')
+    await _rename(work, target)
     return made
+
+
+async def take_place(target: Dsn) -> None:
+    """Give a restored database its name, where a restore was killed after it had dropped the old one; else nothing."""
+    work = _work(target)
+    maintenance = await asyncpg.connect(**replace(target, database="postgres").arguments(), timeout=10)
+    try:
+        names = await maintenance.fetch("SELECT datname FROM pg_database")
+    finally:
+        await maintenance.close()
+    if {row["datname"] for row in names} & {target.database, work.database} != {work.database}:
+        return
+    connection = await asyncpg.connect(**work.arguments(), timeout=10)
+    try:
+        is_ready = await connection.fetchval("SELECT to_regclass('public.restoration')") is not None and (
+            await connection.fetchval("SELECT count(*) FROM restoration")
+        )
+    finally:
+        await connection.close()
+    if is_ready:
+        await _rename(work, target)
+
+
+def _work(target: Dsn) -> Dsn:
+    """The database under whose name a restore works."""
+    return replace(target, database=f"{target.database}_restoring")
+
+
+async def _rename(work: Dsn, target: Dsn) -> None:
+    await _administer(target, f'ALTER DATABASE "{work.database}" RENAME TO "{target.database}"')
 
 
 async def _write_down_last(needs: Needs) -> None:

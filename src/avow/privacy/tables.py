@@ -246,6 +246,16 @@ newest_state = table(
 """A file that knows a number above `reserved` is newer than this database, which then is a restored one; a file that does not
 know `told` has lost its end."""
 
+restoration = table(
+    "restoration",
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("backup", Uuid, nullable=False),
+    Column("made_at", TIME, nullable=False),
+    CheckConstraint("id = 1", name="single"),
+    holds=[not_personal("the backup that this database came from, until the record and the log have taken note of it")],
+    app="none",
+)
+
 store(
     "backups",
     "outside",
