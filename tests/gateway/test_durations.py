@@ -86,12 +86,22 @@ def test_what_cannot_be_measured_is_refused(data):
         seconds_max(data)
 
 
+def test_a_recording_of_more_than_a_day_is_refused():
+    data = next(each for each in RECORDINGS if each.suffix == ".m4a").read_bytes()
+    at = data.index(b"stsz") + 12
+    with pytest.raises(NotMeasured, match="a day"):
+        seconds_max(data[:at] + b"\xff\xff\xff\xff" + data[at + 4 :])
+
+
 def test_blocks_are_bounded(monkeypatch):
     monkeypatch.setattr(durations, "BLOCKS_MAX", 10)
     for path in RECORDINGS:
-        if path.suffix not in (".mp4", ".m4a"):  # whose tables tell how many there are
-            with pytest.raises(NotMeasured):
-                seconds_max(path.read_bytes() * (3 if path.suffix == ".flac" else 1))
+        with pytest.raises(NotMeasured, match="10 blocks"):
+            seconds_max(path.read_bytes() * (3 if path.suffix == ".flac" else 1))
+    nothing = (b"RIFF0000WAVE" + b"LIST\0\0\0\0" * 20, b"ID3" + bytes(7) + b"\xff\xfb\xf0\0" * 20)
+    for data in (*nothing, b"fLaC" + bytes(80), b"\0\0\0\x08ftyp" * 20, b"\x1aE\xdf\xa3\x80" + b"\xec\x80" * 20):
+        with pytest.raises(NotMeasured, match="10 blocks"):
+            seconds_max(data)
 
 
 whole = st.sampled_from([path.read_bytes() for path in RECORDINGS] + [wav(b"x" * 99), silence(3)])

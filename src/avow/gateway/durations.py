@@ -6,6 +6,8 @@ heard for longer than money is held for, however little a silence takes. What is
 
 from __future__ import annotations
 
+import itertools
+import re
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,15 +17,17 @@ from avow.gateway.refusals import InvalidRequest
 
 RATE_MIN = 4_000
 """Samples a second: speech has no fewer."""
+SECONDS_MAX = 24 * 3600
 BLOCKS_MAX = 400_000
-"""Of one file: they are counted one by one."""
-DEPTH_MAX = 8
+"""Of one file, whatever is in them: they are looked at one by one."""
 VORBIS_BLOCK_MAX = 13
 AAC_SAMPLES = 1024
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 OPUS_MS = (*(10, 20, 40, 60) * 3, *(10, 20) * 2, *(2.5, 5, 10, 20) * 4)
 """Of a frame, by the five bits that begin a packet (RFC 6716, 3.1)."""
 OPUS_PACKET_MS_MAX = 120
+_MP3_HEAD = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")
+"""Layer III of the three versions."""
 _MP3_KBITS = {
     3: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     2: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
@@ -33,11 +37,13 @@ _WAVES = frozenset((1, 3, 6, 7))
 """Samples as they are, whole or as fractions, and both laws of telephony."""
 _EXTENSIBLE = 0xFFFE
 _FLAC_RATES = (0, 88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 48000, 96000)
+_FLAC_HEAD = re.compile(rb"\xff[\xf8\xf9]")
 _FLAC_BLOCKS = {1: 192, **{n: 576 << n - 2 for n in range(2, 6)}, **{n: 256 << n - 8 for n in range(8, 16)}}
-_BOXES = frozenset((b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf", b"edts", b"udta"))
+_BOXES = frozenset((b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"))
+"""What is in them is read as if it stood beside them."""
 _TRACK, _CODEC, _PRIVATE, _SIMPLE, _BLOCK = 0xAE, 0x86, 0x63A2, 0xA3, 0xA1
 _MASTERS = frozenset((0x18538067, 0x1654AE6B, _TRACK, 0x1F43B675, 0xA0))
-"""Segment, tracks, track, cluster, group of blocks: what is in them is read as if it stood beside them."""
+"""Segment, tracks, track, cluster, group of blocks: the same."""
 
 
 class NotMeasured(InvalidRequest):
@@ -56,6 +62,8 @@ def seconds_max(data: bytes) -> int:
         found = _measure(data)(data)
     except (struct.error, IndexError, ValueError, ZeroDivisionError):
         raise NotMeasured(param="file") from None
+    if found > SECONDS_MAX:
+        raise NotMeasured("A recording has at most a day.", param="file")
     return max(1, -(-found.numerator // found.denominator))
 
 
@@ -91,7 +99,8 @@ def _sum(samples: Mapping[int, int]) -> Fraction:
 def _wav(data: bytes) -> Fraction:
     """All that follows the format counts as sound."""
     at = 12
-    while True:
+    for number in itertools.count():
+        _check(number)
         kind, size = struct.unpack_from("<4sI", data, at)
         if kind == b"fmt ":
             break
@@ -110,43 +119,41 @@ def _mp3(data: bytes) -> Fraction:
     if data.startswith(b"ID3"):
         size = [data[number] & 0x7F for number in range(6, 10)]
         at = 10 + (size[0] << 21 | size[1] << 14 | size[2] << 7 | size[3])
-    while (at := data.find(b"\xff", at)) >= 0 and at + 4 <= len(data):
+    while (begin := _MP3_HEAD.search(data, at)) and begin.end() + 2 <= len(data):
+        at, count = begin.start(), count + 1
+        _check(count)
         head = int.from_bytes(data[at : at + 4], "big")
-        version, layer, kbits, rate = head >> 19 & 3, head >> 17 & 3, head >> 12 & 15, head >> 10 & 3
-        if head >> 21 != 0x7FF or version == 1 or layer != 1 or kbits == 15 or rate == 3:
+        version, kbits, rate = head >> 19 & 3, head >> 12 & 15, head >> 10 & 3
+        if kbits == 15 or rate == 3:
             at += 1
             continue
-        per_second, samples = _MP3_RATES[version][rate], 1152 if version == 3 else 576
-        size_bytes = samples // 8 * _MP3_KBITS[3 if version == 3 else 2][kbits] * 1000 // per_second + (head >> 9 & 1)
         if kbits == 0:
             raise NotMeasured(param="file")
+        per_second, samples = _MP3_RATES[version][rate], 1152 if version == 3 else 576
         found[per_second] += samples
-        count += 1
-        _check(count)
-        at += size_bytes
+        at += samples // 8 * _MP3_KBITS[3 if version == 3 else 2][kbits] * 1000 // per_second + (head >> 9 & 1)
     return _sum(found)
 
 
 def _flac(data: bytes) -> Fraction:
     """The blocks of all frames by their heads, which have a checksum; what looks like a head and is none only adds."""
     told = int.from_bytes(data[18:21], "big") >> 4
-    at, last = 4, False
+    at, last, count, found = 4, False, 0, Counter[int]()
     while not last:
-        last, at = bool(data[at] & 0x80), at + 4 + int.from_bytes(data[at + 1 : at + 4], "big")
-    found, count = Counter[int](), 0
-    while (at := data.find(b"\xff", at)) >= 0:
-        samples, rate = _flac_block(data[at : at + 16])
+        last, at, count = bool(data[at] & 0x80), at + 4 + int.from_bytes(data[at + 1 : at + 4], "big"), count + 1
+        _check(count)
+    for begin in _FLAC_HEAD.finditer(data, at):
+        count += 1
+        _check(count)
+        samples, rate = _flac_block(data[begin.start() : begin.start() + 16])
         if samples:
             found[min(rate or told, told)] += samples
-            count += 1
-            _check(count)
-        at += 1
     return _sum(found)
 
 
 def _flac_block(head: bytes) -> tuple[int, int]:
     """Samples of the frame that begins here (0: none does), and how many of them are a second (0: as all the others)."""
-    if len(head) < 6 or head[1] & 0xFE != 0xF8 or head[3] & 1:
+    if len(head) < 6 or head[3] & 1:
         return 0, 0
     size, rate, ones = head[2] >> 4, head[2] & 15, 8 - (head[4] ^ 0xFF).bit_length()
     at = 4 + max(1, ones)  # behind the number of the frame, written as UTF-8 is
@@ -225,7 +232,7 @@ def _ogg_packets(data: bytes) -> Iterator[bytes]:
 def _mp4(data: bytes) -> Fraction:
     """The samples of AAC that the tables count, each as long as its codec makes it; no time that is told."""
     count, rates = 0, set()
-    for kind, start, end in _boxes(data, 0, len(data), 0):
+    for kind, start, end in _boxes(data):
         if kind in (b"stsz", b"stz2"):
             count += int.from_bytes(data[start + 8 : start + 12], "big")
         elif kind == b"trun":
@@ -237,20 +244,20 @@ def _mp4(data: bytes) -> Fraction:
     return _time(count * AAC_SAMPLES, rates.pop())
 
 
-def _boxes(data: bytes, at: int, end: int, depth: int) -> Iterator[tuple[bytes, int, int]]:
-    while at + 8 <= end:
+def _boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    at = count = 0
+    while at + 8 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, at)
         begin = at + 8
         if size == 1:
             (size,), begin = struct.unpack_from(">Q", data, begin), at + 16
-        stop = end if size == 0 else at + size
-        if stop < begin or stop > end or depth > DEPTH_MAX:
+        stop = len(data) if size == 0 else at + size
+        if stop < begin or stop > len(data):
             raise NotMeasured(param="file")
-        if kind in _BOXES:
-            yield from _boxes(data, begin, stop, depth + 1)
-        else:
+        if kind not in _BOXES:
             yield kind, begin, stop
-        at = stop
+        at, count = begin if kind in _BOXES else stop, count + 1
+        _check(count)
 
 
 def _aac_rate(entry: bytes) -> int:
@@ -281,7 +288,6 @@ def _webm(data: bytes) -> Fraction:
             if data[start + 3] & 6:  # several frames in a block
                 raise NotMeasured(param="file")
             blocks.append(data[start + 4 : min(end, start + 8)])
-            _check(len(blocks))
     if tracks != 1 or codec not in (b"A_OPUS", b"A_VORBIS"):
         raise NotMeasured(param="file")
     first = private if codec == b"A_OPUS" else private[private.find(b"\x01vorbis") :]
@@ -289,8 +295,10 @@ def _webm(data: bytes) -> Fraction:
 
 
 def _elements(data: bytes) -> Iterator[tuple[int, int, int]]:
-    at = 0
+    at = count = 0
     while at < len(data):
+        count += 1
+        _check(count)
         name, at = _number(data, at, keeps=True)
         size, begin = _number(data, at, keeps=False)
         holds = name in _MASTERS
