@@ -3,19 +3,31 @@ that does not look of its own: no setting of the product can move its time, weak
 caller can."""
 
 import os
+import pkgutil
 import socket
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from argon2 import PasswordHasher
 
+import avow
 from avow.base.clock import FileClock
 from avow.cli import main
 from tests.warm import wait_for_order
 
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
+
+def read_all() -> None:
+    """Read the whole program, for a command alone reads only what it needs."""
+    for module in pkgutil.walk_packages(avow.__path__, "avow."):
+        if not module.name.startswith("avow.base.migrations."):
+            import_module(module.name)
+
+
 if __name__ == "__main__":
+    read_all()
     arguments = wait_for_order(socket.socket(fileno=int(sys.argv[1])))
     if arguments is not None:
         hasher = QUICK if os.environ.get("TEST_HASH") == "quick" else None

@@ -51,7 +51,7 @@ from avow.registers import places
 from avow.registers.broker import Broker
 from avow.registers.documents import Shelf
 from avow.registers.places import Place
-from avow.settings import Settings, SettingsWrong, smtp_parts
+from avow.settings import Settings, SettingsWrong, profiles, smtp_parts
 from avow.vault import Chain, Ring, chain, outbox
 
 NAME = "Avow"
@@ -310,13 +310,6 @@ def policy_text(name: str) -> str:
             f"There is no policy {name!r}.",
             hint=f"Give a file's path or a profile's name ({', '.join(sorted(known))}).",
         ) from wrong
-
-
-def profiles() -> dict[str, Path]:
-    """The profiles that come with the package, by name; in a checkout they lie beside `src`."""
-    package = Path(__file__).parent
-    folders = (package.parents[1] / "profiles", package / "profiles")
-    return {path.stem: path for folder in folders for path in folder.glob("*.toml")}
 
 
 def check(policy: Policy, installed: frozenset[str], hint: str | None = None) -> list[str]:

@@ -1,19 +1,82 @@
-"""Commands and the record: what each command of the operator puts there, and why they say they do it."""
+"""Commands and the record: what each command of the operator puts there, or why nothing, and why they say they do it.
+
+What is said of a command is read whenever a shell completes a word, so nothing here imports the program.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
 import click
 
-from avow.accounts import acts
-from avow.accounts.acts import Command
-from avow.desk import Desk
+from avow.base.recorded import READS, Command, Silent
+
+if TYPE_CHECKING:
+    from avow.desk import Desk
 
 REASON = "avow.reason"
+
+COMMANDS: Final[Mapping[str, Command | Silent]] = {
+    "up": Silent("the policy that a start brings into force stands in policy_version, with its text and time"),
+    "serve": Silent("the policy that a start brings into force stands in policy_version, with its text and time"),
+    "policy check": READS,
+    "policy render": READS,
+    "policy export": READS,
+    "policy plan": Silent("a plan is its own record, with the text of the policy and the time"),
+    "policy apply": Silent(
+        "the version that it publishes stands in policy_version: text, time, who applied and approved it"
+    ),
+    "policy verify": READS,
+    "policy explain": READS,
+    "verify": Silent("what the probes found is evidence; canaries are erased as people are"),
+    "receipt verify": READS,
+    "subject plan-erase": Silent("it shows counts and periods, and no content"),
+    "subject export": Command("export", "person"),
+    # Not on the person's record, which ends with them.
+    "subject erase": Command("erase"),
+    "subject restrict": Command("restrict", "itself"),
+    "subject release": Command("lift restriction", "itself"),
+    "subject find": Command("find by address", "itself"),
+    "subject show": Silent("it shows counts and periods, and no content"),
+    "sweep": Command("sweep"),
+    "backup": Command("make a backup"),
+    "restore": Command("restore a backup", "itself"),
+    "log key": READS,
+    "log export": Silent("it copies what everybody may read anyway"),
+    "log verify": READS,
+    "log begin": Command("begin another log", "itself", asks_why=True),
+    "record anchor": Command("begin the chain anew", "itself", asks_why=True),
+    "key create": Command("create key", "itself"),
+    "user create": Command("appoint staff", "itself"),
+    "user remove": Command("dismiss staff", "itself"),
+    "key list": Silent("it shows ids, states and times, and opens nothing"),
+    "upstream list": Silent("what it shows is about nobody"),
+    "model list": Silent("what it shows is about nobody"),
+    "upstream add": Command("set upstream"),
+    "upstream drain": Command("drain upstream"),
+    "model add": Command("set model"),
+    "limit": Command("set limit"),
+    "import litellm": Command("import", "itself"),
+    "import new-api": Command("import", "itself"),
+    "model leave": Command("take a route from a model"),
+    "register add": Command("make register entry", "itself"),
+    "register approve": Command("approve register entry", "itself"),
+    "register end": Command("end register entry", "itself"),
+    "register list": READS,
+    "register disclose": Command("disclose", "itself"),
+    "register ropa": READS,
+    "evidence add": Command("add a document"),
+    "evidence list": Silent("what it shows is about the organisation, and about nobody"),
+    "evidence withdraw": Command("withdraw a document"),
+    "completion": READS,
+}
+"""Every command of `avow`; its act is on the record before it does anything, with a digest of what it was given."""
 
 
 async def record(at: Desk, context: click.Context) -> None:
     """Put a command on the record before it does anything; one that records itself, or is no act, is left alone."""
-    act = acts.COMMANDS[_path(context)]
+    act = COMMANDS[_path(context)]
     if isinstance(act, Command) and act.record != "itself":
         await at.record_command(act, context.params, why(context))
 
@@ -31,7 +94,7 @@ def ask_why(group: click.Group, path: str = "") -> None:
         context.meta[REASON] = value
 
     for name, command in group.commands.items():
-        act = acts.COMMANDS.get(path + name)
+        act = COMMANDS.get(path + name)
         if isinstance(command, click.Group):
             ask_why(command, f"{path}{name} ")
         elif isinstance(act, Command) and not any(each.name == "reason" for each in command.params):

@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow import app, canary
 from avow.accounts import members, people, staff
-from avow.accounts.acts import Command
 from avow.accounts.everybody import Everybody, at_address
 from avow.accounts.needs import Needs as Accounts
 from avow.accounts.tables import person, tenant
@@ -25,6 +24,8 @@ from avow.base import access
 from avow.base.actor import COMMAND, PLATFORM, Actor
 from avow.base.db import Database
 from avow.base.errors import NotFound
+from avow.base.progress import Told, each, nobody
+from avow.base.recorded import Command
 from avow.billing import allowances, invariants
 from avow.catalog import facts
 from avow.gateway.tables import upstream
@@ -99,7 +100,7 @@ class Desk:
     async def _holders(self, c: AsyncConnection, email: str) -> Held:
         return await at_address(c, self.parts.ring, email)
 
-    async def look(self, names: Sequence[str] = ()) -> AsyncIterator[Evidence]:
+    async def look(self, names: Sequence[str] = (), told: Told = nobody) -> AsyncIterator[Evidence]:
         """Run probes against the running platform and keep what they find: `names`, or all of `looks()`."""
         policy = self.vault.policy
         reached = (self.keeper, self.parts.settings.base_url, self._copy)
@@ -124,7 +125,7 @@ class Desk:
             places=self.parts.places(policy),
         )
         try:
-            for name in names or await self.looks():
+            for name in each(names or await self.looks(), told):
                 for found in await probes.look(ground, name):
                     async with self.keeper.begin() as c:
                         await evidence.record(c, found, policy.hash)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from avow import commands
-from avow.imports import carrying, foreign, litellm, new_api
-from avow.imports.foreign import ImportUnreadable
-from avow.imports.plan import Plan
+from avow import commands, printing
 from avow.terminal import CallersPath, at_desk, run
+
+if TYPE_CHECKING:
+    from avow.base.progress import Told
+    from avow.imports import carrying
+    from avow.imports.plan import Plan
 
 FILE = CallersPath(path_type=Path, exists=True, dir_okay=False)
 WORDS = {"make": "would make", "there": "is there", "left": "left out"}
@@ -29,7 +30,6 @@ def bring() -> None:
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="One JSON object for each line."),
         click.option("--apply", "applies", is_flag=True, help="Make what is shown; without it nothing is changed."),
         click.option("--owner", help="The address of an account here that gets the keys whose owner has no address."),
     ):
@@ -52,9 +52,11 @@ def import_litellm(
     prices: Path | None,
     owner: str | None,
     applies: bool,
-    as_json: bool,
 ) -> None:
     """Bring over CONFIG, the config.yaml of a LiteLLM proxy."""
+    from avow.imports import foreign, litellm
+    from avow.imports.foreign import ImportUnreadable
+
     known = foreign.json_of(prices) if prices else {}
     if not isinstance(known, dict):
         raise ImportUnreadable("The list of prices is no mapping of models.")
@@ -65,15 +67,18 @@ def import_litellm(
         foreign.rows_of(users, "users", "data") if users else (),
         known,
     )
-    _bring(context, lambda now: litellm.read(files, now, owner), applies, as_json)
+    _bring(context, lambda now: litellm.read(files, now, owner), applies)
 
 
 @bring.command("new-api")
 @click.argument("file", type=FILE)
 @_options
 @click.pass_context
-def import_new_api(context: click.Context, file: Path, owner: str | None, applies: bool, as_json: bool) -> None:
+def import_new_api(context: click.Context, file: Path, owner: str | None, applies: bool) -> None:
     """Bring over FILE, the SQLite database of new-api or one-api, or a JSON object of its tables."""
+    from avow.imports import foreign, new_api
+    from avow.imports.foreign import ImportUnreadable
+
     if foreign.is_database(file):
         tables: dict[str, Any] = foreign.tables_of(file, new_api.TABLES)
     else:
@@ -83,20 +88,23 @@ def import_new_api(context: click.Context, file: Path, owner: str | None, applie
         tables = {name: foreign.rows_in(found[name], name) for name in new_api.TABLES if name in found}
     if "channels" not in tables:
         raise ImportUnreadable(f"{file.name} has no table channels.")
-    _bring(context, lambda now: new_api.read(tables, now, owner), applies, as_json)
+    _bring(context, lambda now: new_api.read(tables, now, owner), applies)
 
 
-def _bring(context: click.Context, read: Callable[[Any], Plan], applies: bool, as_json: bool) -> None:
-    counted = run(_work(context, read, applies, as_json))
-    if not as_json:
-        click.echo(
-            f"{counted['make']} {'made' if applies else 'to make'}, {counted['there']} there, {counted['left']} left out."
-        )
-        if not applies:
-            click.echo("Nothing was changed. The same command with --apply makes it; what is there stays as it is.")
+def _bring(context: click.Context, read: Callable[[Any], Plan], applies: bool) -> None:
+    with printing.working() as told:
+        counted = run(_work(context, read, applies, told))
+    if printing.as_json():
+        return
+    made = f"{counted['make']} {'made' if applies else 'to make'}"
+    printing.say(f"{made}, {counted['there']} there, {counted['left']} left out.")
+    if not applies:
+        printing.say("Nothing was changed. The same command with --apply makes it; what is there stays as it is.")
 
 
-async def _work(context: click.Context, read: Callable[[Any], Plan], applies: bool, as_json: bool) -> Counter[str]:
+async def _work(context: click.Context, read: Callable[[Any], Plan], applies: bool, told: Told) -> Counter[str]:
+    from avow.imports import carrying
+
     counted: Counter[str] = Counter()
     async with at_desk(context) as at:
         plan = read(at.parts.clock.now())
@@ -106,15 +114,14 @@ async def _work(context: click.Context, read: Callable[[Any], Plan], applies: bo
             lines = carrying.look(at.accounts, at.keeper, plan)
         async for line in lines:
             counted[line.step] += 1
-            _say(line, applies, as_json)
+            told("lines", counted.total(), 0)
+            _say(line, applies)
     return counted
 
 
-def _say(line: carrying.Line, applies: bool, as_json: bool) -> None:
-    if as_json:
-        row = {"step": line.step, "what": line.what, "detail": line.detail}
-        click.echo(json.dumps({**row, "secret": line.secret} if line.secret else row, ensure_ascii=False))
-        return
-    click.echo(f"{(DONE if applies else WORDS)[line.step]:10}  {line.what:34}  {line.detail}".rstrip())
-    if line.secret:
-        click.echo(f"{'':12}{line.secret}")
+def _say(line: carrying.Line, applies: bool) -> None:
+    facts = {"step": line.step, "what": line.what, "detail": line.detail}
+    secret = {"secret": line.secret} if line.secret else {}
+    below = f"\n{'':12}{line.secret}" if line.secret else ""
+    says = (DONE if applies else WORDS)[line.step]
+    printing.verdict(line.step, f"  {line.what:34}  {line.detail}{below}", {**facts, **secret}, says=says)

@@ -3,42 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow import commands
-from avow.accounts import people
-from avow.accounts.tables import api_key, person
-from avow.base import money
+from avow import commands, printing
 from avow.base.actor import COMMAND
 from avow.base.errors import NotFound
-from avow.billing import prices
-from avow.desk import Desk
-from avow.gateway import tables
-from avow.terminal import at_desk, run, show
-from avow.vault import Act
+from avow.terminal import at_desk, run
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from avow.billing import prices
+    from avow.desk import Desk
 
 PAGE_MAX = 1000
 
 Row = Mapping[str, Any]
-Query = Callable[[Desk, AsyncConnection], Awaitable[Sequence[Row]]]
+Query = Callable[["Desk", "AsyncConnection"], Awaitable[Sequence[Row]]]
 
-_json = click.option(
-    "--json", "as_json", is_flag=True, help="One JSON object: the rows, and what asks for the next page."
-)
 _limit = click.option("--limit", type=click.IntRange(1, PAGE_MAX), default=100, show_default=True, help="Rows at most.")
 
 
 @click.command("find")
 @click.argument("email")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_context
-def find_subject(context: click.Context, email: str, as_json: bool) -> None:
+def find_subject(context: click.Context, email: str) -> None:
     """Find a person by their address; that you looked is on their record."""
+    from sqlalchemy import select
+
+    from avow.accounts import people
+    from avow.accounts.tables import person
+    from avow.vault import Act
 
     async def work() -> Row:
         async with at_desk(context) as at:
@@ -53,17 +51,20 @@ def find_subject(context: click.Context, email: str, as_json: bool) -> None:
             confirmed = found.confirmed_at is not None
             return {"id": found.subject_id, "tenant_id": found.tenant_id, "confirmed": confirmed, "role": role}
 
-    _tell([run(work())], None, as_json, alone=True)
+    printing.show(run(work()))
 
 
 @click.command("list")
 @click.argument("id", type=click.UUID)
 @click.option("--after", type=click.UUID, help="Begin behind the key of this id.")
 @_limit
-@_json
 @click.pass_context
-def list_keys(context: click.Context, id: UUID, after: UUID | None, limit: int, as_json: bool) -> None:
+def list_keys(context: click.Context, id: UUID, after: UUID | None, limit: int) -> None:
     """List the API keys of a person, by id, without their secrets and names."""
+    from sqlalchemy import select
+
+    from avow.accounts.tables import api_key
+
     columns = ("id", "public_id", "state", "project_id", "since", "expires_at", "last_used_at", "revoked_at")
 
     async def query(_: Desk, c: AsyncConnection) -> Sequence[Row]:
@@ -71,16 +72,19 @@ def list_keys(context: click.Context, id: UUID, after: UUID | None, limit: int, 
         mine = mine if after is None else mine.where(api_key.c.id > after)
         return [dict(row) for row in (await c.execute(mine.order_by(api_key.c.id).limit(limit))).mappings()]
 
-    _list(context, query, "id", limit, as_json)
+    _list(context, query, "id", limit)
 
 
 @click.command("list")
 @click.option("--after", help="Begin behind the upstream of this name.")
 @_limit
-@_json
 @click.pass_context
-def list_upstreams(context: click.Context, after: str | None, limit: int, as_json: bool) -> None:
+def list_upstreams(context: click.Context, after: str | None, limit: int) -> None:
     """List the providers, with what is declared of each; their credentials stay sealed."""
+    from sqlalchemy import select
+
+    from avow.gateway import tables
+
     known = tables.upstream.c
     columns = [column for column in known if column.name not in ("id", "credential")]
 
@@ -89,16 +93,19 @@ def list_upstreams(context: click.Context, after: str | None, limit: int, as_jso
         rows = rows if after is None else rows.where(known.name > after)
         return [dict(row) for row in (await c.execute(rows)).mappings()]
 
-    _list(context, query, "name", limit, as_json)
+    _list(context, query, "name", limit)
 
 
 @click.command("list")
 @click.option("--after", help="Begin behind the model of this id.")
 @_limit
-@_json
 @click.pass_context
-def list_models(context: click.Context, after: str | None, limit: int, as_json: bool) -> None:
+def list_models(context: click.Context, after: str | None, limit: int) -> None:
     """List the models, with their price of a million tokens and the upstreams where they run."""
+    from sqlalchemy import select
+
+    from avow.billing import prices
+    from avow.gateway import tables
 
     async def query(at: Desk, c: AsyncConnection) -> Sequence[Row]:
         model = tables.model.c
@@ -112,10 +119,13 @@ def list_models(context: click.Context, after: str | None, limit: int, as_json: 
         await book.load(c, prices.Seal.of(at.vault.ring))
         return [{**row, **_price(book, row["id"], at), "upstreams": sorted(routes.get(row["id"], ()))} for row in found]
 
-    _list(context, query, "id", limit, as_json)
+    _list(context, query, "id", limit)
 
 
 def _price(book: prices.Prices, model: str, at: Desk) -> Row:
+    from avow.base import money
+    from avow.billing import prices
+
     try:
         found = book.of(model, at.parts.clock.now())
     except prices.ModelHasNoPrice:
@@ -123,22 +133,10 @@ def _price(book: prices.Prices, model: str, at: Desk) -> Row:
     return {"input": money.text(found.input_nano), "output": money.text(found.output_nano)}
 
 
-def _list(context: click.Context, query: Query, name: str, limit: int, as_json: bool) -> None:
+def _list(context: click.Context, query: Query, name: str, limit: int) -> None:
     async def work() -> Sequence[Row]:
         async with at_desk(context) as at, at.keeper.begin() as c:
             return await query(at, c)
 
     rows = run(work())
-    _tell(rows, str(rows[-1][name]) if len(rows) == limit else None, as_json)
-
-
-def _tell(rows: Sequence[Row], after: str | None, as_json: bool, *, alone: bool = False) -> None:
-    """Print rows: a line for each, and what asks for the rest; or JSON."""
-    if as_json:
-        show(dict(rows[0]) if alone else {"rows": [dict(row) for row in rows], "after": after})
-        return
-    for row in rows:
-        told = ((name, ",".join(value) if isinstance(value, list) else value) for name, value in row.items())
-        click.echo("  ".join(f"{name}={value}" for name, value in told if value is not None))
-    if after is not None:
-        click.echo(f"There may be more: --after {after}", err=True)
+    printing.rows(rows, str(rows[-1][name]) if len(rows) == limit else None)

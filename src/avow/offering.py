@@ -5,22 +5,21 @@ from __future__ import annotations
 import math
 import sys
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import click
 
-from avow.accounts.limits import RATE_MAX, Limits
+from avow import printing
 from avow.base import money
-from avow.billing import allowances, prices
-from avow.gateway import media, offers
-from avow.gateway.fleet import ROUTINGS, Routing
-from avow.gateway.handling import Handling, admit, is_here
-from avow.gateway.offers import Offer
-from avow.gateway.upstreams import KINDS, Leaving
-from avow.registers import documents
+from avow.completing import Named
 from avow.terminal import at_desk, run
+
+if TYPE_CHECKING:
+    from avow.billing import allowances
+    from avow.gateway.fleet import Routing
+    from avow.gateway.upstreams import Leaving
 
 SIZES_MAX = 64
 """Prices of one model's images."""
@@ -43,9 +42,14 @@ def upstream() -> None:
 @click.option("--retention-h", type=click.IntRange(0), help="For how many hours it keeps what it gets.")
 @click.option("--contract", help="The id of the data processing agreement, as in the policy.")
 @click.option("--evidence-until", type=click.DateTime(["%Y-%m-%d"]), help="The day (UTC) on which the evidence ends.")
-@click.option("--kind", type=click.Choice(list(KINDS)), default="openai", show_default=True, help="What it speaks.")
 @click.option(
-    "--leaving", type=click.Choice(get_args(Leaving)), default="estimate", help="For who leaves before the end."
+    "--kind", type=Named("avow.gateway.upstreams", "KINDS"), default="openai", show_default=True, help="What it speaks."
+)
+@click.option(
+    "--leaving",
+    type=Named("avow.gateway.upstreams", "Leaving"),
+    default="estimate",
+    help="For who leaves before the end.",
 )
 @click.option("--key", "has_key", is_flag=True, help="Read the provider's API key from standard input.")
 @click.pass_context
@@ -65,6 +69,10 @@ def upstream_add(
     has_key: bool,
 ) -> None:
     """Add a provider, or change it. BASE_URL ends before /chat/completions or /messages, usually in /v1."""
+    from avow.gateway import offers
+    from avow.gateway.handling import Handling, admit, is_here
+    from avow.registers import documents
+
     credential = sys.stdin.readline().strip() if has_key else None
     party = None if own else processor or (None if is_here(base_url) else name)
     until = None if evidence_until is None else evidence_until.replace(tzinfo=UTC)
@@ -79,9 +87,9 @@ def upstream_add(
             return "" if admission.holds(now) else admission.reason
 
     forbidden = run(work())
-    click.echo(f"upstream {name}: {base_url}")
+    printing.say(f"upstream {name}: {base_url}", name=name, base_url=base_url, forbidden=forbidden or None)
     if forbidden:
-        click.echo(f"  It gets nothing yet: {forbidden}. docs/reference/gateway.md says what to declare.", err=True)
+        printing.note(f"  It gets nothing yet: {forbidden}. docs/reference/gateway.md says what to declare.")
 
 
 @upstream.command("drain")
@@ -90,13 +98,15 @@ def upstream_add(
 @click.pass_context
 def upstream_drain(context: click.Context, name: str, ends: bool) -> None:
     """Send an upstream nothing new; what runs there comes to its end."""
+    from avow.gateway import offers
 
     async def work() -> None:
         async with at_desk(context) as at, at.keeper.begin() as c:
             await offers.drain(c, name, ends=ends)
 
     run(work())
-    click.echo(f"upstream {name}: {'active' if ends else 'draining'}")
+    state = "active" if ends else "draining"
+    printing.say(f"upstream {name}: {state}", name=name, state=state)
 
 
 @click.group()
@@ -134,7 +144,11 @@ def model() -> None:
 @click.option("--image", help="Price of a million image tokens; by default the dearer of input and output.")
 @click.option("--audio", help="Price of a million audio tokens; by default the dearer of input and output.")
 @click.option(
-    "--routing", type=click.Choice(ROUTINGS), default="finish", show_default=True, help="How routes are chosen."
+    "--routing",
+    type=Named("avow.gateway.fleet", "ROUTINGS"),
+    default="finish",
+    show_default=True,
+    help="How routes are chosen.",
 )
 @click.option("--rank", type=click.IntRange(0), default=0, show_default=True, help="Lower ranks are tried first.")
 @click.option("--weight", type=click.IntRange(1), default=1, show_default=True, help="Its share, or its speed.")
@@ -165,6 +179,10 @@ def model_add(
     cost: str,
 ) -> None:
     """Offer a model, or change it; a changed price holds from now on. With another upstream it gets one more route."""
+    from avow.billing import prices
+    from avow.gateway import offers
+    from avow.gateway.offers import Offer
+
     told = {"images": per_image, "seconds": per_minute, "characters": per_million_characters}
     parts: dict[str, Any] = {"image_nano": image, "audio_nano": audio}
     parts = {name: _price(each) for name, each in parts.items() if each}
@@ -191,7 +209,7 @@ def model_add(
             await offers.put_model(c, offer, at.parts.clock.now(), prices.Seal.of(at.vault.ring))
 
     run(work())
-    click.echo(f"model {id} at {upstream}")
+    printing.say(f"model {id} at {upstream}", id=id, upstream=upstream)
 
 
 @model.command("leave")
@@ -200,21 +218,22 @@ def model_add(
 @click.pass_context
 def model_leave(context: click.Context, id: str, upstream: str) -> None:
     """Take a model's route to an upstream away; a model without routes is not offered."""
+    from avow.gateway import offers
 
     async def work() -> None:
         async with at_desk(context) as at, at.keeper.begin() as c:
             await offers.leave(c, id, upstream)
 
     run(work())
-    click.echo(f"model {id} not at {upstream}")
+    printing.say(f"model {id} not at {upstream}", id=id, left=upstream)
 
 
 @click.command("limit")
-@click.argument("kind", type=click.Choice(get_args(allowances.Kind)))
+@click.argument("kind", type=Named("avow.billing.allowances", "Kind"))
 @click.argument("id")
-@click.option("--requests-per-min", type=click.IntRange(1, RATE_MAX), help="Requests in a minute (UTC).")
-@click.option("--tokens-per-min", type=click.IntRange(1, RATE_MAX), help="Tokens in a minute, in and out.")
-@click.option("--parallel", type=click.IntRange(1, RATE_MAX), help="Requests that run at once.")
+@click.option("--requests-per-min", type=click.IntRange(1), help="Requests in a minute (UTC).")
+@click.option("--tokens-per-min", type=click.IntRange(1), help="Tokens in a minute, in and out.")
+@click.option("--parallel", type=click.IntRange(1), help="Requests that run at once.")
 @click.option("--budget-day", help="Money in a day (UTC), for example 20.")
 @click.option("--budget-month", help="Money in a month.")
 @click.option("--budget-total", help="Money in all, from now on.")
@@ -224,6 +243,9 @@ def limit(context: click.Context, /, kind: allowances.Kind, id: str, **given: An
 
     What is said replaces what was said before; without options the limit is taken away.
     """
+    from avow.accounts.limits import RATE_MAX, Limits
+    from avow.billing import allowances
+
     try:
         allowance_id = allowances.of_model(id) if kind == "model" else UUID(id)
     except ValueError:
@@ -232,6 +254,8 @@ def limit(context: click.Context, /, kind: allowances.Kind, id: str, **given: An
         f"{name}_nano": _price(given.pop(name)) for name in list(given) if name.startswith("budget") and given[name]
     }
     rates = {name: value for name, value in given.items() if not name.startswith("budget")}
+    if any(value and value > RATE_MAX for value in rates.values()):
+        raise click.BadParameter(f"A rate is at most {RATE_MAX}.")
     limits = Limits(**rates, **budgets)
 
     async def work() -> None:
@@ -239,13 +263,16 @@ def limit(context: click.Context, /, kind: allowances.Kind, id: str, **given: An
             await allowances.put(c, kind, allowance_id, limits)
 
     run(work())
-    click.echo(f"{kind} {id}: {'no limit' if limits == Limits() else 'limited'}")
+    limited = limits != Limits()
+    printing.say(f"{kind} {id}: {'limited' if limited else 'no limit'}", kind=kind, id=id, limited=limited)
 
 
 def _main_price(
     input_price: str | None, output_price: str | None, told: dict[str, str], has_parts: bool
 ) -> dict[str, Any]:
     """What a model is paid by, as the fields of an offer: tokens, or one other thing."""
+    from avow.billing import prices
+
     by_tokens = input_price is not None and output_price is not None
     if by_tokens == bool(told) or len(told) > 1 or (told and (input_price or output_price or has_parts)):
         raise click.UsageError(
@@ -264,6 +291,9 @@ def _main_price(
 
 def _sizes(per_image: str | None, rows: tuple[str, ...]) -> dict[str, Any]:
     """Prices of images by size and quality: one for what they have in common, and how many times each is that."""
+    from avow.billing import prices
+    from avow.gateway import media
+
     if not rows:
         return {}
     if per_image is None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from avow import app, commands
+from avow import commands, printing
 from avow.base.actor import COMMAND
 from avow.base.errors import AvowError, NotFound
-from avow.proof import verifier
-from avow.proof.tiles import LogBroken
-from avow.proof.verifier import Checkpoint, Get, Key, Missing, Wrong
 from avow.terminal import CallersPath, at_desk, parts_of, run
-from avow.vault import Act
+
+if TYPE_CHECKING:
+    from avow import app
+    from avow.base.progress import Told
+    from avow.proof.verifier import Checkpoint, Get, Key
 
 EXIT_MISSING = 2
 
@@ -43,7 +46,8 @@ def log() -> None:
 @click.pass_context
 def log_key(context: click.Context) -> None:
     """Print the log's public key, with which anybody can check it."""
-    click.echo(str(parts_of(context).log.key))
+    key = str(parts_of(context).log.key)
+    printing.say(key, key=key)
 
 
 @log.command("export")
@@ -56,12 +60,17 @@ def log_export(context: click.Context, folder: Path) -> None:
     if folder.is_relative_to(parts.home.resolve()):
         raise TargetUnfit
     _refuse_another(parts, folder)
-    made = parts.log.export(folder)
-    click.echo(f"{made.size} leaves of {made.origin} in {folder}")
+    with printing.working() as told:
+        made = parts.log.export(folder, told)
+    printing.say(
+        f"{made.size} leaves of {made.origin} in {folder}", origin=made.origin, size=made.size, folder=str(folder)
+    )
 
 
 def _refuse_another(parts: app.Parts, folder: Path) -> None:
     """A copy that is there already must be the beginning of this log. Raises TargetUnfit, LogWrong."""
+    from avow.proof import verifier
+
     if not folder.exists() or not any(folder.iterdir()):
         return
     try:
@@ -69,7 +78,7 @@ def _refuse_another(parts: app.Parts, folder: Path) -> None:
         _checked(own(parts), parts.log.key, known)
     except OSError:
         raise TargetUnfit from None
-    except Wrong as wrong:
+    except verifier.Wrong as wrong:
         raise LogWrong(f"The copy in that folder is of another log: {wrong}.") from None
 
 
@@ -85,22 +94,28 @@ def log_verify(context: click.Context, target: str | None, key: str | None, know
 
     Ends with 0: it is whole, 1: it is not, 2: it could not be read.
     """
+    from avow.proof import verifier
+
     try:
         get, named = _target(context, target, verifier.parse_key(key) if key else None)
         before = verifier.opened(known.read_bytes(), named) if known else None
-        found = _checked(get, named, before)
-    except Wrong as wrong:
+        with printing.working() as told:
+            found = _checked(_counted(get, told), named, before)
+    except verifier.Wrong as wrong:
         raise LogWrong(f"WRONG: {wrong}.") from None
-    except Missing as missing:
-        click.echo(f"avow: could not look: {missing}", err=True)
+    except verifier.Missing as missing:
+        hint = "Is the address or the folder right, and is all of the log there?"
+        printing.wrong(f"could not look: {missing}", hint, "log_missing", in_json=printing.as_json())
         sys.exit(EXIT_MISSING)
-    click.echo(f"whole: {found.origin}, {found.size} leaves, root {found.root.hex()}")
+    said = {"origin": found.origin, "size": found.size, "root": found.root.hex()}
+    printing.say(f"whole: {found.origin}, {found.size} leaves, root {said['root']}", **said)
 
 
 @log.command("begin")
 @click.pass_context
 def log_begin(context: click.Context) -> None:
     """Begin another log under another name, after the files of the old one were lost; its first leaf says what that was."""
+    from avow.vault import Act
 
     async def work() -> Checkpoint:
         async with at_desk(context) as at:
@@ -111,11 +126,13 @@ def log_begin(context: click.Context) -> None:
             return await at.parts.log.begin(at.keeper, commands.why(context))
 
     made = run(work())
-    click.echo(f"{made.origin} has {made.size} leaves")
+    printing.say(f"{made.origin} has {made.size} leaves", origin=made.origin, size=made.size)
 
 
 def own(parts: app.Parts) -> Get:
     """Reads this home's log."""
+    from avow.proof.tiles import LogBroken
+    from avow.proof.verifier import Missing
 
     def get(path: str, most: int) -> bytes:
         try:
@@ -126,8 +143,21 @@ def own(parts: app.Parts) -> Get:
     return get
 
 
+def _counted(get: Get, told: Told) -> Get:
+    """Tells each file that is read; how many there are, the log itself says last."""
+    numbers = count(1)
+
+    def counted(path: str, most: int) -> bytes:
+        told(path, next(numbers), 0)
+        return get(path, most)
+
+    return counted
+
+
 def _target(context: click.Context, target: str | None, key: Key | None) -> tuple[Get, Key]:
     """How to read what is to be checked, and the key that must have signed it."""
+    from avow.proof import verifier
+
     if target is None:
         parts = parts_of(context)
         return own(parts), key or parts.log.key
@@ -140,12 +170,16 @@ def _target(context: click.Context, target: str | None, key: Key | None) -> tupl
 
 
 def _published(get: Get) -> Key:
+    from avow.proof import verifier
+
     try:
         found = json.loads(get(".well-known/avow-receipt-key", verifier.NOTE_BYTES_MAX))
         return verifier.parse_key(str(found["log"]))
     except (ValueError, KeyError, TypeError):
-        raise Wrong("the published key cannot be read") from None
+        raise verifier.Wrong("the published key cannot be read") from None
 
 
 def _checked(get: Get, key: Key, known: Checkpoint | None) -> Checkpoint:
+    from avow.proof import verifier
+
     return verifier.check_copy(get, key, known, lambda said: None)

@@ -7,20 +7,18 @@ import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import click
 
-from avow import commands
-from avow.accounts import staff
+from avow import commands, printing
 from avow.base.actor import COMMAND
-from avow.policy import Policy
-from avow.registers import book, broker, disclosures, documents, entries, ropa
-from avow.registers.book import Whose
-from avow.registers.disclosures import Office
-from avow.registers.entries import Entry, EntryRefused, Process, Scope
-from avow.terminal import CallersPath, at_desk, credentials, run, show, tenant_of
+from avow.terminal import CallersPath, at_desk, credentials, run, tenant_of
+
+if TYPE_CHECKING:
+    from avow.policy import Policy
+    from avow.registers.entries import Entry
 
 DAYS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M"]
 TIMES = ("process_from", "process_to", "since", "until", "silent_until")
@@ -44,6 +42,8 @@ def evidence_add(
     context: click.Context, file: Path, names: tuple[str, ...], issuer: str, begin: datetime, end: datetime
 ) -> None:
     """Keep a document; the sentences that name it stand in the policy while it is unchanged and its dates hold."""
+    from avow.registers import documents
+
     if file.stat().st_size > documents.SIZE_MAX:
         raise documents.DocumentRefused("The file is larger than 20 MB.")
     content, dates = file.read_bytes(), (begin.replace(tzinfo=UTC), end.replace(tzinfo=UTC))
@@ -54,22 +54,25 @@ def evidence_add(
             return await documents.add(shelf, names, content, issuer, *dates), at.vault.policy
 
     sha256, policy = run(work())
-    click.echo(f"sha256 {sha256}")
-    for name in names:
-        behind = [clause.id for clause in policy.clauses if clause.evidence == name]
-        click.echo(f"{name}: stands behind {', '.join(behind) or 'nothing that the policy in force says'}")
+    behind = {name: [clause.id for clause in policy.clauses if clause.evidence == name] for name in names}
+    lines = [
+        f"{name}: stands behind {', '.join(ids) or 'nothing that the policy in force says'}"
+        for name, ids in behind.items()
+    ]
+    printing.tell([f"sha256 {sha256}", *lines], {"sha256": sha256, "behind": behind})
 
 
 @evidence.command("list")
 @click.pass_context
 def evidence_list(context: click.Context) -> None:
-    """List the documents as JSON, with what each is worth now: valid, early, lapsed, missing, changed or withdrawn."""
+    """List the documents, with what each is worth now: valid, early, lapsed, missing, changed or withdrawn."""
+    from avow.registers import documents
 
     async def work() -> list[dict[str, object]]:
         async with at_desk(context) as at, at.keeper.begin() as c:
             return await documents.listed(c, at.parts.clock.now())
 
-    show(run(work()))
+    printing.rows(run(work()))
 
 
 @evidence.command("withdraw")
@@ -77,12 +80,14 @@ def evidence_list(context: click.Context) -> None:
 @click.pass_context
 def evidence_withdraw(context: click.Context, name: str) -> None:
     """Take the documents of a name away: what rests on them leaves the page at once."""
+    from avow.registers import documents
 
     async def work() -> int:
         async with at_desk(context) as at:
             return await documents.withdraw(at.parts.shelf(at.keeper), name)
 
-    click.echo(f"{name}: {run(work())} withdrawn")
+    count = run(work())
+    printing.say(f"{name}: {count} withdrawn", name=name, withdrawn=count)
 
 
 @click.group()
@@ -92,7 +97,11 @@ def register() -> None:
 
 @register.command("add")
 @click.argument("name")
-@click.option("--basis", required=True, help=f"The ground: {', '.join(entries.GROUNDS)}.")
+@click.option(
+    "--basis",
+    required=True,
+    help="The ground, for example provider; docs/reference/registers.md lists them.",
+)
 @click.option("--to", help="The recipient in short: a processor as the policy calls it; by default NAME.")
 @click.option("--recipient", default="", help="Its full name.")
 @click.option("--data", multiple=True, help="CATEGORY=FIELD,FIELD: what may go; may be repeated.")
@@ -121,6 +130,10 @@ def register_add(
 
     An entry that breaks a rule is refused, and the refusal stays on record.
     """
+    from avow.registers import book, entries
+    from avow.registers.book import Whose
+    from avow.registers.entries import EntryRefused
+
     content = b"" if process is None else process.read_bytes()
     entry = entry_of(name, to or name, content, given)
     reason = commands.why(context) or ""
@@ -135,7 +148,8 @@ def register_add(
     if refusal is not None:
         raise EntryRefused(refusal, name)
     asked = entries.APPROVERS.get(entry.basis, 0)
-    click.echo(f"{name}: entered" + (f"; {asked} operators approve it: avow register approve" if asked else ""))
+    approving = f"; {asked} operators approve it: avow register approve" if asked else ""
+    printing.say(f"{name}: entered{approving}", name=name, approvers=asked)
 
 
 @register.command("approve")
@@ -145,6 +159,9 @@ def register_add(
 def register_approve(context: click.Context, name: str, email: str) -> None:
     """Stand behind an entry. The operator's password, and the code of their second factor or an empty line, are read from
     standard input."""
+    from avow.accounts import staff
+    from avow.registers import book
+
     shown = credentials(email)
 
     async def work() -> int:
@@ -153,7 +170,8 @@ def register_approve(context: click.Context, name: str, email: str) -> None:
             async with at.keeper.begin() as c:
                 return len((await book.approve(c, at.vault, COMMAND, by, name)).approved)
 
-    click.echo(f"{name}: approved by {run(work())}")
+    count = run(work())
+    printing.say(f"{name}: approved by {count}", name=name, approved=count)
 
 
 @register.command("end")
@@ -161,25 +179,27 @@ def register_approve(context: click.Context, name: str, email: str) -> None:
 @click.pass_context
 def register_end(context: click.Context, name: str) -> None:
     """End an entry: nothing goes under it any more."""
+    from avow.registers import book
 
     async def work() -> None:
         async with at_desk(context) as at, at.keeper.begin() as c:
             await book.end(c, at.vault, COMMAND, TERMINAL, name)
 
     run(work())
-    click.echo(f"{name}: ended")
+    printing.say(f"{name}: ended", name=name, ended=True)
 
 
 @register.command("list")
 @click.pass_context
 def register_list(context: click.Context) -> None:
-    """List the entries as JSON, newest first, with what keeps each from being used; those that were refused too."""
+    """List the entries, newest first, with what keeps each from being used; those that were refused too."""
+    from avow.registers import book
 
     async def work() -> list[dict[str, Any]]:
         async with at_desk(context) as at, at.keeper.begin() as c:
             return [await book.shown(c, at.vault, kept) for kept in await book.listed(c)]
 
-    show(run(work()))
+    printing.rows(run(work()))
 
 
 @register.command("disclose")
@@ -188,15 +208,17 @@ def register_list(context: click.Context) -> None:
 @click.pass_context
 def register_disclose(context: click.Context, name: str, url: str | None) -> None:
     """Disclose what an entry lets go about its person, and nothing beside it; that it went is on record first."""
+    from avow.registers import broker, disclosures
+    from avow.registers.disclosures import Office
 
     async def work() -> None:
         async with at_desk(context) as at:
             office = Office(at.privacy, at.vault)
             if url is None:
-                show(await disclosures.export(office, name, TERMINAL))
+                printing.document(await disclosures.export(office, name, TERMINAL))
             else:
                 facts = await broker.send(office, broker.Broker(at.keeper, at.vault), name, url, TERMINAL)
-                click.echo(f"{name}: {facts} facts sent")
+                printing.say(f"{name}: {facts} facts sent", name=name, facts=facts)
 
     run(work())
 
@@ -205,16 +227,19 @@ def register_disclose(context: click.Context, name: str, url: str | None) -> Non
 @click.pass_context
 def register_ropa(context: click.Context) -> None:
     """Print the records of processing (GDPR Art. 30) as JSON, with what was observed to go out."""
+    from avow.registers import ropa
 
     async def work() -> dict[str, Any]:
         async with at_desk(context) as at, at.keeper.begin() as c:
             return await ropa.records(c, at.vault)
 
-    show(run(work()))
+    printing.document(run(work()))
 
 
 def entry_of(name: str, to: str, process: bytes, given: Mapping[str, Any]) -> Entry:
     """An entry as the options say it."""
+    from avow.registers.entries import Entry, Process, Scope
+
     times = {key: None if value is None else value.replace(tzinfo=UTC) for key, value in given.items() if key in TIMES}
     held, scope = None, None
     if process:

@@ -184,3 +184,10 @@ def _sound(made: Settings) -> Settings:
     if made.smtp_url:
         smtp_parts(made.smtp_url)
     return made
+
+
+def profiles() -> dict[str, Path]:
+    """The profiles that come with the package, by name; in a checkout they lie beside `src`."""
+    package = Path(__file__).parent
+    folders = (package.parents[1] / "profiles", package / "profiles")
+    return {path.stem: path for folder in folders for path in folder.glob("*.toml")}

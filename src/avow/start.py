@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from avow import app, checking, demo, desk, keeper, server, supervisor, worker
+from avow import app, checking, demo, desk, keeper, server, settings, supervisor, worker
 from avow.app import Parts
 from avow.base import access, log
 from avow.base.actor import KEEPER
@@ -146,14 +146,16 @@ async def _begin(parts: Parts, keeper: Database) -> Policy:
         (newest,) = await versions.listed(c, 1)
     if parts.policy.hash != newest.hash:
         file = parts.settings.policy
-        if file in app.profiles():
-            how = f"copy {app.profiles()[file]} to a file of yours (FILE), write version = {newest.number + 1} in it"
+        if file in settings.profiles():
+            how = (
+                f"copy {settings.profiles()[file]} to a file of yours (FILE), write version = {newest.number + 1} in it"
+            )
         else:
             how = f"write version = {newest.number + 1} in {file}" if parts.policy.version <= newest.number else ""
         log.say(
             f"avow: {parts.policy.source} is not what is in force: version {newest.number} is, and stays. "
             f"To see what a change would do: {how + ', then: ' if how else ''}"
-            f"avow policy plan {'FILE' if file in app.profiles() else file}"
+            f"avow policy plan {'FILE' if file in settings.profiles() else file}"
         )
     return held.policy
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
 
-from avow import app, commands
-from avow.accounts import members
+from avow import commands, printing
 from avow.base.actor import COMMAND
-from avow.privacy import answers, erase, export, requests, standings
-from avow.privacy.standings import Whose
-from avow.terminal import at_desk, run, show, tenant_of
-from avow.vault import Act
+from avow.terminal import at_desk, run, tenant_of
+
+if TYPE_CHECKING:
+    from avow.privacy import erase
 
 
 @click.group()
@@ -27,14 +26,13 @@ def subject() -> None:
 @click.pass_context
 def subject_plan(context: click.Context, id: UUID) -> None:
     """Show what an erasure would end, and what stays by law and until when."""
+    from avow.privacy import erase
 
     async def plan() -> list[erase.Step]:
         async with at_desk(context) as at:
             return await erase.plan(at.privacy, id)
 
-    for step in run(plan()):
-        until = f" until {step.until:%Y-%m-%d}" if step.until else ""
-        click.echo(f"{step.ending:7} {step.facts:7} {step.store}{until}  {step.why}")
+    printing.rows([asdict(step) for step in run(plan())])
 
 
 @subject.command("export")
@@ -42,13 +40,17 @@ def subject_plan(context: click.Context, id: UUID) -> None:
 @click.pass_context
 def subject_export(context: click.Context, id: UUID) -> None:
     """Print everything that is stored about a person. That the operator opened it is on the person's record, and why."""
+    from avow.privacy import export
+
     reason = commands.why(context) or "a copy made at the terminal"
 
     async def collect() -> dict[str, Any]:
         async with at_desk(context) as at:
-            return await export.collect(at.privacy, at.vault, await tenant_of(at, id), id, reason)
+            return await export.collect(at.privacy, at.vault, await tenant_of(at, id), id, reason, told)
 
-    show(run(collect()))
+    with printing.working() as told:
+        found = run(collect())
+    printing.document(found)
 
 
 @subject.command("erase")
@@ -56,6 +58,8 @@ def subject_export(context: click.Context, id: UUID) -> None:
 @click.pass_context
 def subject_erase(context: click.Context, id: UUID) -> None:
     """Erase a person now, as if they had asked, and print the signed receipt."""
+    from avow.accounts import members
+    from avow.privacy import erase, requests
 
     async def carry_out() -> bytes:
         async with at_desk(context) as at:
@@ -64,11 +68,13 @@ def subject_erase(context: click.Context, id: UUID) -> None:
             async with at.keeper.begin() as c:
                 await members.check_erasure(c, tenant_id, id)
                 taken = await requests.take(c, at.vault, tenant_id, id, "erase", now)
-            await erase.run(at.privacy, taken.id)
+            await erase.run(at.privacy, taken.id, told)
             async with at.app.begin() as c:
                 return await requests.receipt(c, taken.id, taken.token)
 
-    sys.stdout.buffer.write(run(carry_out()) + b"\n")
+    with printing.working() as told:
+        receipt = run(carry_out())
+    printing.document(receipt)
 
 
 @subject.command("restrict")
@@ -76,6 +82,9 @@ def subject_erase(context: click.Context, id: UUID) -> None:
 @click.pass_context
 def subject_restrict(context: click.Context, id: UUID) -> None:
     """From now on a person's data is stored and not used, as if they had asked."""
+    from avow.privacy import standings
+    from avow.privacy.standings import Whose
+    from avow.vault import Act
 
     async def carry_out() -> None:
         async with at_desk(context) as at:
@@ -87,7 +96,7 @@ def subject_restrict(context: click.Context, id: UUID) -> None:
                 )
 
     run(carry_out())
-    click.echo(f"{id}: restricted")
+    printing.say(f"{id}: restricted", id=id, restricted=True)
 
 
 @subject.command("release")
@@ -96,6 +105,9 @@ def subject_restrict(context: click.Context, id: UUID) -> None:
 @click.pass_context
 def subject_release(context: click.Context, id: UUID, reason: str) -> None:
     """Lift a person's restriction; they are told why by mail."""
+    from avow import app
+    from avow.privacy import answers
+    from avow.privacy.standings import Whose
 
     async def carry_out() -> None:
         async with at_desk(context) as at:
@@ -104,7 +116,7 @@ def subject_release(context: click.Context, id: UUID, reason: str) -> None:
                 await answers.release(c, at.vault, app.tell(at.accounts), COMMAND, whose, reason, now)
 
     run(carry_out())
-    click.echo(f"{id}: released")
+    printing.say(f"{id}: released", id=id, restricted=False)
 
 
 @subject.command("show")
@@ -112,6 +124,8 @@ def subject_release(context: click.Context, id: UUID, reason: str) -> None:
 @click.pass_context
 def subject_show(context: click.Context, id: UUID) -> None:
     """Show what is stored about a person in numbers, what they said about its use, and their requests; nothing is opened."""
+    from avow.privacy import requests, standings
+    from avow.privacy.standings import Whose
 
     async def collect() -> dict[str, Any]:
         async with at_desk(context) as at:
@@ -133,4 +147,4 @@ def subject_show(context: click.Context, id: UUID) -> None:
                 ],
             }
 
-    show(run(collect()))
+    printing.show(run(collect()))

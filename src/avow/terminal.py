@@ -1,30 +1,33 @@
-"""What the commands have in common: how they reach the parts, show what they found, and tell what went wrong."""
+"""What the commands have in common: how they reach the parts, and tell what went wrong. How they show what they found stands in
+`avow.printing`.
+
+The program is imported by what a command does and not by what is said of it, for `--help` and a shell that completes a word
+wait for the latter.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from uuid import UUID
 
-import asyncpg
 import click
-from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError
 
-from avow import app, commands, desk, settings
-from avow.accounts.tables import person, tenant
-from avow.base import log
+from avow import commands, printing, settings
 from avow.base.errors import AvowError, NotFound
-from avow.desk import Desk
 from avow.policy import PolicyError
 
+if TYPE_CHECKING:
+    from avow import app
+    from avow.desk import Desk
+
 T = TypeVar("T")
+EXIT_FAILED, EXIT_USAGE = 1, 2
 
 
 class NeverStarted(AvowError):
@@ -43,25 +46,62 @@ class CallersPath(click.Path):
 
 
 class Commands(click.Group):
-    """Shows an error of ours as its sentence and what to do next, and ends with 1."""
+    """Shows an error of ours as its sentence and what to do next, and ends with 1; a wrong command line ends with 2."""
 
-    def invoke(self, context: click.Context) -> Any:
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **more: Any
+    ) -> NoReturn:
+        words = list(sys.argv[1:] if args is None else args)
+        in_json = printing.OPTION in words[: words.index("--") if "--" in words else None]
         try:
-            return super().invoke(context)
+            code = super().main(words, prog_name, **{**more, "standalone_mode": False})
+            sys.stdout.flush()
+            sys.exit(code if isinstance(code, int) else 0)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            sys.exit(EXIT_USAGE)
+        except click.UsageError as error:
+            printing.wrong(*_usage(error), "usage", in_json=in_json)
+            sys.exit(EXIT_USAGE)
+        except click.ClickException as error:
+            printing.wrong(error.format_message(), "", "unreadable", in_json=in_json)
+            sys.exit(error.exit_code)
+        except click.Abort:
+            printing.wrong("It was stopped.", "", "stopped", in_json=in_json)
         except (AvowError, PolicyError) as error:
-            click.echo(f"avow: {error}", err=True)
-            if error.hint:
-                click.echo(f"  {error.hint}", err=True)
-            sys.exit(1)
-        except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            click.echo(f"avow: {type(error).__name__}", err=True)
-            click.echo("  Does the database of this home answer? log/postgres-*.log in AVOW_HOME says more.", err=True)
-            sys.exit(1)
+            printing.wrong(str(error), error.hint, error.code, in_json=in_json)
+        except BrokenPipeError:
+            # Whoever read has had enough; what is still in the buffer has nowhere to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except Exception as error:
+            if not isinstance(error, (OSError, *_database_errors())):
+                raise
+            asks = "Does the database of this home answer? log/postgres-*.log in AVOW_HOME says more."
+            printing.wrong(type(error).__name__, asks, "no_answer", in_json=in_json)
+        sys.exit(EXIT_FAILED)
+
+
+def _usage(error: click.UsageError) -> tuple[str, str]:
+    """What is wrong with a command line, and what to type instead."""
+    near = getattr(error, "possibilities", None)
+    path = error.ctx.command_path if error.ctx else "avow"
+    if near:
+        return error.message, f"Did you mean {' or '.join(sorted(near))}?"
+    return error.format_message(), f"{path} --help says what it takes."
+
+
+def _database_errors() -> tuple[type[Exception], ...]:
+    import asyncpg
+    from sqlalchemy.exc import DBAPIError
+
+    return DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError
 
 
 def parts_of(context: click.Context, *, demo: bool = False, **given: Any) -> app.Parts:
     if os.geteuid() == 0:
         raise AvowError("Avow does not run as root.", hint="Run it as the system user: tools/avow, or runuser -u avow.")
+    from avow import app
+
     os.umask(0o077)
     return app.build(settings.read(os.environ, **given), demo=demo, **context.obj)
 
@@ -72,6 +112,9 @@ async def at_desk(context: click.Context, *, follow: bool = True) -> AsyncIterat
 
     A command that is an act is put on the record first. Raises NeverStarted; not where nothing is there to `follow`.
     """
+    from avow import desk
+    from avow.base import log
+
     parts = parts_of(context)
     log.set_up(parts.home / "log", "command")
     cluster = parts.cluster
@@ -93,11 +136,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
-def show(value: Any) -> None:
-    click.echo(json.dumps(value, indent=1, ensure_ascii=False, default=str))
-
-
 async def tenant_of(at: Desk, subject_id: UUID) -> UUID:
+    from sqlalchemy import select
+
+    from avow.accounts.tables import person, tenant
+
     async with at.keeper.begin() as c:
         found: UUID | None = await c.scalar(select(person.c.tenant_id).where(person.c.id == subject_id))
         # What belongs to an organisation itself has the tenant's own id as its subject.

@@ -20,9 +20,11 @@ from tests.accounts.test_staff import with_staff
 
 from avow import cli, worker
 from avow.accounts import acts, admission, staff
-from avow.accounts.acts import ActUndeclared, Silent
+from avow.accounts.acts import ActUndeclared
 from avow.accounts.oidc import CALLBACK, Provider
 from avow.base.actor import COMMAND
+from avow.base.recorded import Silent
+from avow.commands import COMMANDS
 from avow.gateway.tables import trace
 from avow.policy import Policy, parse
 from avow.privacy.tables import policy_plan
@@ -352,9 +354,9 @@ def test_every_command_has_a_line() -> None:
             found |= named(command, f"{prefix}{name} ") if isinstance(command, click.Group) else {prefix + name}
         return found
 
-    assert named(cli.main) == set(acts.COMMANDS)
+    assert named(cli.main) == set(COMMANDS)
 
 
 def test_a_silent_line_says_why() -> None:
-    silent = [act for act in (*acts.ROUTES.values(), *acts.COMMANDS.values()) if isinstance(act, Silent)]
+    silent = [act for act in (*acts.ROUTES.values(), *COMMANDS.values()) if isinstance(act, Silent)]
     assert all(len(act.why.split()) > 3 for act in silent)

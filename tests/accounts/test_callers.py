@@ -19,6 +19,7 @@ PUBLIC = {
     "/api/auth/reset/finish",
     "/api/auth/passkey",
     "/api/auth/passkey/begin",
+    "/api/auth/provider",
     "/api/auth/provider/start",
     "/api/auth/provider/callback",
     "/api/keys/leaked",

@@ -42,7 +42,7 @@ async def enter(provider: LocalProvider, browser: httpx.AsyncClient, **answer: s
 async def test_a_newcomer_gets_an_account_and_comes_back_to_it(house: House, provider: LocalProvider) -> None:
     browser = house.browser()
     entered = await enter(provider, browser)
-    assert (entered.status_code, entered.headers["location"]) == (303, "/")
+    assert (entered.status_code, entered.headers["location"]) == (303, "/app")
     me = (await browser.get("/api/me")).json()
     assert me["confirmed"] is True and me["facts"] == {"email": ADA, "name": "Ada Lovelace"}
     provider.person = Person(email="ada.king@example.org", name="Ada King")
@@ -116,6 +116,27 @@ async def test_linking_needs_a_fresh_session_of_the_person_who_began(house: Hous
     house.clock.move(timedelta(minutes=11))
     assert (await eve.post("/api/me/identities")).json()["code"] == "step_up_needed"
     assert await house.rows("identity") == 0
+
+
+async def test_a_browser_that_is_refused_goes_on_to_the_app_which_says_why(
+    house: House, provider: LocalProvider
+) -> None:
+    assert (await house.browser().get("/api/auth/provider")).json() == {"name": provider.issuer.partition("//")[2]}
+    await house.signed_in(ADA)
+    browser, html = house.browser(), {"accept": "text/html,application/xhtml+xml"}
+    refused = await browser.get(CALLBACK, params=provider.agree(await start(browser)), headers=html)
+    assert (refused.status_code, refused.headers["location"]) == (303, "/app/sign-in?refused=provider_not_linked")
+    assert (await browser.get("/api/me")).status_code == 401
+    other = await house.signed_in("other@example.org")
+    url = (await other.post("/api/me/identities")).json()["url"]
+    given = provider.agree(url) | {"iss": "https://evil.example"}
+    again = await other.get(CALLBACK, params=given, headers=html)
+    assert again.headers["location"] == "/app/settings?refused=provider_refused"
+    assert await house.rows("identity") == 0
+
+
+async def test_where_no_provider_is_set_up_none_is_named(house: House) -> None:
+    assert (await house.browser().get("/api/auth/provider")).json() == {"name": None}
 
 
 async def test_an_answer_counts_once_and_only_in_the_browser_that_asked(house: House, provider: LocalProvider) -> None:

@@ -60,6 +60,15 @@ async def test_an_invited_person_belongs_to_the_organisation_and_reads_who_sees_
     assert (str(found.subject_id), found.wallet_id) == (bob_id, house.credits[0][2])
 
 
+async def test_nobody_sees_or_ends_a_session_of_a_colleague_not_even_an_owner(house: House) -> None:
+    owner = await house.signed_in(OWNER)
+    bob, _ = await join(house, owner, BOB, "member")
+    (his,) = (await bob.get("/api/me/sessions")).json()
+    assert his["id"] not in (await owner.get("/api/me/sessions")).text
+    assert refusal(await owner.delete(f"/api/me/sessions/{his['id']}")) == (404, "not_found")
+    assert (await bob.get("/api/me")).status_code == 200
+
+
 async def test_an_invitation_works_once_and_for_a_week(house: House) -> None:
     owner = await house.signed_in(OWNER)
     await join(house, owner, BOB, "member")

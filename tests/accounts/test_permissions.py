@@ -16,9 +16,9 @@ GET /proof/verify.py · GET /api/proof/sentences · GET /api/proof/sentences/{id
 GET /terms · GET /proof · GET /status · GET /docs/errors · GET /confirm · GET /reset ·
 GET /healthz · GET /readyz · GET /metrics · GET /api · GET /api/openapi.json · GET /api/{path}
 GET /.well-known/avow-policy.json · GET /.well-known/avow-receipt-key · GET /.well-known/security.txt
-GET /api/privacy/receipts/{id} · POST /api/auth/reset
+GET /api/privacy/receipts/{id} · GET /api/privacy/receipts/{id}/progress · POST /api/auth/reset
 POST /api/auth/reset/finish · POST /api/auth/passkey/begin · POST /api/auth/passkey
-GET /api/auth/provider/start · GET /api/auth/provider/callback · POST /api/keys/leaked
+GET /api/auth/provider · GET /api/auth/provider/start · GET /api/auth/provider/callback · POST /api/keys/leaked
 GET /app · GET /app/{path} · GET /app/assets/{name} · GET /api/evidence · GET /api/words
 GET /privacy/ask · POST /api/privacy/outside · POST /api/privacy/outside/prove
 GET /api/auth/signup · POST /api/auth/signup

@@ -24,7 +24,9 @@ LET = {
     "account": 'purposes = ["service", "security", "notices", "support", "legal", "enforce"]\n'
     'staff = ["support", "privacy", "abuse"]',
     "audit": 'purposes = ["security", "proof"]\nstaff = ["auditor"]',
+    "credential": 'purposes = ["security", "legal"]\nstaff = ["privacy"]',
 }
+"""Credentials are for nobody's eyes, whatever a policy lists."""
 
 
 def with_staff(profile: str) -> str:

@@ -101,6 +101,14 @@ def test_nothing_that_was_not_listed_or_has_no_known_form_is_stored(
         assert re.fullmatch(FORMS[name], said), (name, said)
 
 
+def test_what_a_policy_leaves_out_of_its_fields_is_not_listed() -> None:
+    policy = parse(policy_text("deepailab"), "deepailab")
+    category = replace(policy.categories["technical"], without=("ip",))
+    without = replace(policy, categories={**policy.categories, "technical": category})
+    assert "ip" in visits.listed(policy)
+    assert visits.listed(without) == visits.listed(policy) - {"ip"}
+
+
 async def test_a_policy_that_lists_nothing_stores_nothing(house: House) -> None:
     here = await house.signed_in(ADA)
     assert [each["seen"] for each in (await here.get("/api/me/sessions")).json()] == [{}]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,11 @@ class Visitor:
 
     def say(self, text: str, **values: object) -> str:
         return self._words[text].format(**values)
+
+    def sql(self, query: str, *values: Any) -> list[Any]:
+        """Ask the platform's database as its superuser; beside Playwright, in whose thread no other loop can run."""
+        with ThreadPoolExecutor(1) as beside:
+            return beside.submit(self.platform.sql, query, *values).result()
 
     def go(self, path: str = "") -> None:
         """To a screen, until its heading stands there."""

@@ -43,6 +43,13 @@ def _lived_in(platform: Platform) -> list[dict[str, str]]:
         platform.sign_up(http, name="Ada Lovelace")
         http.patch("/api/tenant", json={"keep_h": 24}).raise_for_status()
         secret = platform.key(http, name="First program")["secret"]
+        project = http.post("/api/projects", json={"name": "Website chat", "keep_h": 12}).raise_for_status().json()
+        limits = {"requests_per_min": 60, "budget_month_nano": 20_000_000_000}
+        http.put(f"/api/projects/{project['id']}/limits", json=limits).raise_for_status()
+        http.post("/api/projects", json={"name": "存档检索"}).raise_for_status()
+        http.post(
+            "/api/tenant/invitations", json={"email": "grace.hopper@example.org", "role": "viewer"}
+        ).raise_for_status()
         for question in QUESTIONS:
             complete(http, secret, question, max_tokens=20).raise_for_status()
         return [{"name": each.name, "value": str(each.value), "url": platform.base_url} for each in http.cookies.jar]
@@ -52,7 +59,7 @@ def _take(context: BrowserContext, platform: Platform, folder: Path, suffix: str
     context.set_default_timeout(WAIT_MS)
     page = context.new_page()
     for path in OUTSIDE:
-        _picture(page, platform, path, folder / f"{path[1:]}-{suffix}.png")
+        _picture(page, platform, path, folder / f"{path[1:].partition('#')[0]}-{suffix}.png")
     context.add_cookies(cookies)
     for path in INSIDE:
         _picture(page, platform, path, folder / f"{path[1:] or 'home'}-{suffix}.png")

@@ -10,8 +10,8 @@ from playwright.sync_api import ViewportSize, expect
 from tests.browser.conftest import WAIT_MS, Visit, Visitor
 from tests.platform import Platform
 
-INSIDE = ("", "/playground", "/keys", "/requests", "/usage", "/privacy", "/wallet", "/settings")
-OUTSIDE = ("/sign-in", "/sign-up", "/forgot")
+INSIDE = ("", "/playground", "/keys", "/requests", "/usage", "/privacy", "/organisation", "/wallet", "/settings")
+OUTSIDE = ("/sign-in", "/sign-up", "/forgot", "/invitation#token", "/erased", "/nowhere")
 SERIOUS = {"serious", "critical"}
 NARROW, WIDE = ViewportSize(width=320, height=700), ViewportSize(width=1280, height=900)
 
@@ -31,6 +31,13 @@ def settled(at: Visitor) -> None:
     expect(at.page.locator(".waiting, .typing")).to_have_count(0, timeout=WAIT_MS)
 
 
+def serious(at: Visitor, axe: str) -> list[str]:
+    """What axe finds serious or critical in the screen as it stands."""
+    at.page.evaluate(axe)
+    faults = at.page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+    return [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in faults if each["impact"] in SERIOUS]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_screen_has_a_serious_fault_or_is_too_wide(visit: Visit, axe: str, scheme: Any) -> None:
     at = visit("en" if scheme == "light" else "zh")
@@ -41,15 +48,13 @@ def test_no_screen_has_a_serious_fault_or_is_too_wide(visit: Visit, axe: str, sc
             enter(at)
         at.go(path)
         settled(at)
-        at.page.evaluate(axe)
-        faults = at.page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
-        serious = [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in faults if each["impact"] in SERIOUS]
+        wrong = serious(at, axe)
         at.page.set_viewport_size(NARROW)
         if at.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            serious.append("needs sideways scrolling where it is narrow")
+            wrong.append("needs sideways scrolling where it is narrow")
         at.page.set_viewport_size(WIDE)
-        if serious:
-            found[path] = serious
+        if wrong:
+            found[path] = wrong
     assert found == {}, found
     assert at.wrong == []
 

@@ -94,6 +94,19 @@ async def test_what_is_anothers_or_unknown_or_not_kept_is_not_there(house, platf
     assert len(await house.traces()) == 1
 
 
+async def test_a_colleague_neither_sees_nor_ends_what_somebody_asked(house, platform):
+    ann, kim = await house.customer(tenant_keep_h=48), await house.customer(tenant_keep_h=48)
+    colleague = {"tenant_id": ann.tenant_id, "wallet_id": ann.wallet_id}
+    await house.execute(update(api_key).where(api_key.c.id == kim.key_id).values(**colleague))
+    made = (await house.post(ann, ASK)).headers["avow-request-id"]
+    async with browse(platform, kim) as client:
+        assert (await client.get("/api/requests")).json()["requests"] == []
+        for method in ("GET", "DELETE"):
+            assert (await client.request(method, f"/api/requests/{made}")).status_code == 404
+        assert (await client.delete("/api/requests")).is_success
+    assert len(await house.traces()) == 1
+
+
 async def test_a_deleted_request_is_gone_at_once_and_its_charge_stays(house, platform, tmp_path):
     ann = await house.customer(tenant_keep_h=48)
     made = (await house.post(ann, ASK)).headers["avow-request-id"]

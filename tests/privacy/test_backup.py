@@ -142,7 +142,10 @@ async def test_a_backup_holds_neither_words_nor_keys_and_shows_no_password(
 async def test_a_folder_out_of_reach_is_named_and_told_later(
     on: Needs, database: Databases, cluster: Cluster, folder: Path
 ) -> None:
+    """It knows from its first moment who was erased before."""
+    on.tombstones.bury_person(Person().id, on.clock.now())
     await made(on, database, cluster, folder)
+    assert on.tombstones.read(folder / FILE_NAME) == on.tombstones.read() != []
     away = folder.with_name("away")
     folder.rename(away)
     on.tombstones.bury_person(Person().id, on.clock.now())

@@ -16,7 +16,7 @@ from sqlalchemy import func, insert, select
 
 from avow import catalog
 from avow.accounts.tables import credential
-from avow.privacy import copies, erase, export, retention, stores
+from avow.privacy import copies, erase, export, requests, retention, stores
 from avow.privacy.copies import Maker
 from avow.privacy.needs import Needs
 from avow.privacy.tables import copy_part
@@ -196,7 +196,17 @@ async def test_an_erasure_refuses_the_copy_under_way(
 
 
 async def test_the_copy_of_somebody_else_is_not_there(
-    client: AsyncTestClient[Litestar], on: Needs, vault: Vault, above: Above
+    client: AsyncTestClient[Litestar], on: Needs, vault: Vault, ada: Person, above: Above
 ) -> None:
+    """Neither a stranger's nor a colleague's."""
     above.proved = True
-    assert (await client.get(f"/api/privacy/requests/{await Person().ask(on)}/copy")).status_code == 404
+    stranger, colleague = Person(), Person()
+    colleague.tenant_id = ada.tenant_id
+    for other in (stranger, colleague):
+        await other.write(on, count=1)
+        async with on.database.begin() as c:
+            taken = await requests.take(c, vault, other.tenant_id, other.id, "access", on.clock.now())
+        await copies.run(Maker(on, vault, above.tell), taken.id)
+        async with on.database.begin() as c:
+            assert (await copies.ends_at(c, taken.id, on.clock.now()))[1] is not None
+        assert (await client.get(f"/api/privacy/requests/{taken.id}/copy")).status_code == 404

@@ -25,6 +25,7 @@ from avow.privacy.stores import StillReferenced
 from avow.privacy.tables import erasure_progress, rights_request
 from avow.proof import receipts
 from avow.vault import Buried, Gone, Ring, keys
+from avow.vault.mirror import FileMirror
 from tests import LIMIT_S
 from tests.conftest import Databases
 from tests.privacy import scratch
@@ -121,6 +122,16 @@ async def test_the_receipt_lists_every_store_with_its_level(on: Needs) -> None:
     assert rights["kept_until"]
     assert str(ada.id) not in json.dumps(fields)
     assert {place["place"] for place in fields["other_places"]} >= {"mailbox", "demo"}
+
+
+async def test_a_copy_of_the_keyring_that_was_not_told_is_on_the_receipt(on: Needs, tmp_path: Path) -> None:
+    ada, away = Person(), str(tmp_path / "unplugged" / "graves")
+    await ada.write(on)
+    mirrored = replace(on, ring=Ring(tmp_path / "keyring" / "ring.db", mirrors=[FileMirror(Path(away))]))
+    id = await ada.ask(on)
+    await erase.run(mirrored, id)
+    mirrored.ring.close()
+    assert (await receipt_of(on, id))["keyring_copies_not_told"] == [away]
 
 
 async def test_a_plan_says_the_same_and_changes_nothing(on: Needs) -> None:

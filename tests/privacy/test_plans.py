@@ -269,10 +269,12 @@ async def test_everybody_is_told_once_even_if_telling_is_broken_off(on: Needs) -
         ada = crowd.people[0]
         (shown,) = await notices.of(c, ada.id, on.clock.now())
         assert (shown.kind, shown.version, shown.in_force, shown.page) == ("policy_material", 2, True, "/privacy/2")
+        with pytest.raises(notices.NoticeUnknown):
+            await notices.dismiss(c, crowd.people[1].id, shown.id, on.clock.now())
         await notices.dismiss(c, ada.id, shown.id, on.clock.now())
         assert await notices.of(c, ada.id, on.clock.now()) == []
         with pytest.raises(notices.NoticeUnknown):
-            await notices.dismiss(c, crowd.people[1].id, shown.id, on.clock.now())
+            await notices.dismiss(c, ada.id, shown.id, on.clock.now())
     vault.close()
 
 

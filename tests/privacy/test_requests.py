@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -73,6 +74,32 @@ async def test_a_receipt_needs_its_token(client: AsyncTestClient[Litestar], on: 
     assert (await client.get(path)).status_code == 400
 
 
+async def test_how_far_an_erasure_came_is_told_to_whoever_has_its_token(
+    client: AsyncTestClient[Litestar], on: Needs, ada: Person
+) -> None:
+    await ada.write(on)
+    taken = (await client.post("/api/privacy/requests", json=ERASE)).json()
+    path, token = f"/api/privacy/receipts/{taken['id']}/progress", {api.TOKEN_HEADER: taken["receipt_token"]}
+    before = (await client.get(path, headers=token)).json()
+    assert (before["state"], before["stores"], before["keys_at"]) == ("verified", [], None)
+    told: list[dict[str, Any]] = []
+
+    async def forget(subject_id: UUID) -> None:
+        """The step between the keys' end and the last look."""
+        told.append((await client.get(path, headers=token)).json())
+
+    await erase.run(replace(on, forget=forget), UUID(taken["id"]))
+    (midway,) = told
+    stores = {each["store"]: each for each in midway["stores"]}
+    note, bill = stores["scratch_note"], stores["scratch_bill"]
+    assert midway["state"] == "running" and midway["keys_at"] is not None
+    assert (note["planned"], note["through"], note["ending"]) == (3, 3, "delete") and note["done_at"] is not None
+    assert (bill["ending"], bill["through"]) == ("hold", 3) and bill["until"] is not None
+    assert (await client.get(path, headers=token)).json()["state"] == "succeeded"
+    assert (await client.get(path, headers={api.TOKEN_HEADER: "x" * 43})).status_code == 404
+    assert (await client.get(path)).status_code == 400
+
+
 async def test_a_wrong_password_takes_nothing(client: AsyncTestClient[Litestar], on: Needs) -> None:
     answer = await client.post("/api/privacy/requests", json={**ERASE, "password": "wrong"})
     assert (answer.status_code, answer.json()["code"]) == (403, "not_confirmed")
@@ -129,9 +156,15 @@ async def test_a_text_is_sealed_and_opened_for_its_person_only(
         assert await vault.open(c, ref, row.box, "access", who) == {"text": words}
 
 
-async def test_an_open_request_of_somebody_else_is_not_shown(client: AsyncTestClient[Litestar], on: Needs) -> None:
-    id = await Person().ask(on)
-    assert (await client.get(f"/api/privacy/requests/{id}")).status_code == 404
+async def test_an_open_request_of_somebody_else_is_not_shown(
+    client: AsyncTestClient[Litestar], on: Needs, ada: Person
+) -> None:
+    """Neither a stranger's nor a colleague's."""
+    stranger, colleague = Person(), Person()
+    colleague.tenant_id = ada.tenant_id
+    for other in (stranger, colleague):
+        id = await other.ask(on)
+        assert (await client.get(f"/api/privacy/requests/{id}")).status_code == 404
     assert (await client.get("/api/privacy/requests")).json() == []
 
 

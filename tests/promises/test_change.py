@@ -170,6 +170,12 @@ def test_an_explicit_policy_closes_the_api_until_it_is_accepted(changing: Platfo
     assert ada["http"].post("/api/me/acceptance", json={"version": 2}).json()["code"] == "version_not_in_force"
     assert ada["http"].post("/api/me/acceptance", json={"version": 3}).status_code == 201
     assert acceptances(changing, ada) == [(1, "use"), (2, "use"), (3, "explicit")]
+    told = ada["http"].get("/api/me/acceptances").json()
+    assert [(each["version"], each["how"], each["page"]) for each in told] == [
+        (3, "explicit", "/privacy/3"),
+        (2, "use", "/privacy/2"),
+        (1, "use", "/privacy/1"),
+    ]
     wait_until(lambda: ask(changing, ada).status_code == 200)
 
 

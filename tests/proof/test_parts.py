@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from avow import app, catalog
+from avow import app, catalog, settings
 from avow.gateway.scripted import Script
 from avow.policy import parse, published
 from avow.policy.words import AWAITED
@@ -17,7 +17,7 @@ from avow.site.words import WORDS
 from tests.platform import Platform
 from tests.upstream import Upstream, scripted_platform
 
-PROFILES = sorted(app.profiles())
+PROFILES = sorted(settings.profiles())
 NAMES = (
     *("part_api", "part_opt_out", "part_self_service", "part_staff", "part_backups", "part_rights", "part_consents"),
     *("part_age_gate", "part_notices", "part_acceptance", "part_cache", "part_filter"),

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from avow.base.ids import uuid7
+from avow.policy import periods
 from avow.proof import journey
 from tests.platform import Platform, new_platform, policy_text, wait_until
 from tests.upstream import Upstream, scripted_platform
@@ -121,7 +122,7 @@ def test_what_was_found_is_public_with_its_time(platform: Platform) -> None:
         page = http.get("/proof").text
     [row] = [each for each in page.split("<li")[1:] if "sums ·" in each]
     assert "proved" in row
-    assert datetime.now(UTC).strftime("%Y-%m-%d") in row
+    assert periods.day(datetime.now(UTC), "en") in row
 
 
 def test_the_keeper_looks_without_being_asked() -> None:

@@ -45,3 +45,9 @@ def test_texts_are_written_where_they_are_said() -> None:
 def test_chinese_is_chinese() -> None:
     plain = {id for id, text in catalogue("zh").items() if not re.search(r"[\u4e00-\u9fff]", text)}
     assert plain <= {"curl", "Python", "JavaScript", "CSV"}
+
+
+def test_whatever_is_sent_is_sent_once() -> None:
+    """A bare mutation runs twice for a double click: only `useOnce` makes one."""
+    bare = {path.name for path in SOURCES if "useMutation" in path.read_text()}
+    assert bare == {"once.ts"}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avow import app, catalog
+from avow import app, catalog, settings
 from avow.policy import Policy, parse, published
 from avow.policy.words import CATEGORIES
 from avow.proof import receipts
@@ -23,7 +23,7 @@ from avow.vault import Ring
 
 NONE: frozenset[str] = frozenset()
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
-EACH = pytest.mark.parametrize("name", sorted(app.profiles()))
+EACH = pytest.mark.parametrize("name", sorted(settings.profiles()))
 
 
 def policy_of(name: str) -> Policy:

@@ -5,13 +5,14 @@ import "./tokens.css";
 import "./look.css";
 
 import { MantineProvider } from "@mantine/core";
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { MutationCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { setNonce } from "get-nonce";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 
 import { Refusal } from "./api/client";
+import { tellTabs } from "./api/tabs";
 import { Prove } from "./parts/Prove";
 import { makeRouter } from "./routes";
 import { theme, variables } from "./theme";
@@ -22,6 +23,7 @@ const nonce = document.querySelector<HTMLMetaElement>("meta[property=csp-nonce]"
 setNonce(nonce);
 
 const queries = new QueryClient({
+  mutationCache: new MutationCache({ onSuccess: () => tellTabs({ what: "changed" }) }),
   defaultOptions: {
     queries: {
       staleTime: 5_000,

@@ -46,6 +46,7 @@ export function makeRouter(queries: QueryClient) {
       entrance("/sign-in", () => import("./screens/SignIn"), "SignIn"),
       entrance("/sign-up", () => import("./screens/SignUp"), "SignUp"),
       entrance("/forgot", () => import("./screens/Forgot"), "Forgot"),
+      entrance("/invitation", () => import("./screens/Invitation"), "Invitation"),
       entrance("/erased", () => import("./screens/Erased"), "Erased"),
       inside.addChildren([
         screen("/", () => import("./screens/Home"), "Home"),
@@ -54,6 +55,7 @@ export function makeRouter(queries: QueryClient) {
         screen("/requests", () => import("./screens/Requests"), "Requests"),
         screen("/usage", () => import("./screens/Usage"), "Usage"),
         screen("/privacy", () => import("./screens/Privacy"), "Privacy"),
+        screen("/organisation", () => import("./screens/Organisation"), "Organisation"),
         screen("/wallet", () => import("./screens/Wallet"), "Wallet"),
         screen("/settings", () => import("./screens/Settings"), "Settings"),
       ]),

@@ -1,4 +1,5 @@
-"""What is an act: each route and each command that changes something says what it puts on the record, or why nothing.
+"""What is an act: each route that changes something says what it puts on the record, or why nothing. `avow.commands` says it
+of each command.
 
 A route without a line here stops the start, as one without a line in `permissions` does; a test calls every route and runs
 every command that names an act, and looks for its line on the record. An act is recorded in the transaction that carries
@@ -6,38 +7,19 @@ it out, so there is never the one without the other. Openings are recorded by th
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts.needs import Needs
 from avow.base.actor import Actor
 from avow.base.errors import AvowError, NotFound
+from avow.base.recorded import READS, Silent
 from avow.vault import Act
-
-
-@dataclass(frozen=True, slots=True)
-class Silent:
-    """Nothing is put on the record, because of `why`."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """The act of a command, and where it stands: on the platform's record, on that of the person whose id was given, or
-    wherever the command itself puts it, together with what it does. `asks_why`: not without a reason."""
-
-    word: str
-    record: Literal["platform", "person", "itself"] = "platform"
-    asks_why: bool = False
-
 
 NOBODY: Final = Silent("nobody is known yet, and nothing of anybody is changed")
 OPENS: Final = Silent("showing who one is opens what it is compared with, and the vault records the opening")
 BEGINS: Final = Silent("it only begins; what comes of it is recorded when it is finished")
-READS: Final = Silent("it changes nothing; what it opens, the vault records")
 
 SAID: Final = Silent("what somebody says about their data stands in standing, with its time, and is only ever added to")
 
@@ -112,61 +94,6 @@ ROUTES: Final[Mapping[str, str | Silent]] = {
 }
 """Every route that is no GET, and the GET that changes something. A search of the record without a person in mind, and an
 opening that found boxes, stand there as openings do."""
-
-COMMANDS: Final[Mapping[str, Command | Silent]] = {
-    "up": Silent("the policy that a start brings into force stands in policy_version, with its text and time"),
-    "serve": Silent("the policy that a start brings into force stands in policy_version, with its text and time"),
-    "policy check": READS,
-    "policy render": READS,
-    "policy export": READS,
-    "policy plan": Silent("a plan is its own record, with the text of the policy and the time"),
-    "policy apply": Silent(
-        "the version that it publishes stands in policy_version: text, time, who applied and approved it"
-    ),
-    "policy verify": READS,
-    "policy explain": READS,
-    "verify": Silent("what the probes found is evidence; canaries are erased as people are"),
-    "receipt verify": READS,
-    "subject plan-erase": Silent("it shows counts and periods, and no content"),
-    "subject export": Command("export", "person"),
-    # Not on the person's record, which ends with them.
-    "subject erase": Command("erase"),
-    "subject restrict": Command("restrict", "itself"),
-    "subject release": Command("lift restriction", "itself"),
-    "subject find": Command("find by address", "itself"),
-    "subject show": Silent("it shows counts and periods, and no content"),
-    "sweep": Command("sweep"),
-    "backup": Command("make a backup"),
-    "restore": Command("restore a backup", "itself"),
-    "log key": READS,
-    "log export": Silent("it copies what everybody may read anyway"),
-    "log verify": READS,
-    "log begin": Command("begin another log", "itself", asks_why=True),
-    "record anchor": Command("begin the chain anew", "itself", asks_why=True),
-    "key create": Command("create key", "itself"),
-    "user create": Command("appoint staff", "itself"),
-    "user remove": Command("dismiss staff", "itself"),
-    "key list": Silent("it shows ids, states and times, and opens nothing"),
-    "upstream list": Silent("what it shows is about nobody"),
-    "model list": Silent("what it shows is about nobody"),
-    "upstream add": Command("set upstream"),
-    "upstream drain": Command("drain upstream"),
-    "model add": Command("set model"),
-    "limit": Command("set limit"),
-    "import litellm": Command("import", "itself"),
-    "import new-api": Command("import", "itself"),
-    "model leave": Command("take a route from a model"),
-    "register add": Command("make register entry", "itself"),
-    "register approve": Command("approve register entry", "itself"),
-    "register end": Command("end register entry", "itself"),
-    "register list": READS,
-    "register disclose": Command("disclose", "itself"),
-    "register ropa": READS,
-    "evidence add": Command("add a document"),
-    "evidence list": Silent("what it shows is about the organisation, and about nobody"),
-    "evidence withdraw": Command("withdraw a document"),
-}
-"""Every command of `avow`; its act is on the record before it does anything, with a digest of what it was given."""
 
 
 class ActUndeclared(AvowError):

@@ -32,7 +32,7 @@ SUBJECT = "You are invited / 邀请您加入"
 LETTER = """\
 Somebody invites you to their organisation at {site}. To accept, choose a password within 7 days:
 
-{site}/invitation#{token}
+{site}/app/invitation#{token}
 
 Without a browser: POST {{"token": "{token}", "password": "…"}} to {site}/api/invitations/accept
 If you do not know why, do nothing: no account is made, and the invitation is deleted after 7 days.

@@ -10,6 +10,7 @@ import logging
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -82,10 +83,23 @@ def failure(error: BaseException) -> dict[str, Any]:
     return {"error": type(error).__name__, "where": ours[-4:]}
 
 
+_spelled: Callable[[str], str] = str
+
+
+def say_in_json() -> None:
+    """From now on, each line that is said is a JSON object: {"said": line}."""
+    global _spelled
+    _spelled = _as_json
+
+
 def say(line: str) -> None:
     """Tell the person at the terminal."""
-    sys.stdout.write(line + "\n")
+    sys.stdout.write(_spelled(line) + "\n")
     sys.stdout.flush()
+
+
+def _as_json(line: str) -> str:
+    return msgspec.json.encode({"said": line}).decode()
 
 
 def sweep(folder: Path, before: datetime) -> int:

@@ -15,6 +15,7 @@ from avow.accounts.callers import Accounts, Caller, dependencies
 from avow.accounts.needs import Needs
 from avow.base.errors import BadInput
 from avow.gateway import decisions, explained, requests
+from avow.gateway.decisions import Appeal, Decision
 from avow.gateway.explained import Explained
 from avow.gateway.requests import ListedRequest
 
@@ -31,7 +32,7 @@ class RequestPage(msgspec.Struct):
 class DecisionPage(msgspec.Struct):
     """Decisions of filters, newest first; `after` asks for the next page, null: there is none."""
 
-    decisions: list[dict[str, Any]]
+    decisions: list[Decision]
     after: UUID | None
 
 
@@ -94,13 +95,13 @@ async def list_decisions(
 ) -> DecisionPage:
     """What filters decided about one's own requests: kinds and counts, no text."""
     found = await decisions.listed(accounts, who, after, limit)
-    return DecisionPage([each._asdict() for each in found], found[-1].id if len(found) == limit else None)
+    return DecisionPage(found, found[-1].id if len(found) == limit else None)
 
 
 @post("/api/filter/decisions/{decision_id:uuid}/appeal", status_code=202)
-async def appeal(decision_id: FromPath[UUID], data: JSONBody[Words], who: Caller, accounts: Accounts) -> dict[str, Any]:
+async def appeal(decision_id: FromPath[UUID], data: JSONBody[Words], who: Caller, accounts: Accounts) -> Appeal:
     """Have a decision about one's own request looked at by a person; it becomes a complaint with a date of answer."""
-    return (await decisions.appeal(accounts, who, decision_id, data.text))._asdict()
+    return await decisions.appeal(accounts, who, decision_id, data.text)
 
 
 ROUTES = (

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
+import msgspec
 import structlog
 from sqlalchemy import bindparam, exists, insert, or_, select, update
 
@@ -46,7 +47,7 @@ class AlreadyAppealed(AvowError):
     hint = "GET /api/privacy/requests shows the complaint, the date by which it is answered, and the answer."
 
 
-class Decision(NamedTuple):
+class Decision(msgspec.Struct):
     """What a filter did with one request of one's own. `score`: how many pieces it found; see `Hit`."""
 
     id: UUID
@@ -61,7 +62,7 @@ class Decision(NamedTuple):
     expires_at: datetime | None
 
 
-class Appeal(NamedTuple):
+class Appeal(msgspec.Struct):
     """The complaint that an appeal makes, and by when it is answered."""
 
     request_id: UUID

@@ -1,6 +1,7 @@
 """How periods, dates and lists read in a sentence."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from avow.policy.model import Keep
 
@@ -43,6 +44,18 @@ def date_zh(date: str) -> str:
     """`2026 年 3 月 17 日`, or `2026 年 3 月`."""
     year, month, *day = date.split("-")
     return f"{year} 年 {int(month)} 月" + "".join(f" {int(part)} 日" for part in day)
+
+
+def day(moment: datetime, locale: str) -> str:
+    """The day (UTC) of a moment in a language: `17 March 2026`, `2026 年 3 月 17 日`."""
+    date = moment.astimezone(UTC).date().isoformat()
+    return date_zh(date) if locale == "zh" else date_en(date)
+
+
+def minute(moment: datetime, locale: str) -> str:
+    """A moment in a language, to the minute, in UTC: `17 March 2026, 09:05 UTC`, `2026 年 3 月 17 日 09:05（UTC）`."""
+    time = f"{moment.astimezone(UTC):%H:%M}"
+    return f"{day(moment, locale)} {time}（UTC）" if locale == "zh" else f"{day(moment, locale)}, {time} UTC"
 
 
 def both(parts: Iterable[str]) -> str:

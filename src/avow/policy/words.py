@@ -368,3 +368,10 @@ PROBES: Mapping[str, str] = {
     "journey": "a canary lives a whole life over HTTP, from sign-up to erasure, and is found in no store afterwards",
 }
 """What each probe that a clause names looks at. `proof` has one of each name; without it the clause is unproved."""
+
+WATCHED: Final = (
+    *("api", "opt_out", "field_choice", "self_service", "staff", "processors", "backups", "erasure", "rights"),
+    *("consents", "notices", "acceptance", "age_gate", "technical_log", "cache", "filter"),
+    *("evidence", "disclosures", "regions"),
+)
+"""The parts that a probe of their own, `part_NAME`, looks at."""

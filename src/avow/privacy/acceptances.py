@@ -6,7 +6,7 @@ Accepting is no consent: it is kept apart from standing, and no decision about d
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, select, text
@@ -18,6 +18,16 @@ from avow.privacy.tables import acceptance
 from avow.vault import fact
 
 How = Literal["use", "explicit"]
+LISTED_MAX = 100
+
+
+class Accepted(NamedTuple):
+    """A version that somebody accepted; `terms`: those of that number with it, null where the policy has none."""
+
+    version: int
+    terms: int | None
+    how: str
+    at: datetime
 
 
 async def record(
@@ -49,3 +59,11 @@ async def newest(c: AsyncConnection, subject_id: UUID) -> int:
     """The number of the newest version that somebody accepted; 0: none."""
     query = select(func.max(acceptance.c.accepted_version)).where(acceptance.c.subject_id == subject_id)
     return int(await c.scalar(query) or 0)
+
+
+async def listed(c: AsyncConnection, subject_id: UUID) -> list[Accepted]:
+    """The versions that somebody accepted, newest first, 100 at most."""
+    table = acceptance.c
+    columns = (table.accepted_version, table.accepted_terms, table.accepted_how, table.since)
+    query = select(*columns).where(table.subject_id == subject_id).order_by(table.accepted_version.desc())
+    return [Accepted(*row) for row in await c.execute(query.limit(LISTED_MAX))]

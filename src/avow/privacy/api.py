@@ -23,11 +23,12 @@ from avow.base.clock import Clock
 from avow.base.db import Database
 from avow.base.errors import BadInput, NotFound
 from avow.policy import Policy
-from avow.privacy import archive, copies, requests, standings, stored
+from avow.privacy import archive, copies, progress, requests, standings, stored
 from avow.privacy.archive import Copy
 from avow.privacy.copies import Shelf
 from avow.privacy.letters import AUTHORITIES
 from avow.privacy.needs import Admit, Identity, Leaving, Rectify, Tell
+from avow.privacy.progress import Progress
 from avow.privacy.requests import Kind, NotProved, State
 from avow.privacy.standings import Whose
 from avow.privacy.stored import Stored
@@ -283,8 +284,17 @@ async def read_receipt(
     return Response(await asyncio.to_thread(privacy.complete, found), media_type="application/json")
 
 
+@get("/api/privacy/receipts/{id:uuid}/progress")
+async def read_progress(
+    id: FromPath[UUID], privacy: Privacy, token: Annotated[str, HeaderParameter(name=TOKEN_HEADER, max_length=200)]
+) -> Progress:
+    """How far an erasure came, store by store, for whoever has the token of its receipt; nobody is signed in."""
+    async with privacy.database.begin() as c:
+        return await progress.read(c, id, token)
+
+
 ROUTES = (
-    *(ask, list_requests, read_request, fetch_copy, read_receipt),
+    *(ask, list_requests, read_request, fetch_copy, read_receipt, read_progress),
     *(read_stored, read_standing, release, take_back, give_consent, withdraw_consent),
 )
 

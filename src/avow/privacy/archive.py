@@ -20,7 +20,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from avow.base.actor import Actor
-from avow.policy import Policy, published
+from avow.policy import Policy, periods, published
 from avow.policy.clauses import to_json
 from avow.privacy import copies, export
 from avow.privacy.copies import Shelf
@@ -51,7 +51,7 @@ _HEAD: Final = """<!doctype html><meta charset="utf-8"><title>{title}</title>
 <style>body{{font:16px/1.5 sans-serif;max-width:70em;margin:2em auto;padding:0 1em}}table{{border-collapse:collapse}}
 th,td{{border:1px solid #999;padding:.2em .5em;vertical-align:top;text-align:left;white-space:pre-wrap}}</style>
 <h1>{title}</h1>
-<p>Made {made:%Y-%m-%d %H:%M} UTC · 制作时间 {made:%Y-%m-%d %H:%M} UTC</p>
+<p>Made {made} · 制作时间 {made_zh}</p>
 """
 _TITLE: Final = {
     "access": "The data about you · 关于您的数据",
@@ -128,7 +128,9 @@ def _explained(copy: Copy) -> str:
         if clause.kind in ("keep", "use", "end") or clause.id.split(".")[0] in ("processor", "share", "rights", "right")
     ]
     lines = (f"<li>{html.escape(clause.en)}<br>{html.escape(clause.zh)}</li>" for clause in said)
-    head = _HEAD.format(title=_TITLE[copy.extent], made=copy.made_at)
+    head = _HEAD.format(
+        title=_TITLE[copy.extent], made=periods.minute(copy.made_at, "en"), made_zh=periods.minute(copy.made_at, "zh")
+    )
     listed = "\n".join(lines)
     return f"{head}<ul>\n{listed}\n</ul>\n"
 

@@ -29,6 +29,7 @@ from avow.base.db import Database, Dsn
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.base.migrate import migrate, revisions
+from avow.base.progress import Told, nobody
 from avow.policy import Policy
 from avow.privacy import folders, memory, renewal
 from avow.privacy.folders import MANIFEST
@@ -137,7 +138,7 @@ def check_folder(folder: Path, home: Path) -> Path:
     return folder
 
 
-async def make(needs: Needs, folder: Path, reader: Dsn, program: Program) -> Manifest:
+async def make(needs: Needs, folder: Path, reader: Dsn, program: Program, told: Told = nobody) -> Manifest:
     """Write a backup into `folder`. `reader` speaks as role `avow_backup`; `program` finds PostgreSQL's programs.
 
     The folder is registered before anything personal lies in it, so that it is told of every erasure and ends on time.
@@ -153,7 +154,9 @@ async def make(needs: Needs, folder: Path, reader: Dsn, program: Program) -> Man
         await memory.look(c, needs.newest)
     await memory.write_down(needs)
     options = ("--format=directory", "--enable-row-security", f"--file={folder / DUMP}")
+    told("writes the tables", 0, 2)
     await _run(program("pg_dump"), reader, *options)
+    told("counts the files", 1, 2)
     made.files = await asyncio.to_thread(_hashes, folder)
     _write(needs, folder, made)
     await folders.tell(needs.database, needs.tombstones, needs.newest)
@@ -181,6 +184,7 @@ async def restore(
     program: Program,
     *,
     replace_database: bool = False,
+    told: Told = nobody,
 ) -> Manifest:
     """Bring a backup back as the database of `target`, and up to what was tightened and erased since. The database must not
     exist yet or be empty, unless it may be replaced: then it is dropped once the backup is ready to take its place.
@@ -190,6 +194,7 @@ async def restore(
     Raises NoBackup, BackupBroken, BackupNewer, BackupExpired, TargetNotEmpty, TombstonesBroken, or what `renewal.catch_up`
     raises; nothing was changed.
     """
+    told("looks at the files", 0, 3)
     made = await asyncio.to_thread(_checked, needs, folder)
     if not replace_database:
         await _refuse_full(target)
@@ -199,7 +204,9 @@ async def restore(
     await _administer(target, f'DROP DATABASE IF EXISTS "{work.database}" WITH (FORCE)')
     await migrate(work, passwords, only_tables=True)
     await _make_room(work)
+    told("reads the tables", 1, 3)
     await _run(program("pg_restore"), work, "--single-transaction", str(folder / DUMP))
+    told("brings them up to date", 2, 3)
     await migrate(work, passwords)
     keeper = Database(work.role(access.KEEPER, passwords[access.KEEPER]))
     try:

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base import jobs
 from avow.base.errors import AvowError, NotFound
+from avow.base.progress import Told, each, nobody
 from avow.policy import Policy
 from avow.policy.model import Ending
 from avow.privacy import folders, levels, requests
@@ -72,7 +74,7 @@ async def plan(needs: Needs, subject_id: UUID) -> list[Step]:
         return [await _step(c, needs.policy, store, subject_id) for store in needs.stores]
 
 
-async def run(needs: Needs, request_id: UUID) -> None:
+async def run(needs: Needs, request_id: UUID, told: Told = nobody) -> None:
     """Carry out a verified erasure; the handler of ERASE_JOB. Raises NotGone when facts keep coming in.
 
     Of two processes that are given the same request, one works and the other waits for it. What stops it is named on the
@@ -83,7 +85,7 @@ async def run(needs: Needs, request_id: UUID) -> None:
         if request.state in ("succeeded", "refused", "failed"):
             return
         try:
-            await _carry_out(needs, request)
+            await _carry_out(needs, request, told)
         except AvowError as error:
             async with needs.database.begin() as c:
                 await requests.move(c, request_id, "running", needs.clock.now(), reason=error.code)
@@ -110,13 +112,13 @@ async def lapse(needs: Needs, subject_id: UUID) -> None:
     await again(needs, subject_id)
 
 
-async def _carry_out(needs: Needs, request: Row[Any]) -> None:
+async def _carry_out(needs: Needs, request: Row[Any], told: Told) -> None:
     subject_id = request.subject_id
     if request.state != "running":
         await _start(needs, request.id, await plan(needs, subject_id))
     await asyncio.to_thread(needs.tombstones.bury_person, subject_id, request.since)
     done = await _done(needs, request.id)
-    for store in needs.stores:
+    for store in each(needs.stores, told, attrgetter("name")):
         if store.name not in done:
             await _end(needs, request.id, store, subject_id)
     if KEYS not in done:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base.actor import COMMAND, Actor
+from avow.base.progress import Told, each, nobody
 from avow.policy import Policy
 from avow.privacy import silence
 from avow.privacy.needs import Needs
@@ -52,7 +54,9 @@ def within(stores: Iterable[Store], wanted: frozenset[str]) -> list[Store]:
     return [store for store in stores if wanted & {*store.categories}]
 
 
-async def collect(needs: Needs, vault: Vault, tenant_id: UUID, subject_id: UUID, reason: str) -> dict[str, Any]:
+async def collect(
+    needs: Needs, vault: Vault, tenant_id: UUID, subject_id: UUID, reason: str, told: Told = nobody
+) -> dict[str, Any]:
     """Return all facts of a person as plain JSON values, store by store, for whoever is at the terminal.
 
     The opening is on the person's record with its `reason`, as one of staff in their place and not as their own. A box whose
@@ -61,7 +65,7 @@ async def collect(needs: Needs, vault: Vault, tenant_id: UUID, subject_id: UUID,
     in_their_place = Actor(COMMAND.kind, COMMAND.id, "subject", tenant_id, subject_id)
     wanted = categories(needs.policy, "access")
     found: dict[str, Facts] = {}
-    for store in within(needs.stores, wanted):
+    for store in each(within(needs.stores, wanted), told, attrgetter("name")):
         after, more = None, True
         while more:
             async with needs.database.begin() as c:

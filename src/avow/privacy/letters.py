@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from avow.policy import words
+from avow.policy import periods, words
 
 AUTHORITIES = "https://www.edpb.europa.eu/about-edpb/about-edpb/members_en"
 """The list of the European Union's data protection authorities (GDPR Art. 77)."""
@@ -26,7 +26,7 @@ once and is deleted then:
 
 {{site}}/api/privacy/requests/{id}/copy
 
-您所索取的数据副本（{id}）已备好。请在 {until} 之前登录 {{site}} 取回；取回后即删除。
+您所索取的数据副本（{id}）已备好。请在 {until_zh} 之前登录 {{site}} 取回；取回后即删除。
 """
 
 _ANSWERED = """\
@@ -121,15 +121,15 @@ def held(id: UUID, found: Sequence[Mapping[str, Any]], until: datetime | None, *
         id=id,
         found=f"{head}\n{lines}" if found else _NOTHING[0],
         found_zh=f"{head_zh}\n{lines_zh}" if found else _NOTHING[1],
-        until=f" until {until:%Y-%m-%d}" if until else "",
-        until_zh=f"至 {until:%Y-%m-%d}" if until else "",
+        until=f" until {periods.day(until, 'en')}" if until else "",
+        until_zh=f"至 {periods.day(until, 'zh')}" if until else "",
     )
     return Letter("The answer to your request / 对您的请求的答复", text)
 
 
 def ready(id: UUID, until: datetime) -> Letter:
     """The copy can be fetched."""
-    text = _READY.format(id=id, until=f"{until:%Y-%m-%d %H:%M} UTC")
+    text = _READY.format(id=id, until=periods.minute(until, "en"), until_zh=periods.minute(until, "zh"))
     return Letter("Your copy is ready / 您的数据副本已备好", text)
 
 

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base.errors import NotFound
 from avow.base.tables import policy_version
-from avow.policy import Diff, Policy, Rewording, channels
+from avow.policy import Diff, Policy, Rewording, channels, periods
 from avow.privacy import versions
 from avow.privacy.needs import Needs
 from avow.privacy.tables import notice, policy_plan
@@ -226,12 +226,13 @@ async def _letter(c: AsyncConnection, telling: Telling, number: int) -> tuple[st
     changed = {
         locale: _listed(versions.rewordings(old, new, locale, telling.installed), locale) for locale in ("en", "zh")
     }
-    date, later = f"{new.effective_at:%Y-%m-%d %H:%M} UTC", new.effective_at > new.published_at
+    later = new.effective_at > new.published_at
+    date, date_zh = (periods.minute(new.effective_at, locale) for locale in ("en", "zh"))
     text = LETTER.format(
         site=telling.base_url,
         number=number,
         when_en=f"takes effect on {date}" if later else f"is in effect since {date}",
-        when_zh=f"将于 {date} 生效" if later else f"已于 {date} 生效",
+        when_zh=f"将于 {date_zh} 生效" if later else f"已于 {date_zh} 生效",
         stricter_en=STRICTER[0] if later else "",
         stricter_zh=STRICTER[1] if later else "",
         changes_en=changed["en"],

@@ -46,6 +46,16 @@ class Acceptance(msgspec.Struct):
     page: str
 
 
+class AcceptedVersion(msgspec.Struct):
+    """A version that one accepted, when, and how; `terms`: those that stood with it, null: none did."""
+
+    version: int
+    terms: int | None
+    how: str
+    at: datetime
+    page: str
+
+
 class Accept(msgspec.Struct, forbid_unknown_fields=True):
     """“I agree”: the number of the version that was read."""
 
@@ -79,6 +89,14 @@ async def read_acceptance(person: Person, privacy: Privacy) -> Acceptance:
     return Acceptance(accepted, number, how, f"/privacy/{number}" if number else "/privacy")
 
 
+@get("/api/me/acceptances")
+async def list_accepted(person: Person, privacy: Privacy) -> list[AcceptedVersion]:
+    """Every version that one has accepted, newest first."""
+    tenant_id, subject_id = own(person)
+    async with privacy.database.tenant(tenant_id) as c:
+        return [AcceptedVersion(*each, f"/privacy/{each.version}") for each in await acceptances.listed(c, subject_id)]
+
+
 @post("/api/me/acceptance", status_code=201)
 async def accept(data: JSONBody[Accept], person: Person, privacy: Privacy) -> Acceptance:
     """Accept the version in force, and the terms with it where the policy says so. It is no consent to anything."""
@@ -95,4 +113,4 @@ async def accept(data: JSONBody[Accept], person: Person, privacy: Privacy) -> Ac
     return Acceptance(policy.version, agreed and agreed.number, agreed and agreed.how, f"/privacy/{policy.version}")
 
 
-ROUTES = (list_notices, dismiss, read_acceptance, accept)
+ROUTES = (list_notices, dismiss, read_acceptance, list_accepted, accept)

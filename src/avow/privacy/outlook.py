@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import func, select
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow import catalog
 from avow.base.errors import AvowError, BadInput
+from avow.base.progress import Told, each, nobody
 from avow.policy import Diff, Policy, Problem, diff, interim, unpublishable
 from avow.policy.model import digest
 from avow.privacy import floors, lapses, notices, shortening, versions
@@ -128,7 +130,13 @@ class Outlook:
 
 
 async def look(
-    c: AsyncConnection, needs: Needs, readers: Readers, new: Policy, effective_at: datetime | None, now: datetime
+    c: AsyncConnection,
+    needs: Needs,
+    readers: Readers,
+    new: Policy,
+    effective_at: datetime | None,
+    now: datetime,
+    told: Told = nobody,
 ) -> Outlook:
     """What would happen at `now` if `new` were applied; changes nothing.
 
@@ -141,7 +149,8 @@ async def look(
     _check_date(change, notice, effective_at, now)
     coming = new if effective_at is None else interim(held, new)
     ratchet = (await floors.load(c)).after(coming)
-    cuts = [await shortening.count(c, store, ratchet, now) for store in tables_of(needs)]
+    tables = each(tables_of(needs), told, attrgetter("name"))
+    cuts = [await shortening.count(c, store, ratchet, now) for store in tables]
     return Outlook(
         base=held.hash,
         hash=new.hash,

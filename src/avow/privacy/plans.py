@@ -22,6 +22,7 @@ from avow.base import jobs
 from avow.base.db import Database
 from avow.base.errors import AvowError, NotFound
 from avow.base.ids import uuid7
+from avow.base.progress import Told, nobody
 from avow.policy import Policy, parse
 from avow.privacy import floors, lapses, notices, outlook, retention, shortening, versions
 from avow.privacy.needs import Needs
@@ -98,6 +99,7 @@ async def make(
     by: str = TERMINAL,
     *,
     id: UUID | None = None,
+    told: Told = nobody,
 ) -> tuple[UUID, Outlook]:
     """Find out what a policy text would do, and keep that as a plan (of this `id`, if one is given); changes nothing else.
 
@@ -106,7 +108,7 @@ async def make(
     now, new = needs.clock.now(), parse(source, name)
     async with needs.database.begin() as c:
         await c.execute(_LOCK)
-        found = await outlook.look(c, needs, readers, new, effective_at, now)
+        found = await outlook.look(c, needs, readers, new, effective_at, now, told)
         row = {
             "id": id or uuid7(),
             "state": "made",

@@ -6,6 +6,17 @@ $$;
 
 GRANT EXECUTE ON FUNCTION rights_receipt(uuid, bytea) TO avow_app, avow_keeper;
 
+-- How far an erasure came, for the same reader; a step that has not begun has no row yet, and all go with the receipt.
+CREATE FUNCTION rights_progress(wanted uuid, hash bytea)
+RETURNS TABLE (state text, reason text, plan jsonb, step text, facts integer, done_at timestamptz)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT r.state, r.reason, r.plan, p.step, p.facts, p.done_at
+    FROM rights_request r LEFT JOIN erasure_progress p ON p.request_id = r.id
+    WHERE r.id = wanted AND r.token_hash = hash
+$$;
+
+GRANT EXECUTE ON FUNCTION rights_progress(uuid, bytea) TO avow_app, avow_keeper;
+
 
 -- What staff need before a tenant is known: ids, words of the policy and times; what was written stays sealed.
 CREATE FUNCTION rights_queue(only_open boolean, of_kind text, after_due timestamptz, after_id uuid, at timestamptz,

@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base import files
 from avow.base.db import Database
+from avow.base.progress import Told, each, nobody
 from avow.proof.receipts import SECRET
 from avow.proof.tiles import LogBroken, Tiles
 from avow.proof.verifier import HASH_BYTES, NOTHING, Checkpoint, Key, Wrong, commitment, opened, signed
@@ -88,11 +89,11 @@ class Log:
         """What is published at `path` below the log: `checkpoint`, `tile/…`. Raises NotFound."""
         return self.note() if path == CHECKPOINT else self.tiles.resource(path, self.checkpoint().size)
 
-    def export(self, folder: Path) -> Checkpoint:
+    def export(self, folder: Path, told: Told = nobody) -> Checkpoint:
         """Copy all that is published into a folder, with the key; what another copy wrote there of an older size stays."""
         note = self.note()
         checkpoint = self.checkpoint(note)
-        for path in self.tiles.paths(checkpoint.size):
+        for path in each(list(self.tiles.paths(checkpoint.size)), told):
             where = folder / path
             where.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             files.replace(where, self.tiles.resource(path, checkpoint.size))

@@ -29,7 +29,7 @@ from avow.base.ids import uuid7
 from avow.base.log import failure
 from avow.catalog import facts, undeclared_columns, undeclared_paths
 from avow.policy import Policy
-from avow.policy.words import PROBES
+from avow.policy.words import PROBES, WATCHED
 from avow.privacy import versions
 from avow.privacy.requests import OPEN
 from avow.privacy.tables import rights_request
@@ -378,6 +378,8 @@ ALL: dict[str, Probe] = _BUILT_IN | {
     )
 }
 
+if set(ALL) != {*PROBES, *(f"part_{part}" for part in WATCHED)}:
+    raise RuntimeError(f"probes of parts and policy.words.WATCHED differ: {sorted(set(ALL) - set(PROBES))}")
 
 DAILY = frozenset(
     {"plaintext", "not_kept", "erased", "purposes", "row_security", "cards", "journey", "collected"}

@@ -22,7 +22,7 @@ from avow.proof.evidence import Evidence
 from avow.proof.log import Log
 from avow.proof.receipts import Receipts
 from avow.site.app_build import Built
-from avow.site.words import LOCALES, translate
+from avow.site.words import LOCALES, refusals, translate
 
 _HEADERS = {
     "referrer-policy": "no-referrer",
@@ -108,14 +108,10 @@ def page(
 def page_with_script(site: Site, name: str, asked: str | None, accepted: str) -> Response[str]:
     """A page whose one script is named to the browser by its hash; it may call this site and nothing else."""
     script = text(f"{name}.js")
-    made = page(site, f"{name}.html", asked, accepted, script=script)
+    said = refusals(locale_of(asked, accepted))
+    made = page(site, f"{name}.html", asked, accepted, script=script, refusals=said)
     made.headers["content-security-policy"] = f"{_content_security()}; script-src {_hash(script)}; connect-src 'self'"
     return made
-
-
-def minute(when: datetime) -> str:
-    """A time as the pages write it, to the minute, in UTC."""
-    return when.strftime("%Y-%m-%d %H:%M UTC")
 
 
 @cache

@@ -11,10 +11,11 @@ from litestar.exceptions import NotFoundException
 from litestar.params import QueryParameter
 
 from avow.policy import words
+from avow.policy.periods import minute
 from avow.proof import receipts
 from avow.site import log_pages, policy_pages, proof_pages, sentences
 from avow.site.field_words import FIELDS
-from avow.site.layout import Accepted, Locale, Site, minute, page, page_with_script
+from avow.site.layout import Accepted, Locale, Site, locale_of, page, page_with_script
 from avow.site.registers import pick
 from avow.site.words import LOCALES, WORDS
 
@@ -38,7 +39,7 @@ async def home(state: State, locale: Locale = None, accepted: Accepted = "") -> 
         count=len(shown),
         proved=sum(each.verdict in ("proved", "attested") for each in shown),
         failed=sum(each.verdict == "failed" for each in shown),
-        looked_at=minute(looked_at) if looked_at else "",
+        looked_at=minute(looked_at, locale_of(locale, accepted)) if looked_at else "",
     )
 
 

@@ -13,12 +13,13 @@ from litestar.datastructures import State
 from litestar.params import FromPath, QueryParameter
 
 from avow.policy import render
+from avow.policy.periods import minute
 from avow.privacy import versions
 from avow.privacy.versions import Version
 from avow.registers.documents import Event, history
 from avow.site import documents, registers, sentences
 from avow.site.differences import marked
-from avow.site.layout import Accepted, Locale, Site, locale_of, minute, page
+from avow.site.layout import Accepted, Locale, Site, locale_of, page
 from avow.site.sentences import Sentence
 from avow.site.words import LOCALES, translate
 
@@ -54,8 +55,8 @@ async def privacy(state: State, locale: Locale = None, accepted: Accepted = "") 
         stale_own=chosen in whole.stale,
         stale_others=_languages([each for each in whole.stale if each != chosen], chosen),
         version=now.number,
-        since=minute(now.in_force_at or now.effective_at),
-        upcoming=[(each.number, minute(each.effective_at)) for each in coming],
+        since=minute(now.in_force_at or now.effective_at, chosen),
+        upcoming=[(each.number, minute(each.effective_at, chosen)) for each in coming],
         proved=sum(each.verdict == "proved" for each in shown),
         count=len(shown),
         first_round=any(each.verdict == "awaited" for each in shown),
@@ -137,7 +138,7 @@ ROUTES = (privacy, version, changes, data, processors, terms, policy_json)
 
 
 def _shown(one: Sentence, locale: str) -> Shown:
-    return Shown(one.clause.id, one.text(locale), one.verdict, minute(one.at) if one.at else "")
+    return Shown(one.clause.id, one.text(locale), one.verdict, minute(one.at, locale) if one.at else "")
 
 
 def grouped(shown: Sequence[Any], locale: str) -> list[dict[str, Any]]:
@@ -156,15 +157,15 @@ def _version(one: Version, now: Version, coming: Sequence[Version], locale: str)
     """A version's number, dates and state in words."""
     if one.in_force_at is not None:
         word = "version_since" if one.number == now.number else "version_came"
-        state = translate(locale, word).format(time=minute(one.in_force_at))
+        state = translate(locale, word).format(time=minute(one.in_force_at, locale))
     elif one.number in {each.number for each in coming}:
-        state = translate(locale, "version_waits").format(time=minute(one.effective_at))
+        state = translate(locale, "version_waits").format(time=minute(one.effective_at, locale))
     else:
         state = translate(locale, "version_replaced")
     return {
         "number": one.number,
         "state": state,
-        "published": translate(locale, "version_published").format(time=minute(one.published_at)),
+        "published": translate(locale, "version_published").format(time=minute(one.published_at, locale)),
         "is_current": one.number == now.number,
         "hash": one.hash,
     }
@@ -194,7 +195,7 @@ def _became(site: Site, events: Sequence[Event], locale: str) -> list[dict[str, 
             texts.setdefault(clause.evidence, []).append(clause.zh if locale == "zh" else clause.en)
     return [
         {
-            "at": minute(each.at),
+            "at": minute(each.at, locale),
             "state": "proved" if each.became == "valid" else "failed",
             "became": translate(locale, f"document_{each.became}"),
             "sentences": texts[each.name],

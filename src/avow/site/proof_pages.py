@@ -18,13 +18,14 @@ from sqlalchemy import Row
 from avow import catalog
 from avow.base.errors import NotFound
 from avow.policy import words
+from avow.policy.periods import minute
 from avow.privacy import versions
 from avow.proof import journey, log
 from avow.proof.evidence import Evidence, Verdict
 from avow.proof.journey import Step
 from avow.proof.verifier import Checkpoint
 from avow.site import policy_pages, sentences
-from avow.site.layout import Accepted, Locale, Site, locale_of, minute, page
+from avow.site.layout import Accepted, Locale, Site, locale_of, page
 from avow.site.sentences import Sentence
 from avow.site.words import translate
 
@@ -150,7 +151,13 @@ def _by_probe(evidence: Iterable[Evidence], locale: str) -> dict[str, list[dict[
     for row in evidence:
         probe, _, about = row.probe.partition(".")
         title = translate(locale, f"category_{about}") if about in words.CATEGORIES else about
-        shown = {"probe": row.probe, "about": title, "verdict": row.verdict, "figure": row.figure, "at": minute(row.at)}
+        shown = {
+            "probe": row.probe,
+            "about": title,
+            "verdict": row.verdict,
+            "figure": row.figure,
+            "at": minute(row.at, locale),
+        }
         probes.setdefault(probe, []).append(shown)
     return probes
 
@@ -163,7 +170,7 @@ def _unfolded(one: Sentence, signed: Signed, now: datetime, locale: str) -> Unfo
             "says": translate(locale, f"probe_{row.probe.partition('.')[0]}"),
             "verdict": row.verdict,
             "figure": row.figure,
-            "at": minute(row.at),
+            "at": minute(row.at, locale),
             "place": signed.rows[row.leaf].place if row.leaf in signed.rows else None,
         }
         for row in one.evidence
@@ -190,7 +197,7 @@ def _step(step: Step, locale: str) -> dict[str, Any]:
         "says": translate(locale, f"step_{step.name}"),
         "state": step.state,
         "figure": step.figure,
-        "at": minute(step.at),
+        "at": minute(step.at, locale),
     }
 
 

@@ -94,6 +94,33 @@ WORDS: dict[str, tuple[str, str]] = {
         "names a command that does the same.",
         "此页面需要运行几行脚本：# 之后的密钥不会自行离开您的浏览器。邮件中也给出了等效的命令。",
     ),
+    "refusal_field_refused": ("This e-mail address cannot be right.", "此邮箱地址不正确。"),
+    "refusal_invalid_request": ("Fill in what is missing, then send it again.", "请填写缺少的内容后重新提交。"),
+    "refusal_password_refused": (
+        "This password is too easy to guess. A longer one is better: 15 characters or more.",
+        "此密码过于容易被猜中，请使用更长的密码：15 个字符或以上。",
+    ),
+    "refusal_reset_refused": (
+        "This link is not known, was used, or is too old. Ask for a new message.",
+        "此链接无效、已被使用或已过期。请重新索取邮件。",
+    ),
+    "refusal_proof_refused": (
+        "This link is not known, was used, or is too old. Ask again with the same address.",
+        "此链接无效、已被使用或已过期。请用同一邮箱重新提出请求。",
+    ),
+    "refusal_network_slowed": (
+        "There were too many attempts from this network. Try again later.",
+        "来自此网络的尝试过多，请稍后再试。",
+    ),
+    "refusal_mailbox_slowed": (
+        "Messages were sent to this address a moment ago. Look into your mailbox.",
+        "刚刚已向此邮箱发送过邮件，请查收。",
+    ),
+    "refusal_unreachable": (
+        "The service cannot be reached. Your input is still here; try again in a moment.",
+        "暂时无法连接服务。您填写的内容仍在，请稍后再试。",
+    ),
+    "refusal_other": ("This was refused:", "请求未被接受（英文说明）："),
     "app": ("Sign in", "登录"),
     "app_missing_title": ("The app was not built here", "此处未构建应用"),
     "app_missing_lead": (
@@ -230,6 +257,12 @@ WORDS: dict[str, tuple[str, str]] = {
     **policy_words.ALL,
     **proof_words.ALL,
 }
+
+
+def refusals(locale: str) -> dict[str, str]:
+    """What the pages with a form say of a refusal, by its code; `other` stands before what has no text of its own."""
+    begins = "refusal_"
+    return {key.removeprefix(begins): translate(locale, key) for key in WORDS if key.startswith(begins)}
 
 
 def translate(locale: str, key: str) -> str:

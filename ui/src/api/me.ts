@@ -3,12 +3,14 @@ import { queryOptions, useQuery, useQueryClient } from "@tanstack/react-query";
 
 import { spoken, useLanguage } from "../words/language";
 import { api, signedIn, told } from "./client";
+import { tellTabs } from "./tabs";
 
 export const me = queryOptions({
   queryKey: ["me"],
   queryFn: async () => {
     const found = await told(api.GET("/api/me"));
     signedIn(true);
+    tellTabs({ what: "entered", id: found.id });
     return found;
   },
   retry: false,
@@ -27,6 +29,7 @@ export function useSignOut(): () => Promise<void> {
   return async () => {
     await api.POST("/api/auth/logout");
     signedIn(false);
+    tellTabs({ what: "left" });
     sessionStorage.clear();
     queries.clear();
   };

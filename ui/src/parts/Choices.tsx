@@ -1,15 +1,16 @@
 // Consents, objections and the restriction, each a switch; and whether content is kept at all.
 import { Button, NumberInput, Switch } from "@mantine/core";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { api, told } from "../api/client";
 import { useMe, useNames } from "../api/me";
 import { stored } from "../api/stored";
 import { t, useLanguage } from "../words/language";
+import { MANAGING } from "../words/roles";
+import { useOnce } from "./once";
 import { Loaded, Problem, Section } from "./Page";
 
-const MANAGING = ["owner", "admin"];
 const CONTENT = "api_content";
 
 export function Choices() {
@@ -17,7 +18,7 @@ export function Choices() {
   const name = useNames();
   const queries = useQueryClient();
   const found = useQuery({ queryKey: ["standing"], queryFn: () => told(api.GET("/api/privacy/standing")) });
-  const say = useMutation({
+  const say = useOnce({
     mutationFn: (change: () => Promise<unknown>) => change(),
     onSettled: () => queries.invalidateQueries({ queryKey: ["standing"] }),
   });
@@ -45,7 +46,7 @@ export function Choices() {
                   description={t("Off until you say so. You consent to this use of your data.")}
                   checked={held.consented.includes(each)}
                   disabled={say.isPending}
-                  onChange={(event) => say.mutate(consent(each, event.currentTarget.checked))}
+                  onChange={(event) => say.run(consent(each, event.currentTarget.checked))}
                 />
               </li>
             ))}
@@ -56,7 +57,7 @@ export function Choices() {
                   description={t("While this is on, your data is not used for it.")}
                   checked={held.objected.includes(each)}
                   disabled={say.isPending}
-                  onChange={(event) => say.mutate(objection(each, event.currentTarget.checked))}
+                  onChange={(event) => say.run(objection(each, event.currentTarget.checked))}
                 />
               </li>
             ))}
@@ -66,7 +67,7 @@ export function Choices() {
                 description={t("It stays stored, and is used for nothing but your rights and what the law demands.")}
                 checked={held.restricted}
                 disabled={say.isPending}
-                onChange={(event) => say.mutate(restriction(event.currentTarget.checked))}
+                onChange={(event) => say.run(restriction(event.currentTarget.checked))}
               />
             </li>
           </ul>
@@ -84,23 +85,17 @@ function Keeping() {
   const queries = useQueryClient();
   const rule = useQuery(stored).data?.find((each) => each.category === CONTENT);
   const [hours, setHours] = useState<number | string>(keep_h ?? "");
-  const saving = useMutation({
-    mutationFn: (keep: number | null) => told(api.PATCH("/api/tenant", { body: { keep_h: keep } })),
+  const wanted = hours === "" ? null : Number(hours);
+  const saving = useOnce({
+    mutationFn: () => told(api.PATCH("/api/tenant", { body: { keep_h: wanted } })),
     onSuccess: async ({ keep_h: keep }) => {
       setHours(keep ?? "");
       await queries.invalidateQueries();
     },
   });
   if (!rule?.asked || !MANAGING.includes(role)) return null;
-  const wanted = hours === "" ? null : Number(hours);
   return (
-    <form
-      className="ask keeping"
-      onSubmit={(event) => {
-        event.preventDefault();
-        saving.mutate(wanted);
-      }}
-    >
+    <form className="ask keeping" onSubmit={saving.submit}>
       <NumberInput
         label={t("Keep what requests say and what is answered, in hours")}
         description={keep_h == null ? t("Nothing is kept now. Ask for some hours to see your past requests here.") : t("Kept for {hours} hours now. Empty it to keep nothing from now on.", { hours: keep_h })}

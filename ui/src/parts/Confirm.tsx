@@ -1,9 +1,9 @@
 // A question before something that cannot be undone. Its button works once: a double click does nothing twice.
 import { Button, Group, Modal } from "@mantine/core";
-import { useMutation } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 
 import { t } from "../words/language";
+import { useOnce } from "./once";
 import { Problem } from "./Page";
 
 export function Confirm(props: {
@@ -15,7 +15,7 @@ export function Confirm(props: {
   children: ReactNode;
   ready?: boolean;
 }) {
-  const running = useMutation({ mutationFn: props.run, onSuccess: props.close });
+  const running = useOnce({ mutationFn: props.run, onSuccess: props.close });
   const close = () => {
     running.reset();
     props.close();
@@ -29,12 +29,7 @@ export function Confirm(props: {
           <Button variant="default" onClick={close}>
             {t("Cancel")}
           </Button>
-          <Button
-            className="danger"
-            onClick={() => running.mutate()}
-            loading={running.isPending}
-            disabled={running.isPending || props.ready === false}
-          >
+          <Button className="danger" onClick={() => running.run()} loading={running.isPending} disabled={props.ready === false}>
             {props.go}
           </Button>
         </Group>

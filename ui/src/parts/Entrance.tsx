@@ -1,14 +1,12 @@
 // The frame of the pages before a sign-in: the form on one side, what this place is on the other.
 import type { FormEvent, ReactNode } from "react";
-import { useEffect } from "react";
 
 import { LANGUAGES, speak, t, useLanguage } from "../words/language";
+import { useArrival } from "./arrival";
 
 export function Entrance(props: { title: string; lead?: ReactNode; submit?: (event: FormEvent) => void; children: ReactNode; below?: ReactNode }) {
   const language = useLanguage();
-  useEffect(() => {
-    document.title = `${props.title} · Avow`;
-  }, [props.title]);
+  const heading = useArrival(props.title);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     props.submit?.(event);
@@ -28,7 +26,9 @@ export function Entrance(props: { title: string; lead?: ReactNode; submit?: (eve
         </nav>
       </header>
       <main className="entrance-form">
-        <h1>{props.title}</h1>
+        <h1 ref={heading} tabIndex={-1}>
+          {props.title}
+        </h1>
         {props.lead && <p className="lead">{props.lead}</p>}
         {props.submit ? (
           <form onSubmit={submit} className="stack">

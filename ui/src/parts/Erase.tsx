@@ -1,15 +1,17 @@
 // Erasing everything: first what would go and what stays and why, then the word of the person, then no way back.
 import { Button, Checkbox, Modal, PasswordInput } from "@mantine/core";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { type FormEvent, useRef, useState } from "react";
+import { useState } from "react";
 
 import { api, signedIn, told } from "../api/client";
 import { begin } from "../api/erasure";
 import { useNames } from "../api/me";
 import { type Stored, stored } from "../api/stored";
+import { tellTabs } from "../api/tabs";
 import { day, records } from "../words/figures";
 import { t, useLanguage } from "../words/language";
+import { useOnce } from "./once";
 import { Loaded, Problem, Section } from "./Page";
 
 export function Erase() {
@@ -35,27 +37,18 @@ function Plan() {
   const found = useQuery({ ...stored, staleTime: 0 });
   const [password, setPassword] = useState("");
   const [sure, setSure] = useState(false);
-  const asked = useRef(false); // at once, where isPending is only there after the next drawing
-  const erasing = useMutation({
+  const erasing = useOnce({
     mutationFn: () => told(api.POST("/api/privacy/requests", { body: { kind: "erase", password } })),
     onSuccess: async (taken) => {
       begin({ id: taken.id, token: taken.receipt_token });
       signedIn(false);
+      tellTabs({ what: "left" });
       await navigate({ to: "/erased" });
       queries.clear();
     },
-    onError: () => {
-      asked.current = false;
-    },
   });
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    if (asked.current) return;
-    asked.current = true;
-    erasing.mutate();
-  };
   return (
-    <form className="stack" onSubmit={submit}>
+    <form className="stack" onSubmit={erasing.submit}>
       <Loaded of={found} lines={6}>
         {(all) => {
           const there = all.filter((each) => each.facts > 0);
@@ -71,7 +64,7 @@ function Plan() {
       <PasswordInput label={t("Your password")} autoComplete="current-password" required withAsterisk={false} value={password} onChange={(event) => setPassword(event.currentTarget.value)} />
       <Checkbox label={t("I understand: my account is gone after this.")} checked={sure} onChange={(event) => setSure(event.currentTarget.checked)} />
       <Problem error={erasing.error} />
-      <Button type="submit" className="danger" loading={erasing.isPending} disabled={!sure || !password || erasing.isPending || erasing.isSuccess}>
+      <Button type="submit" className="danger" loading={erasing.isPending} disabled={!sure || !password || erasing.isSuccess}>
         {t("Erase everything now")}
       </Button>
     </form>

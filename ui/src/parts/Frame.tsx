@@ -16,6 +16,7 @@ const PLACES = [
   ],
   [
     ["/privacy", () => t("Privacy centre")],
+    ["/organisation", () => t("Organisation")],
     ["/wallet", () => t("Wallet")],
     ["/settings", () => t("Settings")],
   ],

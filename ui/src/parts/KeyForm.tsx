@@ -1,32 +1,32 @@
 // What a key may do: its name, its end, which models, how much, from where. Nothing is a restriction until it is filled in.
-import { Button, Group, NumberInput, TagsInput, TextInput } from "@mantine/core";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Button, Group, NumberInput, Select, TagsInput, TextInput } from "@mantine/core";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { api, told } from "../api/client";
-import { wallet } from "../api/me";
-import type { components } from "../api/schema";
+import { type Limits, projects } from "../api/projects";
 import type { Key } from "../screens/Keys";
 import { t } from "../words/language";
+import { LimitFields } from "./LimitFields";
+import { useOnce } from "./once";
 import { Problem } from "./Page";
-
-type Limits = components["schemas"]["Limits"];
-const NANO = 1e9;
 
 export function KeyForm({ of: key, done }: { of: Key | null; done: (secret?: string) => void }) {
   const queries = useQueryClient();
-  const currency = useQuery(wallet).data?.currency ?? "";
+  const open = (useQuery(projects).data ?? []).filter((each) => !each.archived_at || each.id === key?.project_id);
   const [name, setName] = useState(key?.name ?? "");
   const [end, setEnd] = useState(key?.expires_at?.slice(0, 10) ?? "");
   const [models, setModels] = useState<string[]>(key?.models ?? []);
   const [networks, setNetworks] = useState<string[]>(key?.networks ?? []);
+  const [project, setProject] = useState<string>(key?.project_id ?? "");
   const [keepH, setKeepH] = useState<number | string>(key?.keep_h ?? "");
   const [limits, setLimits] = useState<Limits>(key?.limits ?? {});
 
-  const saving = useMutation({
+  const saving = useOnce({
     mutationFn: async () => {
       const body = {
         name: name.trim(),
+        project_id: project || null,
         models: models.length ? models : null,
         networks: networks.length ? networks : null,
         keep_h: keepH === "" ? null : Number(keepH),
@@ -45,46 +45,18 @@ export function KeyForm({ of: key, done }: { of: Key | null; done: (secret?: str
       done(secret);
     },
   });
-  const rate = (field: keyof Limits, label: string) => (
-    <NumberInput
-      label={label}
-      placeholder={t("no limit")}
-      min={1}
-      allowDecimal={false}
-      value={limits[field] ?? ""}
-      onChange={(value) => setLimits({ ...limits, [field]: value === "" ? null : Number(value) })}
-    />
-  );
-  const budget = (field: keyof Limits, label: string) => (
-    <NumberInput
-      label={label}
-      placeholder={t("no limit")}
-      min={0}
-      suffix={` ${currency}`}
-      value={limits[field] == null ? "" : Number(limits[field]) / NANO}
-      onChange={(value) => setLimits({ ...limits, [field]: value === "" ? null : Math.round(Number(value) * NANO) })}
-    />
-  );
   return (
-    <form
-      className="stack"
-      onSubmit={(event) => {
-        event.preventDefault();
-        if (!saving.isPending) saving.mutate();
-      }}
-    >
-      <TextInput label={t("Name")} description={t("For you alone; it is stored sealed.")} dir="auto" maxLength={200} value={name} onChange={(event) => setName(event.currentTarget.value)} data-autofocus />
+    <form className="stack" onSubmit={saving.submit}>
+      <TextInput label={t("Name")} description={t("For you alone; it is stored sealed.")} maxLength={200} value={name} onChange={(event) => setName(event.currentTarget.value)} data-autofocus />
+      {open.length > 0 && (
+        <Select label={t("Project")} searchable data={[{ value: "", label: t("none") }, ...open.map((each) => ({ value: each.id, label: each.name }))]} value={project} onChange={(value) => setProject(value ?? "")} />
+      )}
       <details className="more" open={key !== null}>
         <summary>{t("Rules")}</summary>
         <div className="grid-2">
           <TextInput label={t("Works until")} type="date" value={end} onChange={(event) => setEnd(event.currentTarget.value)} />
           <NumberInput label={t("Keep content at most (hours)")} placeholder={t("as the organisation says")} min={0} allowDecimal={false} value={keepH} onChange={setKeepH} />
-          {rate("requests_per_min", t("Requests per minute"))}
-          {rate("tokens_per_min", t("Tokens per minute"))}
-          {rate("parallel", t("Requests at once"))}
-          {budget("budget_day_nano", t("Budget per day"))}
-          {budget("budget_month_nano", t("Budget per month"))}
-          {budget("budget_total_nano", t("Budget in total"))}
+          <LimitFields of={limits} change={setLimits} />
         </div>
         <TagsInput label={t("Models")} description={t("Only these; all if empty. Press Enter after each.")} value={models} onChange={setModels} />
         <TagsInput label={t("Networks")} description={t("Only from these addresses, such as 203.0.113.0/24. They are stored sealed.")} value={networks} onChange={setNetworks} />

@@ -1,10 +1,11 @@
 // What somebody is to know before anything else: a change of the policy, and a version that waits to be accepted.
 import { Button } from "@mantine/core";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 
 import { api, told } from "../api/client";
 import { t, useLanguage } from "../words/language";
 import { day } from "../words/figures";
+import { useOnce } from "./once";
 import { Problem } from "./Page";
 
 export function Notices() {
@@ -12,11 +13,11 @@ export function Notices() {
   const queries = useQueryClient();
   const waiting = useQuery({ queryKey: ["notices"], queryFn: () => told(api.GET("/api/me/notices")), staleTime: 60_000 });
   const acceptance = useQuery({ queryKey: ["acceptance"], queryFn: () => told(api.GET("/api/me/acceptance")), staleTime: 60_000 });
-  const dismiss = useMutation({
+  const dismiss = useOnce({
     mutationFn: (id: string) => told(api.POST("/api/me/notices/{id}/dismiss", { params: { path: { id } } })),
     onSuccess: () => queries.invalidateQueries({ queryKey: ["notices"] }),
   });
-  const accept = useMutation({
+  const accept = useOnce({
     mutationFn: (version: number) => told(api.POST("/api/me/acceptance", { body: { version } })),
     onSuccess: () => queries.invalidateQueries(),
   });
@@ -30,7 +31,7 @@ export function Notices() {
             {t("Version {number} of the privacy policy waits for you. Read it, then accept it to go on.", { number: mustAccept })}{" "}
             <a href={asked?.page}>{t("Read it")}</a>
           </p>
-          <Button size="xs" loading={accept.isPending} onClick={() => accept.mutate(mustAccept)}>
+          <Button size="xs" loading={accept.isPending} onClick={() => accept.run(mustAccept)}>
             {t("I agree")}
           </Button>
         </aside>
@@ -43,7 +44,7 @@ export function Notices() {
               : t("The privacy policy changes on {day}: version {number}.", { number: notice.version, day: day(notice.effective_at) })}{" "}
             <a href={`/privacy/changes#version-${notice.version}`}>{t("See what changes")}</a>
           </p>
-          <Button size="xs" variant="default" disabled={dismiss.isPending} onClick={() => dismiss.mutate(notice.id)}>
+          <Button size="xs" variant="default" disabled={dismiss.isPending} onClick={() => dismiss.run(notice.id)}>
             {t("Dismiss")}
           </Button>
         </aside>

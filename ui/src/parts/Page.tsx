@@ -1,21 +1,22 @@
 // The pieces that every screen is made of: its head, sections, empty places, waiting places and refusals.
 import { Skeleton } from "@mantine/core";
-import { type ReactNode, useEffect, useId } from "react";
+import { type ReactNode, useId } from "react";
 
 import { sentence } from "../api/errors";
 import { t, useLanguage } from "../words/language";
+import { useArrival } from "./arrival";
 
 /** A screen: its title (also the window's), one sentence, and what can be done at once. */
 export function Page(props: { title: string; lead?: ReactNode; act?: ReactNode; wide?: boolean; children: ReactNode }) {
   useLanguage();
-  useEffect(() => {
-    document.title = `${props.title} · Avow`;
-  }, [props.title]);
+  const heading = useArrival(props.title);
   return (
     <div className={props.wide ? "page wide" : "page"}>
       <header className="page-head">
         <div>
-          <h1>{props.title}</h1>
+          <h1 ref={heading} tabIndex={-1}>
+            {props.title}
+          </h1>
           {props.lead && <p className="lead">{props.lead}</p>}
         </div>
         {props.act && <div className="page-act">{props.act}</div>}

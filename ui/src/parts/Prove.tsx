@@ -2,13 +2,18 @@
 // is; when they have shown who they are, what they did is sent again.
 import { Button, Group, Modal, PasswordInput, TextInput } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useEffect, useRef, useState } from "react";
+import { type FormEvent, useCallback, useEffect, useRef, useState } from "react";
 
 import { type Proof, Refusal, api, proveWith, signedIn, told } from "../api/client";
 import { me } from "../api/me";
 import { hasPasskeys, signInWithPasskey } from "../api/passkey";
+import { hearTabs, tellTabs } from "../api/tabs";
 import { t, useLanguage } from "../words/language";
+import { useOnce } from "./once";
 import { Problem } from "./Page";
+
+const START = "/app/";
+const SIGN_IN = "/app/sign-in";
 
 interface Open {
   what: Proof;
@@ -17,8 +22,17 @@ interface Open {
 
 export function Prove() {
   useLanguage();
+  const queries = useQueryClient();
   const [open, setOpen] = useState<Open | null>(null);
+  const [leftElsewhere, setLeftElsewhere] = useState(false);
   const asked = useRef<Open | null>(null);
+
+  const end = useCallback((shown: boolean) => {
+    asked.current?.waiting.forEach((tell) => tell(shown));
+    asked.current = null;
+    setOpen(null);
+    setLeftElsewhere(false);
+  }, []);
 
   useEffect(() => {
     proveWith(
@@ -33,59 +47,70 @@ export function Prove() {
     );
   }, []);
 
-  const end = (shown: boolean) => {
-    asked.current?.waiting.forEach((tell) => tell(shown));
-    asked.current = null;
-    setOpen(null);
-  };
-  return open && <Dialog what={open.what} end={end} />;
+  useEffect(
+    () =>
+      hearTabs((news) => {
+        const known = queries.getQueryData(me.queryKey);
+        if (!known) return;
+        if (news.what === "changed") void queries.invalidateQueries({ refetchType: "none" });
+        if (news.what === "left") {
+          setLeftElsewhere(true);
+          void queries.invalidateQueries({ queryKey: me.queryKey });
+        }
+        if (news.what === "entered") {
+          if (news.id !== known.id) location.assign(START);
+          else if (asked.current?.what === "sign-in") end(true);
+        }
+      }),
+    [queries, end],
+  );
+  return open && <Dialog what={open.what} leftElsewhere={leftElsewhere} end={end} />;
 }
 
-function Dialog({ what, end }: { what: Proof; end: (shown: boolean) => void }) {
+function Dialog({ what, leftElsewhere, end }: { what: Proof; leftElsewhere: boolean; end: (shown: boolean) => void }) {
   const known = useQueryClient().getQueryData(me.queryKey);
   const [email, setEmail] = useState(known?.facts.email ?? "");
   const [password, setPassword] = useState("");
   const [code, setCode] = useState("");
   const [asksCode, setAsksCode] = useState(false);
-  const [error, setError] = useState<unknown>(null);
-  const [busy, setBusy] = useState(false);
-
-  const attempt = async (show: () => Promise<unknown>) => {
-    setBusy(true);
-    setError(null);
-    try {
-      await show();
+  const showing = useOnce({
+    mutationFn: (show: () => Promise<unknown>) => show(),
+    onSuccess: async () => {
       signedIn(true);
+      // Whoever signed in may be somebody else: then nothing of the person before is sent, or shown to them.
+      if (what === "sign-in" && known && (await told(api.GET("/api/me"))).id !== known.id) return location.assign(START);
+      if (known) tellTabs({ what: "entered", id: known.id });
       end(true);
-    } catch (wrong) {
-      if (wrong instanceof Refusal && wrong.code === "second_factor_needed") setAsksCode(true);
-      else setError(wrong);
-      setBusy(false);
-    }
-  };
+    },
+    onError: (wrong) => isAskingCode(wrong) && setAsksCode(true),
+  });
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    void attempt(() =>
+    showing.run(() =>
       what === "sign-in"
         ? told(api.POST("/api/auth/login", { body: { email, password, code } }))
         : told(api.POST("/api/auth/step-up", { body: { password, code } })),
     );
   };
+  const isSignIn = what === "sign-in";
 
   return (
     <Modal
       opened
       onClose={() => end(false)}
-      title={what === "sign-in" ? t("Your session has ended") : t("Show that it is you")}
+      withCloseButton={!isSignIn}
+      closeOnEscape={!isSignIn}
+      closeOnClickOutside={!isSignIn}
+      title={isSignIn ? (leftElsewhere ? t("You signed out in another tab") : t("Your session has ended")) : t("Show that it is you")}
       closeButtonProps={{ "aria-label": t("Close") }}
     >
       <form onSubmit={submit} className="stack">
         <p className="note">
-          {what === "sign-in"
+          {isSignIn
             ? t("Sign in again to go on. What you typed is still there.")
             : t("This needs your password once more; it then holds for ten minutes.")}
         </p>
-        {what === "sign-in" && (
+        {isSignIn && (
           <TextInput
             label={t("E-mail address")}
             type="email"
@@ -102,7 +127,7 @@ function Dialog({ what, end }: { what: Proof; end: (shown: boolean) => void }) {
           value={password}
           onChange={(event) => setPassword(event.currentTarget.value)}
         />
-        {(asksCode || what === "step-up") && (
+        {(asksCode || !isSignIn) && (
           <TextInput
             label={asksCode ? t("Code of your app, or a recovery code") : t("Or a code of your app")}
             autoComplete="one-time-code"
@@ -111,20 +136,27 @@ function Dialog({ what, end }: { what: Proof; end: (shown: boolean) => void }) {
             onChange={(event) => setCode(event.currentTarget.value)}
           />
         )}
-        <Problem error={error} />
-        <Group justify="space-between" gap="sm">
-          {hasPasskeys() ? (
-            <Button variant="subtle" onClick={() => void attempt(signInWithPasskey)} disabled={busy}>
+        <Problem error={isAskingCode(showing.error) ? null : showing.error} />
+        <Group justify="flex-end" gap="sm">
+          {isSignIn && (
+            <Button variant="default" onClick={() => location.assign(SIGN_IN)}>
+              {t("Leave")}
+            </Button>
+          )}
+          {hasPasskeys() && (
+            <Button variant="default" onClick={() => showing.run(signInWithPasskey)} disabled={showing.isPending}>
               {t("Use a passkey")}
             </Button>
-          ) : (
-            <span />
           )}
-          <Button type="submit" loading={busy} disabled={!password && !code}>
+          <Button type="submit" loading={showing.isPending} disabled={!password && !code}>
             {t("Continue")}
           </Button>
         </Group>
       </form>
     </Modal>
   );
+}
+
+function isAskingCode(wrong: unknown): boolean {
+  return wrong instanceof Refusal && wrong.code === "second_factor_needed";
 }

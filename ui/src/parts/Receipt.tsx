@@ -1,41 +1,27 @@
 // One request in full: what was said, where it was kept, and why it was stored as it was.
 import { Button, Group } from "@mantine/core";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 
 import { api, told } from "../api/client";
 import { useNames } from "../api/me";
-import type { Request } from "../screens/Requests";
+import { type Request, forgetContent } from "../api/requests";
 import { moment } from "../words/figures";
 import { t, useLanguage } from "../words/language";
 import { Countdown } from "./Countdown";
+import { useOnce } from "./once";
 import { Loaded, Problem } from "./Page";
 
-interface Said {
-  request?: unknown;
-  response?: unknown;
-  [name: string]: unknown;
-}
-
-const HIDDEN = ["id", "at", "expires_at"];
+const APART = ["id", "at", "expires_at"];
+const LEVELS: Record<string, () => string> = {
+  platform: () => t("the policy"),
+  tenant: () => t("your organisation"),
+  project: () => t("the project"),
+  key: () => t("the key"),
+  request: () => t("the request itself"),
+};
 
 export function Receipt({ of: row, gone }: { of: Request; gone: () => void }) {
   useLanguage();
-  const queries = useQueryClient();
-  const name = useNames();
-  const path = { params: { path: { request_id: row.id } } };
-  const why = useQuery({ queryKey: ["request", row.id, "policy"], queryFn: () => told(api.GET("/api/requests/{request_id}/policy", path)) });
-  const said = useQuery({
-    queryKey: ["request", row.id],
-    queryFn: async () => (await told(api.GET("/api/requests/{request_id}", path))) as Said,
-    enabled: row.stored,
-  });
-  const end = useMutation({
-    mutationFn: () => told(api.DELETE("/api/requests/{request_id}", path)),
-    onSuccess: async () => {
-      gone();
-      await queries.invalidateQueries();
-    },
-  });
   return (
     <div className="stack">
       <dl className="facts">
@@ -50,27 +36,53 @@ export function Receipt({ of: row, gone }: { of: Request; gone: () => void }) {
         <dt>{t("Content")}</dt>
         <dd>{row.stored ? <Countdown until={row.expires_at} /> : t("Nothing of what was said was kept.")}</dd>
       </dl>
-      {row.stored && (
-        <Loaded of={said}>
-          {(found) => (
-            <>
-              {Object.entries(found)
-                .filter(([field]) => !HIDDEN.includes(field))
-                .map(([field, value]) => (
-                  <details key={field} className="more">
-                    <summary>{name("field", field)}</summary>
-                    <pre className="said" tabIndex={0} role="region" aria-label={name("field", field)} dir="auto">
-                      {typeof value === "string" ? value : JSON.stringify(value, null, 2)}
-                    </pre>
-                  </details>
-                ))}
-            </>
-          )}
-        </Loaded>
+      {row.stored && <Said id={row.id} />}
+      <Why id={row.id} />
+      {row.stored && <End id={row.id} gone={gone} />}
+    </div>
+  );
+}
+
+/** What was asked and answered, opened for its owner, each field folded. */
+function Said({ id }: { id: string }) {
+  const name = useNames();
+  const found = useQuery({
+    queryKey: ["request", id],
+    queryFn: () => told(api.GET("/api/requests/{request_id}", { params: { path: { request_id: id } } })),
+  });
+  return (
+    <Loaded of={found}>
+      {(said) => (
+        <>
+          {Object.entries(said)
+            .filter(([field]) => !APART.includes(field))
+            .map(([field, value]) => (
+              <details key={field} className="more">
+                <summary>{name("field", field)}</summary>
+                <pre className="said" tabIndex={0} role="region" aria-label={name("field", field)} dir="auto">
+                  {typeof value === "string" ? value : JSON.stringify(value, null, 2)}
+                </pre>
+              </details>
+            ))}
+        </>
       )}
+    </Loaded>
+  );
+}
+
+/** Each rule that decided, its value, and who set it; a rule of the policy leads to its sentence there. */
+function Why({ id }: { id: string }) {
+  const name = useNames();
+  const found = useQuery({
+    queryKey: ["request", id, "policy"],
+    queryFn: () => told(api.GET("/api/requests/{request_id}/policy", { params: { path: { request_id: id } } })),
+  });
+  const rule = (line: string) => (line.startsWith("keep ") ? name("category", line.slice("keep ".length)) : line);
+  return (
+    <>
       <h3>{t("Why it was stored so")}</h3>
-      <Loaded of={why}>
-        {(found) => (
+      <Loaded of={found}>
+        {({ lines }) => (
           <div className="scroll" tabIndex={0} role="region" aria-label={t("Why it was stored so")}>
             <table className="table">
               <thead>
@@ -81,9 +93,9 @@ export function Receipt({ of: row, gone }: { of: Request; gone: () => void }) {
                 </tr>
               </thead>
               <tbody>
-                {found.lines.map((line) => (
+                {lines.map((line) => (
                   <tr key={line.name}>
-                    <td>{line.clause ? <a href={`/privacy#${line.clause}`}>{label(line.name, name)}</a> : label(line.name, name)}</td>
+                    <td>{line.clause ? <a href={`/privacy#${line.clause}`}>{rule(line.name)}</a> : rule(line.name)}</td>
                     <td>{line.value}</td>
                     <td>{LEVELS[line.level]?.() ?? line.level}</td>
                   </tr>
@@ -93,27 +105,27 @@ export function Receipt({ of: row, gone }: { of: Request; gone: () => void }) {
           </div>
         )}
       </Loaded>
-      <Problem error={end.error} />
-      {row.stored && (
-        <Group justify="flex-end">
-          <Button className="danger" loading={end.isPending} disabled={end.isPending} onClick={() => end.mutate()}>
-            {t("Delete its content now")}
-          </Button>
-        </Group>
-      )}
-    </div>
+    </>
   );
 }
 
-const LEVELS: Record<string, () => string> = {
-  platform: () => t("the policy"),
-  tenant: () => t("your organisation"),
-  project: () => t("the project"),
-  key: () => t("the key"),
-  request: () => t("the request itself"),
-};
-
-function label(rule: string, name: ReturnType<typeof useNames>): string {
-  const [word, category] = rule.split(" ");
-  return word === "keep" && category ? name("category", category) : rule;
+function End({ id, gone }: { id: string; gone: () => void }) {
+  const queries = useQueryClient();
+  const ending = useOnce({
+    mutationFn: () => told(api.DELETE("/api/requests/{request_id}", { params: { path: { request_id: id } } })),
+    onSuccess: () => {
+      forgetContent(queries, id);
+      gone();
+    },
+  });
+  return (
+    <>
+      <Problem error={ending.error} />
+      <Group justify="flex-end">
+        <Button className="danger" loading={ending.isPending} onClick={() => ending.run()}>
+          {t("Delete its content now")}
+        </Button>
+      </Group>
+    </>
+  );
 }

@@ -1,6 +1,6 @@
 // A copy of one's data to take along, and every request that was made, with its state and the date by which it is answered.
 import { Button, Modal, Select, Textarea } from "@mantine/core";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { api, told } from "../api/client";
@@ -8,6 +8,7 @@ import { useNames } from "../api/me";
 import type { components } from "../api/schema";
 import { away, day, moment, number } from "../words/figures";
 import { t, useLanguage } from "../words/language";
+import { useOnce } from "./once";
 import { Empty, Loaded, Problem, Section, State, type Tone } from "./Page";
 import { save } from "./save";
 
@@ -48,7 +49,7 @@ export function CopyOfData() {
   useLanguage();
   const queries = useQueryClient();
   const found = useQuery(asked);
-  const ask = useMutation({
+  const ask = useOnce({
     mutationFn: (kind: "access" | "port") => told(api.POST("/api/privacy/requests", { body: { kind } })),
     onSuccess: () => queries.invalidateQueries({ queryKey: ["rights"] }),
   });
@@ -58,10 +59,10 @@ export function CopyOfData() {
     <Section title={t("Download your data")} note={t("A ZIP file with everything that is stored about you, in JSON, and a page that explains it. It can be fetched once.")}>
       {newest && (isRunning || newest.copy_ends_at) && <Copy of={newest} />}
       <div className="cluster">
-        <Button loading={ask.isPending} disabled={isRunning} onClick={() => ask.mutate("access")}>
+        <Button loading={ask.isPending} disabled={isRunning} onClick={() => ask.run("access")}>
           {t("Prepare a copy")}
         </Button>
-        <Button variant="default" loading={ask.isPending} disabled={isRunning} onClick={() => ask.mutate("port")}>
+        <Button variant="default" loading={ask.isPending} disabled={isRunning} onClick={() => ask.run("port")}>
           {t("Only what I gave, for another service")}
         </Button>
       </div>
@@ -72,7 +73,7 @@ export function CopyOfData() {
 
 function Copy({ of: request }: { of: Request }) {
   const queries = useQueryClient();
-  const fetching = useMutation({
+  const fetching = useOnce({
     mutationFn: async () => {
       const path = { params: { path: { id: request.id } }, parseAs: "blob" as const };
       const content = (await told(api.GET("/api/privacy/requests/{id}/copy", path))) as unknown as Blob;
@@ -93,7 +94,7 @@ function Copy({ of: request }: { of: Request }) {
           <p className="row-title">{t("Your copy is ready: {count} records", { count: number(request.copied) })}</p>
           <p className="note">{request.copy_ends_at && t("It waits until {time}, and is deleted as soon as it was fetched.", { time: moment(request.copy_ends_at) })}</p>
           <div>
-            <Button loading={fetching.isPending} onClick={() => fetching.mutate()}>
+            <Button loading={fetching.isPending} onClick={() => fetching.run()}>
               {t("Fetch the file")}
             </Button>
           </div>
@@ -165,7 +166,7 @@ function Write({ done }: { done: () => void }) {
   const queries = useQueryClient();
   const [kind, setKind] = useState<"complain" | "rectify">("complain");
   const [text, setText] = useState("");
-  const sending = useMutation({
+  const sending = useOnce({
     mutationFn: () => told(api.POST("/api/privacy/requests", { body: { kind, text } })),
     onSuccess: async () => {
       await queries.invalidateQueries({ queryKey: ["rights"] });
@@ -173,13 +174,7 @@ function Write({ done }: { done: () => void }) {
     },
   });
   return (
-    <form
-      className="stack"
-      onSubmit={(event) => {
-        event.preventDefault();
-        if (!sending.isPending) sending.mutate();
-      }}
-    >
+    <form className="stack" onSubmit={sending.submit}>
       <Select
         label={t("What this is")}
         value={kind}
@@ -189,7 +184,7 @@ function Write({ done }: { done: () => void }) {
           { value: "rectify", label: t("Put something right") },
         ]}
       />
-      <Textarea label={t("In your words")} required withAsterisk={false} maxLength={4000} autosize minRows={4} maxRows={12} dir="auto" value={text} onChange={(event) => setText(event.currentTarget.value)} />
+      <Textarea label={t("In your words")} required withAsterisk={false} maxLength={4000} autosize minRows={4} maxRows={12} value={text} onChange={(event) => setText(event.currentTarget.value)} />
       <p className="note">{t("A person answers, by mail and here. Fields of your account you change yourself, in the settings.")}</p>
       <Problem error={sending.error} />
       <Button type="submit" loading={sending.isPending} disabled={!text.trim()}>

@@ -1,6 +1,6 @@
 // Ways to sign in beside the password: an app that makes codes, and passkeys.
 import { Button, Modal, PasswordInput, TextInput } from "@mantine/core";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { encode } from "uqr";
 
@@ -9,6 +9,7 @@ import { addPasskey, hasPasskeys } from "../api/passkey";
 import { day } from "../words/figures";
 import { t, useLanguage } from "../words/language";
 import { CopyBox } from "./Copy";
+import { useOnce } from "./once";
 import { Loaded, Problem, Section, State } from "./Page";
 
 export function SecondFactor() {
@@ -17,8 +18,8 @@ export function SecondFactor() {
   const found = useQuery({ queryKey: ["second-factor"], queryFn: () => told(api.GET("/api/me/second-factor")) });
   const [codes, setCodes] = useState<string[] | null>(null);
   const [removing, setRemoving] = useState(false);
-  const begin = useMutation({ mutationFn: () => told(api.POST("/api/me/second-factor")) });
-  const renew = useMutation({
+  const begin = useOnce({ mutationFn: () => told(api.POST("/api/me/second-factor")) });
+  const renew = useOnce({
     mutationFn: () => told(api.POST("/api/me/second-factor/recovery-codes")),
     onSuccess: ({ recovery_codes }) => setCodes(recovery_codes),
   });
@@ -34,7 +35,7 @@ export function SecondFactor() {
                 <span className="note">{t("{count} recovery codes left", { count: left })}</span>
               </p>
               <div className="cluster">
-                <Button variant="default" size="xs" loading={renew.isPending} onClick={() => renew.mutate()}>
+                <Button variant="default" size="xs" loading={renew.isPending} onClick={() => renew.run()}>
                   {t("New recovery codes")}
                 </Button>
                 <Button variant="default" size="xs" onClick={() => setRemoving(true)}>
@@ -44,7 +45,7 @@ export function SecondFactor() {
             </div>
           ) : (
             <div>
-              <Button variant="default" loading={begin.isPending} onClick={() => begin.mutate()}>
+              <Button variant="default" loading={begin.isPending} onClick={() => begin.run()}>
                 {t("Set one up")}
               </Button>
             </div>
@@ -78,20 +79,14 @@ export function SecondFactor() {
 
 function Scan({ secret, uri, done }: { secret: string; uri: string; done: (codes: string[]) => void }) {
   const [code, setCode] = useState("");
-  const confirming = useMutation({
+  const confirming = useOnce({
     mutationFn: () => told(api.POST("/api/me/second-factor/confirm", { body: { code: code.trim() } })),
     onSuccess: ({ recovery_codes }) => done(recovery_codes),
   });
   const picture = encode(uri, { border: 2 });
   const path = picture.data.flatMap((row, y) => row.map((on, x) => (on ? `M${x} ${y}h1v1h-1z` : ""))).join("");
   return (
-    <form
-      className="stack"
-      onSubmit={(event) => {
-        event.preventDefault();
-        if (!confirming.isPending) confirming.mutate();
-      }}
-    >
+    <form className="stack" onSubmit={confirming.submit}>
       <p className="note">{t("Scan this with an authenticator app, or type the secret there. Then write the code that it shows.")}</p>
       <svg className="qr" viewBox={`0 0 ${picture.size} ${picture.size}`} role="img" aria-label={t("Picture for an authenticator app")}>
         <rect width={picture.size} height={picture.size} fill="#fff" />
@@ -109,18 +104,12 @@ function Scan({ secret, uri, done }: { secret: string; uri: string; done: (codes
 
 function Remove({ done }: { done: () => void }) {
   const [password, setPassword] = useState("");
-  const removing = useMutation({
+  const removing = useOnce({
     mutationFn: () => told(api.POST("/api/me/second-factor/remove", { body: { password } })),
     onSuccess: done,
   });
   return (
-    <form
-      className="stack"
-      onSubmit={(event) => {
-        event.preventDefault();
-        if (!removing.isPending) removing.mutate();
-      }}
-    >
+    <form className="stack" onSubmit={removing.submit}>
       <p className="note">{t("From then on the password alone is enough; it must have 15 characters.")}</p>
       <PasswordInput label={t("Your password")} autoComplete="current-password" value={password} onChange={(event) => setPassword(event.currentTarget.value)} />
       <Problem error={removing.error} />
@@ -137,14 +126,14 @@ export function Passkeys() {
   const found = useQuery({ queryKey: ["passkeys"], queryFn: () => told(api.GET("/api/me/passkeys")) });
   const forget = () => queries.invalidateQueries({ queryKey: ["passkeys"] });
   const [name, setName] = useState("");
-  const add = useMutation({
+  const add = useOnce({
     mutationFn: () => addPasskey(name.trim()),
     onSuccess: async () => {
       setName("");
       await forget();
     },
   });
-  const remove = useMutation({
+  const remove = useOnce({
     mutationFn: (id: string) => told(api.DELETE("/api/me/passkeys/{passkey_id}", { params: { path: { passkey_id: id } } })),
     onSuccess: forget,
   });
@@ -161,7 +150,7 @@ export function Passkeys() {
                     <bdi className="row-title">{each.name || t("Passkey")}</bdi>
                     <p className="row-note">{t("created {day}", { day: day(each.since) })}</p>
                   </div>
-                  <Button variant="default" size="xs" disabled={remove.isPending} onClick={() => remove.mutate(each.id)}>
+                  <Button variant="default" size="xs" disabled={remove.isPending} onClick={() => remove.run(each.id)}>
                     {t("Remove")}
                   </Button>
                 </li>
@@ -171,14 +160,8 @@ export function Passkeys() {
         }
       </Loaded>
       {hasPasskeys() ? (
-        <form
-          className="ask keeping narrow"
-          onSubmit={(event) => {
-            event.preventDefault();
-            if (!add.isPending) add.mutate();
-          }}
-        >
-          <TextInput label={t("Name of a new passkey")} dir="auto" value={name} onChange={(event) => setName(event.currentTarget.value)} />
+        <form className="ask keeping narrow" onSubmit={add.submit}>
+          <TextInput label={t("Name of a new passkey")} value={name} onChange={(event) => setName(event.currentTarget.value)} />
           <Button type="submit" variant="default" loading={add.isPending}>
             {t("Add a passkey")}
           </Button>

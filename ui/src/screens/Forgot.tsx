@@ -1,22 +1,22 @@
 // A forgotten password: a message is asked for; its link leads to a page that needs no app.
 import { Button, TextInput } from "@mantine/core";
-import { useMutation } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 
 import { api, told } from "../api/client";
 import { Entrance } from "../parts/Entrance";
+import { useOnce } from "../parts/once";
 import { Problem } from "../parts/Page";
 import { t, useLanguage } from "../words/language";
 
 export function Forgot() {
   useLanguage();
   const [email, setEmail] = useState("");
-  const asked = useMutation({ mutationFn: () => told(api.POST("/api/auth/reset", { body: { email } })) });
+  const asked = useOnce({ mutationFn: () => told(api.POST("/api/auth/reset", { body: { email } })) });
   const back = <Link to="/sign-in" search={{}}>{t("Back to sign in")}</Link>;
   if (asked.isSuccess) {
     return (
-      <Entrance title={t("Look into your mailbox")} below={back}>
+      <Entrance key="sent" title={t("Look into your mailbox")} below={back}>
         <p role="status">
           {t("If this address has an account, a message with a link is on its way. The link works once, within an hour.")}
         </p>
@@ -24,7 +24,7 @@ export function Forgot() {
     );
   }
   return (
-    <Entrance title={t("Choose a new password")} lead={t("A message with a link goes to your address.")} submit={() => asked.mutate()} below={back}>
+    <Entrance title={t("Choose a new password")} lead={t("A message with a link goes to your address.")} submit={asked.submit} below={back}>
       <TextInput
         label={t("E-mail address")}
         type="email"

@@ -1,18 +1,25 @@
 // API keys: made (and shown once), given rules, rotated, revoked.
 import { Button, Menu, Modal } from "@mantine/core";
-import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { api, told } from "../api/client";
+import { projects } from "../api/projects";
 import type { components } from "../api/schema";
 import { Confirm } from "../parts/Confirm";
 import { CopyBox } from "../parts/Copy";
 import { KeyForm } from "../parts/KeyForm";
+import { useOnce } from "../parts/once";
 import { Empty, Loaded, Page, Problem, State } from "../parts/Page";
 import { away, day, moment } from "../words/figures";
 import { t, useLanguage } from "../words/language";
 
 export type Key = components["schemas"]["ListedKey"];
+const STATES: Record<string, () => string> = {
+  revoked: () => t("revoked"),
+  archived: () => t("stopped: its project is archived"),
+  active: () => t("expired"),
+};
 type Secret = { secret: string; oldUntil?: string };
 
 export function Keys() {
@@ -94,24 +101,26 @@ function Row({ of: key, edit, rotated }: { of: Key; edit: () => void; rotated: (
   const [revoking, setRevoking] = useState(false);
   const forget = () => queries.invalidateQueries({ queryKey: ["keys"] });
   const path = { params: { path: { key_id: key.id } } };
-  const rotate = useMutation({
+  const rotate = useOnce({
     mutationFn: () => told(api.POST("/api/keys/{key_id}/rotate", { ...path, body: {} })),
     onSuccess: async (made) => {
       rotated({ secret: made.secret, oldUntil: made.old_until });
       await forget();
     },
   });
+  const project = useQuery({ ...projects, enabled: key.project_id !== null }).data?.find((each) => each.id === key.project_id);
   const works = key.state === "active" && !(key.expires_at && new Date(key.expires_at) <= new Date());
   return (
     <li className="row">
       <div className="row-main">
         <p className="row-title">
-          <bdi>{key.name || t("Unnamed key")}</bdi> {!works && <State tone="plain">{key.state === "revoked" ? t("revoked") : t("expired")}</State>}
+          <bdi>{key.name || t("Unnamed key")}</bdi> {!works && <State tone="plain">{(STATES[key.state] ?? STATES.active)?.()}</State>}
         </p>
         <p className="row-note">
           <code>{key.prefix}…</code>
           <span>{key.last_used_at ? t("last used {when}", { when: away(key.last_used_at) }) : t("never used")}</span>
           <span>{t("created {day}", { day: day(key.created_at) })}</span>
+          {project && <span>{t("project {name}", { name: project.name })}</span>}
           {key.expires_at && <span>{t("ends {time}", { time: moment(key.expires_at) })}</span>}
           {key.models && <span>{t("{count} models", { count: key.models.length })}</span>}
           {key.keep_h !== null && key.keep_h !== undefined && <span>{t("keeps content {hours} h at most", { hours: key.keep_h })}</span>}
@@ -127,7 +136,7 @@ function Row({ of: key, edit, rotated }: { of: Key; edit: () => void; rotated: (
           </Menu.Target>
           <Menu.Dropdown>
             <Menu.Item onClick={edit}>{t("Rules")}</Menu.Item>
-            <Menu.Item onClick={() => rotate.mutate()}>{t("New secret (the old one works for a day)")}</Menu.Item>
+            <Menu.Item onClick={() => rotate.run()}>{t("New secret (the old one works for a day)")}</Menu.Item>
             <Menu.Item className="danger-text" onClick={() => setRevoking(true)}>
               {t("Revoke")}
             </Menu.Item>

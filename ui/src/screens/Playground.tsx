@@ -126,7 +126,7 @@ export function Playground() {
               autosize
               minRows={2}
               maxRows={10}
-              dir="auto"
+             
               value={draft}
               onChange={(event) => setDraft(event.currentTarget.value)}
               onKeyDown={(event) => {
@@ -152,7 +152,7 @@ export function Playground() {
             checked={keeps}
             onChange={(event) => setKeeps(event.currentTarget.checked)}
           />
-          <Textarea label={t("Instructions")} placeholder={t("How the model should answer")} autosize minRows={2} maxRows={6} dir="auto" value={system} onChange={(event) => setSystem(event.currentTarget.value)} />
+          <Textarea label={t("Instructions")} placeholder={t("How the model should answer")} autosize minRows={2} maxRows={6} value={system} onChange={(event) => setSystem(event.currentTarget.value)} />
           <div className="grid-2">
             <NumberInput label={t("Temperature")} min={0} max={2} step={0.1} decimalScale={2} value={temperature} onChange={setTemperature} />
             <NumberInput label={t("Tokens at most")} min={1} max={TOKENS_MAX} allowDecimal={false} value={tokens} onChange={setTokens} />

@@ -5,10 +5,12 @@ import { api, told } from "../api/client";
 import { stored } from "../api/stored";
 import { Choices } from "../parts/Choices";
 import { DataMap } from "../parts/DataMap";
+import { Decisions } from "../parts/Decisions";
 import { Erase } from "../parts/Erase";
 import { Loaded, Page, Section } from "../parts/Page";
 import { Openings } from "../parts/Openings";
 import { CopyOfData, Requests } from "../parts/Rights";
+import { day } from "../words/figures";
 import { t, useLanguage } from "../words/language";
 
 export function Privacy() {
@@ -22,6 +24,7 @@ export function Privacy() {
       <Choices />
       <CopyOfData />
       <Requests />
+      <Decisions />
       <Openings />
       <Accepted />
       <Erase />
@@ -29,21 +32,31 @@ export function Privacy() {
   );
 }
 
+/** Every version that one accepted, with its date; the policy itself says whether a use accepts it or only a click. */
 function Accepted() {
   useLanguage();
-  const found = useQuery({ queryKey: ["acceptance"], queryFn: () => told(api.GET("/api/me/acceptance")) });
+  const found = useQuery({ queryKey: ["acceptances"], queryFn: () => told(api.GET("/api/me/acceptances")) });
   return (
     <Section title={t("The policy you accepted")} act={<a href="/privacy/changes">{t("All versions")}</a>}>
       <Loaded of={found} lines={1}>
-        {({ accepted }) => (
-          <p>
-            {accepted > 0 ? (
-              <a href={`/privacy/${accepted}`}>{t("Version {number}", { number: accepted })}</a>
-            ) : (
-              t("None was asked for yet: this policy is accepted by using the platform.")
-            )}
-          </p>
-        )}
+        {(all) =>
+          all.length === 0 ? (
+            <p>{t("None was asked for yet: this policy is accepted by using the platform.")}</p>
+          ) : (
+            <ul className="rows">
+              {all.map((each) => (
+                <li className="row" key={each.version}>
+                  <div className="row-main">
+                    <a className="row-title" href={each.page}>
+                      {t("Version {number}", { number: each.version })}
+                    </a>
+                  </div>
+                  <p className="row-end note">{each.how === "explicit" ? t("you agreed on {day}", { day: day(each.at) }) : t("accepted by use on {day}", { day: day(each.at) })}</p>
+                </li>
+              ))}
+            </ul>
+          )
+        }
       </Loaded>
     </Section>
   );

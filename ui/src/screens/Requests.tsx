@@ -7,7 +7,7 @@ import { useEffect, useRef, useState } from "react";
 
 import { api, told } from "../api/client";
 import { wallet } from "../api/me";
-import type { components } from "../api/schema";
+import { type Request, forgetContents, requests } from "../api/requests";
 import { Confirm } from "../parts/Confirm";
 import { Countdown } from "../parts/Countdown";
 import { Empty, Loaded, Page, State } from "../parts/Page";
@@ -15,18 +15,12 @@ import { Receipt } from "../parts/Receipt";
 import { money, moment, number } from "../words/figures";
 import { t, useLanguage } from "../words/language";
 
-export type Request = components["schemas"]["ListedRequest"];
 const ROW_PX = 76;
 const AHEAD = 10;
 
 export function Requests() {
   useLanguage();
-  const found = useInfiniteQuery({
-    queryKey: ["requests"],
-    queryFn: ({ pageParam }) => told(api.GET("/api/requests", { params: { query: pageParam ? { after: pageParam } : {} } })),
-    initialPageParam: null as string | null,
-    getNextPageParam: (last) => last.after,
-  });
+  const found = useInfiniteQuery(requests);
   const [ending, setEnding] = useState(false);
   const [shown, setShown] = useState<Request | null>(null);
   const rows = found.data?.pages.flatMap((page) => page.requests);
@@ -50,7 +44,7 @@ export function Requests() {
               {t("Each call appears here with its model, tokens, cost and time.")}
             </Empty>
           ) : (
-            <List rows={all} more={found.hasNextPage && !found.isFetchingNextPage ? () => void found.fetchNextPage() : null} show={setShown} />
+            <List rows={all} isWhole={!found.hasNextPage} more={found.hasNextPage && !found.isFetchingNextPage ? () => void found.fetchNextPage() : null} show={setShown} />
           )
         }
       </Loaded>
@@ -62,7 +56,7 @@ export function Requests() {
   );
 }
 
-function List({ rows, more, show }: { rows: readonly Request[]; more: (() => void) | null; show: (row: Request) => void }) {
+function List({ rows, isWhole, more, show }: { rows: readonly Request[]; isWhole: boolean; more: (() => void) | null; show: (row: Request) => void }) {
   const place = useRef<HTMLDivElement>(null);
   const virtual = useWindowVirtualizer({
     count: rows.length,
@@ -86,6 +80,8 @@ function List({ rows, more, show }: { rows: readonly Request[]; more: (() => voi
               role="listitem"
               ref={virtual.measureElement}
               data-index={item.index}
+              aria-posinset={item.index + 1}
+              aria-setsize={isWhole ? rows.length : -1}
               className="request"
               style={{ transform: `translateY(${item.start - virtual.options.scrollMargin}px)` }}
             >
@@ -131,7 +127,7 @@ function EndMany({ opened, close }: { opened: boolean; close: () => void }) {
       close={close}
       run={async () => {
         await told(api.DELETE("/api/requests", { params: { query: { since: time(since), until: time(until) } } }));
-        await queries.invalidateQueries();
+        await forgetContents(queries);
       }}
     >
       <p>{t("What was asked and answered goes at once and cannot be brought back. The lines with tokens and cost stay until their own end.")}</p>

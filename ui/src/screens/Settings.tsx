@@ -1,11 +1,14 @@
 // One's account: the fields of the policy, ways to sign in, sessions, and how this place looks and speaks.
 import { Button, PasswordInput, SegmentedControl, TextInput, useMantineColorScheme } from "@mantine/core";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { api, told } from "../api/client";
 import { me, useMe, useNames } from "../api/me";
+import { asked } from "../parts/Newcomer";
+import { useOnce } from "../parts/once";
 import { Loaded, Page, Problem, Section } from "../parts/Page";
+import { Identities } from "../parts/Provider";
 import { Passkeys, SecondFactor } from "../parts/SignInMethods";
 import { away, moment } from "../words/figures";
 import { LANGUAGES, type Language, speak, t, useLanguage } from "../words/language";
@@ -19,6 +22,7 @@ export function Settings() {
       <Password />
       <SecondFactor />
       <Passkeys />
+      <Identities />
       <Sessions />
     </Page>
   );
@@ -28,9 +32,9 @@ function Profile() {
   const name = useNames();
   const queries = useQueryClient();
   const { facts } = useMe();
-  const form = useQuery({ queryKey: ["sign-up"], queryFn: async () => (await told(api.GET("/api/auth/signup"))) as unknown as { fields: string[] } });
+  const form = useQuery(asked);
   const [changed, setChanged] = useState<Record<string, string>>({});
-  const saving = useMutation({
+  const saving = useOnce({
     mutationFn: () => told(api.PATCH("/api/me", { body: Object.fromEntries(Object.entries(changed).map(([field, value]) => [field, value.trim() || null])) })),
     onSuccess: (found) => {
       queries.setQueryData(me.queryKey, found);
@@ -41,18 +45,12 @@ function Profile() {
     <Section title={t("Your account")} note={t("Exactly the fields that the policy lists; they are stored sealed.")}>
       <Loaded of={form}>
         {({ fields }) => (
-          <form
-            className="stack narrow"
-            onSubmit={(event) => {
-              event.preventDefault();
-              if (!saving.isPending) saving.mutate();
-            }}
-          >
+          <form className="stack narrow" onSubmit={saving.submit}>
             <TextInput label={t("E-mail address")} value={facts.email ?? ""} readOnly description={t("To change it, ask the privacy desk to put it right.")} />
             {fields
               .filter((field) => field !== "email")
               .map((field) => (
-                <TextInput key={field} label={name("field", field)} dir="auto" value={changed[field] ?? facts[field] ?? ""} onChange={(event) => setChanged({ ...changed, [field]: event.currentTarget.value })} />
+                <TextInput key={field} label={name("field", field)} value={changed[field] ?? facts[field] ?? ""} onChange={(event) => setChanged({ ...changed, [field]: event.currentTarget.value })} />
               ))}
             <Problem error={saving.error} />
             {fields.length > 1 && (
@@ -93,19 +91,13 @@ function Look() {
 
 function Password() {
   const [password, setPassword] = useState("");
-  const saving = useMutation({
+  const saving = useOnce({
     mutationFn: () => told(api.POST("/api/me/password", { body: { password } })),
     onSuccess: () => setPassword(""),
   });
   return (
     <Section title={t("Password")} note={t("Your other sessions end when it changes.")}>
-      <form
-        className="stack narrow"
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (!saving.isPending) saving.mutate();
-        }}
-      >
+      <form className="stack narrow" onSubmit={saving.submit}>
         <PasswordInput label={t("New password")} autoComplete="new-password" value={password} onChange={(event) => setPassword(event.currentTarget.value)} />
         <Problem error={saving.error} />
         {saving.isSuccess && <p role="status">{t("Your password is changed.")}</p>}
@@ -124,17 +116,17 @@ function Sessions() {
   const queries = useQueryClient();
   const found = useQuery({ queryKey: ["sessions"], queryFn: () => told(api.GET("/api/me/sessions")) });
   const forget = () => queries.invalidateQueries({ queryKey: ["sessions"] });
-  const end = useMutation({
+  const end = useOnce({
     mutationFn: (id: string) => told(api.DELETE("/api/me/sessions/{session_id}", { params: { path: { session_id: id } } })),
     onSuccess: forget,
   });
-  const endOthers = useMutation({ mutationFn: () => told(api.DELETE("/api/me/sessions")), onSuccess: forget });
+  const endOthers = useOnce({ mutationFn: () => told(api.DELETE("/api/me/sessions")), onSuccess: forget });
   return (
     <Section
       title={t("Where you are signed in")}
       act={
         (found.data?.length ?? 0) > 1 ? (
-          <Button variant="default" size="xs" loading={endOthers.isPending} onClick={() => endOthers.mutate()}>
+          <Button variant="default" size="xs" loading={endOthers.isPending} onClick={() => endOthers.run()}>
             {t("End all others")}
           </Button>
         ) : undefined
@@ -158,7 +150,7 @@ function Sessions() {
                   </p>
                 </div>
                 {!each.current && (
-                  <Button variant="default" size="xs" disabled={end.isPending} onClick={() => end.mutate(each.id)}>
+                  <Button variant="default" size="xs" disabled={end.isPending} onClick={() => end.run(each.id)}>
                     {t("End")}
                   </Button>
                 )}

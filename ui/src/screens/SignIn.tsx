@@ -7,7 +7,9 @@ import { useState } from "react";
 import { Refusal, api, told } from "../api/client";
 import { hasPasskeys, signInWithPasskey } from "../api/passkey";
 import { Entrance } from "../parts/Entrance";
+import { useOnce } from "../parts/once";
 import { Problem } from "../parts/Page";
+import { WithProvider, useRefused } from "../parts/Provider";
 import { t, useLanguage } from "../words/language";
 
 export function SignIn() {
@@ -19,27 +21,21 @@ export function SignIn() {
   const [password, setPassword] = useState("");
   const [code, setCode] = useState("");
   const [asksCode, setAsksCode] = useState(false);
-  const [error, setError] = useState<unknown>(null);
-  const [busy, setBusy] = useState(false);
-
-  const attempt = async (enter: () => Promise<unknown>) => {
-    setBusy(true);
-    setError(null);
-    try {
-      await enter();
+  const refused = useRefused();
+  const entering = useOnce({
+    mutationFn: (enter: () => Promise<unknown>) => enter(),
+    onSuccess: async () => {
       queries.clear();
       await navigate({ to: isInside(next) ? next : "/" });
-    } catch (wrong) {
-      if (wrong instanceof Refusal && wrong.code === "second_factor_needed") setAsksCode(true);
-      else setError(wrong);
-      setBusy(false);
-    }
-  };
+    },
+    onError: (wrong) => isAskingCode(wrong) && setAsksCode(true),
+  });
+  const wrong = isAskingCode(entering.error) ? null : (entering.error ?? refused);
 
   return (
     <Entrance
       title={t("Sign in")}
-      submit={() => void attempt(() => told(api.POST("/api/auth/login", { body: { email, password, code } })))}
+      submit={() => entering.run(() => told(api.POST("/api/auth/login", { body: { email, password, code } })))}
       below={
         <>
           {t("No account yet?")} <Link to="/sign-up">{t("Sign up")}</Link>
@@ -72,20 +68,25 @@ export function SignIn() {
           onChange={(event) => setCode(event.currentTarget.value)}
         />
       )}
-      <Problem error={error} />
-      <Button type="submit" size="md" loading={busy} fullWidth>
+      <Problem error={wrong} />
+      <Button type="submit" size="md" loading={entering.isPending} fullWidth>
         {t("Sign in")}
       </Button>
       {hasPasskeys() && (
-        <Button variant="default" size="md" fullWidth disabled={busy} onClick={() => void attempt(signInWithPasskey)}>
+        <Button variant="default" size="md" fullWidth disabled={entering.isPending} onClick={() => entering.run(signInWithPasskey)}>
           {t("Sign in with a passkey")}
         </Button>
       )}
+      <WithProvider />
       <Link to="/forgot" className="quiet-link">
         {t("Forgot your password?")}
       </Link>
     </Entrance>
   );
+}
+
+function isAskingCode(wrong: unknown): boolean {
+  return wrong instanceof Refusal && wrong.code === "second_factor_needed";
 }
 
 /** Whether an address leads to a screen of this app and nowhere else. */

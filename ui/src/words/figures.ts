@@ -11,16 +11,39 @@ const CENT = 0.01;
 
 const place = () => PLACES[spoken()];
 
+/** What writes figures or times, made once for each language: making one takes longer than writing a thousand. */
+function once<T>(make: (place: string) => T): () => T {
+  const made = new Map<string, T>();
+  return () => {
+    const known = made.get(place()) ?? make(place());
+    made.set(place(), known);
+    return known;
+  };
+}
+
+const numbers = once((at) => new Intl.NumberFormat(at));
+const days = once((at) => new Intl.DateTimeFormat(at, { dateStyle: "medium" }));
+const moments = once((at) => new Intl.DateTimeFormat(at, { dateStyle: "medium", timeStyle: "short" }));
+const distances = once((at) => new Intl.RelativeTimeFormat(at, { numeric: "auto" }));
+const amounts = once((at) => {
+  const made = new Map<string, Intl.NumberFormat>();
+  return (currency: string, isSmall: boolean) => {
+    const digits: Intl.NumberFormatOptions = isSmall ? { maximumSignificantDigits: 4 } : { maximumFractionDigits: 2 };
+    const known = made.get(`${currency}${isSmall}`) ?? new Intl.NumberFormat(at, { style: "currency", currency, ...digits });
+    made.set(`${currency}${isSmall}`, known);
+    return known;
+  };
+});
+
 /** An amount of the API (a decimal text): two places, or as many digits as a small one needs to be seen. */
 export function money(amount: string, currency: string): string {
   const value = Number(amount);
   const isSmall = value !== 0 && Math.abs(value) < CENT;
-  const digits: Intl.NumberFormatOptions = isSmall ? { maximumSignificantDigits: 4 } : { maximumFractionDigits: 2 };
-  return new Intl.NumberFormat(place(), { style: "currency", currency, ...digits }).format(value);
+  return amounts()(currency, isSmall).format(value);
 }
 
 export function number(value: number): string {
-  return new Intl.NumberFormat(place()).format(value);
+  return numbers().format(value);
 }
 
 /** How many records there are. */
@@ -29,17 +52,17 @@ export function records(count: number): string {
 }
 
 export function day(at: string | Date): string {
-  return new Intl.DateTimeFormat(place(), { dateStyle: "medium" }).format(new Date(at));
+  return days().format(new Date(at));
 }
 
 export function moment(at: string | Date): string {
-  return new Intl.DateTimeFormat(place(), { dateStyle: "medium", timeStyle: "short" }).format(new Date(at));
+  return moments().format(new Date(at));
 }
 
 /** How far off a time is: “in 5 days”, “3 minutes ago”. */
 export function away(at: string | Date, now = Date.now()): string {
   const left = new Date(at).getTime() - now;
-  const said = new Intl.RelativeTimeFormat(place(), { numeric: "auto" });
+  const said = distances();
   const size = Math.abs(left);
   if (size >= 2 * YEAR) return said.format(Math.round(left / YEAR), "year");
   if (size >= 3 * MONTH) return said.format(Math.round(left / MONTH), "month");

@@ -1,5 +1,7 @@
 const form = document.getElementById("form");
 const state = document.getElementById("state");
+const day = (at) =>
+  new Date(at).toLocaleDateString(document.documentElement.lang, { dateStyle: "long", timeZone: "UTC" });
 const token = location.hash.slice(1);
 history.replaceState(null, "", location.pathname);
 document.getElementById("ask").hidden = token !== "";
@@ -7,16 +9,23 @@ form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const value = (id) => document.getElementById(id).value;
   const asked = { email: value("email"), kind: value("kind"), text: value("text") || null };
-  const answer = await fetch(token ? "/api/privacy/outside/prove" : "/api/privacy/outside", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(token ? { token } : asked),
-  });
-  const told = await answer.json();
+  const refusals = JSON.parse(form.dataset.refusals);
+  let answer, told;
+  try {
+    answer = await fetch(token ? "/api/privacy/outside/prove" : "/api/privacy/outside", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(token ? { token } : asked),
+    });
+    told = await answer.json();
+  } catch {
+    state.textContent = refusals.unreachable;
+    return;
+  }
   if (answer.ok) {
     form.hidden = true;
-    state.textContent = token ? `${form.dataset.proved} ${told.due_at.slice(0, 10)}` : form.dataset.asked;
+    state.textContent = token ? `${form.dataset.proved} ${day(told.due_at)}` : form.dataset.asked;
   } else {
-    state.textContent = `${told.detail} ${told.hint ?? ""}`;
+    state.textContent = refusals[told.code] ?? `${refusals.other} ${told.detail} ${told.hint ?? ""}`;
   }
 });

@@ -8,16 +8,23 @@ document.getElementById("ask").hidden = token !== "";
 document.getElementById("finish").hidden = token === "";
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const answer = await fetch(token ? "/api/auth/reset/finish" : "/api/auth/reset", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(token ? { token, password: password.value } : { email: email.value }),
-  });
+  const refusals = JSON.parse(form.dataset.refusals);
+  let answer, told;
+  try {
+    answer = await fetch(token ? "/api/auth/reset/finish" : "/api/auth/reset", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(token ? { token, password: password.value } : { email: email.value }),
+    });
+    told = answer.status === 204 ? {} : await answer.json();
+  } catch {
+    state.textContent = refusals.unreachable;
+    return;
+  }
   if (answer.ok) {
     form.hidden = true;
     state.textContent = token ? form.dataset.done : form.dataset.asked;
   } else {
-    const problem = await answer.json();
-    state.textContent = `${problem.detail} ${problem.hint ?? ""}`;
+    state.textContent = refusals[told.code] ?? `${refusals.other} ${told.detail} ${told.hint ?? ""}`;
   }
 });
