@@ -3,6 +3,7 @@ of anybody may be found on the disk, in the log or in a refusal."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import secrets
@@ -15,6 +16,7 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 
+from avow.gateway.picture_formats import drawn
 from avow.gateway.scripted import Script
 from tests.gateway import shown
 from tests.gateway.sound import wav
@@ -119,12 +121,11 @@ def encoded(mark: Markers, place: str) -> bytes:
 def picture(mark: Markers, place: str) -> str:
     """A picture in Base64, with a marker in what draws it, and others in what says where it was taken."""
     said, rows = encoded(mark, f"{place}, comment"), encoded(mark, f"{place}, drawn")
-    for before in range(3):
-        for within in range(3):
-            data = shown.png(said=bytes(before) + said, rows=bytes(within) + rows)
-            text = b64encode(data).decode()
-            if all(b64encode(word).decode() in text for word in (said, rows)):
-                return text
+    for before, behind, within in itertools.product(range(3), repeat=3):
+        data = shown.png(said=bytes(before) + said + bytes(behind), rows=bytes(within) + rows)
+        text, left = b64encode(data).decode(), b64encode(drawn(data).data).decode()
+        if b64encode(said).decode() in text and b64encode(rows).decode() in text and b64encode(rows).decode() in left:
+            return text
     raise AssertionError("no marker stands at the begin of a group")
 
 
