@@ -130,9 +130,9 @@ class Statement:
             return {"reason": None, "affordable": 0, "epoch": 1, "rates": None}
         if "_settle" in self._query:
             return {"charged": arguments[1], "fresh": True, "epoch": 1}
-        settled = arguments[13]
+        charged = [settle[1] for settle in arguments[2]]
         none: dict[str, Any] = dict.fromkeys(("refused", "reasons", "affordable", "rated", "rates"), ())
-        return none | {"settled": range(1, len(settled) + 1), "charged": settled, "epoch": 1}
+        return none | {"settled": range(1, len(charged) + 1), "charged": charged, "epoch": 1}
 
 
 class Answering:

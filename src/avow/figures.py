@@ -46,6 +46,7 @@ FAMILIES = (
         ("upstream",),
         largest=True,
     ),
+    Family("avow_visits_total", "counter", "Public pages and visits of those who let them be counted.", ("what",)),
     Family(
         "avow_http_requests_total",
         "counter",
@@ -106,9 +107,15 @@ class Telling:
 
 
 def tell_worker(
-    sheet: Sheet, gateway: Gateway, batcher: Batcher, passwords: Passwords, pages: Mapping[int, int]
+    sheet: Sheet,
+    gateway: Gateway,
+    batcher: Batcher,
+    passwords: Passwords,
+    pages: Mapping[int, int],
+    visits: Mapping[str, int],
 ) -> None:
-    """What a gateway process tells. `pages`: answers of the platform by the class of their status."""
+    """What a gateway process tells. `pages`: answers of the platform by the class of their status; `visits`: of the site, of
+    those who let them be counted."""
     gateway.watch.tell(sheet)
     batcher.tell(sheet)
     if gateway.spans is not None:
@@ -120,6 +127,8 @@ def tell_worker(
         sheet.set("avow_upstream_call_seconds", (name,), health.call_s)
     for status, count in pages.items():
         sheet.add("avow_http_requests_total", (f"{status}xx",), count)
+    for what, count in visits.items():
+        sheet.add("avow_visits_total", (what,), count)
     sheet.set("avow_passwords_waiting", (), passwords.waiting)
 
 

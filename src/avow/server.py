@@ -180,10 +180,7 @@ class _Protocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._body_since_s is not None:  # a trailer is no header: it would come after these were judged
             return
-        name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self._head_since_s, self._head_bytes = None, 0
@@ -203,12 +200,18 @@ class _Protocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _check_head(self) -> None:
-        """A name of the host for HTTP/1.1, no two, and no version of which there is none (RFC 9112 §2.3, §3.2): what two programs
-        could read differently is refused. Raises ValueError, which the parser takes for a request that is none."""
-        hosts = [name for name, _ in self.headers].count(b"host")
+        """What is asked before the body comes. A name of the host for HTTP/1.1, no two, and no version of which there is none
+        (RFC 9112 §2.3, §3.2): what two programs could read differently is refused. Raises ValueError, which the parser takes for
+        a request that is none."""
+        names = [name for name, _ in self.headers]
+        hosts = names.count(b"host")
         version = self.parser.get_http_version()
         if hosts > 1 or (version == "1.1" and not hosts) or version not in VERSIONS:
             raise ValueError
+        if b"expect" in names:
+            self.expect_100_continue = any(
+                name == b"expect" and value.lower() == b"100-continue" for name, value in self.headers
+            )
 
     def _take_long_way(self, turn: Turn) -> None:
         """The rest of a body is still to come: the app waits for it."""

@@ -62,6 +62,7 @@ from avow.registers import desk_api as registers_api
 from avow.registers import documents
 from avow.registers.broker import Broker
 from avow.site import app_build, errors, metrics, pages, signed_in
+from avow.site.reader import find_reader
 from avow.supervisor import Ready
 from avow.vault import Vault, keys
 
@@ -85,6 +86,7 @@ class Front:
     def __init__(self, parts: Parts, place: str) -> None:
         self.parts, self.place = parts, place
         self._pages: Counter[int] = Counter()
+        self.visits: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -171,7 +173,7 @@ class Front:
         await self.writer.close()
 
     def _tell(self, sheet: Sheet) -> None:
-        figures.tell_worker(sheet, self.gateway, self.ledger, self.accounts.passwords, self._pages)
+        figures.tell_worker(sheet, self.gateway, self.ledger, self.accounts.passwords, self._pages, self.visits)
 
     async def answering(self) -> dict[str, bool]:
         """Which parts answer: the database with the policy that this process has, and the ledger."""
@@ -268,19 +270,9 @@ def platform(front: Front) -> Litestar:
         app=app_build.built(app_build.folders()),
         figures=partial(figures.collect, parts.home),
         metrics_token=parts.settings.metrics_token,
+        visits=front.visits,
     )
-    desk = privacy_api.Desk(
-        database=front.database,
-        vault=front.vault,
-        clock=parts.clock,
-        identity=app.identity(needs),
-        leaving=members.check_erasure,
-        rectify=app.rectify(needs),
-        tell=app.tell(needs),
-        admit=app.admit(needs),
-        complete=parts.log.complete,
-        installed=parts.installed,
-    )
+    desk = _desk(front, site.signer)
     api = [handler for handler in handlers() if handler not in _PUBLIC]
     return Litestar(
         route_handlers=[*_PUBLIC, Router("/", route_handlers=api, response_headers=surface.NO_STORE)],
@@ -288,6 +280,7 @@ def platform(front: Front) -> Litestar:
         dependencies={
             **callers.dependencies(needs),
             "staff": Provide(admission.find_staff),
+            "reader": Provide(find_reader),
             "privacy": Provide(lambda: desk, sync_to_thread=False),
         },
         state=State({"accounts": needs, "site": site}),
@@ -303,6 +296,25 @@ def platform(front: Front) -> Litestar:
         ),
         on_app_init=[_quiet],
         debug=False,
+    )
+
+
+def _desk(front: Front, signer: Receipts) -> privacy_api.Desk:
+    """What the routes of privacy need."""
+    parts, needs = front.parts, front.accounts
+    return privacy_api.Desk(
+        database=front.database,
+        vault=front.vault,
+        clock=parts.clock,
+        identity=app.identity(needs),
+        leaving=members.check_erasure,
+        rectify=app.rectify(needs),
+        tell=app.tell(needs),
+        admit=app.admit(needs),
+        complete=parts.log.complete,
+        sign=signer,
+        base_url=parts.settings.base_url,
+        installed=parts.installed,
     )
 
 

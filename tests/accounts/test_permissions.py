@@ -20,6 +20,7 @@ GET /api/privacy/receipts/{id} · GET /api/privacy/receipts/{id}/progress · POS
 POST /api/auth/reset/finish · POST /api/auth/passkey/begin · POST /api/auth/passkey
 GET /api/auth/provider · GET /api/auth/provider/start · GET /api/auth/provider/callback · POST /api/keys/leaked
 GET /app · GET /app/{path} · GET /app/assets/{name} · GET /api/evidence · GET /api/words
+GET /cookies · POST /cookies · GET /api/cookies · PUT /api/cookies · GET /.well-known/gpc.json
 GET /privacy/ask · POST /api/privacy/outside · POST /api/privacy/outside/prove
 GET /api/auth/signup · POST /api/auth/signup
 POST /api/auth/confirm · POST /api/auth/login · POST /api/auth/logout · POST /api/invitations/accept

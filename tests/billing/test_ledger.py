@@ -9,7 +9,9 @@ import pytest
 
 from avow.accounts.directory import KeyRefused
 from avow.base.ids import uuid7
+from avow.base.metrics import Sheet
 from avow.billing.events import Open
+from avow.billing.figures import FAMILIES
 from avow.billing.ledger import SHARED_EVENTS_MIN
 from avow.billing.refusals import BalanceShort, LedgerUnavailable, RequestSettled, WalletFrozen
 from tests import LIMIT_S
@@ -155,6 +157,24 @@ async def test_a_batch_that_waits_does_not_hold_up_many_others(bank: Bank) -> No
         charged = await asyncio.gather(*(ledger.settle(settle(each, 30)) for each in opened))
         assert {each.charged for each in charged} == {30}
     assert (await bank.wallet(slow), await bank.wallet(other)) == ((1_000, 5), (100_000 - 30 * len(opened), 0))
+
+
+async def test_a_batch_waits_for_those_about_to_settle_and_for_nobody_who_is_alone(bank: Bank) -> None:
+    payer = await bank.payer(1_000)
+    async with bank.batcher(rest_s=3600) as ledger:
+        first, second = payer.open(100), payer.open(100)
+        await ledger.open(first)
+        waiting = asyncio.create_task(ledger.open(second))
+        await bank.wallet(payer)
+        await ledger.settle(settle(first, 30))
+        await waiting
+        await ledger.settle(settle(second, 30))
+        sheet = Sheet(FAMILIES)
+        ledger.tell(sheet)
+    assert await bank.wallet(payer) == (940, 0)
+    (told,) = sheet.rows_of("avow_ledger_batch_events")
+    *batches, events = told.values
+    assert (sum(batches), events) == (3, 4)
 
 
 async def test_an_id_that_was_charged_opens_no_second_time(bank: Bank) -> None:

@@ -78,8 +78,13 @@ def give_it_a_key(at: Visitor) -> None:
     at.fill("Name", "of the project")
     at.page.get_by_role("dialog").get_by_label("Project", exact=True).first.click()
     at.page.get_by_role("option", name="النشر 𝒵").click()
+    at.page.get_by_role("dialog").get_by_text("Rules", exact=True).click()
+    at.fill("Requests per minute", "7")
     dialog_click(at, "Create the key")
     at.see("project {name}", name="النشر 𝒵")
+    at.page.get_by_role("button", name="Manage of the project").click()
+    at.click("Rules", "menuitem")
+    at.see("requests in this minute: {count}", count=0)
 
 
 def invite(at: Visitor, address: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from avow import completing, printing, settings
-from avow.base import progress
+from avow.base import log, progress
 from avow.cli import main
 from avow.policy.words import PROBES
 from avow.proof import probes
@@ -173,6 +173,17 @@ def test_what_comes_from_outside_cannot_steer_a_terminal(monkeypatch: pytest.Mon
         show("a\x1b]0;title\x07b\u202ec\x9b2J\ud800")
     printing.rows([{"name": "a\x1b[2Jb\nc"}])
     assert terminal.text().count("\ufffd") >= 10 and not [part for part in STEERING if part in terminal.text()]
+
+
+def test_what_a_start_says_is_a_line_of_json_where_that_is_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(log, "_spelled", str)
+    log.say("ready")
+    log.say_in_json()
+    log.say('> a "question"\n')
+    first, second = capsys.readouterr().out.splitlines()
+    assert (first, json.loads(second)) == ("ready", {"said": '> a "question"\n'})
 
 
 def test_long_work_shows_a_bar_to_a_person_and_nothing_to_a_pipe(

@@ -55,9 +55,9 @@ def test_the_whole_language_loads() -> None:
 @pytest.mark.parametrize(
     ("change", "name"),
     [
-        ({"share": {}, "processor": {}}, "ads_without_sharing"),
+        ({"share": {}, "processor": {}, "ad": {}}, "ads_without_sharing"),
         ({"sharing__never": ["sale", "advertising"]}, "ads_without_sharing"),
-        ({"cookies__advertising": None}, "ads_without_cookies"),
+        ({"cookies__advertising": None, "cookie__example-ads": None}, "ads_without_cookies"),
         ({"practice__ads__rule": "none"}, "advertising_nobody_allows"),
         (
             {"consent__asked": ["third_party_training", "ads", "analytics", "preference", "sharing"]},
@@ -76,6 +76,9 @@ def test_the_whole_language_loads() -> None:
         ({"rights": None}, "rights_without_deadline"),
         ({"prevailing": "zh", "locale__zh": None}, "prevailing_without_text"),
         ({"cookie__x": {"kind": "experience", "lifetime": "0"}}, "cookie_without_kind"),
+        ({"cookie__x": {"kind": "analytics", "lifetime": "life of the account"}}, "cookie_without_end"),
+        ({"processor__ads__roles": ["hosting"]}, "ad_without_vendor"),
+        ({"ad__public__vendor": "nobody"}, "ad_without_vendor"),
         ({"age__by_country": {"XX": 12}}, "unknown_place"),
         ({"category__moderation__keep": "0"}, "filter_without_record"),
         ({"filter__minors__words": None, "filter__minors__patterns": None}, "filter_finds_nothing"),

@@ -17,6 +17,7 @@ from avow.privacy import api, desk_api, outsiders_api, policy_api
 from avow.privacy.api import Desk
 from avow.privacy.letters import Letter
 from avow.privacy.needs import Needs
+from avow.proof.receipts import Receipts
 from avow.vault import Vault
 from tests.conftest import Databases
 from tests.privacy.scratch import Person
@@ -65,7 +66,8 @@ class Above:
 
 def desk(on: Needs, database: Databases, vault: Vault, above: Above) -> Desk:
     means = (above.identity, above.leaving, above.rectify, above.tell, above.admit)
-    return Desk(database.app, vault, on.clock, *means, complete=lambda document: document)
+    signed = {"complete": lambda document: document, "sign": Receipts(on.ring), "base_url": "http://avow.test"}
+    return Desk(database.app, vault, on.clock, *means, **signed)
 
 
 def _given(value: Any) -> Provide:

@@ -20,6 +20,7 @@ from avow.base import access
 from avow.base.clock import FileClock
 from avow.base.db import Database, Dsn
 from avow.base.postgres import Cluster
+from avow.base.progress import Told, nobody
 from avow.policy import parse
 from avow.privacy import backup, erase, folders, retention
 from avow.privacy.backup import Manifest
@@ -48,12 +49,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "outside" / "monday"
 
 
-async def made(on: Needs, database: Databases, cluster: Cluster, folder: Path) -> Manifest:
-    return await backup.make(on, folder, database.dsn(access.BACKUP), cluster.program)
+async def made(on: Needs, database: Databases, cluster: Cluster, folder: Path, told: Told = nobody) -> Manifest:
+    return await backup.make(on, folder, database.dsn(access.BACKUP), cluster.program, told)
 
 
-async def restored(on: Needs, folder: Path, target: Dsn, cluster: Cluster) -> Needs:
-    await backup.restore(on, folder, target, PASSWORDS, cluster.program)
+async def restored(on: Needs, folder: Path, target: Dsn, cluster: Cluster, told: Told = nobody) -> Needs:
+    await backup.restore(on, folder, target, PASSWORDS, cluster.program, told=told)
     return replace(on, database=Database(target.role(access.KEEPER, PASSWORDS[access.KEEPER])))
 
 
@@ -66,11 +67,13 @@ async def test_the_erased_stay_erased_and_the_others_come_back(
     whole = await bob.counts(on)
     async with on.database.begin() as c:
         copies = (await c.execute(select(scratch.note).where(scratch.note.c.subject_id == ada.id))).all()
-    await made(on, database, cluster, folder)
+    heard: list[tuple[str, int, int]] = []
+    await made(on, database, cluster, folder, lambda *step: heard.append(step))
     await erase.run(on, await ada.ask(on))
     # The list of erasures beside the ring is lost with the machine: the folder's own copy is enough.
     on.tombstones.path.unlink()
-    back = await restored(on, folder, target, cluster)
+    back = await restored(on, folder, target, cluster, lambda *step: heard.append(step))
+    assert [step[1:] for step in heard] == [(0, 2), (1, 2), (0, 3), (1, 3), (2, 3)], "whoever waits sees how far it is"
     assert await bob.counts(back) == whole
     assert Gone not in await bob.opened(back)
     assert await ada.counts(back) == {"scratch_note": 0, "scratch_call": 0, "scratch_bill": 3}

@@ -75,8 +75,10 @@ async def test_one_person_ends_everywhere_and_the_other_stays_whole(on: Needs) -
     await ada.write(on)
     await bob.write(on)
     whole = await bob.counts(on)
-    id = await ada.ask(on)
-    await erase.run(on, id)
+    id, heard = await ada.ask(on), []
+    await erase.run(on, id, lambda *step: heard.append(step))
+    names = [*(store.name for store in on.stores), ""]
+    assert heard == [(name, done, len(on.stores)) for done, name in enumerate(names)], "whoever waits sees each store"
     assert await ada.counts(on) == ALL_GONE | {"scratch_bill": 3}
     assert await bob.counts(on) == whole
     assert [json.loads(text) for text in await bob.opened(on)] == [{"request": "my words"}] * 3

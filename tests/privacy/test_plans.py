@@ -91,7 +91,9 @@ async def test_what_a_plan_finds_is_what_is_done_and_the_next_sweep_ends_it(on: 
     on, ada = await begin(on), Person()
     await ada.write(on, 3, clock.now() - timedelta(days=8))
     await ada.write(on, 2, clock.now() - timedelta(days=1))
-    id, found = await plans.make(on, Crowd(), text(2, "at most 7 days", NOTICES, "notices"), "new")
+    new, heard = text(2, "at most 7 days", NOTICES, "notices"), []
+    id, found = await plans.make(on, Crowd(), new, "new", told=lambda *step: heard.append(step))
+    assert {name for name, *_ in heard} == {store.name for store in outlook.tables_of(on)} | {""}
     (cut,) = found.cuts
     assert (cut.store, cut.shortened, cut.expired) == ("scratch_note", 5, 3)
     assert cut.keys_until == max(await ends_of(on))

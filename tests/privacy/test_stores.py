@@ -94,8 +94,11 @@ async def test_an_export_opens_everything_for_its_person(on: Needs) -> None:
     await ada.write(on, count=2)
     await bob.write(on, count=1)
     vault = Vault(on.ring, on.policy, on.clock)
-    found = (await export.collect(on, vault, ada.tenant_id, ada.id, "why"))["stores"]
+    heard: list[str] = []
+    collected = await export.collect(on, vault, ada.tenant_id, ada.id, "why", lambda name, *_: heard.append(name))
+    found = collected["stores"]
     vault.close()
+    assert found.keys() <= {*heard}, "whoever waits sees each store"
     assert [fact["request"] for fact in found["scratch_note"]] == ["my words"] * 2
     assert [(fact["model"], fact["status"]) for fact in found["scratch_call"]] == [("m", 200)] * 2
     assert len(found["scratch_bill"]) == 4

@@ -20,10 +20,11 @@ import pytest
 
 from avow import app
 from avow.accounts.fields import FieldRefused
-from avow.policy import Policy, parse, terms
+from avow.policy import Policy, cookies, parse, terms
 from avow.policy.words import ACCOUNT_FIELDS, TECHNICAL_FIELDS
 from avow.proof import receipts
 from tests.platform import ROOT, Platform, complete
+from tests.promises import choices
 from tests.promises.collected import check_collected
 from tests.promises.registers import check_consent, check_grounds, check_legal, check_records, check_silent, operators
 from tests.upstream import Upstream, scripted_platform
@@ -272,6 +273,22 @@ class ProfileChecks:
 
             check_records(desks[0], policy)
         assert running.cli("verify", "part_disclosures").returncode == 0
+
+    def check_cookies(self, running: Platform, policy: Policy, published: Mapping[str, Any]) -> None:
+        """Cookies are those of the register; the optional ones wait for a choice, and Global Privacy Control is honoured."""
+        choices.check_before(running, policy)
+        choices.check_choices(running, policy)
+        choices.check_signal(running, policy)
+        with running.http() as http:
+            given = self.newcomer(http, policy, published)
+            assert http.post("/api/auth/signup", json=given).status_code == 202
+            entered = http.post("/api/auth/login", json={"email": given["email"], "password": given["password"]})
+            found = choices.set_by(entered)
+            choices.check_ages(policy, found)
+            assert {cookies.kind_of(policy, name) for name in found} == {cookies.ESSENTIAL}
+            assert http.get("/api/me").status_code == 200
+            choices.check_consents(running, http, cookies.consent_of(cookies.asked(policy)[0]))
+        choices.check_blocked(running, given)
 
     def check_consent(self, running: Platform, policy: Policy, published: Mapping[str, Any]) -> None:
         """Data goes to a recipient while its person consents to that recipient, and not a moment longer."""

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from avow import app
 from avow.policy import Policy
 from tests.platform import Platform
+from tests.promises.choices import check_vendors
 from tests.promises.profile import ProfileChecks, check_gate, text_of
+from tests.promises.purposes import check_purposes
 
 
 class TestTrooper(ProfileChecks):
@@ -50,3 +53,27 @@ class TestTrooper(ProfileChecks):
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
     ) -> None:
         self.check_regions(running, policy, published)
+
+    @pytest.mark.promise("TRO-3.1")
+    def test_data_serves_what_the_policy_lists_and_improves_the_service_in_sums_only(
+        self, running: Platform, policy: Policy
+    ) -> None:
+        check_purposes(running, policy)
+
+    @pytest.mark.promise("TRO-5.1")
+    @pytest.mark.promise("TRO-5.2")
+    @pytest.mark.promise("TRO-5.3")
+    @pytest.mark.promise("TRO-5.4")
+    @pytest.mark.promise("TRO-5.6")
+    @pytest.mark.promise("TRO-5.8")
+    @pytest.mark.promise("TRO-6.7")
+    def test_cookies_are_those_of_the_register_and_the_optional_ones_wait_for_a_choice(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        self.check_cookies(running, policy, published)
+
+    @pytest.mark.promise("TRO-5.7")
+    def test_another_vendor_of_advertising_is_asked_about_anew(
+        self, running: Platform, policy: Policy, tmp_path: Path
+    ) -> None:
+        check_vendors(running, policy, app.policy_text(self.profile), tmp_path)

@@ -271,7 +271,9 @@ async def test_a_copy_shows_each_change_of_itself(made: Log, tmp_path: Path, rin
     made.export(tmp_path / "older")
     await grown(made, database.keeper, 300)
     copy = tmp_path / "copy"
-    assert made.export(copy).size == 600
+    heard: list[tuple[str, int, int]] = []
+    assert made.export(copy, lambda *step: heard.append(step)).size == 600
+    assert len(heard) > 2 and heard[-1] == ("", len(heard) - 1, len(heard) - 1), "whoever waits sees each file"
 
     def check(known: Checkpoint | None = None) -> Checkpoint:
         return verifier.check_copy(verifier.folder(copy), made.key, known, lambda said: None)

@@ -20,7 +20,7 @@ from tests.upstream import Upstream, scripted_platform
 PROFILES = sorted(settings.profiles())
 NAMES = (
     *("part_api", "part_opt_out", "part_self_service", "part_staff", "part_backups", "part_rights", "part_consents"),
-    *("part_age_gate", "part_notices", "part_acceptance", "part_cache", "part_filter"),
+    *("part_age_gate", "part_notices", "part_acceptance", "part_cache", "part_filter", "part_cookies"),
 )
 
 

@@ -7,18 +7,24 @@ import importlib.util
 import json
 import re
 import sys
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
 import pytest
 from litestar.datastructures import State
+from litestar.di import Provide
 from litestar.testing import create_test_client
 
 from avow.policy import parse
 from avow.site import app_build, errors, signed_in
 from avow.site.layout import Site
-from avow.site.words import LOCALES, WORDS
+from avow.site.reader import Reader
+from avow.site.words import WORDS
 from tests.house.conftest import ROOT
 from tests.platform import Platform, policy_text
 
@@ -96,6 +102,10 @@ UNASKED = ("signer", "log", "clock", "started_at", "database", "evidence", "part
 """What of a site a page without figures does not ask for."""
 
 
+def _same(reader: Any) -> Any:
+    return reader
+
+
 def test_where_the_app_was_not_built_its_address_says_so(tmp_path: Path) -> None:
     policy, unasked = parse(policy_text()), dict.fromkeys(UNASKED, cast(Any, None))
     site = Site(
@@ -107,12 +117,18 @@ def test_where_the_app_was_not_built_its_address_says_so(tmp_path: Path) -> None
         app=app_build.built((tmp_path,)),
         places=(),
         metrics_token="",
+        visits=Counter(),
         **unasked,
     )
-    with create_test_client(
-        signed_in.ROUTES, state=State({"site": site}), exception_handlers=errors.handlers()
-    ) as client:
-        for locale, said in zip(LOCALES, WORDS["app_missing_title"], strict=True):
-            answer = client.get("/app/keys", params={"locale": locale})
+    here = Reader(policy, datetime.now(UTC), "/app", None, "", {}, gpc=False, secure=False)
+    zh = replace(here, asked="zh")
+    for reader, said in zip((here, zh), WORDS["app_missing_title"], strict=True):
+        with create_test_client(
+            signed_in.ROUTES,
+            state=State({"site": site}),
+            dependencies={"reader": Provide(partial(_same, reader), sync_to_thread=False)},
+            exception_handlers=errors.handlers(),
+        ) as client:
+            answer = client.get("/app/keys")
             assert answer.status_code == 503 and said in answer.text
-        assert client.get("/app/assets/index.js").status_code == 404
+            assert client.get("/app/assets/index.js").status_code == 404

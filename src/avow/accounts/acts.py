@@ -56,6 +56,8 @@ ROUTES: Final[Mapping[str, str | Silent]] = {
     ),
     "PUT /api/privacy/consents/{name}": SAID,
     "DELETE /api/privacy/consents/{name}": SAID,
+    "POST /cookies": SAID,
+    "PUT /api/cookies": SAID,
     "DELETE /api/privacy/standing/objections/{purpose}": SAID,
     "DELETE /api/privacy/standing/restriction": SAID,
     "POST /api/me/acceptance": Silent("an acceptance is its own record, with the version and the time"),

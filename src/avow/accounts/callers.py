@@ -8,6 +8,7 @@ fresh     somebody signed in who showed who they are within the last ten minutes
           must not do
 """
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,9 @@ from avow.accounts.sessions import NotSignedIn, Session, StepUpNeeded
 from avow.accounts.surface import AnyRequest
 from avow.accounts.visits import Visitor
 from avow.base.actor import Actor
+from avow.policy import Policy, cookies
+from avow.privacy import consents
+from avow.privacy.standings import Whose
 
 BEARER = "bearer "
 
@@ -35,22 +39,45 @@ Current = NamedDependency[Session]
 SEEN = "avow.session"
 
 
-def cookie_name(secure: bool, name: str = "avow") -> str:
+def cookie_name(secure: bool, name: str = cookies.SESSION) -> str:
     """The name that browsers accept only over TLS, from this host alone and for all paths; or a plain one without TLS."""
-    return f"__Host-{name}" if secure else name
+    return f"{cookies.HOST}{name}" if secure else name
 
 
-def cookie(accounts: Needs, value: str, age_s: int, name: str = "avow") -> Cookie:
+def cookie(accounts: Needs, value: str, age_s: int, name: str = cookies.SESSION) -> Cookie:
     """A cookie that no script can read and no other site's form sends; `age_s` 0 takes it away."""
+    now = accounts.clock.now()
+    return registered(accounts.vault.policy, name, value, age_s, now=now, secure=accounts.secure)
+
+
+def registered(policy: Policy, name: str, value: str, age_s: int | None, *, now: datetime, secure: bool) -> Cookie:
+    """A cookie as the policy's register lets it be: no longer than its lifetime there, and where that is "until the browser
+    is closed", without an age (RFC 6265 §5.3). `age_s` None: as long as the register says."""
+    keep = cookies.lifetime(policy, name)
+    end = None if keep is None else keep.end(now)
+    if keep is not None and age_s != 0:
+        longest_s = None if keep.kind == "never" or end is None else int((end - now).total_seconds())
+        age_s = longest_s if age_s is None or longest_s is None else min(age_s, longest_s)
     return Cookie(
-        cookie_name(accounts.secure, name),
+        cookie_name(secure, name),
         value=value,
         path="/",
         max_age=age_s,
         httponly=True,
-        secure=accounts.secure,
+        secure=secure,
         samesite="lax",
     )
+
+
+def brought(accounts: Needs, request: AnyRequest) -> dict[str, str]:
+    """Our cookies that a request carries, by their names without the prefix."""
+    found = ((name, request.cookies.get(cookie_name(accounts.secure, name))) for name in cookies.OURS)
+    return {name: value for name, value in found if value is not None}
+
+
+def says_gpc(request: AnyRequest) -> bool:
+    """Whether the browser says Global Privacy Control; `1` is the only value that there is."""
+    return request.headers.get("sec-gpc", "") == "1"
 
 
 def session_token(accounts: Needs, request: AnyRequest) -> str | None:
@@ -85,10 +112,20 @@ async def find_current(request: AnyRequest, accounts: Accounts) -> Session:
     if SEEN not in scope:
         token = session_token(accounts, request)
         scope[SEEN] = await sessions.look(accounts, token) if token else None
+        if scope[SEEN] is not None and says_gpc(request):
+            await _heed_signal(accounts, scope[SEEN])
     found: Session | None = scope[SEEN]
     if found is None:
         raise NotSignedIn
     return found
+
+
+async def _heed_signal(accounts: Needs, session: Session) -> None:
+    """Global Privacy Control of somebody signed in is written down when it is first seen, and again after they consented."""
+    if consents.heeds_signal(accounts.vault.policy):
+        whose = Whose(session.tenant_id, session.subject_id)
+        async with accounts.database.tenant(whose.tenant_id) as c:
+            await consents.heed_signal(c, accounts.vault, whose, accounts.clock.now())
 
 
 async def find_person(request: AnyRequest, accounts: Accounts) -> Actor:

@@ -17,8 +17,9 @@ from avow.accounts.needs import Needs
 from avow.accounts.tables import ceremony
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
+from avow.policy import cookies
 
-COOKIE: Final = "avow-ceremony"
+COOKIE: Final = cookies.CEREMONY
 WITHIN: Final = timedelta(minutes=10)
 
 Kind = Literal["passkey_add", "passkey_use", "provider_enter", "provider_link"]

@@ -77,7 +77,10 @@ class NotSignedIn(AvowError):
 
     status = 401
     code = "not_signed_in"
-    hint = "Sign in at /api/auth/login; some routes take an API key instead."
+    hint = (
+        "Sign in at /api/auth/login and send the cookie that it sets; a browser that blocks cookies cannot stay signed in. "
+        "Some routes take an API key instead."
+    )
 
 
 class StepUpNeeded(AvowError):

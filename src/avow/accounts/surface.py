@@ -21,6 +21,8 @@ DEPTH_MAX = 64
 SIZE_MAX = 64 * 1024
 """Bytes of a body; far above what any route of accounts needs."""
 PARAMETERS_MAX = 100
+FORMS = frozenset({"/cookies"})
+"""Paths to which a form without script is sent, as a browser spells it; everywhere else a body is JSON."""
 MEDIA_TYPE = "application/problem+json"
 NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 """What every answer of `/api` tells a browser: do not keep it, and do not guess what it is."""
@@ -38,7 +40,9 @@ async def check(request: AnyRequest) -> None:
     origin.check(request.method, {name.lower(): value for name, value in request.headers.items()})
     check_query(request.scope["query_string"])
     body = await request.body()
-    if body:
+    if body and request.url.path in FORMS:
+        check_query(body)
+    elif body:
         check_body(body)
 
 
@@ -49,10 +53,10 @@ def check_query(query: bytes) -> None:
             name for name, _ in parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=PARAMETERS_MAX)
         ]
     except ValueError:
-        raise BadInput("The query of the address cannot be read.") from None
+        raise BadInput("The query of the address, or the form, cannot be read.") from None
     for name, count in Counter(names).items():
         if count > 1:
-            raise BadInput("A parameter of the address comes twice.", param=name[:64])
+            raise BadInput("A parameter comes twice.", param=name[:64])
 
 
 def check_body(body: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The SQL calls of a batch: events become arrays, positions become answers."""
+"""The SQL calls of a batch: events become arrays of rows, positions become answers."""
 
 from __future__ import annotations
 
@@ -83,9 +83,8 @@ class Calls:
 
     @classmethod
     async def prepare(cls, connection: asyncpg.Connection, functions: Functions, epoch: int) -> Calls:
-        arrays = 1 + _OPEN_FIELDS + _SETTLE_FIELDS + 4
         wanted = {
-            "batch": (functions.batch, arrays + (1 + functions.extra if functions.extra else 0)),
+            "batch": (functions.batch, 5 if functions.extra else 4),
             "open": ("ledger_open", 1 + _OPEN_FIELDS),
             "settle": ("ledger_settle", _SETTLE_FIELDS),
             "settle_extra": (functions.settle, _SETTLE_FIELDS + functions.extra),
@@ -105,13 +104,12 @@ class Calls:
         settles = [w.event for w in batch.settles]
         arguments = [
             self._epoch,
-            *_columns((astuple(w.event) for w in batch.opens), _OPEN_FIELDS),
-            *_columns((astuple(e)[:-1] for e in settles), _SETTLE_FIELDS),
-            *_columns(batch.checkpoints, 4),
+            [astuple(w.event) for w in batch.opens],
+            [astuple(e)[:-1] for e in settles],
+            batch.checkpoints,
         ]
         if self._functions.extra:
-            kept = ((e.request_id, *e.extra) for e in settles if e.extra is not None)
-            arguments += _columns(kept, 1 + self._functions.extra)
+            arguments.append([(e.request_id, *self._extra(e.extra)) for e in settles if e.extra is not None])
         row = await self._statements["batch"].fetchrow(*arguments)
         reasons = zip(row["reasons"], row["affordable"], strict=True)
         return Answer(
@@ -131,14 +129,13 @@ class Calls:
         if event.extra is None:
             row = await self._statements["settle"].fetchrow(*astuple(event)[:-1])
         else:
-            row = await self._statements["settle_extra"].fetchrow(*astuple(event)[:-1], *event.extra)
+            row = await self._statements["settle_extra"].fetchrow(*astuple(event)[:-1], *self._extra(event.extra))
         return Answer({}, {} if row["charged"] is None else {0: row["charged"]}, row["epoch"], {})
+
+    def _extra(self, told: tuple[Any, ...]) -> tuple[Any, ...]:
+        """With nothing for the fields that the version did not know which wrote it into its spool."""
+        return *told, *(None,) * (self._functions.extra - len(told))
 
 
 def _call(function: str, count: int) -> str:
     return f"SELECT * FROM {function}({', '.join(f'${n}' for n in range(1, count + 1))})"  # noqa: S608  our own names
-
-
-def _columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[Any]:
-    """Rows to columns, as PostgreSQL's unnest wants them; `width` empty ones when there is no row."""
-    return list(zip(*rows, strict=True)) or [()] * width

@@ -104,9 +104,9 @@ class Settled(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Functions:
-    """The SQL functions that a batcher calls: those of the ledger, or wrappers that take `extra` more arrays.
+    """The SQL functions that a batcher calls: those of the ledger, or wrappers that take `extra` more fields of a settle.
 
-    A wrapper of `ledger_batch` takes the request ids of the settles with an `extra`, then one array per field of it; a
+    A wrapper of `ledger_batch` takes one array more: a row for each settle with an `extra`, its request id before those fields; a
     wrapper of `ledger_settle` takes the fields themselves.
     """
 

@@ -1,9 +1,9 @@
 """The batcher: many requests' money events, one SQL call at a time.
 
-There are two lanes, each a connection with one batch on it. The first sends as soon as it is free, so a lone event waits for
-nothing and a batch is as large as the load makes it; the second helps when much waits, so that PostgreSQL works on one batch
-while the other is made durable or taken apart here. A batch whose answer was lost is sent again as it was until it is answered;
-the SQL makes that harmless.
+There are two lanes, each a connection with one batch on it. The first sends as soon as it is free and has rested for a
+millisecond, for which nobody waits who is alone; so a batch is as large as the load makes it. The second helps when much waits,
+so that PostgreSQL works on one batch while the other is made durable or taken apart here. A batch whose answer was lost is sent
+again as it was until it is answered; the SQL makes that harmless.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ CHECKPOINT_S = 1.0
 CHECKPOINT_TOKENS = 256
 LANES = 2
 SHARED_EVENTS_MIN = 64  # fewer go by one lane: a small batch costs PostgreSQL nearly as much as a large one
+REST_S = 0.001
 LOCK_CLASS = 7261  # of the first lane; the others follow
 _RETRY_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 
@@ -57,13 +58,13 @@ class _Stream:
 class _Lane:
     """A connection and the batch on it."""
 
-    __slots__ = ("busy", "calls", "connection", "number", "wake")
+    __slots__ = ("busy", "calls", "connection", "number", "resting", "wake")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.connection: asyncpg.Connection | None = None
         self.calls: Calls | None = None
-        self.busy = False
+        self.busy = self.resting = False
         self.wake = asyncio.Event()
 
 
@@ -84,12 +85,13 @@ class Batcher:
         functions: Functions | None = None,
         wait_s_max: float = 1.0,
         queue_max: int = QUEUE_MAX,
+        rest_s: float = REST_S,
     ) -> None:
         self.epoch: int | None = None
         self.policy_epoch = 0
         self._connect_raw, self._clock, self._folder = connect, clock, spool_folder
         self._functions = functions or Functions()
-        self._wait_s_max, self._queue_max = wait_s_max, queue_max
+        self._wait_s_max, self._queue_max, self._rest_s = wait_s_max, queue_max, rest_s
         self._lanes = [_Lane(number) for number in range(LANES)]
         self._opens: deque[Waiting[Open, Opened]] = deque()
         self._settles: deque[Waiting[Settle, Settled]] = deque()
@@ -190,7 +192,7 @@ class Batcher:
     def _nudge(self) -> None:
         """Wake the first lane that is free, if enough waits for it."""
         first, second = self._lanes
-        if not first.busy:
+        if not first.busy or (first.resting and not self._may_grow()):
             first.wake.set()
         elif not second.busy and len(self._opens) + len(self._settles) >= SHARED_EVENTS_MIN:
             second.wake.set()
@@ -203,9 +205,28 @@ class Batcher:
                 lane.busy = True
                 self._nudge()  # what this lane left may be enough for the next
                 await self._deliver(lane, batch)
+                await self._rest(lane)
             lane.busy = False
             if self._closing:
                 self._lanes[0].wake.set()
+
+    def _may_grow(self) -> bool:
+        """Whether a batch would be larger a little later: some of those that hold money have not come back to settle, and what
+        waits is not worth a second lane. A request that is alone waits for nobody."""
+        waiting = len(self._settles)
+        return len(self._held) > waiting and len(self._opens) + waiting < SHARED_EVENTS_MIN and not self._closing
+
+    async def _rest(self, lane: _Lane) -> None:
+        """After a batch leave PostgreSQL alone for a moment if more is sure to come soon: a small batch costs it, and us, nearly
+        as much as a large one."""
+        if lane.number or not self._may_grow():
+            return
+        lane.resting = True
+        timer = self._loop.call_later(self._rest_s, lane.wake.set)
+        await lane.wake.wait()
+        lane.wake.clear()
+        timer.cancel()
+        lane.resting = False
 
     def _is_over(self, lane: _Lane) -> bool:
         """The first lane goes last: an answer to another's batch may leave a hold to void."""

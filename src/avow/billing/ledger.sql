@@ -2,20 +2,18 @@
 --
 -- Every function locks the wallets that it will touch in the order of their ids before anything else, so that two batches
 -- never wait for each other, and each later statement sees what was committed before the lock was granted.
+-- What a call is told comes as arrays of rows, whose types the migrations make: one array of rows costs the driver and
+-- PostgreSQL less than an array per field, above all when most are empty.
 -- The plans are made once per session and must probe indexes: a plan made while a table was empty would read it whole later.
+-- So rows are looked up by subqueries that cannot become joins.
 
 -- One batch: settles first (they free money), then opens in order of arrival, then checkpoints. Resending it changes nothing.
--- Answers list only what differs from "all opened": `refused` are positions in o_id with a reason and what would be possible
--- (`affordable`: for 'money' and budgets in nano-units, for rates the seconds to wait); `settled` are positions in s_id with the amount charged (a position left out: no such hold), the
--- first `fresh` of them charged by this very call; `rated` are positions in o_id under a rate, with four `rates` each (see
--- `open_rates`).
+-- Answers list only what differs from "all opened": `refused` are positions in `opens` with a reason and what would be possible
+-- (`affordable`: for 'money' and budgets in nano-units, for rates the seconds to wait); `settled` are positions in `settles` with
+-- the amount charged (a position left out: no such hold), the first `fresh` of them charged by this very call; `rated` are
+-- positions in `opens` under a rate, with four `rates` each (see `open_rates`).
 CREATE FUNCTION ledger_batch(
-    p_epoch int,
-    o_id uuid[], o_key uuid[], o_amount bigint[], o_price uuid[], o_model text[], o_at timestamptz[],
-    o_expires timestamptz[], o_money_ends timestamptz[], o_usage_ends timestamptz[], o_version int[], o_tokens int[],
-    s_id uuid[], s_amount bigint[], s_input int[], s_cached int[], s_output int[], s_latency int[], s_status int[],
-    s_why text[], s_write int[], s_reasoning int[], s_image int[], s_audio int[], s_estimated boolean[],
-    c_id uuid[], c_input int[], c_cached int[], c_output int[],
+    p_epoch int, opens told_open[], settles told_settle[], checkpoints told_checkpoint[],
     OUT refused int[], OUT reasons text[], OUT affordable bigint[], OUT settled int[], OUT charged bigint[],
     OUT fresh int, OUT epoch bigint, OUT rated int[], OUT rates bigint[]
 ) LANGUAGE plpgsql SECURITY DEFINER
@@ -33,24 +31,25 @@ DECLARE
     v_counted_at timestamptz;
     v_shared uuid[];
     v_shared_at timestamptz;
-    v_allowances boolean := EXISTS (SELECT 1 FROM allowance);
+    v_allowances boolean;
+    v_corrections key_correction[];
+    v_unlimited boolean := false;
+    v_placed int := 0;
 BEGIN
     rated := '{}'; rates := '{}';
     refused := '{}'; reasons := '{}'; affordable := '{}'; settled := '{}'; charged := '{}'; fresh := 0;
 
     PERFORM 1 FROM wallet w
-    WHERE w.id IN (SELECT k.wallet_id FROM api_key k WHERE k.id = ANY (o_key)
-                   UNION SELECT h.wallet_id FROM wallet_hold h WHERE h.id = ANY (s_id))
+    WHERE w.id = ANY (ARRAY(SELECT (SELECT k.wallet_id FROM api_key k WHERE k.id = o.key_id) FROM unnest(opens) o)
+                      || ARRAY(SELECT (SELECT h.wallet_id FROM wallet_hold h WHERE h.id = t.id) FROM unnest(settles) t))
     ORDER BY w.id FOR NO KEY UPDATE;
 
-    IF cardinality(s_id) > 0 THEN
-        WITH told AS (
-            SELECT * FROM unnest(s_id, s_amount, s_input, s_cached, s_output, s_latency, s_status, s_why, s_write,
-                                 s_reasoning, s_image, s_audio, s_estimated)
-                WITH ORDINALITY AS t(id, asked, input, cached, output, latency, status, why, write, reasoning, image, audio,
-                                     estimated, n)
-        ), gone AS (
-            DELETE FROM wallet_hold h USING told t WHERE h.id = t.id
+    IF cardinality(settles) > 0 THEN
+        WITH gone AS (
+            DELETE FROM wallet_hold h
+            USING unnest(settles) WITH ORDINALITY AS t(id, asked, input, cached, output, latency, status, why, write, reasoning,
+                                                       image, audio, estimated, n)
+            WHERE h.id = t.id
             RETURNING t.n, t.asked, t.input, t.cached, t.output, t.latency, t.status, t.why, t.write, t.reasoning, t.image,
                 t.audio, t.estimated, least(t.asked, h.amount) AS due,
                 h.id, h.wallet_id, h.key_id, h.price_id, h.model, h.amount, h.money_ends_at, h.usage_ends_at,
@@ -70,50 +69,79 @@ BEGIN
             UPDATE wallet w SET held = w.held - x.held, posted = w.posted - x.due
             FROM (SELECT wallet_id, sum(amount)::bigint AS held, sum(due)::bigint AS due FROM gone GROUP BY wallet_id) x
             WHERE w.id = x.wallet_id
-        ), corrected AS (
-            UPDATE key_use u SET
-                requests = u.requests - x.voids, tokens = u.tokens - x.tokens, day_nano = u.day_nano - x.day,
-                month_nano = u.month_nano - x.month, total_nano = u.total_nano - x.back, held_nano = u.held_nano - x.held,
-                running = u.running - x.ended
-            FROM (
-                SELECT g.key_id, count(*) AS ended, sum(g.amount)::bigint AS held, sum(g.amount - g.due)::bigint AS back,
-                    sum(used_within('minute', v.minute, g.counted_at, (g.why = 'void')::int))::bigint AS voids,
-                    sum(used_within('minute', v.minute, g.counted_at, g.tokens_max::bigint - g.input - g.output))::bigint
-                        AS tokens,
-                    sum(used_within('day', v.minute, g.counted_at, g.amount - g.due))::bigint AS day,
-                    sum(used_within('month', v.minute, g.counted_at, g.amount - g.due))::bigint AS month
-                FROM gone g JOIN key_use v ON v.id = g.key_id WHERE g.counted_at IS NOT NULL GROUP BY g.key_id
-            ) x
-            WHERE u.id = x.key_id
-        ), shared_corrected AS (  -- as shared_correct
-            UPDATE allowance_use u SET
-                requests = u.requests - x.voids, tokens = u.tokens - x.tokens, day_nano = u.day_nano - x.day,
-                month_nano = u.month_nano - x.month, total_nano = u.total_nano - x.back, held_nano = u.held_nano - x.held,
-                running = u.running - x.ended
-            FROM (
-                SELECT v.id, count(*) AS ended, sum(g.amount)::bigint AS held, sum(g.amount - g.due)::bigint AS back,
-                    sum(used_within('minute', v.minute, g.shared_at, (g.why = 'void')::int))::bigint AS voids,
-                    sum(used_within('minute', v.minute, g.shared_at, g.tokens_max::bigint - g.input - g.output))::bigint
-                        AS tokens,
-                    sum(used_within('day', v.minute, g.shared_at, g.amount - g.due))::bigint AS day,
-                    sum(used_within('month', v.minute, g.shared_at, g.amount - g.due))::bigint AS month
-                FROM gone g CROSS JOIN LATERAL unnest(g.shared) AS s(id) JOIN allowance_use v ON v.id = s.id GROUP BY v.id
-            ) x
-            WHERE u.id = x.id
         )
-        SELECT coalesce(array_agg(n::int), '{}'), coalesce(array_agg(due), '{}') INTO settled, charged FROM gone;
+        SELECT coalesce(array_agg(n::int), '{}'), coalesce(array_agg(due), '{}'),
+               array_agg((key_id, counted_at, shared, shared_at, (why = 'void')::int, tokens_max::bigint - input - output,
+                          amount, amount - due)::key_correction) FILTER (WHERE counted_at IS NOT NULL OR shared IS NOT NULL)
+        INTO settled, charged, v_corrections FROM gone;
         fresh := cardinality(settled);
 
-        IF fresh < cardinality(s_id) THEN  -- a resend: these were settled before
+        IF v_corrections IS NOT NULL THEN
+            PERFORM batch_correct(v_corrections);
+        END IF;
+
+        IF fresh < cardinality(settles) THEN  -- a resend: these were settled before
             SELECT settled || coalesce(array_agg(t.n::int), '{}'), charged || coalesce(array_agg(c.amount), '{}')
             INTO settled, charged
-            FROM unnest(s_id) WITH ORDINALITY AS t(id, n)
+            FROM (SELECT t.id, n FROM unnest(settles) WITH ORDINALITY AS t(id, asked, input, cached, output, latency, status, why,
+                      write, reasoning, image, audio, estimated, n)) AS t
             CROSS JOIN LATERAL (SELECT c.amount FROM charge c WHERE c.id = t.id LIMIT 1) c
             WHERE t.n <> ALL (settled);
         END IF;
     END IF;
 
-    IF cardinality(o_id) > 0 THEN
+    IF cardinality(opens) > 0 THEN
+        SELECT EXISTS (SELECT 1 FROM allowance),
+               EXISTS (SELECT 1 FROM unnest(opens) o CROSS JOIN LATERAL (
+                           SELECT coalesce(k.requests_per_min, k.tokens_per_min, k.parallel, k.budget_day_nano,
+                                           k.budget_month_nano, k.budget_total_nano) IS NULL AS unlimited
+                           FROM api_key k WHERE k.id = o.key_id LIMIT 1
+                       ) k WHERE k.unlimited)
+        INTO v_allowances, v_unlimited;
+    END IF;
+
+    IF v_unlimited THEN
+        -- Most keys have no limits. Where a wallet has what all of them ask for together, nothing needs to be counted.
+        WITH asked AS (
+            SELECT a.*, k.tenant_id, k.subject_id, k.wallet_id, w.free,
+                k.unlimited AND (SELECT true FROM key_use u WHERE u.id = a.key_id) IS NULL
+                    AND (NOT v_allowances OR (
+                        SELECT true FROM allowance l
+                        WHERE l.id = ANY (ARRAY[k.project_id, k.tenant_id, md5(a.model)::uuid]) LIMIT 1
+                    ) IS NULL) AS unlimited
+            FROM unnest(opens) a
+            CROSS JOIN LATERAL (
+                SELECT k.tenant_id, k.subject_id, k.wallet_id, k.project_id,
+                       coalesce(k.requests_per_min, k.tokens_per_min, k.parallel, k.budget_day_nano, k.budget_month_nano,
+                                k.budget_total_nano) IS NULL AS unlimited
+                FROM api_key k
+                WHERE k.id = a.key_id AND k.state = 'active' AND (k.expires_at IS NULL OR k.expires_at > a.at) LIMIT 1
+            ) k
+            CROSS JOIN LATERAL (
+                SELECT w.posted + w.credit_limit - w.held AS free FROM wallet w
+                WHERE w.id = k.wallet_id AND w.tenant_id = k.tenant_id AND w.state = 'active' LIMIT 1
+            ) w
+            WHERE (SELECT true FROM wallet_hold h WHERE h.id = a.id) IS NULL
+              AND (SELECT true FROM charge c WHERE c.id = a.id) IS NULL
+        ), judged AS (
+            SELECT *, sum(amount) OVER (PARTITION BY wallet_id) AS total FROM asked
+        ), placed AS (
+            INSERT INTO wallet_hold (id, wallet_id, key_id, price_id, model, amount, worker_epoch, expires_at,
+                                     money_ends_at, usage_ends_at, first_byte, input_tokens, cached_tokens,
+                                     output_tokens, tenant_id, subject_id, since, policy_version, tokens_max, ends_at)
+            SELECT id, wallet_id, key_id, price_id, model, amount, p_epoch, expires_at,
+                   money_ends_at, usage_ends_at, false, 0, 0, 0, tenant_id, subject_id, at, version, tokens_max, money_ends_at
+            FROM judged WHERE unlimited AND total <= free
+            RETURNING wallet_id, amount
+        ), moved AS (
+            UPDATE wallet w SET held = w.held + x.amount
+            FROM (SELECT wallet_id, sum(amount)::bigint AS amount FROM placed GROUP BY wallet_id) x
+            WHERE w.id = x.wallet_id
+        )
+        SELECT count(*) INTO v_placed FROM placed;
+    END IF;
+
+    IF v_placed < cardinality(opens) THEN
         FOR r IN
             WITH asked AS (
                 SELECT a.*, k.*, w.free, u.*, s.shares,
@@ -124,8 +152,7 @@ BEGIN
                         WHEN w.state IS DISTINCT FROM 'active' THEN 'wallet'
                         ELSE 'new'
                     END AS fate
-                FROM unnest(o_id, o_key, o_amount, o_price, o_model, o_at, o_expires, o_money_ends, o_usage_ends,
-                            o_version, o_tokens)
+                FROM unnest(opens)
                     WITH ORDINALITY AS a(id, key_id, amount, price_id, model, at, expires_at, money_ends_at,
                                          usage_ends_at, version, tokens_max, n)
                 LEFT JOIN LATERAL (
@@ -253,11 +280,10 @@ BEGIN
         END LOOP;
     END IF;
 
-    IF cardinality(c_id) > 0 THEN
+    IF cardinality(checkpoints) > 0 THEN
         UPDATE wallet_hold h
         SET first_byte = true, input_tokens = c.input, cached_tokens = c.cached, output_tokens = c.output
-        FROM unnest(c_id, c_input, c_cached, c_output) AS c(id, input, cached, output)
-        WHERE h.id = c.id;
+        FROM unnest(checkpoints) c WHERE h.id = c.id;
     END IF;
 
     epoch := coalesce((SELECT e.epoch FROM policy_epoch e WHERE e.id = 1), 0);

@@ -271,10 +271,8 @@ async def _body(receive: Receive, bytes_max: int, grow: Grow) -> bytes:
 
 def is_large(headers: list[tuple[bytes, bytes]]) -> bool:
     """Whether a body is, or without a length may become, more than is read for somebody unknown."""
-    for name, value in headers:
-        if name == b"content-length":
-            return int(value) > BODY_BYTES_UNKNOWN
-    return True
+    length = dict(headers).get(b"content-length")
+    return length is None or int(length) > BODY_BYTES_UNKNOWN
 
 
 def judge(

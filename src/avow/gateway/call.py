@@ -78,6 +78,7 @@ class Call:
         self._exchange: Exchange | None = None
         self._leaving, self._is_outside = order.routes[0].upstream.leaving, False
         self._bytes_left: int | None = None
+        self._tokens_max, self._streams = order.output_tokens_max, order.request.stream
         self._came = 0
         self._job = forecast.job_of(order) if len(order.routes) > 1 else None
         self._loop = asyncio.get_running_loop()
@@ -116,9 +117,9 @@ class Call:
 
     def _count(self, tokens: int) -> None:
         """Tell of what was delivered, so that it is charged whatever happens here."""
-        outcome, order = self.outcome, self._order
-        if tokens > outcome.tokens and order.request.stream:  # of what comes whole nothing was delivered before its end
-            self._progress(order.request_id, outcome.input_tokens or 0, 0, min(tokens, order.output_tokens_max))
+        outcome = self.outcome
+        if tokens > outcome.tokens and self._streams:  # of what comes whole nothing was delivered before its end
+            self._progress(self._order.request_id, outcome.input_tokens or 0, 0, min(tokens, self._tokens_max))
         outcome.tokens = tokens
 
     def _let_go(self, whole: bool) -> None:
@@ -258,19 +259,20 @@ class Call:
             if assembly is not None:
                 for event in data:
                     assembly.add(event)
-            self._came, outcome.usage, outcome.input_tokens = reader.tokens, reader.usage, reader.prompt_tokens
+            self._came = tokens = reader.tokens
+            outcome.usage, outcome.input_tokens = reader.usage, reader.prompt_tokens
             outcome.reads = outcome.reads or (bool(reader.prompt_tokens) and self._leaving != "unbilled")
             if retold is not None:
                 passed = retell(retold, data)
             more = not (reader.done or reader.fault)
             if self._bytes_left is not None:
                 self._bytes_left -= len(piece)
-                self._count(reader.tokens)
+                self._count(tokens)
                 return more and self._bytes_left >= 0
             if passed and passes:
                 outcome.begun = True
                 more = self._listener.pass_on(passed) and more
-            self._count(self._listener.delivered(reader.tokens) if passes else reader.tokens)
+            self._count(self._listener.delivered(tokens) if passes else tokens)
             return more
 
         while not await exchange.pour(take):

@@ -13,14 +13,7 @@ AS $$
 $$;
 
 CREATE FUNCTION completion_batch(
-    p_epoch int,
-    o_id uuid[], o_key uuid[], o_amount bigint[], o_price uuid[], o_model text[], o_at timestamptz[],
-    o_expires timestamptz[], o_money_ends timestamptz[], o_usage_ends timestamptz[], o_version int[], o_tokens int[],
-    s_id uuid[], s_amount bigint[], s_input int[], s_cached int[], s_output int[], s_latency int[], s_status int[],
-    s_why text[], s_write int[], s_reasoning int[], s_image int[], s_audio int[], s_estimated boolean[],
-    c_id uuid[], c_input int[], c_cached int[], c_output int[],
-    t_id uuid[], t_ends timestamptz[], t_box bytea[], t_of_tenant boolean[], t_usage_of_tenant boolean[],
-    t_line uuid[], t_line_box bytea[], t_line_size bigint[],
+    p_epoch int, opens told_open[], settles told_settle[], checkpoints told_checkpoint[], traces told_trace[],
     OUT refused int[], OUT reasons text[], OUT affordable bigint[], OUT settled int[], OUT charged bigint[],
     OUT fresh int, OUT epoch bigint, OUT rated int[], OUT rates bigint[]
 ) LANGUAGE plpgsql SECURITY DEFINER
@@ -31,29 +24,33 @@ AS $$
 DECLARE
     v_resent boolean;
     v_fresh uuid[];
+    v_usage_of_tenant boolean;
+    v_lines boolean;
 BEGIN
     SELECT b.* INTO refused, reasons, affordable, settled, charged, fresh, epoch, rated, rates
-    FROM ledger_batch(p_epoch, o_id, o_key, o_amount, o_price, o_model, o_at, o_expires, o_money_ends, o_usage_ends,
-                      o_version, o_tokens, s_id, s_amount, s_input, s_cached, s_output, s_latency, s_status, s_why,
-                      s_write, s_reasoning, s_image, s_audio, s_estimated, c_id, c_input, c_cached, c_output) b;
-    IF cardinality(t_id) > 0 THEN
-        v_resent := fresh < cardinality(s_id);
+    FROM ledger_batch(p_epoch, opens, settles, checkpoints) b;
+    IF cardinality(traces) > 0 THEN
+        v_resent := fresh < cardinality(settles);
         IF v_resent THEN
-            v_fresh := ARRAY(SELECT s_id[n] FROM unnest(settled[1:fresh]) AS n);
+            v_fresh := ARRAY(SELECT (settles[n]).id FROM unnest(settled[1:fresh]) AS n);
         END IF;
-        INSERT INTO trace (id, tenant_id, subject_id, since, ends_at, policy_version, box)
-        SELECT t.id, c.tenant_id, CASE WHEN t.of_tenant THEN c.tenant_id ELSE c.subject_id END, c.since, t.ends_at,
-               c.policy_version, t.box
-        FROM unnest(t_id, t_ends, t_box, t_of_tenant) AS t(id, ends_at, box, of_tenant)
-        JOIN charge c ON c.id = t.id
-        WHERE t.box IS NOT NULL AND (NOT v_resent OR t.id = ANY (v_fresh));
-        IF true = ANY (t_usage_of_tenant) THEN
-            UPDATE usage u SET subject_id = u.tenant_id FROM unnest(t_id, t_usage_of_tenant) AS t(id, of_tenant)
-            WHERE u.id = t.id AND t.of_tenant;
+        WITH told AS (
+            SELECT * FROM unnest(traces)
+        ), kept AS (
+            INSERT INTO trace (id, tenant_id, subject_id, since, ends_at, policy_version, box)
+            SELECT t.id, c.tenant_id, CASE WHEN t.of_tenant THEN c.tenant_id ELSE c.subject_id END, c.since, t.ends_at,
+                   c.policy_version, t.box
+            FROM told t JOIN charge c ON c.id = t.id
+            WHERE t.box IS NOT NULL AND (NOT v_resent OR t.id = ANY (v_fresh))
+        )
+        SELECT bool_or(usage_of_tenant), bool_or(line IS NOT NULL) INTO v_usage_of_tenant, v_lines FROM told;
+        IF v_usage_of_tenant THEN
+            UPDATE usage u SET subject_id = u.tenant_id FROM unnest(traces) t WHERE u.id = t.id AND t.usage_of_tenant;
         END IF;
-        PERFORM line_write(t.line, t.id, t.box, t.size)
-        FROM unnest(t_id, t_line, t_line_box, t_line_size) AS t(id, line, box, size)
-        WHERE t.line IS NOT NULL AND (NOT v_resent OR t.id = ANY (v_fresh));
+        IF v_lines THEN
+            PERFORM line_write(t.line, t.id, t.line_box, t.line_size) FROM unnest(traces) t
+            WHERE t.line IS NOT NULL AND (NOT v_resent OR t.id = ANY (v_fresh));
+        END IF;
     END IF;
 END $$;
 

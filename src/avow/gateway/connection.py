@@ -165,7 +165,7 @@ class Exchange:
 
     def _taken(self) -> bytes:
         chunks, self._chunks, self._size = self._chunks, [], 0
-        if self._connection is not None:
+        if self._connection is not None and self._connection._paused:
             self._connection.resume()
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
@@ -338,8 +338,6 @@ class Connection(asyncio.Protocol):
             self._fault = BODY_TOO_LARGE
 
     def _advance(self, exchange: Exchange) -> None:
-        timeouts = self._pool.timeouts
-        now = self._loop.time()
         if self._draining:
             exchange._chunks.clear()
             exchange._size = 0
@@ -348,8 +346,9 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
             self._watch(self._total_at)
         else:
+            timeouts = self._pool.timeouts
             wait_s = timeouts.between_bytes_s if self._head_done else timeouts.first_byte_s
-            self._watch(min(now + wait_s, self._total_at))
+            self._watch(min(self._loop.time() + wait_s, self._total_at))
         exchange._came()
 
     def _finish(self, exchange: Exchange) -> None:
@@ -413,9 +412,10 @@ class Connection(asyncio.Protocol):
         exchange = self._exchange
         if exchange is None or self._complete:
             return
+        size = len(body)
         exchange._chunks.append(body)
-        exchange._size += len(body)
-        self._total_bytes += len(body)
+        exchange._size += size
+        self._total_bytes += size
 
     def on_message_complete(self) -> None:
         if self._head_done and not self._complete:

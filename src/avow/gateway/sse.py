@@ -71,6 +71,17 @@ class Splitter:
         self._rest = bytearray()
         self._bytes_max = bytes_max
 
+    def is_one(self, piece: bytes) -> bool:
+        """Whether a piece is an event of one line of data and nothing else, as nearly all are."""
+        return (
+            piece[:6] == b"data: "
+            and piece.find(b"\n") == len(piece) - 2
+            and piece[-1:] == b"\n"
+            and b"\r" not in piece
+            and len(piece) <= self._bytes_max
+            and not self._rest
+        )
+
     def feed(self, piece: bytes) -> list[bytes]:
         """The events that end in `piece`, each with its blank line. Raises `TooLong`."""
         if not self._rest and piece.endswith(b"\n\n") and b"\r" not in piece:
@@ -138,6 +149,12 @@ class EventStream(ABC):
         """The bytes to pass on, and the data of the events in them. After `done` or a `fault` nothing passes."""
         if self.done or self.fault:
             return b"", []
+        if self._splitter.is_one(piece) and b"avow-" not in piece:
+            line = piece[6:-2]
+            if self._reads(line):
+                return piece, [line]
+            self._end_with(piece, line)
+            return b"", []
         try:
             events = self._splitter.feed(piece)
         except TooLong:
@@ -155,10 +172,13 @@ class EventStream(ABC):
                 passed.append(event)
                 data.append(content)
             elif self.done or self.fault:
-                if self.done and content != b"[DONE]":
-                    self.tail = event
+                self._end_with(event, content)
                 break
         return b"".join(passed), data
+
+    def _end_with(self, event: bytes, content: bytes) -> None:
+        if self.done and content != b"[DONE]":
+            self.tail = event
 
     @property
     def tokens(self) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from avow.policy import words
+from avow.policy import cookies, words
 from avow.policy.model import Category, Policy, Problem
 
 
@@ -30,6 +30,7 @@ def check(policy: Policy, holdings: Sequence[Holding], installed: frozenset[str]
         problems += [problem for holding in theirs for problem in _fields_unlisted(policy, category, holding)]
         if not theirs and category.keep.kind != "never":
             problems.append(_without_store(policy, category))
+    problems += [_not_registered(policy, cookie) for cookie in cookies.unregistered(policy)]
     problems += [_not_installed(policy, feature) for feature in sorted(policy.features - installed)]
     return problems
 
@@ -42,6 +43,16 @@ def _without_rule(policy: Policy, holding: Holding) -> Problem:
         sentence=f"The store {holding.store} holds {holding.category}, and the policy has no rule for it.",
         hint=f"Add [category.{holding.category}] with fields = [{_quoted(holding.fields)}], purposes, basis, keep, "
         "on_expiry and on_erasure, or stop storing it.",
+    )
+
+
+def _not_registered(policy: Policy, cookie: str) -> Problem:
+    return Problem(
+        source=policy.source,
+        line=policy.parts["cookies.essential"].line,
+        path="cookies.essential",
+        sentence=f"The service sets the cookie {cookie}, and the register does not name it.",
+        hint=f'Add [cookie.{cookie}] with kind = "essential" and a lifetime.',
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from avow.policy import patterns, terms
+from avow.policy import cookies, patterns, terms
 from avow.policy.model import Keep, Part, Policy
 from avow.policy.patterns import PatternWrong
 from avow.policy.report import Report, shown
@@ -23,7 +23,7 @@ class Found(NamedTuple):
 
 def find(report: Report, policy: Policy) -> None:
     """Notes every contradiction between the tables of `policy`."""
-    for rule in (_ads, _consents, _purposes, _processors, _backups, _rights, _locales, _cookies, _filters):
+    for rule in (_ads, _consents, _purposes, _processors, _backups, _rights, _locales, _cookies, _slots, _filters):
         for found in rule(policy):
             report.add(found.path, found.sentence, found.hint, found.name)
 
@@ -105,7 +105,7 @@ def _consents(policy: Policy) -> Iterator[Found]:
         sentence = "Data is shared with consent, and it is never asked for."
         yield Found("consent_not_asked", ("share", "consent"), sentence, 'Add "sharing" to consent.asked.')
     for part in policy.named("cookies"):
-        word = "ads" if part.name == "advertising" else part.name
+        word = cookies.consent_of(part.name)
         if part.name != "essential" and word not in asked:
             sentence = f"Cookies of the kind {part.name} need a consent that is never asked for."
             yield Found("consent_not_asked", ("cookies", part.name), sentence, f'Add "{word}" to consent.asked.')
@@ -202,8 +202,25 @@ def _locales(policy: Policy) -> Iterator[Found]:
         yield Found("prevailing_without_text", ("prevailing",), "The language that prevails has no text.", hint)
 
 
+def _slots(policy: Policy) -> Iterator[Found]:
+    for part in policy.named("ad"):
+        vendor = policy.parts.get(f"processor.{part.values['vendor']}")
+        if vendor is None or "advertising" not in vendor.values["roles"]:
+            sentence = f"The advertising {part.name} comes from a party that is not in the register for it."
+            hint = f'Add [processor.{part.values["vendor"]}] with the role "advertising", or remove the slot.'
+            yield Found("ad_without_vendor", ("ad", part.name, "vendor"), sentence, hint)
+        if rule_of(policy, "ads") in (None, "none"):
+            sentence = f"ad.{part.name} is about advertising, and practice.ads shows none."
+            hint = f'Remove [ad.{part.name}], or write [practice.ads] with rule = "consent".'
+            yield Found("advertising_nobody_allows", ("ad", part.name), sentence, hint)
+
+
 def _cookies(policy: Policy) -> Iterator[Found]:
     for part in policy.named("cookie"):
         if f"cookies.{part.values['kind']}" not in policy.parts:
             sentence = f"The cookie {part.name} is of a kind that the policy does not allow."
             yield Found("cookie_without_kind", ("cookie", part.name), sentence, f"Add [cookies.{part.values['kind']}].")
+        if part.values["lifetime"].kind == "life":
+            sentence = f"The cookie {part.name} would never end: a browser knows no accounts."
+            hint = 'Write a period, such as "12 months", or "0" for until the browser is closed.'
+            yield Found("cookie_without_end", ("cookie", part.name, "lifetime"), sentence, hint)

@@ -195,6 +195,18 @@ def _cookie(part: Part, parts: Parts) -> Pair:
     )
 
 
+def _ad(part: Part, parts: Parts) -> Pair:
+    vendor, settings = parts.get(f"processor.{part.values['vendor']}"), part.values.get("settings")
+    title = str(vendor.values["title"]) if vendor else part.values["vendor"]
+    return (
+        f"Once you opted in, public pages without anybody's content show advertising of {title}. It is not suited to you "
+        "unless you choose that too, and the vendor is told nothing of your account or content."
+        + (f" You can also opt out at {settings}." if settings else ""),
+        f"仅在您选择同意后，不含任何人内容的公开页面才会展示 {title} 的广告。除非您另行选择，否则广告不作个性化处理；"
+        "供应商不会获知您的账户或内容。" + (f"您也可以在 {settings} 选择退出。" if settings else ""),
+    )
+
+
 def _processor(part: Part, parts: Parts) -> Pair:
     values, region = part.values, terms.COUNTRIES[part.values["region"]]
     roles = [terms.ROLES[role] for role in values["roles"]]
@@ -336,6 +348,7 @@ _MADE: Mapping[str, Callable[[Part, Parts], Pair]] = {
     "filter": _filter,
     "cookies": _cookies,
     "cookie": _cookie,
+    "ad": _ad,
     "processor": _processor,
     "sharing": _sharing,
     "regions": _regions,

@@ -74,7 +74,7 @@ What one table would make another one's sentence false does not load. Each such 
 `purpose_without_consent`, `processor_without_sharing`, `processor_outside_regions`, `processor_trains`,
 `processor_keeps_longer`, `processor_of_nothing`, `backup_without_end`, `backup_longer_than_promise`,
 `grace_longer_than_deadline`, `rights_without_contact`, `rights_without_deadline`, `prevailing_without_text`,
-`cookie_without_kind`, `unknown_place`.
+`cookie_without_kind`, `cookie_without_end`, `ad_without_vendor`, `unknown_place`.
 
 ## `[answers]`
 

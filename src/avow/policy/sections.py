@@ -254,6 +254,47 @@ SECTIONS: Mapping[str, Section] = {
         "cookies",
         presence="fewer",
     ),
+    "ad": Section(
+        "A place for advertising on public pages, filled by a processor with the role `advertising` for people who opted in.",
+        (
+            Key(
+                "vendor",
+                "text",
+                "The processor that fills it.",
+                '"ads"',
+                shape=language.NAME,
+                shape_in_words="Write the NAME of a [processor.NAME]",
+            ),
+            Key(
+                "frame",
+                "text",
+                "The page of the vendor that is shown there. It is told nothing but the switch below.",
+                '"https://ads.example.org/frame"',
+                shape=language.FRAME,
+                shape_in_words="Write an address that begins with https:// and has no query",
+            ),
+            Key(
+                "non_personalised",
+                "text",
+                "What is added to the address, unless somebody chose personalised advertising.",
+                '"npa=1"',
+                shape=language.QUERY,
+                shape_in_words="Write a name and a value, such as npa=1",
+            ),
+            Key(
+                "settings",
+                "text",
+                "Where the vendor lets people opt out.",
+                '"https://ads.example.org/settings"',
+                required=False,
+                shape=language.SITE,
+                shape_in_words="Write an address that begins with https://",
+            ),
+        ),
+        language.NAME,
+        "ads",
+        presence="fewer",
+    ),
     "processor": Section(
         "An outside party that gets data. One that is not listed gets none.",
         (

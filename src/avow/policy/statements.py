@@ -97,6 +97,12 @@ STATEMENTS: Mapping[str, Term] = {
     "cookies_what": Term(
         "Cookies are small texts that a website stores on your device.", "Cookie 是网站存储在您设备上的小型文本。"
     ),
+    "gpc": Term(
+        "If your browser says Global Privacy Control, that refuses cookies that measure or advertise, and passing your data on, "
+        "whatever was chosen before.",
+        "如果您的浏览器发出全球隐私控制（GPC）信号，即视为拒绝用于统计或广告的 Cookie 以及向他人提供您的数据，无论此前作何选择。",
+        "cookies",
+    ),
     "ads_opt_out": Term(
         "You can opt out of personalised advertising here, and in Google's Ads Settings.",
         "您可以在此处以及 Google 广告设置中选择退出个性化广告。",

@@ -7,7 +7,8 @@ what the catalog declares, and how it ends is what the policy says.
 
     requests      what people ask: take, move, of, receipt, resume; ERASE_JOB
     erase         plan, run (handler of ERASE_JOB), look_again (handler of LOOK_JOB)
-    standings     restriction, objections and consents of a person
+    standings     restriction and objections of a person
+    consents      what people agreed to, to which text; `consent_receipts` is what they take along
     copies        copies for access and portability, made by the keeper; `archive` is the file that people get
     outsiders     requests of people without an account; routes in `outsiders_api`
     answers       what people of the operator answer; routes in `desk_api`

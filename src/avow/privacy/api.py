@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 from litestar import Response, delete, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath, HeaderParameter, JSONBody
+from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Stream
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -22,12 +22,13 @@ from avow.base.actor import Actor
 from avow.base.clock import Clock
 from avow.base.db import Database
 from avow.base.errors import BadInput, NotFound
-from avow.policy import Policy
-from avow.privacy import archive, copies, progress, requests, standings, stored
+from avow.policy import Policy, asking, cookies
+from avow.privacy import archive, consent_receipts, consents, copies, progress, requests, standings, stored
 from avow.privacy.archive import Copy
+from avow.privacy.consents import Asked, NoticeChanged, Record, SignalHonoured
 from avow.privacy.copies import Shelf
 from avow.privacy.letters import AUTHORITIES
-from avow.privacy.needs import Admit, Identity, Leaving, Rectify, Tell
+from avow.privacy.needs import Admit, Identity, Leaving, Rectify, Signer, Tell
 from avow.privacy.progress import Progress
 from avow.privacy.requests import Kind, NotProved, State
 from avow.privacy.standings import Whose
@@ -35,6 +36,7 @@ from avow.privacy.stored import Stored
 from avow.vault import Gone, Opened, Vault
 
 TOKEN_HEADER = "avow-receipt-token"  # noqa: S105  the name of a header
+GPC_ON: Final = "1"
 STEP_UP: Final = frozenset({"erase", "access", "port", "rectify"})
 """Kinds that destroy, reveal or change: who asks shows who they are. The others only hold back, and taking a consent back
 must be as easy as giving it (GDPR Art. 7(3))."""
@@ -54,6 +56,8 @@ class Desk:
     admit: Admit
     complete: Callable[[bytes], bytes]
     """Adds to a receipt the proof that it stands in the log, once it does."""
+    sign: Signer
+    base_url: str
     installed: frozenset[str] = frozenset()
 
     @property
@@ -68,6 +72,11 @@ class Desk:
 Privacy = NamedDependency[Desk]
 Person = NamedDependency[Actor]
 Proved = NamedDependency[bool]
+Signal = Annotated[str, HeaderParameter(name="sec-gpc", max_length=100)]
+"""Global Privacy Control: the browser says `1`, or nothing."""
+NoticeHash = Annotated[str | None, QueryParameter(name="notice", max_length=64)]
+"""The hash of the text that was shown; without it, that in English was."""
+BeforeRecord = Annotated[UUID | None, QueryParameter(name="before")]
 
 
 class NewRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -169,7 +178,7 @@ async def _carry_out(c: AsyncConnection, privacy: Desk, whose: Whose, data: NewR
     elif data.kind == "rectify":
         await privacy.rectify(c, *whose, data.fields or {})
     elif data.kind == "withdraw":
-        await standings.consent(c, privacy.vault, whose, purpose, now, given=False)
+        await consents.say(c, privacy.vault, whose, purpose, now, given=False, how="request")
     return None
 
 
@@ -256,22 +265,58 @@ async def take_back(purpose: FromPath[str], person: Person, privacy: Privacy) ->
         await standings.take_back(c, privacy.vault, whose, purpose, privacy.clock.now())
 
 
+@get("/api/privacy/consents")
+async def list_consents(person: Person, privacy: Privacy, gpc: Signal = "") -> list[Asked]:
+    """The consents that are asked for, each with its text and what one says of it now."""
+    whose = own(person)
+    async with privacy.database.tenant(whose.tenant_id) as c:
+        return await consents.asked(c, privacy.policy, whose, gpc=gpc == GPC_ON)
+
+
 @put("/api/privacy/consents/{name:str}", status_code=204)
-async def give_consent(name: FromPath[str], person: Person, privacy: Privacy) -> None:
-    """Give a consent that the policy asks for."""
-    await _consent(person, privacy, name, given=True)
+async def give_consent(
+    name: FromPath[str], person: Person, privacy: Privacy, notice: NoticeHash = None, gpc: Signal = ""
+) -> None:
+    """Give a consent that the policy asks for, to the text with the hash `notice`."""
+    if gpc == GPC_ON and cookies.is_opted_out(name):
+        raise SignalHonoured(param="name")
+    await _consent(person, privacy, name, notice, given=True)
 
 
 @delete("/api/privacy/consents/{name:str}", status_code=204)
-async def withdraw_consent(name: FromPath[str], person: Person, privacy: Privacy) -> None:
+async def withdraw_consent(name: FromPath[str], person: Person, privacy: Privacy, notice: NoticeHash = None) -> None:
     """Take a consent back, as easily as it was given."""
-    await _consent(person, privacy, name, given=False)
+    await _consent(person, privacy, name, notice, given=False)
 
 
-async def _consent(person: Actor, privacy: Desk, name: str, *, given: bool) -> None:
+async def _consent(person: Actor, privacy: Desk, name: str, hash: str | None, *, given: bool) -> None:
+    whose, shown = own(person), asking.shown(privacy.policy, name, hash) if hash is not None else None
+    if hash is not None and shown is None:
+        raise NoticeChanged(param="notice")
+    async with privacy.database.tenant(whose.tenant_id) as c:
+        await consents.say(c, privacy.vault, whose, name, privacy.clock.now(), given=given, notice=shown)
+
+
+@get("/api/privacy/consent-records")
+async def list_consent_records(person: Person, privacy: Privacy, before: BeforeRecord = None) -> list[Record]:
+    """What one said about consents, newest first, 50 at a time; `before`: older than that record."""
     whose = own(person)
     async with privacy.database.tenant(whose.tenant_id) as c:
-        await standings.consent(c, privacy.vault, whose, name, privacy.clock.now(), given=given)
+        return await consents.records(c, privacy.vault, person, whose, before=before)
+
+
+@get("/api/privacy/consent-records/{id:uuid}/receipt")
+async def read_consent_receipt(id: FromPath[UUID], person: Person, privacy: Privacy) -> Response[bytes]:
+    """The signed receipt of one record, in the structure of ISO/IEC TS 27560."""
+    whose = own(person)
+    async with privacy.database.tenant(whose.tenant_id) as c:
+        record = next(iter(await consents.records(c, privacy.vault, person, whose, id=id)), None)
+        if record is None:
+            raise NotFound
+        was_given = await consents.was_given(c, whose, record)
+    made = consent_receipts.fields(privacy.policy, privacy.base_url, whose, record, was_given=was_given)
+    headers = {"content-disposition": f'attachment; filename="consent-{record.at:%Y-%m-%d}.json"'}
+    return Response(privacy.sign(made), media_type="application/json", headers=headers)
 
 
 @get("/api/privacy/receipts/{id:uuid}")
@@ -295,7 +340,8 @@ async def read_progress(
 
 ROUTES = (
     *(ask, list_requests, read_request, fetch_copy, read_receipt, read_progress),
-    *(read_stored, read_standing, release, take_back, give_consent, withdraw_consent),
+    *(read_stored, read_standing, release, take_back, list_consents, give_consent, withdraw_consent),
+    *(list_consent_records, read_consent_receipt),
 )
 
 

@@ -44,7 +44,12 @@ async def carry_out(needs: Needs, purposes: Collection[str], at: datetime) -> No
         async with needs.database.begin() as c:
             rows = (await c.execute(_given(purposes, at).limit(CHUNK_ROWS))).all()
             for row in rows:
-                ended: dict[str, Any] = {"value": False, "at": at, "purpose": row.purpose}
+                ended: dict[str, Any] = {
+                    "value": False,
+                    "at": at,
+                    "purpose": row.purpose,
+                    "shown": {"said_how": "lapse"},
+                }
                 await standing.record(c, needs.policy, row.tenant_id, row.subject_id, "consent", **ended)
         more = len(rows) == CHUNK_ROWS
 

@@ -1,4 +1,4 @@
-"""What people say about the use of their data: restricted, objected to, consented to. It holds from the moment it is said.
+"""What people say about the use of their data: restricted, objected to (`consents`: consented to). It holds at once.
 
 Nothing is overwritten: each word is a row of its own with its time, so that what was done before stays lawful and can be
 shown to have been (GDPR Art. 7(3)). Whatever opens or uses a box asks for the newest word (`policy.decide`), and reads
@@ -7,7 +7,6 @@ of one's own data are never touched.
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -18,9 +17,6 @@ from avow.base.errors import AvowError
 from avow.policy import Policy, Standing
 from avow.policy.objections import NEEDED, Reason, consents, purposes
 from avow.vault import Vault, standing
-
-SHARING = "sharing"
-_RECIPIENT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 class PurposeUnknown(AvowError):
@@ -66,26 +62,6 @@ async def take_back(c: AsyncConnection, vault: Vault, whose: Whose, purpose: str
     """Take an objection back; without one nothing changes."""
     if purpose in (await held(c, whose, at)).objected:
         await standing.record(c, vault.policy, *whose, "objection", value=False, at=at, purpose=purpose)
-
-
-async def consent(
-    c: AsyncConnection, vault: Vault, whose: Whose, name: str, at: datetime, *, given: bool = True
-) -> None:
-    """Give a consent, or take it back: what rests on it stops with this transaction.
-
-    `sharing:NAME` is a consent to one recipient, whom the person names. Raises PurposeUnknown for one that the policy does
-    not ask for; what was given under an older policy can be taken back.
-    """
-    if not _is_asked(vault.policy, name) and not (not given and name in (await held(c, whose, at)).consented):
-        raise PurposeUnknown("Nobody asks for this consent here.", param="purpose")
-    await standing.record(c, vault.policy, *whose, "consent", value=given, at=at, purpose=name)
-
-
-def _is_asked(policy: Policy, name: str) -> bool:
-    kind, _, recipient = name.partition(":")
-    return name in consents(policy) or (
-        kind == SHARING and kind in consents(policy) and bool(_RECIPIENT.fullmatch(recipient))
-    )
 
 
 async def held(c: AsyncConnection, whose: Whose, at: datetime) -> Standing:

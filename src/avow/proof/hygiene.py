@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from avow.proof.probes import Ground
 
 PAGE, API, V1 = "/privacy", "/api/me", "/v1/models"
-STRICT = ("default-src 'none'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'")
+STRICT = ("default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'")
+FORMS = ("form-action 'none'", "form-action 'self'")
+"""To nobody, or to this site where the panel of cookies is."""
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 CARD, CARD_KEPT = "4111 1111 1111 1111", "**** **** **** 1111"
 LISTENING = "0A"
@@ -32,6 +34,7 @@ async def headers(on: Ground) -> Finding:
         page, api, v1 = [(await http.get(path)).headers for path in (PAGE, API, V1)]
     policy = page.get("content-security-policy", "")
     wrong = [each for each in STRICT if each not in policy]
+    wrong += [] if {*FORMS} & {*policy.split("; ")} else ["form-action"]
     wrong += [f"{name} of pages" for name in ("referrer-policy",) if page.get(name) != "no-referrer"]
     for where, found in (("pages", page), ("the API", api)):
         if found.get("x-content-type-options") != "nosniff":

@@ -5,6 +5,7 @@ and is named `part_NAME` after the declaration `catalog.part(NAME, …)`.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -162,7 +163,8 @@ async def part_rights(on: Ground) -> Finding:
 
 
 async def part_consents(on: Ground) -> Finding:
-    """No consent is given by using the service; each is given and taken back by one call, and holds from then on."""
+    """No consent is given by using the service; each is given and taken back by one call, and holds from then on. On record is
+    the text that was shown, with its hash, and a receipt of it is genuine."""
     who, names = await on.canaries.newcomer(), standings.choices(on.policy)[1]
     if not names:
         return Finding("unproved", "the policy asks for no consent")
@@ -172,9 +174,19 @@ async def part_consents(on: Ground) -> Finding:
             if method != "GET":
                 await http.request(method, f"/api/privacy/consents/{names[0]}")
             seen.append((await http.get("/api/privacy/standing")).json()["consented"])
+        [taken, given] = (await http.get("/api/privacy/consent-records")).json()
+        receipt = await http.get(f"/api/privacy/consent-records/{given['id']}/receipt")
+        key = (await http.get("/.well-known/avow-receipt-key")).json()["key"]
+    signed = receipts.verify(receipt.content, receipts.parse_key(key))["pii_processing"]
     if seen != [[], [names[0]], []]:
         return Finding("failed", f"held before, after giving, after taking back: {seen}")
-    return Finding("proved", f"{names[0]}: none by use, given, taken back")
+    if (given["given"], taken["given"], signed["notice_hash"]) != (True, False, _sha256(given["text"])):
+        return Finding("failed", "the record or its receipt is not of the text that was shown")
+    return Finding("proved", f"{names[0]}: none by use, given, taken back; its receipt is genuine")
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 async def _may_serve(on: Ground, who: Customer) -> bool:

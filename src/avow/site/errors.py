@@ -15,7 +15,8 @@ from litestar.types import ExceptionHandlersMap
 
 from avow.accounts import surface
 from avow.base.errors import AvowError
-from avow.site.layout import Accepted, Locale, page
+from avow.site.layout import page
+from avow.site.reader import Reading, stranger
 
 MISSING: Final = frozenset({404, 405})
 
@@ -66,12 +67,11 @@ def _is_browser(request: surface.AnyRequest) -> bool:
 
 
 def _missing(request: surface.AnyRequest, made: Response[Any], status: int) -> Response[str]:
-    asked, accepted = request.query_params.get("locale"), request.headers.get("accept-language", "")
-    found = page(request.app.state.site, "missing.html", asked, accepted, status)
+    found = page(request.app.state.site, "missing.html", stranger(request), status)
     found.headers.update({name: value for name, value in made.headers.items() if name.lower() == "allow"})
     return found
 
 
 @get("/docs/errors", include_in_schema=False)
-async def errors(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
-    return page(state.site, "errors.html", locale, accepted, entries=entries())
+async def errors(state: State, reader: Reading) -> Response[str]:
+    return page(state.site, "errors.html", reader, entries=entries())

@@ -4,31 +4,38 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, partial
-from typing import Annotated, Any
+from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import MediaType, Response
-from litestar.params import HeaderParameter, QueryParameter
 
 from avow.base.clock import Clock
 from avow.base.db import Database
 from avow.base.metrics import Sheet
 from avow.policy import Policy, placeholders
+from avow.policy.cookies import VISIT
 from avow.proof.evidence import Evidence
 from avow.proof.log import Log
 from avow.proof.receipts import Receipts
+from avow.site import ads, panel
 from avow.site.app_build import Built
-from avow.site.words import LOCALES, refusals, translate
+from avow.site.reader import Reader
+from avow.site.words import refusals, translate
 
 _HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
-    "vary": "accept-language",
+    "vary": "accept-language, cookie, sec-gpc",
 }
+
+
+COOKIES: Final = "cookies.html"
+"""The page with the whole register, whose form is the panel."""
 
 
 @dataclass(frozen=True)
@@ -60,30 +67,25 @@ class Site:
     """The signed-in app; None: it was not built here."""
     figures: Callable[[], Sheet]
     metrics_token: str = field(repr=False)
+    visits: Counter[str]
+    """`pages` and `visits` of those who let them be counted."""
 
     @property
     def policy(self) -> Policy:
         """The policy in force."""
         return self.in_force()
 
-
-Locale = Annotated[str | None, QueryParameter(name="locale", max_length=8)]
-Accepted = Annotated[str, HeaderParameter(name="accept-language", max_length=1000)]
-
-
-def locale_of(asked: str | None, accepted: str) -> str:
-    """The language of a page: the one asked for, else the first that the browser names."""
-    if asked in LOCALES:
-        return str(asked)
-    first = accepted.partition(",")[0].strip().lower()
-    return "zh" if first.startswith("zh") else "en"
+    def count(self, reader: Reader) -> None:
+        """Count a page, and the visit that it begins, where the reader allowed that: two sums, and nothing of them."""
+        if reader.allows(VISIT):
+            self.visits.update(["pages", *(["visits"] if reader.begins_visit else [])])
 
 
-def page(
-    site: Site, template: str, asked: str | None, accepted: str, status: int = 200, **values: Any
-) -> Response[str]:
-    """A page in the reader's language; `values` are for its template."""
-    locale = locale_of(asked, accepted)
+def page(site: Site, template: str, reader: Reader, status: int = 200, **values: Any) -> Response[str]:
+    """A page in the reader's language, with the panel of cookies where they have not chosen; `values` are for its template."""
+    locale, slot = reader.locale, ads.slot(site.policy, template, reader)
+    asks = None if template == COOKIES else panel.of(site.policy, reader)
+    site.count(reader)
     html = (
         _templates()
         .get_template(template)
@@ -94,23 +96,29 @@ def page(
             policy_hash=site.policy.hash,
             locale=locale,
             other="en" if locale == "zh" else "zh",
-            query=f"?locale={asked}" if asked in LOCALES else "",
+            query=f"?locale={reader.asked}" if reader.asked else "",
             examples=bool(placeholders(site.policy)),
             css=text("page.css"),
             t=partial(translate, locale),
+            panel=asks,
+            signal=panel.heeded(site.policy, reader),
+            slot=slot,
+            back=reader.path,
             **values,
         )
     )
-    headers = _HEADERS | {"content-security-policy": _content_security()}
-    return Response(html, status_code=status, media_type=MediaType.HTML, headers=headers)
+    headers = _HEADERS | {"content-security-policy": _content_security(asks is not None or template == COOKIES, slot)}
+    made = Response(html, status_code=status, media_type=MediaType.HTML, headers=headers)
+    for cookie in reader.cookies():
+        made.set_cookie(cookie)
+    return made
 
 
-def page_with_script(site: Site, name: str, asked: str | None, accepted: str) -> Response[str]:
+def page_with_script(site: Site, name: str, reader: Reader) -> Response[str]:
     """A page whose one script is named to the browser by its hash; it may call this site and nothing else."""
     script = text(f"{name}.js")
-    said = refusals(locale_of(asked, accepted))
-    made = page(site, f"{name}.html", asked, accepted, script=script, refusals=said)
-    made.headers["content-security-policy"] = f"{_content_security()}; script-src {_hash(script)}; connect-src 'self'"
+    made = page(site, f"{name}.html", reader, script=script, refusals=refusals(reader.locale))
+    made.headers["content-security-policy"] += f"; script-src {_hash(script)}; connect-src 'self'"
     return made
 
 
@@ -122,13 +130,13 @@ def text(name: str) -> str:
     return loader.get_source(_templates(), name)[0]
 
 
-@cache
-def _content_security() -> str:
-    """Nothing but our one style sheet, which is named by its hash like the scripts are."""
-    return (
-        f"default-src 'none'; style-src {_hash(text('page.css'))}; img-src 'self'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
-    )
+def _content_security(with_forms: bool, slot: ads.Slot | None) -> str:
+    """Nothing but our one style sheet, which is named by its hash like the scripts are; our own form where the panel is, and
+    a vendor's page where somebody opted in to its advertising."""
+    styles, forms = _hash(text("page.css")), "'self'" if with_forms else "'none'"
+    allowed = f"default-src 'none'; style-src {styles}; img-src 'self'; base-uri 'none'; form-action {forms}; "
+    frames = f"; frame-src {slot.origin}" if slot is not None and slot.address else ""
+    return f"{allowed}frame-ancestors 'none'{frames}"
 
 
 def _hash(content: str) -> str:

@@ -1,4 +1,4 @@
-"""Routes of the public pages. Each answers without a cookie, and none writes anything."""
+"""Routes of the public pages. Each answers without a cookie, and none but the choice of cookies writes anything."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from litestar.datastructures import State
 from litestar.exceptions import NotFoundException
 from litestar.params import QueryParameter
 
-from avow.policy import words
+from avow.policy import terms, words
 from avow.policy.periods import minute
 from avow.proof import receipts
-from avow.site import log_pages, policy_pages, proof_pages, sentences
+from avow.site import cookie_pages, log_pages, policy_pages, proof_pages, sentences
 from avow.site.field_words import FIELDS
-from avow.site.layout import Accepted, Locale, Site, locale_of, page, page_with_script
+from avow.site.layout import Site, page, page_with_script
+from avow.site.reader import Reading
 from avow.site.registers import pick
 from avow.site.words import LOCALES, WORDS
 
@@ -26,55 +27,58 @@ REPORTS_TO = ("support", "dpo", "privacy")
 REPORTS_READ_FOR = timedelta(days=180)
 NAMED: Final = ("category_", "probe_", "verdict_")
 """How the keys of those words begin that are names of things, and no part of a page."""
+_CONSENTS: Final = {**words.PURPOSES, **terms.CONSENTS}
+"""A consent has a name of its own, or that of the purpose for which a category is used with it."""
 
 
 @get("/", include_in_schema=False)
-async def home(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+async def home(state: State, reader: Reading) -> Response[str]:
     """What this is, with what the checks found of its policy until now."""
     site: Site = state.site
     shown = await sentences.current(site)
     looked_at = max((each.at for each in shown if each.at), default=None)
     return page(
-        *(site, "home.html", locale, accepted),
+        *(site, "home.html", reader),
         count=len(shown),
         proved=sum(each.verdict in ("proved", "attested") for each in shown),
         failed=sum(each.verdict == "failed" for each in shown),
-        looked_at=minute(looked_at, locale_of(locale, accepted)) if looked_at else "",
+        looked_at=minute(looked_at, reader.locale) if looked_at else "",
     )
 
 
 @get("/confirm", include_in_schema=False)
-async def confirm(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+async def confirm(state: State, reader: Reading) -> Response[str]:
     """Where the message of a sign-up leads: the token stands after the #, which browsers do not send."""
-    return page_with_script(state.site, "confirm", locale, accepted)
+    return page_with_script(state.site, "confirm", reader)
 
 
 @get("/reset", include_in_schema=False)
-async def reset(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+async def reset(state: State, reader: Reading) -> Response[str]:
     """Where a forgotten password is asked for, and where the message about it leads."""
-    return page_with_script(state.site, "reset", locale, accepted)
+    return page_with_script(state.site, "reset", reader)
 
 
 @get("/privacy/ask", include_in_schema=False)
-async def ask(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+async def ask(state: State, reader: Reading) -> Response[str]:
     """Where people without an account ask about their data, and where the message about it leads."""
-    return page_with_script(state.site, "ask", locale, accepted)
+    return page_with_script(state.site, "ask", reader)
 
 
 @get("/status", include_in_schema=False)
-async def status(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+async def status(state: State, reader: Reading) -> Response[str]:
     parts = await state.site.parts()
-    return page(state.site, "status.html", locale, accepted, parts=list(parts.items()))
+    return page(state.site, "status.html", reader, parts=list(parts.items()))
 
 
 @get("/api/words")
 async def read_words(locale: Annotated[Literal["en", "zh"], QueryParameter()] = "en") -> dict[str, str]:
-    """What categories, purposes, fields, staff roles, probes and verdicts are called in a language."""
+    """What categories, purposes, consents, fields, staff roles, probes and verdicts are called in a language."""
     place = LOCALES.index(locale)
     return {
         **{name: said[place] for name, said in WORDS.items() if name.startswith(NAMED)},
         **{f"field_{name}": said[place] for name, said in FIELDS.items()},
         **{f"purpose_{name}": pick(word, locale) for name, word in words.PURPOSES.items()},
+        **{f"consent_{name}": pick(word, locale) for name, word in _CONSENTS.items()},
         **{f"role_{name}": pick(word, locale) for name, word in words.STAFF.items()},
     }
 
@@ -118,5 +122,5 @@ async def security_txt(state: State) -> str:
 
 ROUTES = (
     *(home, confirm, reset, ask, status, read_words, healthz, readyz, receipt_key, security_txt),
-    *(*policy_pages.ROUTES, *proof_pages.ROUTES, *log_pages.ROUTES),
+    *(*policy_pages.ROUTES, *proof_pages.ROUTES, *log_pages.ROUTES, *cookie_pages.ROUTES),
 )

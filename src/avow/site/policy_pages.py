@@ -19,7 +19,8 @@ from avow.privacy.versions import Version
 from avow.registers.documents import Event, history
 from avow.site import documents, registers, sentences
 from avow.site.differences import marked
-from avow.site.layout import Accepted, Locale, Site, locale_of, page
+from avow.site.layout import Site, page
+from avow.site.reader import Reading
 from avow.site.sentences import Sentence
 from avow.site.words import LOCALES, translate
 
@@ -39,17 +40,17 @@ class Shown:
 
 
 @get("/privacy", include_in_schema=False)
-async def privacy(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+async def privacy(state: State, reader: Reading) -> Response[str]:
     """The policy in force, sentence by sentence, each with what the last check found."""
     site: Site = state.site
-    chosen = locale_of(locale, accepted)
+    chosen = reader.locale
     async with site.database.begin() as c:
         now, coming = await versions.current(c), await versions.upcoming(c)
     held = await site.documents()
     shown = [_shown(each, chosen) for each in await sentences.assessed(site, now.in_force_at)]
     whole = render(site.policy, chosen, site.installed, held)
     return page(
-        *(site, "privacy.html", locale, accepted),
+        *(site, "privacy.html", reader),
         groups=grouped(shown, chosen),
         page=whole,
         stale_own=chosen in whole.stale,
@@ -64,17 +65,17 @@ async def privacy(state: State, locale: Locale = None, accepted: Accepted = "") 
 
 
 @get("/privacy/{number:int}", include_in_schema=False)
-async def version(state: State, number: FromPath[int], locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+async def version(state: State, number: FromPath[int], reader: Reading) -> Response[str]:
     """One published version, as it read then."""
     site: Site = state.site
-    chosen = locale_of(locale, accepted)
+    chosen = reader.locale
     async with site.database.begin() as c:
         found = await versions.one(c, number)
         now, coming = await versions.current(c), await versions.upcoming(c)
     held = await site.documents()
     shown = [Shown(each.clause, each.text) for each in found.sentences(chosen, site.installed, held)]
     return page(
-        *(site, "version.html", locale, accepted),
+        *(site, "version.html", reader),
         groups=grouped(shown, chosen),
         version=_version(found, now, coming, chosen),
         is_current=found.number == now.number,
@@ -82,10 +83,10 @@ async def version(state: State, number: FromPath[int], locale: Locale = None, ac
 
 
 @get("/privacy/changes", include_in_schema=False)
-async def changes(state: State, before: Before = None, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+async def changes(state: State, reader: Reading, before: Before = None) -> Response[str]:
     """The versions, newest first, each with the sentences that read otherwise than in the one before."""
     site: Site = state.site
-    chosen = locale_of(locale, accepted)
+    chosen = reader.locale
     async with site.database.begin() as c:
         found = await versions.listed(c, CHANGES_PER_PAGE + 1, before)
         now, coming, events = await versions.current(c), await versions.upcoming(c), await history(c)
@@ -96,33 +97,33 @@ async def changes(state: State, before: Before = None, locale: Locale = None, ac
     ][:CHANGES_PER_PAGE]
     older = found[CHANGES_PER_PAGE - 1].number if len(found) > CHANGES_PER_PAGE else None
     behind = [] if before is not None else _became(site, events, chosen)
-    return page(site, "changes.html", locale, accepted, versions=told, older=older, behind=behind)
+    return page(site, "changes.html", reader, versions=told, older=older, behind=behind)
 
 
 @get("/privacy/data", include_in_schema=False)
-async def data(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+async def data(state: State, reader: Reading) -> Response[str]:
     """Every kind of data: what it is, why, how long, where, who else."""
     site: Site = state.site
-    chosen = locale_of(locale, accepted)
+    chosen = reader.locale
     rows = registers.data_map(site.policy, site.installed, chosen) + registers.places(site.places, chosen)
-    return page(site, "register.html", locale, accepted, about="data", rows=rows)
+    return page(site, "register.html", reader, about="data", rows=rows)
 
 
 @get("/privacy/processors", include_in_schema=False)
-async def processors(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+async def processors(state: State, reader: Reading) -> Response[str]:
     """Every outside party that may get data, and whether it is connected."""
     site: Site = state.site
-    rows = registers.processors(site.policy, await site.connected(), locale_of(locale, accepted))
-    return page(site, "register.html", locale, accepted, about="processors", rows=rows)
+    rows = registers.processors(site.policy, await site.connected(), reader.locale)
+    return page(site, "register.html", reader, about="processors", rows=rows)
 
 
 @get("/terms", include_in_schema=False)
-async def terms(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+async def terms(state: State, reader: Reading) -> Response[str]:
     """The operator's terms of use, of the same version as the policy."""
     site: Site = state.site
-    part = site.policy.parts.get(f"terms.{locale_of(locale, accepted)}")
+    part = site.policy.parts.get(f"terms.{reader.locale}")
     blocks = [] if part is None else registers.paragraphs(str(part.values["text"]))
-    return page(site, "terms.html", locale, accepted, blocks=blocks, number=site.policy.version)
+    return page(site, "terms.html", reader, blocks=blocks, number=site.policy.version)
 
 
 @get("/.well-known/avow-policy.json", include_in_schema=False, media_type=MediaType.JSON)

@@ -222,8 +222,19 @@ PROBES: Mapping[str, tuple[str, str]] = {
         "金丝雀账户限制处理后其数据不再被使用，并可解除限制；答复期限与公布一致。",
     ),
     "part_consents": (
-        "A canary's consent is off until given, holds once given, and is gone once taken back.",
-        "金丝雀账户的同意默认关闭，给予后生效，撤回后即失效。",
+        "A canary's consent is off until given, holds once given, and is gone once taken back; its record has the text that "
+        "was shown, and a signed receipt.",
+        "金丝雀账户的同意默认关闭，给予后生效，撤回后即失效；记录中保存所展示的文本，并有签名回执。",
+    ),
+    "part_cookies": (
+        "Public pages set nothing before a choice; what is set stands in the register, no longer than it says there, and "
+        "Global Privacy Control is honoured.",
+        "在作出选择之前，公开页面不设置任何 Cookie；所设置的均列于登记册且不超过其有效期，并遵守全球隐私控制信号。",
+    ),
+    "part_ads": (
+        "No page calls an advertiser before an opt-in or under Global Privacy Control; afterwards only the operator's texts "
+        "do, not personalised unless that is chosen.",
+        "在选择同意之前或收到全球隐私控制信号时，任何页面都不会请求广告商；同意后也仅限运营者文本页面，且除非另行选择，否则不作个性化。",
     ),
     "part_staff": (
         "A look of staff at a canary stands on the canary's record with its reason; without a reason nothing is opened.",
@@ -245,6 +256,11 @@ PROBES: Mapping[str, tuple[str, str]] = {
         "A connection to a host that nobody entered is blocked and noted, an entry on a ground that the policy lacks is refused, "
         "and what went out went under entries that hold.",
         "与未登记主机的连接会被阻止并记录，政策所无依据的登记会被拒绝，所有外发均有有效登记。",
+    ),
+    "part_improvement": (
+        "Ten organisations of canaries make a sum; it is gone once one objects, is restricted or its record has ended, and for a "
+        "purpose that the policy does not list there is none.",
+        "十个金丝雀组织可形成一项汇总；其中一个反对、被限制处理或记录到期后该汇总即消失；政策未列明的用途没有汇总。",
     ),
     "part_regions": (
         "Every part of the service stands in a country that the policy names, and the page of data says so.",

@@ -25,7 +25,8 @@ from avow.proof.evidence import Evidence, Verdict
 from avow.proof.journey import Step
 from avow.proof.verifier import Checkpoint
 from avow.site import policy_pages, sentences
-from avow.site.layout import Accepted, Locale, Site, locale_of, page
+from avow.site.layout import Site, page
+from avow.site.reader import Reading
 from avow.site.sentences import Sentence
 from avow.site.words import translate
 
@@ -120,17 +121,17 @@ async def read_sentence(id: SentenceId, state: State) -> dict[str, Any]:
 
 
 @get("/proof", include_in_schema=False)
-async def proof(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+async def proof(state: State, reader: Reading) -> Response[str]:
     """Everything that stands behind the published sentences, for people; no script is needed to unfold it."""
     site: Site = state.site
-    chosen, now = locale_of(locale, accepted), site.clock.now()
+    chosen, now = reader.locale, site.clock.now()
     found, evidence = await sentences.current(site), await site.evidence()
     signed = await _signed(site, [row.leaf for row in evidence])
     async with site.database.begin() as c:
         steps = await journey.newest(c)
     rows = _by_probe(evidence, chosen)
     return page(
-        *(site, "proof.html", locale, accepted),
+        *(site, "proof.html", reader),
         evidence=[(translate(chosen, f"probe_{probe}"), each) for probe, each in rows.items()],
         groups=policy_pages.grouped([_unfolded(each, signed, now, chosen) for each in found], chosen),
         proved=sum(each.verdict == "proved" for each in found),

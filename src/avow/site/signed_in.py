@@ -18,7 +18,8 @@ from litestar.params import FromPath, HeaderParameter
 
 from avow.base.errors import NotFound
 from avow.site.app_build import Built
-from avow.site.layout import Accepted, Locale, Site, page
+from avow.site.layout import Site, page
+from avow.site.reader import Reading
 
 NONCE_AT: Final = "NONCE"
 """What stands in the built page where the nonce of an answer goes."""
@@ -39,11 +40,11 @@ _HEADERS = {
 
 
 @get(["/app", "/app/{path:path}"], include_in_schema=False)
-async def app_page(state: State, locale: Locale = None, accepted: Accepted = "") -> Response[str]:
+async def app_page(state: State, reader: Reading) -> Response[str]:
     """The page of the app, for each of its addresses."""
     site: Site = state.site
     if site.app is None:
-        return page(site, "app_missing.html", locale, accepted, 503)
+        return page(site, "app_missing.html", reader, 503)
     nonce = secrets.token_urlsafe(16)
     headers = {**_HEADERS, "content-security-policy": _CSP.format(nonce=nonce), "cache-control": "no-store"}
     return Response(site.app.page.replace(NONCE_AT, nonce), media_type=MediaType.HTML, headers=headers)

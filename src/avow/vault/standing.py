@@ -1,8 +1,8 @@
 """Standing: what people have consented to, objected to and had restricted. It is said, never overwritten."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import insert, or_, select
@@ -26,13 +26,15 @@ async def record(
     value: bool,
     at: datetime,
     purpose: str = "",
+    shown: Mapping[str, Any] | None = None,
 ) -> None:
     """Write down what a person said at `at` under `policy`; it holds once the caller's transaction is committed.
 
-    `purpose` is a word of the policy, empty for a restriction; `value` false withdraws or lifts.
+    `purpose` is a word of the policy, empty for a restriction; `value` false withdraws or lifts. `shown`: the columns that
+    say how a consent was asked for, with the row's `id` where a box among them is bound to it.
     """
     row = fact.begin(policy, "consent", tenant_id, subject_id, at)
-    await conn.execute(insert(standing), row | {"kind": kind, "purpose": purpose, "value": value})
+    await conn.execute(insert(standing), row | {"kind": kind, "purpose": purpose, "value": value} | dict(shown or {}))
 
 
 async def load(conn: AsyncConnection, subjects: Collection[UUID], at: datetime) -> dict[UUID, Standing]:

@@ -22,20 +22,28 @@ standing = table(
     Column("kind", Text, nullable=False),
     Column("purpose", Text, nullable=False),
     Column("value", Boolean, nullable=False),
+    Column("said_how", Text),
+    Column("notice_hash", Text),
+    Column("notice_locale", Text),
+    Column("box", LargeBinary),
     CheckConstraint("kind IN ('consent', 'objection', 'restriction')", name="kind"),
+    CheckConstraint("said_how IN ('account', 'panel', 'request', 'signal', 'lapse')", name="how"),
     Index("standing_of_person", "subject_id", "kind", "purpose", "since", "id"),
     holds=[
+        personal("consent", box=["text"]),
         personal(
             "consent",
-            clear=["kind", "purpose", "value"],
-            why="asked at every opening, and joined when facts are read for a purpose",
-        )
+            clear=["kind", "purpose", "value", "said_how", "notice_hash", "notice_locale"],
+            why="asked at every opening, and joined when facts are read for a purpose; words of the policy and a digest",
+        ),
     ],
     app="append",
     restored=newest(whole=True),
 )
 """Append only; the newest row of a person, kind and purpose holds. `since` is when it was said, `policy_version` to
-which text. `value` false: withdrawn or lifted. A restriction covers every purpose and leaves it empty."""
+which text. `value` false: withdrawn or lifted. A restriction covers every purpose and leaves it empty. The box of a consent
+holds the text that was shown, `notice_hash` is the SHA-256 of that text (UTF-8), and `said_how` where it was said: in the
+account, on the panel of cookies, by a request, by a signal of the browser (Sec-GPC), or not by the person: it lapsed."""
 
 audit = table(
     "audit",

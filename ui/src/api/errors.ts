@@ -5,6 +5,7 @@ import { Refusal } from "./client";
 
 const SAID: Record<string, () => string> = {
   unreachable: () => t("The platform cannot be reached. Your input is still here; try again in a moment."),
+  cookie_missing: () => t("Your browser did not keep the cookie that says who is signed in. Allow cookies for this site and sign in again; the public pages work without."),
   sign_in_refused: () => t("This e-mail address and password do not belong together."),
   sign_in_slowed: () => t("There were too many wrong passwords for this address. Wait a little, then try again."),
   second_factor_refused: () => t("This code is not right, is too old, or was used already."),

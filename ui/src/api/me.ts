@@ -44,7 +44,7 @@ const words = (language: "en" | "zh") =>
     staleTime: Infinity,
   });
 
-type Kind = "category" | "purpose" | "field" | "probe" | "verdict" | "role";
+type Kind = "consent" | "category" | "purpose" | "field" | "probe" | "verdict" | "role";
 
 /** What the platform calls things: `name("category", "usage")`. */
 export function useNames(): (kind: Kind, id: string) => string {

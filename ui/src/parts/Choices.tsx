@@ -8,6 +8,7 @@ import { useMe, useNames } from "../api/me";
 import { stored } from "../api/stored";
 import { t, useLanguage } from "../words/language";
 import { MANAGING } from "../words/roles";
+import { ConsentSwitches } from "./Consents";
 import { useOnce } from "./once";
 import { Loaded, Problem, Section } from "./Page";
 
@@ -22,10 +23,6 @@ export function Choices() {
     mutationFn: (change: () => Promise<unknown>) => change(),
     onSettled: () => queries.invalidateQueries({ queryKey: ["standing"] }),
   });
-  const consent = (name: string, given: boolean) => () => {
-    const path = { params: { path: { name } } };
-    return given ? told(api.PUT("/api/privacy/consents/{name}", path)) : told(api.DELETE("/api/privacy/consents/{name}", path));
-  };
   const objection = (purpose: string, objects: boolean) => () =>
     objects
       ? told(api.POST("/api/privacy/requests", { body: { kind: "object", purpose } }))
@@ -36,20 +33,10 @@ export function Choices() {
       : told(api.DELETE("/api/privacy/standing/restriction"));
   return (
     <Section title={t("Your choices")} note={t("Each holds at once, and is taken back as easily as it was given.")}>
+      <ConsentSwitches />
       <Loaded of={found}>
         {(held) => (
           <ul className="rows switches">
-            {held.can_consent.map((each) => (
-              <li key={`consent ${each}`}>
-                <Switch
-                  label={name("purpose", each)}
-                  description={t("Off until you say so. You consent to this use of your data.")}
-                  checked={held.consented.includes(each)}
-                  disabled={say.isPending}
-                  onChange={(event) => say.run(consent(each, event.currentTarget.checked))}
-                />
-              </li>
-            ))}
             {held.can_object.map((each) => (
               <li key={`object ${each}`}>
                 <Switch

@@ -2,7 +2,7 @@
 import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 
-import { useMe, useSignOut } from "../api/me";
+import { useMe, useNames, useSignOut } from "../api/me";
 import { t, useLanguage } from "../words/language";
 import { Notices } from "./Notices";
 
@@ -24,6 +24,7 @@ const PLACES = [
 
 export function Frame() {
   useLanguage();
+  useNames(); // asked for at once, so that no screen shows a name that changes under the eye
   const [open, setOpen] = useState(false);
   const { pathname } = useLocation();
   useEffect(() => setOpen(false), [pathname]);

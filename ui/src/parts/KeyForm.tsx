@@ -4,8 +4,10 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { api, told } from "../api/client";
+import { wallet } from "../api/me";
 import { type Limits, projects } from "../api/projects";
 import type { Key } from "../screens/Keys";
+import { money, number } from "../words/figures";
 import { t } from "../words/language";
 import { LimitFields } from "./LimitFields";
 import { useOnce } from "./once";
@@ -61,6 +63,7 @@ export function KeyForm({ of: key, done }: { of: Key | null; done: (secret?: str
         <TagsInput label={t("Models")} description={t("Only these; all if empty. Press Enter after each.")} value={models} onChange={setModels} />
         <TagsInput label={t("Networks")} description={t("Only from these addresses, such as 203.0.113.0/24. They are stored sealed.")} value={networks} onChange={setNetworks} />
       </details>
+      {key && Object.values(key.limits).some((each) => each !== null) && <Used of={key} />}
       <Problem error={saving.error} />
       <Group justify="flex-end">
         <Button type="submit" loading={saving.isPending}>
@@ -68,5 +71,21 @@ export function KeyForm({ of: key, done }: { of: Key | null; done: (secret?: str
         </Button>
       </Group>
     </form>
+  );
+}
+
+/** What was used within the limits; it is counted only where there are some. */
+function Used({ of: key }: { of: Key }) {
+  const found = useQuery({ queryKey: ["keys", key.id, "use"], queryFn: () => told(api.GET("/api/keys/{key_id}/use", { params: { path: { key_id: key.id } } })) });
+  const currency = useQuery(wallet).data?.currency ?? "USD";
+  if (!found.data) return <Problem error={found.error} />;
+  const { requests, day, month, total } = found.data;
+  return (
+    <p className="row-note">
+      <span>{t("requests in this minute: {count}", { count: number(requests) })}</span>
+      <span>{t("today {amount}", { amount: money(day, currency) })}</span>
+      <span>{t("this month {amount}", { amount: money(month, currency) })}</span>
+      <span>{t("in total {amount}", { amount: money(total, currency) })}</span>
+    </p>
   );
 }

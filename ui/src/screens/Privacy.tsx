@@ -4,6 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { api, told } from "../api/client";
 import { stored } from "../api/stored";
 import { Choices } from "../parts/Choices";
+import { ConsentRecords } from "../parts/Consents";
 import { DataMap } from "../parts/DataMap";
 import { Decisions } from "../parts/Decisions";
 import { Erase } from "../parts/Erase";
@@ -22,6 +23,7 @@ export function Privacy() {
         <Loaded of={held} lines={8}>{(found) => <DataMap of={found} rules />}</Loaded>
       </Section>
       <Choices />
+      <ConsentRecords />
       <CopyOfData />
       <Requests />
       <Decisions />

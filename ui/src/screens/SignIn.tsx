@@ -12,6 +12,12 @@ import { Problem } from "../parts/Page";
 import { WithProvider, useRefused } from "../parts/Provider";
 import { t, useLanguage } from "../words/language";
 
+/** A browser that keeps no cookie has forgotten the session at its next request. */
+async function checkSession(): Promise<void> {
+  const answer = await fetch("/api/me");
+  if (answer.status === 401) throw new Refusal(401, "cookie_missing", "");
+}
+
 export function SignIn() {
   useLanguage();
   const navigate = useNavigate();
@@ -23,7 +29,10 @@ export function SignIn() {
   const [asksCode, setAsksCode] = useState(false);
   const refused = useRefused();
   const entering = useOnce({
-    mutationFn: (enter: () => Promise<unknown>) => enter(),
+    mutationFn: async (enter: () => Promise<unknown>) => {
+      await enter();
+      await checkSession();
+    },
     onSuccess: async () => {
       queries.clear();
       await navigate({ to: isInside(next) ? next : "/" });

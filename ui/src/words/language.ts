@@ -14,8 +14,25 @@ let current: { language: Language; words: Words } = { language: "en", words: {} 
 
 export const LANGUAGES: readonly (readonly [Language, string])[] = [["en", "English"], ["zh", "中文"]];
 
+/** What this device keeps; a browser that blocks cookies lets nothing be kept, and refuses to be asked. */
+function remembered(): string | null {
+  try {
+    return localStorage.getItem(KEPT_AS);
+  } catch {
+    return null;
+  }
+}
+
+function remember(language: Language): void {
+  try {
+    localStorage.setItem(KEPT_AS, language);
+  } catch {
+    return;
+  }
+}
+
 export function firstLanguage(): Language {
-  const kept = localStorage.getItem(KEPT_AS);
+  const kept = remembered();
   if (kept === "en" || kept === "zh") return kept;
   return navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
 }
@@ -25,7 +42,7 @@ export async function speak(language: Language, chosen = false): Promise<void> {
   const { default: words } = await catalogues[language]();
   current = { language, words };
   document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
-  if (chosen) localStorage.setItem(KEPT_AS, language);
+  if (chosen) remember(language);
   heard.forEach((tell) => tell());
 }
 

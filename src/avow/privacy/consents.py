@@ -1,0 +1,242 @@
+"""Consents: what somebody agreed to, to which text, when and where; taken back as easily as given (GDPR Art. 7).
+
+Each word is a row of `standing`, never overwritten, and holds with the transaction that writes it. It carries the text
+that was shown with its SHA-256, the language and the way; the person reads it, takes it along and gets a signed receipt
+(`consent_receipts`). Global Privacy Control (`Sec-GPC: 1`) is such a word too: it refuses what measures, advertises or
+passes on, is written down once, and lets none of that be given from a browser that says it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Literal
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from avow.base.actor import Actor
+from avow.base.errors import AvowError
+from avow.base.ids import uuid7
+from avow.policy import Policy, asking, cookies
+from avow.policy.asking import SHARING, Notice
+from avow.policy.objections import NEEDED, consents, purposes
+from avow.privacy.standings import PurposeUnknown, Whose
+from avow.vault import Gone, Ref, Vault, standing
+from avow.vault.tables import standing as said
+
+How = Literal["account", "panel", "request", "signal"]
+CATEGORY: Final = "consent"
+PER_PAGE: Final = 50
+_RECIPIENT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+class NoticeChanged(AvowError):
+    """What was shown when this consent was given is not what it is asked for with now."""
+
+    status = 409
+    code = "notice_changed"
+    hint = "Nothing was recorded. GET /api/privacy/consents has the text; show it, and send its hash as notice."
+
+
+class SignalHonoured(AvowError):
+    """This browser says Global Privacy Control, which refuses this."""
+
+    status = 409
+    code = "gpc_honoured"
+    hint = "Nothing was recorded. Turn the signal (Sec-GPC) off in this browser, or consent from another one."
+
+
+class Asked(msgspec.Struct):
+    """A consent that is asked for: `text` and its `hash` by language, and what the person says now (null: nothing yet)."""
+
+    name: str
+    text: dict[str, str]
+    hash: dict[str, str]
+    given: bool | None
+    said_at: datetime | None
+    refused_by_signal: bool
+    """Global Privacy Control of this browser refuses it, whatever was given."""
+
+
+class Record(msgspec.Struct):
+    """One word about a consent. `how`: in the account, on the panel of cookies, by a request, by a signal of the browser, or
+    `lapse`: it ended with the policy that asked for it. `text` is null where nothing was shown."""
+
+    id: UUID
+    name: str
+    given: bool
+    at: datetime
+    how: str | None
+    policy_version: int
+    hash: str | None
+    locale: str | None
+    text: str | None
+
+
+async def say(
+    c: AsyncConnection,
+    vault: Vault,
+    whose: Whose,
+    name: str,
+    at: datetime,
+    *,
+    given: bool,
+    how: How = "account",
+    notice: Notice | None = None,
+) -> None:
+    """Give a consent, or take it back: what rests on it stops with this transaction. Saying the same again adds nothing.
+
+    `sharing:NAME` is a consent to one recipient, whom the person names; `notice` is what they saw, by default the text in
+    English. Raises PurposeUnknown for one that the policy does not ask for; what was given under an older policy can be
+    taken back.
+    """
+    newest = (await _newest(c, whose, [name])).get(name)
+    if not is_asked(vault.policy, name) and not (not given and newest is not None and newest.value):
+        raise PurposeUnknown("Nobody asks for this consent here.", param="purpose")
+    seen = notice or asking.notices(vault.policy, name)["en"]
+    if newest is not None and (newest.value, newest.notice_hash) == (given, seen.hash):
+        return
+    await _write(c, vault, whose, name, at, given=given, how=how, notice=seen)
+
+
+async def heed_signal(c: AsyncConnection, vault: Vault, whose: Whose, at: datetime) -> None:
+    """Write down that somebody's browser says Global Privacy Control: what it refuses is taken back, or refused once; a
+    use of theirs that it ends counts as objected to, unless they have spoken about it themselves."""
+    asked = [name for name in sorted(consents(vault.policy)) if cookies.is_opted_out(name)]
+    newest = await _newest(c, whose, None)
+    for name in (*asked, *(each for each in newest if each not in asked and cookies.is_opted_out(each))):
+        if name not in newest or newest[name].value:
+            await _write(c, vault, whose, name, at, given=False, how="signal", notice=None)
+    open_uses = purposes(vault.policy) & {*cookies.OPTED_OUT_PURPOSES} - NEEDED.keys()
+    for purpose in sorted(open_uses - await _spoken_about(c, whose)):
+        shown = {"said_how": "signal"}
+        await standing.record(c, vault.policy, *whose, "objection", value=True, at=at, purpose=purpose, shown=shown)
+
+
+def heeds_signal(policy: Policy) -> bool:
+    """Whether a policy has anything that Global Privacy Control refuses."""
+    return any(cookies.is_opted_out(name) for name in consents(policy)) or bool(
+        purposes(policy) & {*cookies.OPTED_OUT_PURPOSES} - NEEDED.keys()
+    )
+
+
+def is_asked(policy: Policy, name: str) -> bool:
+    """Whether a policy asks for a consent by its name, or by the name of its recipient."""
+    kind, _, recipient = name.partition(":")
+    return name in consents(policy) or (
+        kind == SHARING and kind in consents(policy) and bool(_RECIPIENT.fullmatch(recipient))
+    )
+
+
+async def asked(c: AsyncConnection, policy: Policy, whose: Whose, *, gpc: bool) -> list[Asked]:
+    """Every consent that is asked for, and what this person said last."""
+    newest = await _newest(c, whose, None)
+    found = []
+    for name in sorted({*consents(policy), *(name for name, row in newest.items() if row.value)}):
+        texts, row = asking.notices(policy, name), newest.get(name)
+        found.append(
+            Asked(
+                name=name,
+                text={locale: notice.text for locale, notice in texts.items()},
+                hash={locale: notice.hash for locale, notice in texts.items()},
+                given=None if row is None else row.value,
+                said_at=None if row is None else row.since,
+                refused_by_signal=gpc and cookies.is_opted_out(name),
+            )
+        )
+    return found
+
+
+async def records(
+    c: AsyncConnection, vault: Vault, person: Actor, whose: Whose, *, before: UUID | None = None, id: UUID | None = None
+) -> list[Record]:
+    """What somebody said about consents, newest first, 50 at a time; `before`: older than that one; `id`: that one."""
+    columns = said.c
+    query = select(said).where(columns.subject_id == whose.subject_id, columns.kind == "consent")
+    if before is not None:
+        query = query.where(columns.id < before)
+    if id is not None:
+        query = query.where(columns.id == id)
+    rows = (await c.execute(query.order_by(columns.id.desc()).limit(PER_PAGE))).all()
+    texts = await _texts(c, vault, person, rows)
+    return [_record(row, texts.get(row.id)) for row in rows]
+
+
+async def was_given(c: AsyncConnection, whose: Whose, record: Record) -> bool:
+    """Whether a consent had been given before a record of it."""
+    columns = said.c
+    mine = (columns.subject_id == whose.subject_id, columns.kind == "consent", columns.purpose == record.name)
+    found = select(columns.id).where(*mine, columns.value, columns.id < record.id).limit(1)
+    return (await c.execute(found)).first() is not None
+
+
+async def _texts(c: AsyncConnection, vault: Vault, person: Actor, rows: Iterable[Row[Any]]) -> Mapping[UUID, str]:
+    boxed = [row for row in rows if row.box]
+    opened = (
+        await vault.open_many(c, [(_ref(row._asdict()), row.box) for row in boxed], "access", person) if boxed else []
+    )
+    return {row.id: held["text"] for row, held in zip(boxed, opened, strict=True) if held is not Gone}
+
+
+def _record(row: Row[Any], text: str | None) -> Record:
+    return Record(
+        id=row.id,
+        name=row.purpose,
+        given=row.value,
+        at=row.since,
+        how=row.said_how,
+        policy_version=row.policy_version,
+        hash=row.notice_hash,
+        locale=row.notice_locale,
+        text=text,
+    )
+
+
+async def _write(
+    c: AsyncConnection,
+    vault: Vault,
+    whose: Whose,
+    name: str,
+    at: datetime,
+    *,
+    given: bool,
+    how: How,
+    notice: Notice | None,
+) -> None:
+    shown: dict[str, Any] = {"id": uuid7(), "said_how": how}
+    if notice is not None:
+        ends_at = vault.policy.categories[CATEGORY].keep.end(at)
+        await vault.prepare(whose.subject_id, CATEGORY, ends_at)
+        ref = _ref({**shown, "tenant_id": whose.tenant_id, "subject_id": whose.subject_id})
+        shown |= {"notice_hash": notice.hash, "notice_locale": notice.locale}
+        shown |= {"box": vault.seal(ref, {"text": notice.text}, ends_at)}
+    await standing.record(c, vault.policy, *whose, "consent", value=given, at=at, purpose=name, shown=shown)
+
+
+async def _newest(c: AsyncConnection, whose: Whose, names: Sequence[str] | None) -> dict[str, Any]:
+    """The last word of somebody about each consent; `names` None: about all."""
+    columns = said.c
+    query = (
+        select(columns.purpose, columns.value, columns.notice_hash, columns.since)
+        .ext(distinct_on(columns.purpose))
+        .where(columns.subject_id == whose.subject_id, columns.kind == "consent")
+        .order_by(columns.purpose, columns.since.desc(), columns.id.desc())
+    )
+    if names is not None:
+        query = query.where(columns.purpose.in_(names))
+    return {row.purpose: row for row in (await c.execute(query)).all()}
+
+
+async def _spoken_about(c: AsyncConnection, whose: Whose) -> set[str]:
+    mine = (said.c.subject_id == whose.subject_id, said.c.kind == "objection")
+    return set(await c.scalars(select(said.c.purpose).distinct().where(*mine)))
+
+
+def _ref(row: Mapping[str, Any]) -> Ref:
+    return Ref(row["tenant_id"], said.name, CATEGORY, row["id"], row["subject_id"])

@@ -1,0 +1,157 @@
+"""A consent is on record with what was shown, its person has a receipt of it, and a signal of the browser refuses."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from litestar import Litestar
+from litestar.testing import AsyncTestClient
+
+from avow.base.actor import Actor
+from avow.policy.model import Part
+from avow.privacy import consents, standings
+from avow.privacy.needs import Needs
+from avow.privacy.standings import Whose
+from avow.proof import receipts
+from avow.vault import Vault
+from tests.privacy.scratch import Person
+
+RECORDS = "/api/privacy/consent-records"
+GPC = {"sec-gpc": "1"}
+
+
+@pytest.fixture
+def asking(on: Needs, vault: Vault) -> Needs:
+    """A policy that asks for four consents."""
+    part = Part("consent", "", MappingProxyType({"asked": ("ads", "analytics", "sharing", "training")}))
+    account = replace(on.policy.categories["account"], purposes=("service", "ads"))
+    made = replace(
+        on.policy,
+        parts=MappingProxyType({**on.policy.parts, "consent": part}),
+        categories=MappingProxyType({**on.policy.categories, "account": account}),
+    )
+    vault.policy = made
+    return replace(on, policy=made)
+
+
+async def records(client: AsyncTestClient[Litestar], **query: str) -> list[dict[str, Any]]:
+    answer = await client.get(RECORDS, params=query)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()
+    return found
+
+
+async def test_the_record_of_a_consent_holds_the_text_that_was_shown(
+    client: AsyncTestClient[Litestar], asking: Needs
+) -> None:
+    shown = {each["name"]: each for each in (await client.get("/api/privacy/consents")).json()}
+    assert set(shown) == {"ads", "analytics", "sharing", "training"}
+    assert {each["given"] for each in shown.values()} == {None}
+    text, hash = shown["training"]["text"]["zh"], shown["training"]["hash"]["zh"]
+    assert hashlib.sha256(text.encode()).hexdigest() == hash
+    assert (await client.put("/api/privacy/consents/training", params={"notice": hash})).status_code == 204
+    [record] = await records(client)
+    assert (record["name"], record["given"], record["how"]) == ("training", True, "account")
+    assert (record["text"], record["hash"], record["locale"]) == (text, hash, "zh")
+    assert record["policy_version"] == asking.policy.version
+
+
+async def test_what_was_not_shown_is_not_consented_to(client: AsyncTestClient[Litestar], asking: Needs) -> None:
+    answer = await client.put("/api/privacy/consents/training", params={"notice": "0" * 64})
+    assert (answer.status_code, answer.json()["code"]) == (409, "notice_changed")
+    assert (await client.put("/api/privacy/consents/training", params={"notice": "0" * 65})).status_code == 400
+    assert await records(client) == []
+
+
+async def test_saying_the_same_again_adds_nothing_and_pages_end(
+    client: AsyncTestClient[Litestar], asking: Needs
+) -> None:
+    for _ in range(2):
+        assert (await client.put("/api/privacy/consents/ads")).status_code == 204
+    for _ in range(2):
+        assert (await client.delete("/api/privacy/consents/ads")).status_code == 204
+    newest, first = await records(client)
+    assert (newest["given"], first["given"]) == (False, True)
+    assert await records(client, before=newest["id"]) == [first]
+    assert await records(client, before=first["id"]) == []
+
+
+async def test_a_receipt_is_signed_and_says_what_became_of_it(
+    client: AsyncTestClient[Litestar], asking: Needs, ada: Person
+) -> None:
+    key = receipts.Receipts(asking.ring).public_key
+    await client.delete("/api/privacy/consents/ads")
+    await client.put("/api/privacy/consents/ads")
+    await client.delete("/api/privacy/consents/ads")
+    states = []
+    for record in await records(client):
+        answer = await client.get(f"{RECORDS}/{record['id']}/receipt")
+        assert "attachment" in answer.headers["content-disposition"]
+        signed = receipts.verify(answer.content, key)
+        assert signed["pii_principal_id"] == str(ada.id) and signed["schema_version"] == "ISO/IEC TS 27560:2023"
+        assert signed["pii_processing"]["notice_text"] == record["text"]
+        assert signed["pii_processing"]["notice_hash"] == record["hash"]
+        [event] = signed["event"]
+        assert event["event_time"] == record["at"].replace("Z", "+00:00")
+        states.append(event["event_state"])
+        with pytest.raises(receipts.ReceiptBroken):
+            receipts.verify(answer.content.replace(b'"purpose":"ads"', b'"purpose":"all"'), key)
+    assert states == ["ConsentWithdrawn", "ConsentGiven", "ConsentRefused"]
+
+
+async def test_nobody_reads_the_records_of_another(
+    client: AsyncTestClient[Litestar], asking: Needs, vault: Vault
+) -> None:
+    other = Person()
+    async with asking.database.begin() as c:
+        at = asking.clock.now()
+        await consents.say(c, vault, Whose(other.tenant_id, other.id), "ads", at, given=True)
+        rows = await consents.records(
+            c,
+            vault,
+            Actor("subject", str(other.id), "subject", other.tenant_id, other.id),
+            Whose(other.tenant_id, other.id),
+        )
+    assert await records(client) == []
+    answer = await client.get(f"{RECORDS}/{rows[0].id}/receipt")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+async def test_global_privacy_control_takes_back_refuses_and_lets_nothing_be_given(
+    client: AsyncTestClient[Litestar], asking: Needs, vault: Vault, ada: Person
+) -> None:
+    whose = Whose(ada.tenant_id, ada.id)
+    for name in ("ads", "sharing:lab", "training"):
+        assert (await client.put(f"/api/privacy/consents/{name}")).status_code == 204
+    for _ in range(2):
+        async with asking.database.begin() as c:
+            await consents.heed_signal(c, vault, whose, asking.clock.now())
+    async with asking.database.begin() as c:
+        held = await standings.held(c, whose, asking.clock.now())
+    assert held.consented == {"training"} and held.objected == {"ads"}
+    by_signal = [
+        (each["name"], each["given"], each["text"]) for each in await records(client) if each["how"] == "signal"
+    ]
+    assert sorted(by_signal) == [(name, False, None) for name in ("ads", "analytics", "sharing", "sharing:lab")]
+    for name in ("ads", "sharing:lab"):
+        refused = await client.put(f"/api/privacy/consents/{name}", headers=GPC)
+        assert (refused.status_code, refused.json()["code"]) == (409, "gpc_honoured")
+    assert (await client.put("/api/privacy/consents/training", headers=GPC)).status_code == 204
+    assert (await client.put("/api/privacy/consents/ads", headers={"sec-gpc": "0"})).status_code == 204
+    listed = {each["name"]: each for each in (await client.get("/api/privacy/consents", headers=GPC)).json()}
+    assert listed["ads"]["given"] and listed["ads"]["refused_by_signal"] and not listed["training"]["refused_by_signal"]
+
+
+async def test_an_objection_that_somebody_took_back_is_theirs_and_not_the_browsers(
+    client: AsyncTestClient[Litestar], asking: Needs, vault: Vault, ada: Person
+) -> None:
+    whose = Whose(ada.tenant_id, ada.id)
+    await client.post("/api/privacy/requests", json={"kind": "object", "purpose": "ads"})
+    await client.delete("/api/privacy/standing/objections/ads")
+    async with asking.database.begin() as c:
+        await consents.heed_signal(c, vault, whose, asking.clock.now())
+        assert (await standings.held(c, whose, asking.clock.now())).objected == frozenset()
