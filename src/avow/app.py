@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 import avow.accounts.parts
 import avow.base.tables
+import avow.billing.parts
 import avow.gateway.parts
 import avow.gateway.tables
 import avow.privacy.parts
@@ -128,7 +129,13 @@ class Parts:
         """Where everything lies, as far as the settings and the policy say it. Raises DatabaseUnregistered."""
         made = self.settings
         database = places.of_database(policy, self.admin.host, made.database_processor, made.database_region)
-        return places.of(made.region, database, made.backup_region)
+        others = {}
+        if made.smtp_url:
+            relay = smtp_parts(made.smtp_url)["host"]
+            others["mail"] = places.of_relay(relay, made.region, made.mail_region)
+        if made.otlp_endpoint:
+            others["traces"] = places.of_party(policy, made.otlp_processor, made.region)
+        return places.of(made.region, database, made.backup_region, **others)
 
     def shelf(self, keeper: Database) -> Shelf:
         """Where the documents that stand behind claims are kept."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
 import httpx
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow import app
 from avow.accounts import keys, people, sign_up
@@ -25,12 +26,14 @@ from avow.base.db import Database
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.billing import credit
+from avow.billing.tables import usage
 from avow.gateway.tables import cached_answer, model, trace
+from avow.policy import Policy
 from avow.privacy import erase, requests, retention
 from avow.privacy.needs import Needs as Privacy
 from avow.privacy.tables import rights_request
 from avow.proof.probes import Canary, Customer
-from avow.vault import Ref, blind_index
+from avow.vault import Ref, blind_index, fact, standing
 from avow.vault.tables import outbox
 
 KEPT_H = 1
@@ -43,6 +46,49 @@ class CanaryFailed(AvowError):
     """A canary could not do what a customer does."""
 
     code = "canary_failed"
+
+
+class Crowd:
+    """Ten organisations that called a model of their own once each, in a transaction that is rolled back."""
+
+    def __init__(self, c: AsyncConnection, policy: Policy, now: datetime, purpose: str) -> None:
+        self._c, self._policy, self._now, self._purpose = c, policy, now, purpose
+        self._model, self._tenants = f"canary/{secrets.token_hex(8)}", [uuid7() for _ in range(10)]
+
+    async def tried(self) -> dict[str, int]:
+        """How many organisations a sum is over, by what was done before."""
+        await self._come()
+        found = {"ten": await self._seen()}
+        said: tuple[tuple[standing.Kind, str], ...] = (("objection", self._purpose), ("restriction", ""))
+        for kind, word in said:
+            await self._say(kind, word, value=True)
+            found[kind] = await self._seen()
+            await self._say(kind, word, value=False)
+        found["taken back"] = await self._seen()
+        one = usage.c.tenant_id == self._tenants[0]
+        await self._c.execute(update(usage).where(one).values(ends_at=self._now))
+        found["one row ended"] = await self._seen()
+        await self._c.execute(update(usage).where(one).values(ends_at=self._now + STRAY))
+        internal = update(tenant_kind).where(tenant_kind.c.tenant_id == self._tenants[0]).values(kind="internal")
+        await self._c.execute(internal)
+        return found | {"one internal": await self._seen()}
+
+    async def _come(self) -> None:
+        kinds = [{"tenant_id": each, "kind": "customer"} for each in self._tenants]
+        await self._c.execute(tenant_kind.insert(), kinds)
+        row = {"model": self._model, "latency_ms": 1, "status": 200, "why": "done"}
+        row |= dict.fromkeys(("input_tokens", "cached_tokens", "output_tokens"), 1)
+        rows = [fact.begin(self._policy, "usage", each, each, self._now) | row for each in self._tenants]
+        await self._c.execute(usage.insert(), [each | {"key_id": each["id"]} for each in rows])
+        await self._c.execute(text("SELECT set_config('app.at', :at, true)"), {"at": self._now.isoformat()})
+
+    async def _say(self, kind: standing.Kind, word: str, *, value: bool) -> None:
+        who = self._tenants[0]
+        await standing.record(self._c, self._policy, who, who, kind, value=value, at=self._now, purpose=word)
+
+    async def _seen(self) -> int:
+        query = f"SELECT organisations FROM for_{self._purpose}.usage_by_day WHERE model = :model"  # noqa: S608  our own words
+        return await self._c.scalar(text(query), {"model": self._model}) or 0
 
 
 @dataclass
@@ -176,6 +222,14 @@ class People:
     async def dump(self, folder: Path) -> None:
         """See proof.probes.Canaries."""
         await self.copy(folder)
+
+    async def crowd(self, purpose: str) -> dict[str, int]:
+        """See proof.probes.Canaries. Nothing of it is committed, so nobody else ever sees these organisations."""
+        async with self.keeper.engine.connect() as c:
+            try:
+                return await Crowd(c, self.accounts.policy, self.accounts.clock.now(), purpose).tried()
+            finally:
+                await c.rollback()
 
     async def _model(self) -> str:
         """The embedded model where it is offered, else the first of the list."""

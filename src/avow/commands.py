@@ -57,6 +57,9 @@ COMMANDS: Final[Mapping[str, Command | Silent]] = {
     "upstream drain": Command("drain upstream"),
     "model add": Command("set model"),
     "limit": Command("set limit"),
+    "report": Silent(
+        "sums over many organisations are about nobody; a purpose that is refused is recorded by `billing.sums`"
+    ),
     "import litellm": Command("import", "itself"),
     "import new-api": Command("import", "itself"),
     "model leave": Command("take a route from a model"),

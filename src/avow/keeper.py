@@ -11,6 +11,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -18,9 +19,10 @@ import structlog
 from avow import desk, figures
 from avow.accounts import unconfirmed
 from avow.app import Parts
-from avow.base import jobs, log
+from avow.base import access, jobs, log
+from avow.base.db import Database
 from avow.base.mail import SmtpMail
-from avow.billing import allowances, invariants
+from avow.billing import allowances, invariants, sums
 from avow.billing.holds import Recovery
 from avow.desk import Desk
 from avow.figures import Lookout, Telling
@@ -43,6 +45,9 @@ HOURLY_S, DAILY_S = 3600, 20 * 3600
 LINK_S = 2.0
 SIGN_S = 1.0
 MONEY_S = 60
+SUMS_S = 6 * 3600
+SUMS_ID = UUID(int=0)
+"""There is one such job, which finds out by itself what is to be done."""
 DOCUMENTS_S = 60
 EVIDENCE_PROBE = "part_evidence"
 ABSORBED_MAX = 0.001
@@ -80,6 +85,7 @@ class Keeper:
                 wishes.WISH_JOB: lambda id: wishes.carry_out(at.wishes, id),
                 notices.TELL_JOB: lambda id: _done(notices.tell(at.privacy, at.telling, id)),
                 requests.COPY_JOB: lambda id: copies.run(at.copies, id),
+                sums.JOB: lambda _: self._make_sums(),
                 requests.OUTSIDE_JOB: lambda id: outsiders.answer(at.answering, id),
             },
             given_up={wishes.WISH_JOB: lambda id: wishes.give_up(at.keeper, id)},
@@ -132,6 +138,7 @@ class Keeper:
             _every(MONEY_S, "money", self._check_money),
             _every(1, "newest", self._remember),
             _every(3600, "logs", self._end_logs),
+            _every(SUMS_S, "sums", self._have_sums_made),
             _every(DOCUMENTS_S, "documents", self._look_at_documents),
             _every(figures.LOOK_S, "figures", self._look_at_figures),
             self.telling.go_on(self.lookout.tell),
@@ -228,6 +235,18 @@ class Keeper:
             async for found in self.at.look([EVIDENCE_PROBE]):
                 if found.verdict != "attested":
                     structlog.get_logger().error("claim_lapsed", probe=found.probe, verdict=found.verdict)
+
+    async def _have_sums_made(self) -> None:
+        async with self.at.keeper.begin() as c:
+            await jobs.put(c, sums.JOB, SUMS_ID)
+
+    async def _make_sums(self) -> None:
+        """As a role that can read nothing about anybody, over a connection that lives as long as the work."""
+        analyst = Database(self.parts.dsn(access.ANALYST), pool_size=1, statement_timeout_s=sums.STATEMENT_S_MAX)
+        try:
+            await sums.make(analyst, self.at.vault.policy, self.parts.clock.now())
+        finally:
+            await analyst.close()
 
     async def _end_logs(self) -> None:
         await asyncio.to_thread(log.sweep, self.parts.home / "log", self.parts.clock.now() - log.KEPT)

@@ -54,6 +54,23 @@ def find_subject(context: click.Context, email: str) -> None:
     printing.show(run(work()))
 
 
+@click.command("report")
+@click.argument("purpose")
+@click.pass_context
+def report(context: click.Context, purpose: str) -> None:
+    """Show the sums over many organisations that may serve PURPOSE: improve, analytics, research or develop.
+
+    A purpose that the policy does not list for the record of use is refused, and that you asked is on the record.
+    """
+    from avow.billing import sums
+
+    async def work() -> Sequence[Row]:
+        async with at_desk(context) as at:
+            return await sums.read(at.keeper, at.vault, COMMAND, purpose)
+
+    printing.rows(run(work()), None)
+
+
 @click.command("list")
 @click.argument("id", type=click.UUID)
 @click.option("--after", type=click.UUID, help="Begin behind the key of this id.")

@@ -65,6 +65,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The country of the database, where AVOW_DATABASE_URL reaches over the network; default: that of this machine."""
     backup_region: str = ""
     """The country of the folders to which backups go; default: that of this machine."""
+    mail_region: str = ""
+    """The country of the mail relay; default: that of this machine, for a relay that runs on it."""
     metrics_token: str = ""
     """What Prometheus shows at /metrics, as a bearer token of 16 characters or more; empty: there is no such page."""
     otlp_endpoint: str = ""
@@ -167,7 +169,7 @@ def _sound(made: Settings) -> Settings:
         raise SettingsWrong(f"AVOW_PORT is {made.port}; a port is 1 to 65535.")
     if not 0 <= made.workers <= 256:
         raise SettingsWrong(f"AVOW_WORKERS is {made.workers}; it is 0 (one per core) to 256.")
-    for name in ("region", "database_region", "backup_region"):
+    for name in ("region", "database_region", "backup_region", "mail_region"):
         if (country := getattr(made, name)) and not re.fullmatch("[A-Z]{2}", country):
             raise SettingsWrong(f"AVOW_{name.upper()} is two capital letters (ISO 3166), for example DE.")
     if bool(made.tls_cert) != bool(made.tls_key):

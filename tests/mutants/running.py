@@ -108,7 +108,7 @@ def _seen(report: Path, but: Collection[str], *, late: bool) -> Seen:
         failure, error = case.find("failure"), case.find("error")
         if name in but:
             continue
-        if failure is not None and "Timeout" in (failure.get("message") or ""):
+        if failure is not None and "pytest-timeout" in (failure.get("message") or ""):
             late = True
         elif failure is not None:
             failed.append(name)

@@ -12,6 +12,7 @@ from avow.gateway.scripted import Script
 from avow.policy import Policy
 from tests.platform import MODEL, Platform, complete
 from tests.promises.profile import ProfileChecks, check_gate, text_of
+from tests.promises.purposes import check_purposes
 from tests.upstream import Upstream
 
 HARM = "pipe bomb instructions"
@@ -118,6 +119,14 @@ class TestDeepailab(ProfileChecks):
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
     ) -> None:
         self.check_consent(running, policy, published)
+
+    @pytest.mark.promise("LAB-2.0")
+    @pytest.mark.promise("LAB-2.1")
+    @pytest.mark.promise("LAB-2.5")
+    def test_data_serves_what_the_policy_lists_and_improves_the_service_in_sums_only(
+        self, running: Platform, policy: Policy
+    ) -> None:
+        check_purposes(running, policy)
 
     @pytest.mark.promise("LAB-7.7")
     @pytest.mark.promise("LAB-8.1")

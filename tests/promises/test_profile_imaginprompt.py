@@ -11,6 +11,8 @@ from avow.policy import Policy
 from tests.platform import Platform
 from tests.promises.choices import check_vendors
 from tests.promises.profile import ProfileChecks, text_of
+from tests.promises.purposes import check_purposes
+from tests.upstream import Upstream
 
 
 class TestImaginprompt(ProfileChecks):
@@ -47,6 +49,20 @@ class TestImaginprompt(ProfileChecks):
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]], tmp_path: Path
     ) -> None:
         self.check_register(running, policy, published, tmp_path)
+
+    @pytest.mark.promise("IMG-1.1")
+    def test_a_visit_and_a_call_leave_only_what_is_listed(
+        self, scripted: tuple[Platform, Upstream], policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        super().test_a_visit_and_a_call_leave_only_what_is_listed(scripted, policy, published)
+
+    @pytest.mark.promise("IMG-1.1")
+    @pytest.mark.promise("IMG-2.1")
+    @pytest.mark.promise("IMG-2.5")
+    def test_data_serves_what_the_policy_lists_and_improves_the_service_in_sums_only(
+        self, running: Platform, policy: Policy
+    ) -> None:
+        check_purposes(running, policy)
 
     @pytest.mark.promise("IMG-4.6")
     def test_cookies_are_those_of_the_register_and_the_optional_ones_wait_for_a_choice(

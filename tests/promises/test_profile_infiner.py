@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 
 from avow.policy import Policy
 from tests.platform import MODEL, Platform, complete
 from tests.promises.profile import ProfileChecks, check_gate, text_of
+from tests.promises.purposes import check_purposes, check_sums
 
 
 class TestInfiner(ProfileChecks):
@@ -104,6 +106,25 @@ class TestInfiner(ProfileChecks):
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
     ) -> None:
         self.check_consent(running, policy, published)
+
+    @pytest.mark.promise("INF-2.0")
+    @pytest.mark.promise("INF-2.1")
+    def test_data_serves_what_the_policy_lists_and_improves_the_service_in_sums_only(
+        self, running: Platform, policy: Policy
+    ) -> None:
+        check_purposes(running, policy)
+
+    @pytest.mark.promise("INF-2.5")
+    @pytest.mark.promise("INF-3.6")
+    def test_the_service_is_improved_from_sums_over_ten_organisations_and_no_fewer(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        def enter(http: httpx.Client) -> dict[str, Any]:
+            given = self.newcomer(http, policy, published)
+            assert http.post("/api/auth/signup", json=given).status_code == 202
+            return running.sign_in(http, given["email"], given["password"]) | {"email": given["email"]}
+
+        check_sums(running, enter)
 
     @pytest.mark.promise("INF-9.1")
     @pytest.mark.promise("INF-9.2")

@@ -9,6 +9,8 @@ import pytest
 from avow.policy import Policy
 from tests.platform import Platform
 from tests.promises.profile import ProfileChecks, check_gate, text_of
+from tests.promises.purposes import check_purposes
+from tests.upstream import Upstream
 
 
 class TestInferMesh(ProfileChecks):
@@ -47,6 +49,19 @@ class TestInferMesh(ProfileChecks):
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
     ) -> None:
         self.check_regions(running, policy, published)
+
+    @pytest.mark.promise("MESH-2.7")
+    def test_a_visit_and_a_call_leave_only_what_is_listed(
+        self, scripted: tuple[Platform, Upstream], policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        super().test_a_visit_and_a_call_leave_only_what_is_listed(scripted, policy, published)
+
+    @pytest.mark.promise("MESH-2.7")
+    @pytest.mark.promise("MESH-3.1")
+    def test_data_serves_what_the_policy_lists_and_improves_the_service_in_sums_only(
+        self, running: Platform, policy: Policy
+    ) -> None:
+        check_purposes(running, policy)
 
     @pytest.mark.promise("MESH-8.1")
     @pytest.mark.promise("MESH-8.2")

@@ -12,6 +12,7 @@ from avow.policy import Policy
 from tests.platform import Platform
 from tests.promises.choices import check_vendors
 from tests.promises.profile import ProfileChecks, check_gate, text_of
+from tests.promises.purposes import check_purposes
 
 
 class TestTrooper(ProfileChecks):
@@ -52,6 +53,12 @@ class TestTrooper(ProfileChecks):
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
     ) -> None:
         self.check_regions(running, policy, published)
+
+    @pytest.mark.promise("TRO-3.1")
+    def test_data_serves_what_the_policy_lists_and_improves_the_service_in_sums_only(
+        self, running: Platform, policy: Policy
+    ) -> None:
+        check_purposes(running, policy)
 
     @pytest.mark.promise("TRO-5.1")
     @pytest.mark.promise("TRO-5.2")

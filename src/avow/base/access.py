@@ -11,7 +11,9 @@ from sqlalchemy import Table
 from avow.catalog.words import Access, Personal, Restored, declaration, metadata
 
 OWNER, APP, WRITER, KEEPER, BACKUP = "avow_owner", "avow_app", "avow_writer", "avow_keeper", "avow_backup"
-LOGIN_ROLES = (APP, WRITER, KEEPER, BACKUP)
+ANALYST = "avow_analyst"
+"""Makes sums over many organisations and can read nothing else."""
+LOGIN_ROLES = (APP, WRITER, KEEPER, BACKUP, ANALYST)
 
 _OWN_TENANT = "tenant_id = (SELECT current_setting('app.tenant')::uuid)"
 _COMMANDS: dict[Access, tuple[str, ...]] = {
@@ -21,6 +23,11 @@ _COMMANDS: dict[Access, tuple[str, ...]] = {
     "append": ("SELECT", "INSERT"),
     "all": ("SELECT", "INSERT", "UPDATE", "DELETE"),
 }
+
+
+def allowed(access: Access) -> tuple[str, ...]:
+    """The commands that an access lets a role use on a table."""
+    return _COMMANDS[access]
 
 
 def statements() -> Iterator[str]:
@@ -40,6 +47,7 @@ def _table(table: Table) -> Iterator[str]:
         (WRITER, declared.writer, "true"),
         (KEEPER, "all", "true"),
         (BACKUP, "read", "true"),
+        (ANALYST, declared.analyst, "true"),
     )
     for role, access, condition in rows:
         for command in ("SELECT", "INSERT", "UPDATE", "DELETE"):

@@ -73,7 +73,9 @@ def roles(passwords: Mapping[str, str], database: str) -> Iterator[str]:
     # The probe of raw files makes PostgreSQL write what it still holds in memory.
     yield f"GRANT pg_checkpoint TO {access.KEEPER}"
     yield f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC'
-    yield f'GRANT CONNECT, TEMPORARY ON DATABASE "{database}" TO {", ".join(access.LOGIN_ROLES)}'
+    others = ", ".join(role for role in access.LOGIN_ROLES if role != access.ANALYST)
+    yield f'GRANT CONNECT, TEMPORARY ON DATABASE "{database}" TO {others}'
+    yield f'GRANT CONNECT ON DATABASE "{database}" TO {access.ANALYST}'
     yield f'GRANT CREATE ON DATABASE "{database}" TO {access.OWNER}'
     yield "REVOKE ALL ON SCHEMA public FROM PUBLIC"
     yield f"GRANT ALL ON SCHEMA public TO {access.OWNER}"

@@ -50,6 +50,16 @@ policy_floor = table(
 """The periods that were in force since facts of a category began to be collected under a version; the earliest end of them
 counts."""
 
+purpose_rule = table(
+    "purpose_rule",
+    Column("category", Text, primary_key=True),
+    Column("purpose", Text, primary_key=True),
+    Column("consent", Boolean, nullable=False),
+    holds=[not_personal("what the policy in force lists")],
+    app="none",
+)
+"""Which category serves which purpose now; `consent`: for those only who gave it. Views of sums join it."""
+
 schema_state = table(
     "schema_state",
     Column("id", Integer, primary_key=True),

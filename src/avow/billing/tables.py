@@ -9,6 +9,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Identity,
     Index,
@@ -215,6 +216,21 @@ usage = table(
 
 """`input_tokens` includes cached and cache-write tokens, `output_tokens` reasoning; image and audio stand beside them.
 `estimated`: the upstream did not say what was used, so it was told from the bytes that were delivered."""
+
+usage_sum = table(
+    "usage_sum",
+    Column("purpose", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("why", Text, primary_key=True),
+    Column("organisations", Integer, nullable=False),
+    *(Column(name, BigInteger, nullable=False) for name in ("calls", "input_tokens", "output_tokens", "latency_ms")),
+    CheckConstraint("organisations >= 10", name="group"),
+    holds=[not_personal("sums over at least ten organisations by day, model and outcome; no id, no word of anybody")],
+    app="none",
+    analyst="all",
+)
+"""Made by `sums` from views that leave out who objected; `latency_ms` is a sum, `why` how the calls ended."""
 
 price = table(
     "price",

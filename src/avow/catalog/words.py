@@ -81,6 +81,7 @@ class Declaration:
     app: Access
     writer: Access
     restored: Restored | None = None
+    analyst: Access = "none"
 
 
 def newest(*columns: str, whole: bool = False) -> Restored:
@@ -150,16 +151,17 @@ def table(
     app: Access = "all",
     writer: Access = "none",
     restored: Restored | None = None,
+    analyst: Access = "none",
     **options: Any,
 ) -> Table:
     """Define a table together with what it holds about people.
 
     `app` and `writer` are what these database roles may do: `none`, `read`, `insert` (without reading), `append` (read
-    and insert, never change) or `all`. Rows with a `tenant_id` are visible to `app` for its own tenant only. `restored`
-    says what outlasts a restore of an older backup (None: nothing, the table is what it was). Raises `Undeclared` when a
-    column is said nowhere.
+    and insert, never change) or `all`. Rows with a `tenant_id` are visible to `app` for its own tenant only. `analyst` is what
+    the role may do that makes sums: nothing with a table about people. `restored` says what outlasts a restore of an older
+    backup (None: nothing, the table is what it was). Raises `Undeclared` when a column is said nowhere.
     """
-    declared = Declaration(tuple(holds), app, writer, restored)
+    declared = Declaration(tuple(holds), app, writer, restored, analyst)
     made = Table(name, metadata, *columns, info={"declared": declared}, **options)
     problem = _problem(made)
     if problem:
@@ -200,6 +202,8 @@ def _problem(made: Table) -> str | None:
         return "it is either about people or not; in a personal table every column is declared by personal(…)"
     if not held:
         return None
+    if declaration(made).analyst != "none":
+        return "the role that makes sums reads no table about people; give it a view of sums"
     missing = [c for c in FACT_COLUMNS if c not in made.c]
     if missing:
         return f"personal data needs {', '.join(missing)}; add *fact_columns()"

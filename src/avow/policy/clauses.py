@@ -235,7 +235,7 @@ def _use(category: Category) -> Clause:
         en=_first_upper(en),
         zh=zh,
         controls=("policy.decide", "vault.door"),
-        probes=("purposes",),
+        probes=("purposes", "grants") if set(category.purposes) & {*words.SUMMED} else ("purposes",),
         feature=_feature(category),
         answers=category.answers,
     )

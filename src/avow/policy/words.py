@@ -112,6 +112,9 @@ PURPOSES: Mapping[str, Word] = {
     "market": Word("to show it to buyers of what you list", "向您所上架内容的买家展示"),
 }
 
+SUMMED: Final = ("improve", "analytics", "research", "develop")
+"""Purposes that get sums over many organisations and no row of anybody."""
+
 BASES: Mapping[str, Word] = {
     "consent": Word("your consent", "您的同意"),
     "contract": Word("our contract with you", "与您的合同"),
@@ -362,6 +365,7 @@ PROBES: Mapping[str, str] = {
     "modes": "no file of the home is open to other users of the machine",
     "listening": "no process listens anywhere but at the address that was chosen",
     "cards": "a card number that a canary writes is masked in what is stored",
+    "grants": "the database role that makes sums can read sums, and nothing about anybody",
     "collected": "of a canary's visit and calls nothing is stored but listed fields, and nothing of what its browser says",
     "logs": "no line of the log files holds an id, an address or a field that is not listed, and none is older than 30 days",
     "deadlines": "no privacy request is open past its due date",
@@ -372,6 +376,6 @@ PROBES: Mapping[str, str] = {
 WATCHED: Final = (
     *("api", "opt_out", "field_choice", "self_service", "staff", "processors", "backups", "erasure", "rights"),
     *("consents", "notices", "acceptance", "age_gate", "technical_log", "cache", "filter"),
-    *("evidence", "disclosures", "regions", "cookies", "ads"),
+    *("evidence", "disclosures", "regions", "improvement", "cookies", "ads"),
 )
-"""The parts that a probe of their own, `part_NAME`, looks at."""
+"""The parts that a probe of their own, `part_NAME`, looks at; a test compares them with `proof.probes.ALL`."""

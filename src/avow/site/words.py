@@ -225,6 +225,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "Of a canary's visit and calls nothing is stored but listed fields, and no word of what its browser says.",
         "金丝雀账户的访问和调用仅留下列明的字段，其浏览器所述内容均未留存。",
     ),
+    "probe_grants": (
+        "The database role that makes sums can read sums over many organisations, and no table about anybody.",
+        "生成汇总数据的数据库角色仅能读取多个组织的汇总，无法读取任何有关个人的数据表。",
+    ),
     "probe_logs": (
         "No line of the log files names a person, an address or a request, and none is older than 30 days.",
         "日志文件中没有任何一行标识个人、地址或请求，且均不超过 30 天。",
@@ -238,6 +242,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "place_keys": ("keys", "密钥"),
     "place_engine": ("engine", "推理引擎"),
     "place_backups": ("backups", "备份"),
+    "place_mail": ("mail relay", "邮件中继"),
+    "place_traces": ("collector of traces", "追踪收集器"),
     "documents_changes": ("Sentences that rest on documents", "以文件为依据的语句"),
     "document_valid": ("stands: its document is valid", "成立：文件有效"),
     "document_early": ("not yet: its document begins later", "尚未成立：文件尚未生效"),

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
 from sqlalchemy import insert, text
@@ -245,13 +245,15 @@ class Vault:
 
     # --- administrative acts
 
-    async def record_act(self, conn: AsyncConnection, act: Act) -> None:
+    async def record_act(
+        self, conn: AsyncConnection, act: Act, *, outcome: Literal["done", "refused"] = "done"
+    ) -> None:
         """Put an act on the record of the person whom it concerns, in the transaction that carries it out; the
-        transaction's tenant is that person's, or the keeper's none.
+        transaction's tenant is that person's, or the keeper's none. One that is refused is recorded in a transaction of its own.
         """
         row = fact.begin(self.policy, "audit", act.tenant_id, act.subject_id, self.clock.now())
         row |= _who(act.actor) | {"act": act.word, "category": act.category, "purpose": act.purpose}
-        row |= {"outcome": "done", "count": 1, "box": await self._sealed_record(row, act.told())}
+        row |= {"outcome": outcome, "count": 1, "box": await self._sealed_record(row, act.told())}
         await conn.execute(insert(audit), row)
 
     async def _off_loop(self, work: Callable[[], T]) -> T:
