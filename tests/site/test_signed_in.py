@@ -10,7 +10,6 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -102,8 +101,11 @@ UNASKED = ("signer", "log", "clock", "started_at", "database", "evidence", "part
 """What of a site a page without figures does not ask for."""
 
 
-def _same(reader: Any) -> Any:
-    return reader
+def _given(value: Any) -> Provide:
+    def give() -> Any:
+        return value
+
+    return Provide(give, sync_to_thread=False)
 
 
 def test_where_the_app_was_not_built_its_address_says_so(tmp_path: Path) -> None:
@@ -126,7 +128,7 @@ def test_where_the_app_was_not_built_its_address_says_so(tmp_path: Path) -> None
         with create_test_client(
             signed_in.ROUTES,
             state=State({"site": site}),
-            dependencies={"reader": Provide(partial(_same, reader), sync_to_thread=False)},
+            dependencies={"reader": _given(reader)},
             exception_handlers=errors.handlers(),
         ) as client:
             answer = client.get("/app/keys")
