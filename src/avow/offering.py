@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from avow.billing import allowances
     from avow.gateway.fleet import Routing
     from avow.gateway.upstreams import Leaving
+
+SIZES_MAX = 64
+"""Prices of one model's images."""
 
 
 @click.group()
@@ -116,9 +120,20 @@ def model() -> None:
 @click.option("--theirs", help="What the upstream calls it; by default ID.")
 @click.option("--context", "context_tokens", type=int, default=128_000, show_default=True)
 @click.option("--max-output", type=int, default=16_384, show_default=True)
+@click.option(
+    "--picture-tokens",
+    type=int,
+    help="The most tokens that a picture in a chat makes; 0, as at first: it takes none.",
+)
 @click.option("--input", "input_price", help="Price of a million input tokens, for example 0.15.")
 @click.option("--output", "output_price", help="Price of a million output tokens.")
 @click.option("--per-image", help="Price of an image, for a model that is paid by images and not by tokens.")
+@click.option(
+    "--per-image-of",
+    multiple=True,
+    metavar="SIZE,QUALITY=PRICE",
+    help="Price of an image of a size or quality, for example 1024x1792,hd=0.12; either may be empty. Repeatable.",
+)
 @click.option("--per-minute", help="Price of a minute of sound, for a model that is paid by the seconds that it hears.")
 @click.option(
     "--per-million-characters", help="Price of a million characters, for a model that is paid by what it speaks."
@@ -146,9 +161,11 @@ def model_add(
     theirs: str | None,
     context_tokens: int,
     max_output: int,
+    picture_tokens: int | None,
     input_price: str | None,
     output_price: str | None,
     per_image: str | None,
+    per_image_of: tuple[str, ...],
     per_minute: str | None,
     per_million_characters: str | None,
     cached_price: str | None,
@@ -169,17 +186,18 @@ def model_add(
     told = {"images": per_image, "seconds": per_minute, "characters": per_million_characters}
     parts: dict[str, Any] = {"image_nano": image, "audio_nano": audio}
     parts = {name: _price(each) for name, each in parts.items() if each}
+    priced = _main_price(input_price, output_price, {name: each for name, each in told.items() if each}, bool(parts))
     offer = Offer(
         id=id,
         upstream=upstream,
         their_name=theirs or id,
         context_tokens=context_tokens,
         output_tokens_max=max_output,
-        **_main_price(input_price, output_price, {name: each for name, each in told.items() if each}, bool(parts)),
+        picture_tokens=picture_tokens,
+        **(priced | parts | _sizes(per_image, per_image_of)),
         cached_nano=_price(cached_price) if cached_price else None,
         cache_write_nano=_price(cache_write) if cache_write else None,
         reasoning_nano=_price(reasoning) if reasoning else None,
-        **parts,
         routing=routing,
         rank=rank,
         weight=weight,
@@ -269,6 +287,29 @@ def _main_price(
     return (
         {**made, "input_nano": nano} if counts == "characters" else {**made, "audio_nano": -(-nano * prices.PER // 60)}
     )
+
+
+def _sizes(per_image: str | None, rows: tuple[str, ...]) -> dict[str, Any]:
+    """Prices of images by size and quality: one for what they have in common, and how many times each is that."""
+    from avow.billing import prices
+    from avow.gateway import media
+
+    if not rows:
+        return {}
+    if per_image is None:
+        raise click.UsageError("--per-image-of goes with --per-image, the price of all other images.")
+    told = {",": _price(per_image)}
+    for row in rows:
+        name, _, amount = row.partition("=")
+        known = [each for each in name.split(",") if each]
+        price = _price(amount) if amount else -1
+        if name.count(",") != 1 or price < 0 or not known or None in map(media.named, known):
+            raise click.BadParameter(f"{row!r} is not SIZE,QUALITY=PRICE.")
+        told[name.lower()] = price
+    if len(told) > SIZES_MAX:
+        raise click.BadParameter(f"A model has at most {SIZES_MAX} prices.")
+    common = math.gcd(*told.values()) or 1
+    return {"image_nano": common * prices.PER, "sizes": {name: each // common for name, each in told.items()}}
 
 
 def _price(amount: str) -> int:

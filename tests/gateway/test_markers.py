@@ -3,9 +3,12 @@ of anybody may be found on the disk, in the log or in a refusal."""
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 import secrets
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
@@ -13,7 +16,10 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 
+from avow.gateway.picture_formats import drawn
 from avow.gateway.scripted import Script
+from tests.gateway import shown
+from tests.gateway.sound import wav
 from tests.platform import Platform, policy_text, wait_until
 from tests.test_markers import Markers
 from tests.upstream import CREDENTIAL, DEAD_MODEL, MODEL, PRICES, Upstream, scripted_platform
@@ -40,6 +46,8 @@ FORMS = {
     "/v1/audio/transcriptions": ("file", "mp3"),
     "/v1/audio/translations": ("file", "mp3"),
 }
+SEES = ("--picture-tokens", "1500")
+SHOW = ("/v1/chat/completions", "/v1/messages", "/v1/responses")
 STREAMS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
 PERSONAL = {"user": "WORD", "metadata": {"user_id": "WORD", "about": "WORD"}, "safety_identifier": "WORD"}
 
@@ -68,11 +76,12 @@ def ground() -> Iterator[tuple[Platform, Upstream, httpx.Client, str]]:
         platform.cli(
             *("upstream", "add", "claude", upstream.url, "--kind", "anthropic", "--key"), stdin=CREDENTIAL + "\n"
         )
-        platform.cli("model", "add", CLAUDE, "--upstream", "claude", *PRICES)
+        platform.cli("model", "add", CLAUDE, "--upstream", "claude", *PRICES, *SEES)
+        platform.cli("model", "add", MODEL, "--upstream", "scripted", *PRICES, *SEES)
         platform.sign_up(http)
         key = platform.key(http)["secret"]
         bearer = {"authorization": f"Bearer {key}"}
-        wait_until(lambda: CLAUDE in http.get("/v1/models", headers=bearer).text)
+        wait_until(lambda: http.get("/v1/models", headers=bearer).text.count('"avow_pictures":true') == 2)
         yield platform, upstream, http, key
     collector.shutdown()
     collector.server_close()
@@ -96,9 +105,41 @@ def form(mark: Markers, path: str, place: str, **changed: str) -> tuple[bytes, s
         name: mark(f"{place} {path} {name}") for name in ("prompt", "user", "metadata[about]", "safety_identifier")
     }
     name, content = mark(f"{place} {path} file name"), mark(f"{place} {path} content").encode()
+    content = wav(content) if ending == "mp3" else content
     fields = {"model": MODEL, **words, **changed}
     request = httpx.Request("POST", "http://x", data=fields, files={field: (f"{name}.{ending}", content)})
     return request.read(), request.headers["content-type"]
+
+
+def encoded(mark: Markers, place: str) -> bytes:
+    """A marker that is looked for as it is and as Base64, where three bytes before it end a group."""
+    word = mark(place)
+    mark.planted[f"{place}, encoded"] = b64encode(word.encode()).decode()
+    return word.encode()
+
+
+def picture(mark: Markers, place: str) -> str:
+    """A picture in Base64, with a marker in what draws it, and others in what says where it was taken."""
+    said, rows = encoded(mark, f"{place}, comment"), encoded(mark, f"{place}, drawn")
+    for before, behind, within in itertools.product(range(3), repeat=3):
+        data = shown.png(said=bytes(before) + said + bytes(behind), rows=bytes(within) + rows)
+        text, left = b64encode(data).decode(), b64encode(drawn(data).data).decode()
+        if b64encode(said).decode() in text and b64encode(rows).decode() in text and b64encode(rows).decode() in left:
+            return text
+    raise AssertionError("no marker stands at the begin of a group")
+
+
+def showing(mark: Markers, path: str, place: str, **changed: Any) -> bytes:
+    """A request that shows a picture beside its words."""
+    data = picture(mark, f"{place} {path}")
+    url = f"data:image/png;base64,{data}"
+    parts: dict[str, dict[str, Any]] = {
+        "/v1/chat/completions": {"type": "image_url", "image_url": {"url": url}},
+        "/v1/messages": {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}},
+        "/v1/responses": {"type": "input_image", "image_url": url},
+    }
+    said = {"role": "user", "content": [parts[path]]}
+    return body(mark, path, place, **{"input" if path == "/v1/responses" else "messages": [said]}, **changed)
 
 
 def batch_file(mark: Markers, place: str) -> tuple[bytes, str]:
@@ -169,6 +210,17 @@ def test_p11_no_word_of_any_surface_or_failure_is_kept(ground: tuple[Platform, U
         upstream.answer(Script())
         content, kind = form(mark, path, "no such model", model=mark(f"unknown {path}"))
         post(path, content, 404, kind=kind)
+    for path in SHOW:
+        for model in (MODEL, CLAUDE):
+            post(path, showing(mark, path, f"shown {model}", model=model), 200)
+            post(path, showing(mark, path, f"streamed picture {model}", model=model, stream=True), 200)
+        post(path, showing(mark, path, "picture for nobody", model=DEAD_MODEL), 400)
+        far = json.dumps(f"https://example.org/{mark(f'far {path}')}.png").encode()
+        post(path, re.sub(rb'"data:[^"]*"|"(?=iVBOR)[^"]*"', far, showing(mark, path, "picture elsewhere")), 400)
+        post(path, showing(mark, path, "broken picture").replace(b"iVBORw0K", b"aVBORw0K"), 400)
+        upstream.answer(Script(status=400, error_text=mark(f"no picture {path}")))
+        post(path, showing(mark, path, "refused picture"), 400)
+        upstream.answer(Script())
     content, kind = batch_file(mark, "file that nobody keeps")
     post("/v1/files", content, 403, kind=kind)
     post("/v1/files", content[: len(content) // 2], 400, kind=kind)
@@ -198,6 +250,8 @@ def test_p11_no_word_of_any_surface_or_failure_is_kept(ground: tuple[Platform, U
     sent = json.dumps(upstream.scripted.requests)
     named = [place for place, word in mark.planted.items() if "no such" not in place and word in sent]
     assert named, "the words never reached the upstream, so this test would prove nothing"
+    assert any("drawn, encoded" in place for place in named), "no picture reached it either"
+    assert not [place for place, word in mark.planted.items() if "comment" in place and word in sent]
     wait_until(lambda: b"".join(Collector.bodies).count(b'"traceId"') > len(SURFACES) * 3)
     traced = b"".join(Collector.bodies)
     assert b"gen_ai.usage.output_tokens" in traced
@@ -247,6 +301,23 @@ def answer_batch(http: httpx.Client, bearer: dict[str, str], mark: Markers) -> N
     assert mark.planted["batch custom id 0"] in answers and "choices" in answers
 
 
+def fail_batch(http: httpx.Client, bearer: dict[str, str], mark: Markers, why: str = "") -> None:
+    """A batch that ends for a line that is none, or whose lines are refused; what it tells repeats no word."""
+    content, _ = batch_file(mark, f"failed batch {why}")
+    lines = content.split(b"\r\n\r\n")[-1].rpartition(b"\r\n--")[0]
+    lines = lines if why else lines + b"\n" + json.dumps([mark("no line of a batch")]).encode()
+    form = httpx.Request("POST", "http://x", data={"purpose": "batch"}, files={"file": ("x.jsonl", lines)})
+    sent = http.post("/v1/files", content=form.read(), headers={**bearer, "content-type": form.headers["content-type"]})
+    wanted = {"input_file_id": sent.json()["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    place = f"/v1/batches/{http.post('/v1/batches', json=wanted, headers=bearer).json()['id']}"
+    wait_until(lambda: http.get(place, headers=bearer).json()["status"] == ("completed" if why else "failed"))
+    done = http.get(place, headers=bearer)
+    assert "mark" not in done.text
+    if why:
+        errors = http.get(f"/v1/files/{done.json()['error_file_id']}/content", headers=bearer).text
+        assert errors.count("mark") == 2, "the name of each line, and nothing that its upstream said"
+
+
 def test_no_word_that_is_kept_cached_stopped_or_hidden_stands_anywhere_in_plain() -> None:
     """Where content is kept and given again, and where filters stop it, hide it, ask another and put it on record."""
     mark, heads = Markers(), []
@@ -283,7 +354,15 @@ def test_no_word_that_is_kept_cached_stopped_or_hidden_stands_anywhere_in_plain(
             if not path.endswith("variations"):
                 post(path, content, 403, **{"content-type": kind})
         post("/v1/audio/speech", body(mark, "/v1/audio/speech", "kept speech"), 200)
+        platform.cli("model", "add", MODEL, "--upstream", "scripted", *PRICES, *SEES)
+        wait_until(lambda: '"avow_pictures":true' in http.get("/v1/models", headers=bearer).text)
+        for path in SHOW:
+            assert post(path, showing(mark, path, "kept picture"), 200).headers["avow-stored"] == "trace"
         answer_batch(http, bearer, mark)
+        fail_batch(http, bearer, mark)
+        upstream.answer(Script(status=400, error_text=mark("no line")))
+        fail_batch(http, bearer, mark, "refused")
+        upstream.answer(Script())
         assert heads == ["miss", "hit"] * (len(SURFACES) - 1)
         listed = http.get("/api/filter/decisions").json()["decisions"]
         assert {each["action"] for each in listed} == {"block", "redact"} and "mark" not in json.dumps(listed)

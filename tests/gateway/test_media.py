@@ -27,13 +27,15 @@ from avow.gateway.uploads import BYTES_MAX, KEY_BYTES_MAX, Uploads
 from tests import LIMIT_S
 
 from .house import CREDENTIAL, HELLO, INPUT, MODEL, OUTPUT, chunks_of, until
+from .sound import wav
 from .test_traces import opened
 
 PAINTS, PAINTS_BY_TOKENS = "media/paints", "media/paints-by-tokens"
 HEARS, HEARS_BY_TOKENS = "media/hears", "media/hears-by-tokens"
 SPEAKS, SPEAKS_BY_TOKENS = "media/speaks", "media/speaks-by-tokens"
 IMAGE, SECOND, CHARACTER = 40_000_000, 100_000, 15_000
-SOUND = b"ID3\x04\r\n--\xff\xfb sound " * 400
+SOUND = wav(b"\x04\r\n--\xff\xfb sound " * 4000)
+SOUND_S = -(-len(SOUND) // 8000)
 PICTURE = b"\x89PNG\r\n\x1a\n picture"
 TOKENS = {"input_nano": INPUT, "cached_nano": INPUT, "output_nano": OUTPUT}
 
@@ -102,7 +104,7 @@ async def test_a_recording_is_paid_by_its_seconds_as_the_upstream_tells_them(hou
     row = await house.settled(ann, 5)
     rows = await house.usages(ann)
     assert [each.audio_tokens for each in rows] == [5] * 5 and not any(each.estimated for each in rows)
-    assert row.amount == 5 * SECOND and row.held == -(-len(SOUND) // 750) * SECOND
+    assert row.amount == 5 * SECOND and row.held == SOUND_S * SECOND
     assert [each.get("response_format") for each in house.upstream.requests] == [
         "json",
         "verbose_json",
@@ -119,12 +121,12 @@ async def test_seconds_that_nobody_tells_are_guessed_low_and_never_above_the_hol
     ann = await house.customer()
     create = house.client(ann).audio.transcriptions.create
     house.upstream.then(Script(usage=False), Script(usage_fields={"type": "duration", "seconds": 1e9}))
-    await create(model=HEARS, file=("a.wav", bytes(40_000)))
+    await create(model=HEARS, file=("a.wav", wav(bytes(40_000))))
     row = await house.settled(ann)
     assert (row.audio_tokens, row.amount, row.estimated) == (2, 2 * SECOND, True)
-    await create(model=HEARS, file=("a.wav", bytes(40_000)))
+    await create(model=HEARS, file=("a.wav", wav(bytes(40_000))))
     row = await house.settled(ann, 2)
-    assert row.amount == row.held == 54 * SECOND
+    assert row.amount == row.held == 6 * SECOND
 
 
 async def test_a_recording_by_tokens_whole_and_as_a_stream(house):
@@ -248,7 +250,7 @@ async def test_who_cannot_pay_for_the_most_that_it_may_cost_is_refused(house):
         await client.images.generate(model=PAINTS, prompt="x", n=3)
     assert refused.value.status_code == 402
     with pytest.raises(openai.APIStatusError) as refused:
-        await client.audio.transcriptions.create(model=HEARS, file=("a.mp3", bytes(800_000)))
+        await client.audio.transcriptions.create(model=HEARS, file=("a.mp3", wav(bytes(4_000_000), rate=4000)))
     assert refused.value.status_code == 402 and house.upstream.requests == []
 
 
@@ -272,7 +274,7 @@ async def test_a_form_sent_again_with_its_idempotency_key_is_the_same_request(ho
     create = house.client(ann).audio.transcriptions.create
     again = {"extra_headers": {"idempotency-key": "once"}}
     await create(model=HEARS, file=("a.mp3", SOUND), **again)
-    for file, code in ((SOUND, "already_answered"), (SOUND[1:], "idempotency_key_reused")):
+    for file, code in ((SOUND, "already_answered"), (SOUND[:-1], "idempotency_key_reused")):
         with pytest.raises(openai.APIStatusError) as refused:
             await create(model=HEARS, file=("a.mp3", file), **again)
         assert refused.value.code == code
@@ -294,8 +296,8 @@ async def test_forms_are_told_apart_by_what_is_in_them(house):
         headers = {"content-type": kind, "idempotency-key": "once"}
         return await house.post(ann, body, path="/v1/audio/transcriptions", **headers)
 
-    assert (await ask(b"banana", ("model", "prompt"))).status_code == 200
-    for sound, code in ((b"bnn", "idempotency_key_reused"), (b"banana", "already_answered")):
+    assert (await ask(wav(b"banana"), ("model", "prompt"))).status_code == 200
+    for sound, code in ((wav(b"bnn"), "idempotency_key_reused"), (wav(b"banana"), "already_answered")):
         assert (await ask(sound, ("prompt", "model"))).json()["error"]["code"] == code
 
 
@@ -321,7 +323,7 @@ async def test_a_transcription_that_comes_whole_is_the_last_event_of_the_stream_
 async def test_speech_that_comes_as_sound_is_told_in_the_events_that_were_asked_for(house):
     await offer_all(house)
     ann = await house.customer()
-    sound = SOUND * 200
+    sound = SOUND * 20
     house.upstream.script = whole("audio/mpeg", sound)
     body = {"model": SPEAKS, "voice": "nova", "input": "Hello.", "stream_format": "sse"}
     told = chunks_of(await house.post(ann, body, path="/v1/audio/speech"))
@@ -499,7 +501,8 @@ def test_the_files_that_a_form_takes_are_those_that_the_document_names(surface):
     taken = set()
     for name in names:
         sent = ("image", name) if name == "mask" else (name,)
-        files = tuple(forms.File(each, "png", "image/png", PICTURE) for each in sent)
+        data = SOUND if name == "file" else PICTURE
+        files = tuple(forms.File(each, "bin", "application/octet-stream", data) for each in sent)
         try:
             surface.parse(forms.Form({"model": "m", "prompt": "x"}, files))
         except InvalidRequest:

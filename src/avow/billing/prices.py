@@ -6,6 +6,7 @@ ours (somebody wrote into the database) is no price, so its model is refused and
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cached_property
@@ -53,6 +54,9 @@ class Price(msgspec.Struct, frozen=True, dict=True):
 
     `counts`: what `image_nano` (images), `audio_nano` (seconds of sound) or `input_nano` (characters) is the price of a million
     of; None: everything is counted in tokens.
+
+    `sizes`: where images of several sizes and qualities have several prices, how many times the price of one stands for an image
+    of each, by `SIZE,QUALITY`. Either may be empty: for all that have no row of their own; `,` stands there always.
     """
 
     id: UUID
@@ -67,6 +71,18 @@ class Price(msgspec.Struct, frozen=True, dict=True):
     image_nano: int | None = None
     audio_nano: int | None = None
     counts: Counts | None = None
+    sizes: dict[str, int] | None = None
+
+    def image_units(self, size: str | None, quality: str | None) -> tuple[int, int]:
+        """The least and the most that an image can count; None: its size or quality is not known."""
+        rows = self.sizes
+        if rows is None:
+            return 1, 1
+        named = [key.partition(",") for key in rows]
+        sizes = {name for name, _, _ in named} | {""} if size is None else {size}
+        qualities = {name for _, _, name in named} | {""} if quality is None else {quality}
+        possible = [_units(rows, *each) for each in itertools.product(sizes, qualities)]
+        return min(possible), max(possible)
 
     @property
     def write_rate(self) -> int:
@@ -96,6 +112,11 @@ class Price(msgspec.Struct, frozen=True, dict=True):
     @property
     def is_free(self) -> bool:
         return not max(self.input_rate_max, self.output_rate_max, self.image_rate, self.audio_rate)
+
+
+def _units(rows: dict[str, int], size: str, quality: str) -> int:
+    """The row that says most about an image: its size goes before its quality."""
+    return next(rows[key] for key in (f"{size},{quality}", f"{size},", f",{quality}", ",") if key in rows)
 
 
 class Used(msgspec.Struct, frozen=True):
@@ -225,6 +246,7 @@ def _signed(price: Price) -> bytes:
     """The only spelling of a price; its time is UTC, for a database gives it back in whatever zone. A price by tokens is
     written as it was before there were others, so that what was signed then is genuine still."""
     fields = {**msgspec.structs.asdict(price), "valid_from": price.valid_from.astimezone(UTC)}
-    if price.counts is None:
-        del fields["counts"]
+    for name in ("counts", "sizes"):
+        if fields[name] is None:
+            del fields[name]
     return msgspec.json.encode(fields, order="sorted")

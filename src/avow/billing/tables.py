@@ -19,6 +19,7 @@ from sqlalchemy import (
     Uuid,
 )
 from sqlalchemy import UniqueConstraint as Unique
+from sqlalchemy.dialects.postgresql import JSONB
 
 from avow.catalog import fact_columns, not_personal, personal, store, table
 
@@ -243,6 +244,7 @@ price = table(
     Column("valid_from", DateTime(timezone=True), nullable=False),
     *(Column(name, BigInteger) for name in ("cache_write_nano", "reasoning_nano", "image_nano", "audio_nano")),
     Column("counts", Text),
+    Column("sizes", JSONB),
     Column("signature", LargeBinary),
     CheckConstraint("counts IN ('images', 'seconds', 'characters')", name="counts"),
     CheckConstraint(

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from avow.gateway import pictures, wire
 from avow.gateway.messages import STOP, arguments
 from avow.gateway.refusals import InvalidRequest
 from avow.gateway.usage import Buckets, ChatUsage, Usage, messages_fields
@@ -61,13 +62,27 @@ def _turn(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
         for block in blocks
         if block["type"] == "tool_use"
     ]
-    texts = _texts(content)
+    texts, shown = _texts(content), list(_shown(blocks))
     if calls:
         yield {"role": role, "content": "\n".join(texts) or None, "tool_calls": calls}
-    elif len(texts) > 1:
-        yield {"role": role, "content": [{"type": "text", "text": text} for text in texts]}
+    elif len(texts) > 1 or shown:
+        yield {"role": role, "content": shown or [{"type": "text", "text": text} for text in texts]}
     elif texts:
         yield {"role": role, "content": texts[0]}
+
+
+def _shown(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The parts of a turn that shows pictures, and nothing for one that does not. Those of a tool's result come with the
+    user's words, for there a result is a text."""
+    made: list[dict[str, Any]] = []
+    for block in blocks:
+        inner = block.get("content") if block["type"] == "tool_result" else [block]
+        for part in inner if isinstance(inner, list) else ():
+            if part["type"] == "image":
+                made.append(pictures.as_url(part))
+            elif part["type"] == "text" and block["type"] == "text":
+                made.append({"type": "text", "text": part["text"]})
+    return made if any(part["type"] == wire.PICTURE for part in made) else []
 
 
 def _tools(fields: dict[str, Any]) -> dict[str, Any]:

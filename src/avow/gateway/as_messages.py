@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from avow.gateway import messages
+from avow.gateway import messages, pictures, wire
 from avow.gateway.refusals import InvalidRequest
 from avow.gateway.sse import DONE
 from avow.gateway.usage import MessagesUsage, Usage, chat_fields
@@ -104,12 +104,19 @@ def _turns(said: list[dict[str, Any]]) -> tuple[list[str], list[dict[str, Any]]]
 
 
 def _blocks(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    texts = _texts(message.get("content"))
+    said = message.get("content")
     if message["role"] == "tool":
-        yield {"type": "tool_result", "tool_use_id": str(message.get("tool_call_id")), "content": "\n".join(texts)}
+        yield {
+            "type": "tool_result",
+            "tool_use_id": str(message.get("tool_call_id")),
+            "content": "\n".join(_texts(said)),
+        }
         return
-    for text in texts:
-        yield {"type": "text", "text": text}
+    for part in [said] if isinstance(said, str) else said or ():
+        if isinstance(part, dict) and part.get("type") == wire.PICTURE:
+            yield pictures.as_block(part)
+        else:
+            yield from ({"type": "text", "text": text} for text in _texts([part] if isinstance(part, dict) else part))
     for call in message.get("tool_calls") or ():
         try:
             called = call["function"]

@@ -360,10 +360,12 @@ def _claim(value: bytes, before: bytes | None) -> bytes:
 
 
 def _show(model: Model) -> dict[str, Any]:
-    """`avow_leaving`: what a client pays that leaves before the end, by the rules of the upstreams where the model runs."""
+    """`avow_leaving`: what a client pays that leaves before the end, by the rules of the upstreams where the model runs;
+    `avow_pictures`: whether it looks at pictures in what is said to it."""
     owner = model.routes[0].upstream.processor or "avow"
     leaving = sorted({route.upstream.leaving for route in model.routes})
-    return {"id": model.id, "object": "model", "created": 0, "owned_by": owner, "avow_leaving": leaving}
+    shown = {"id": model.id, "object": "model", "created": 0, "owned_by": owner, "avow_leaving": leaving}
+    return {**shown, "avow_pictures": model.picture_tokens is not None}
 
 
 def _show_anthropic(model: Model) -> dict[str, Any]:

@@ -8,6 +8,7 @@ Where it does not answer, what it would have to block goes nowhere, and what it 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -88,7 +89,10 @@ async def objects(judge: Judge, order: Order, text: str, rules: Rules, client: C
     text = _bounded(judge, text)
     try:
         async with asyncio.timeout(ANSWER_S_MAX):
-            return await _asked(judge, _route(judge, order, rules), text, client)
+            shown = [each.url for each in order.request.pictures if rules.models[judge.model].picture_tokens]
+            if not text and not shown:
+                return False
+            return await _asked(judge, _route(judge, order, rules), text, shown, client)
     except refusals.PolicyForbids:
         raise
     except Exception as wrong:  # whatever a model does, a judge has an answer
@@ -116,11 +120,15 @@ def _route(judge: Judge, order: Order, rules: Rules) -> Route:
     return seen_by[0]
 
 
-async def _asked(judge: Judge, route: Route, text: str, client: Client) -> bool:
+async def _asked(judge: Judge, route: Route, text: str, shown: Sequence[msgspec.Raw], client: Client) -> bool:
     way, target = route.upstream.ways["chat" if judge.chats else "moderations"]
-    fields: dict[str, Any] = {"input": text}
+    said: Any = text
+    if shown:
+        parts = [{"type": "image_url", "image_url": {"url": url}} for url in shown]
+        said = [*([{"type": "text", "text": text}] if text else []), *parts]
+    fields: dict[str, Any] = {"input": said}
     if judge.chats:
-        fields = {"messages": [{"role": "user", "content": text}], "temperature": 0}
+        fields = {"messages": [{"role": "user", "content": said}], "temperature": 0}
     request = Request(judge.model, stream=False, wants_usage=False, max_tokens=None, choices=1, fields=fields)
     sent = route.upstream.message(way, request, route.their_name, WORDS_TOKENS)
     exchange = await client.send(target, sent, resend=True)

@@ -33,7 +33,7 @@ from avow.billing.claims import Claim, Claims
 from avow.billing.events import Settle, Settled
 from avow.billing.means import Means
 from avow.billing.refusals import RateExceeded
-from avow.gateway import forms, judging, media, meter, orders, refusals
+from avow.gateway import forms, judging, media, meter, orders, pictures, refusals
 from avow.gateway.cache import Asked, Cache, Word
 from avow.gateway.call import Call
 from avow.gateway.client import Client
@@ -315,9 +315,13 @@ class Completion:
 
     async def _parsed(self, surface: Surface) -> Request:
         if not surface.takes_form:
-            return surface.parse(self._ask.body)
+            made = surface.parse(self._ask.body)
+            if not made.shows:
+                return made
+            taken = await asyncio.to_thread(pictures.take, made.fields)
+            return msgspec.structs.replace(made, pictures=taken)
         form, self._form_digest = await asyncio.to_thread(self._form)
-        return surface.parse(form)
+        return await asyncio.to_thread(surface.parse, form)
 
     def _form(self) -> tuple[forms.Form, bytes]:
         """The form that was sent and, where it has to be told from others, its digest."""

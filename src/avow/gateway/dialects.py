@@ -17,6 +17,7 @@ from avow.gateway import (
     as_chat,
     as_messages,
     estimate,
+    media,
     messages,
     responses,
     responses_as_chat,
@@ -114,6 +115,8 @@ class _Verdicts(msgspec.Struct):
 class _Images(msgspec.Struct):
     data: list[msgspec.Raw]
     usage: ImagesUsage | None = None
+    size: Any = None
+    quality: Any = None
 
 
 class _Ranks(msgspec.Struct):
@@ -170,7 +173,8 @@ def _read_ranks(body: bytes) -> Answer:
 def _read_images(body: bytes) -> Answer:
     answer = _images(body)
     tokens = None if answer.usage is None else answer.usage.buckets()
-    return Answer(MediaUsage(tokens, images=len(answer.data)))
+    named = media.named(answer.size), media.named(answer.quality)
+    return Answer(MediaUsage(tokens, len(answer.data), *named))
 
 
 def _read_heard(body: bytes) -> Answer:

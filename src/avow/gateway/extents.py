@@ -18,8 +18,6 @@ from avow.billing.prices import Price, Used
 from avow.gateway import estimate
 from avow.gateway.usage import MediaUsage
 
-SOUND_BYTES_PER_S_MIN = 750
-"""6 kbit/s: no codec that is used for speech goes lower."""
 SOUND_BYTES_PER_S_GUESS = 32_000
 """16-bit samples, 16,000 a second: what compresses nothing."""
 SOUND_TOKENS_PER_S_MAX, SOUND_TOKENS_PER_S_GUESS = 50, 10
@@ -30,19 +28,23 @@ IMAGE_TOKENS_GUESS = 272
 
 
 class Extent(msgspec.Struct, frozen=True):
-    """Images to be made, pictures that are sent, bytes of sound that are sent, characters to be spoken."""
+    """Images to be made, of what size and quality (None: not said), pictures that are sent, bytes of sound that are sent and how
+    many seconds they are at most (`durations`), characters to be spoken."""
 
     images: int = 0
+    size: str | None = None
+    quality: str | None = None
     pictures: int = 0
     sound_bytes: int = 0
+    seconds: int = 0
     characters: int = 0
 
 
 def bounds(price: Price, extent: Extent, text_tokens: int, answer_tokens: int) -> Used:
     """The most that a request can use, with so many tokens of text in it and in each answer."""
-    seconds = -(-extent.sound_bytes // SOUND_BYTES_PER_S_MIN)
+    seconds = extent.seconds
     if price.counts == "images":
-        return Used(image=extent.images)
+        return Used(image=extent.images * price.image_units(extent.size, extent.quality)[1])
     if price.counts == "seconds":
         return Used(audio=seconds)
     if price.counts == "characters":
@@ -61,7 +63,8 @@ def used(price: Price, extent: Extent, told: Any, said: Any, tokens: int) -> tup
     a guess of what was delivered."""
     usage = told if isinstance(told, MediaUsage) else MediaUsage(images=extent.images)
     if price.counts == "images":
-        return Used(image=min(usage.images, extent.images)), told is None
+        least, most = price.image_units(usage.size or extent.size, usage.quality or extent.quality)
+        return Used(image=min(usage.images, extent.images) * least), told is None or least < most
     if price.counts == "characters":
         return Used(input=min(extent.characters, TOKENS_MAX)), False
     seconds = _seconds(usage, extent)
@@ -83,5 +86,5 @@ def used(price: Price, extent: Extent, told: Any, said: Any, tokens: int) -> tup
 def _seconds(usage: MediaUsage, extent: Extent) -> int:
     """Seconds as they are charged: what was begun counts."""
     if usage.seconds is None:
-        return -(-extent.sound_bytes // SOUND_BYTES_PER_S_GUESS)
+        return min(extent.seconds, -(-extent.sound_bytes // SOUND_BYTES_PER_S_GUESS))
     return min(math.ceil(usage.seconds), TOKENS_MAX) if 0 <= usage.seconds < math.inf else 0

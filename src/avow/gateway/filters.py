@@ -176,11 +176,10 @@ class Search:
         made: dict[str, Any] = self._mapped("prompt", fields, found)
         return made
 
-    def images(self, given: Iterable[bytes]) -> None:
-        """Images of a request, known by the SHA-256 of their bytes. Raises ContentBlocked."""
+    def images(self, given: Iterable[str]) -> None:
+        """Images of a request, by the SHA-256 of their bytes. Raises ContentBlocked."""
         rules, found = self._filters.at["image"], Counter[str]()
-        for image in given if rules else ():
-            known = hashlib.sha256(image).hexdigest()
+        for known in given if rules else ():
             for each in rules:
                 if known in each.hashes:
                     found[each.name] += 1

@@ -6,11 +6,12 @@ which is sound, and for a transcription in a format of subtitles or plain text.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import msgspec
 
-from avow.gateway import wire
+from avow.gateway import durations, wire
 from avow.gateway.extents import Extent
 from avow.gateway.forms import File, Form
 from avow.gateway.refusals import InvalidRequest
@@ -33,6 +34,7 @@ UNKNOWN_SOUND = b"application/octet-stream"
 """What a format is that is not of these; the upstream knows."""
 TEXT = b"text/plain; charset=utf-8"
 
+_NAMED = re.compile(r"[A-Za-z0-9_.:-]{1,32}")
 _count = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=1, le=IMAGES_MAX)]).decode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
@@ -64,7 +66,7 @@ def images(body: bytes) -> Request:
     fields, known = wire.read(body, _images)
     if known.stream or known.partial_images:
         raise InvalidRequest("Images are answered whole.", param="stream" if known.stream else "partial_images")
-    return _made(fields, (), Extent(images=known.n or 1), choices=known.n or 1)
+    return _made(fields, (), Extent(known.n or 1, *_wanted(fields)), choices=known.n or 1)
 
 
 def edits(form: Form) -> Request:
@@ -105,6 +107,16 @@ def for_client(answer: bytes, request: Request) -> bytes:
     return str(_decode(answer)["text"]).encode() if request.answered_as == TEXT else answer
 
 
+def named(given: Any) -> str | None:
+    """A size or a quality by its name; None: it is left to the upstream, or none that a price could have."""
+    return given.lower() if isinstance(given, str) and given != "auto" and _NAMED.fullmatch(given) else None
+
+
+def _wanted(fields: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Which size and quality a request names."""
+    return named(fields.get("size")), named(fields.get("quality"))
+
+
 def without_images(answer: bytes) -> bytes:
     """What is kept of an answer with images: what is said of them, and how large they were."""
     said = _decode(answer)
@@ -124,7 +136,7 @@ def _pictured(form: Form, names: tuple[str, ...]) -> Request:
         count = _count(fields.get("n", "1"))
     except (msgspec.MsgspecError, TypeError):
         raise InvalidRequest(f"This is a whole number from 1 to {IMAGES_MAX}.", param="n") from None
-    return _made(fields, files, Extent(images=count, pictures=len(files)), choices=count)
+    return _made(fields, files, Extent(count, *_wanted(fields), pictures=len(files)), choices=count)
 
 
 def _heard(form: Form, *, streams: bool) -> Request:
@@ -137,7 +149,8 @@ def _heard(form: Form, *, streams: bool) -> Request:
     plain = asked == PLAIN or asked in TIMED
     if plain and stream == "true":
         raise InvalidRequest("A stream is of events, so its format is `json`.", param="response_format")
-    extent, kind = Extent(sound_bytes=len(files[0].data)), TEXT if plain else b""
+    sound, kind = files[0].data, TEXT if plain else b""
+    extent = Extent(sound_bytes=len(sound), seconds=durations.seconds_max(sound))
     made = _made(fields, files, extent, choices=1, answered_as=kind)
     return msgspec.structs.replace(made, stream=stream == "true")
 

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -29,6 +30,9 @@ from avow.gateway.upstreams import KINDS, Leaving
 from avow.vault import Vault
 
 RATE_MAX = 4_000_000_000 * money.NANO
+PICTURE_TOKENS_MAX = 1_000_000
+UNITS_MAX = 100_000_000
+"""Ten images of so many units are a number that a usage can hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,10 @@ class Offer:
     image_nano: int | None = None
     audio_nano: int | None = None
     counts: Counts | None = None
+    sizes: dict[str, int] | None = None
+    """See `prices.Price.sizes`."""
+    picture_tokens: int | None = None
+    """The most tokens that a picture makes; 0: it takes none; None: as before."""
     routing: Routing = "finish"
     rank: int = 0
     weight: int = 1
@@ -125,16 +133,25 @@ async def put_model(connection: AsyncConnection, offer: Offer, at: datetime, sea
     BadInput."""
     if min(offer.context_tokens, offer.output_tokens_max) <= 0:
         raise BadInput("A model's context and longest output are at least one token.")
+    units = (offer.sizes or {}).values()
+    if min(units, default=0) < 0:
+        raise BadInput("A price is zero or more.")
+    if max(units, default=0) > UNITS_MAX:
+        raise BadInput("The dearest image costs too many times what the prices have in common.", param="sizes")
+    if not 0 <= (offer.picture_tokens or 0) <= PICTURE_TOKENS_MAX:
+        raise BadInput(f"A picture makes at most {PICTURE_TOKENS_MAX} tokens.", param="picture_tokens")
     price = _price(offer, at)
     _check_rates(each or 0 for each in _rates(price))
     if offer.rank < 0 or offer.weight < 1 or offer.cost_nano < 0:
         raise BadInput("A rank and a cost are zero or more, a weight is one or more.")
     upstream = await _upstream(connection, offer.upstream)
-    row = {
+    row: dict[str, Any] = {
         "routing": offer.routing,
         "context_tokens": offer.context_tokens,
         "output_tokens_max": offer.output_tokens_max,
     }
+    if offer.picture_tokens is not None:
+        row["picture_tokens"] = offer.picture_tokens or None
     made = insert(tables.model).values(id=offer.id, **row)
     await connection.execute(made.on_conflict_do_update(index_elements=["id"], set_=row))
     there = {"their_name": offer.their_name, "rank": offer.rank, "weight": offer.weight, "cost_nano": offer.cost_nano}
@@ -177,7 +194,8 @@ async def processors(connection: AsyncConnection) -> dict[str, list[Leaving]]:
 def _price(offer: Offer, at: datetime) -> Price:
     cached = offer.input_nano if offer.cached_nano is None else offer.cached_nano
     parts = offer.cache_write_nano, offer.reasoning_nano, offer.image_nano, offer.audio_nano
-    return Price(uuid7(), offer.id, "USD", offer.input_nano, cached, offer.output_nano, at, *parts, offer.counts)
+    counted = offer.counts, offer.sizes
+    return Price(uuid7(), offer.id, "USD", offer.input_nano, cached, offer.output_nano, at, *parts, *counted)
 
 
 def _check_rates(rates: Iterable[int]) -> None:
@@ -200,6 +218,8 @@ async def _price_differs(connection: AsyncConnection, price: Price, seal: Seal) 
     try:
         known = book.of(price.model, price.valid_from)
     except prices.ModelHasNoPrice:
+        return True
+    if price.sizes is not None and price.sizes != known.sizes:
         return True
     said = (new for new in zip(_rates(known), _rates(price), strict=True) if new[1] is not None)
     return known.counts != price.counts or any(old != new for old, new in said)

@@ -24,6 +24,7 @@ from avow.billing.refusals import MoneyShort, TokensShort
 from avow.engines.llm import PromptTooLong
 from avow.gateway import estimate, extents, meter, refusals
 from avow.gateway.fleet import Route
+from avow.gateway.pictures import TakesNoPictures
 from avow.gateway.rules import CONTENT, MONEY, USAGE, Model, RuleBook
 from avow.gateway.surfaces import CHAT, Surface
 from avow.gateway.wire import Request
@@ -170,6 +171,8 @@ def _judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> 
         routes = [route for route in routes if route.upstream.fits is None or route.upstream.fits(request)]
         if not routes:
             raise PromptTooLong(param="messages")
+    if request.pictures and model.picture_tokens is None:
+        raise TakesNoPictures(param="model")
     price = rules.prices.of(model.id, at)
     if not wish.surface.is_priced(price):
         raise refusals.NotPriced(param="model")
@@ -183,7 +186,8 @@ def _judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> 
         input_tokens, tokens = most.input, most.output // max(request.choices, 1)
         amount = prices.upper(price, most.input, most.output, most.image, most.audio)
     elif wish.surface.bills:
-        input_tokens = meter.upper_input_tokens(wish.body_bytes) + request.input_extra
+        seen = sum(each.chars for each in request.pictures), len(request.pictures) * (model.picture_tokens or 0)
+        input_tokens = meter.upper_input_tokens(wish.body_bytes - seen[0]) + seen[1] + request.input_extra
         tokens = _tokens_max(wish, input_tokens, tokens_max or model.output_tokens_max, model.output_tokens_max)
         amount = prices.upper(price, input_tokens, tokens * request.choices)
     surface = wish.surface

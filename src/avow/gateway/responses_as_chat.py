@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from avow.gateway import as_messages
+from avow.gateway import as_messages, pictures
 from avow.gateway.refusals import InvalidRequest
 from avow.gateway.sse import Splitter, data_of
 from avow.gateway.usage import Buckets, ChatUsage, Usage
@@ -91,7 +91,18 @@ def _turn(kind: str, item: dict[str, Any]) -> dict[str, Any]:
     role = _ROLES.get(item["role"])
     if role is None:
         raise InvalidRequest("A message is of `user`, `assistant`, `system` or `developer`.", param="input")
-    return {"role": role, "content": _text(item["content"])}
+    return {"role": role, "content": _shown(item["content"]) or _text(item["content"])}
+
+
+def _shown(content: Any) -> list[dict[str, Any]]:
+    """The parts of what shows pictures, and nothing for what does not."""
+    parts = content if isinstance(content, list) else []
+    if not any(part["type"] == "input_image" for part in parts):
+        return []
+    return [
+        pictures.as_url(part) if part["type"] == "input_image" else {"type": "text", "text": _text([part])}
+        for part in parts
+    ]
 
 
 def _text(content: Any) -> str:

@@ -49,6 +49,8 @@ class Model:
     context_tokens: int
     output_tokens_max: int
     routing: Routing = "finish"
+    picture_tokens: int | None = None
+    """The most tokens that a picture makes; None: it takes none."""
     stays_here: bool = field(init=False)
     """Whether nobody outside sees what is sent to any of its routes."""
 
@@ -161,7 +163,9 @@ async def _models(
             routes.setdefault(row.model_id, []).append(made)
     rows = await connection.execute(select(tables.model).order_by(tables.model.c.id))
     return {
-        row.id: Model(row.id, tuple(routes[row.id]), row.context_tokens, row.output_tokens_max, row.routing)
+        row.id: Model(
+            row.id, tuple(routes[row.id]), row.context_tokens, row.output_tokens_max, row.routing, row.picture_tokens
+        )
         for row in rows
         if row.id in routes
     }

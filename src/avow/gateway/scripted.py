@@ -26,7 +26,7 @@ class Script:
     `die_after`, `garbage_after`, `error_after`: chunks after which the connection is cut, nonsense follows, or an error
     chunk follows (in a stream). `gate`: wait for it before each chunk after the first `gate_after`. `progress`: tell how
     far the prompt was read, as the embedded engine does when asked. `tool`: call it, by its name and arguments in JSON.
-    `usage_fields`: report this use, in the dialect's own words. `flagged`: a
+    `usage_fields`: report this use, in the dialect's own words. `images_fields`: say this of images. `flagged`: a
     moderation objects. `seconds`: how long a recording is. `whole`: answer in JSON where a stream was asked for. `raw`: send
     these bytes and nothing else.
     """
@@ -50,6 +50,7 @@ class Script:
     thinking: str = ""
     usage: bool = True
     usage_fields: dict[str, Any] | None = None
+    images_fields: dict[str, Any] | None = None
     done: bool = True
     flagged: bool = False
     seconds: float = 4.2

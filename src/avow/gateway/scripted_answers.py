@@ -297,7 +297,7 @@ def images(script: Script, asked: Asked) -> Asked:
     made = {"revised_prompt": "".join(script.tokens), "b64_json": "iVBORw0KGgo="}
     tokens = {"input_tokens": 8, "input_tokens_details": {"text_tokens": 8, "image_tokens": 0}, "output_tokens": 272}
     usage = {"usage": script.usage_fields or {**tokens, "total_tokens": 280}} if script.usage else {}
-    return {"created": CREATED, "data": [made] * int(asked.get("n", 1)), **usage}
+    return {"created": CREATED, "data": [made] * int(asked.get("n", 1)), **usage, **(script.images_fields or {})}
 
 
 def heard(script: Script, asked: Asked) -> Asked | bytes:

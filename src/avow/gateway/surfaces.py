@@ -14,6 +14,7 @@ import msgspec
 
 from avow.billing.prices import Price
 from avow.gateway import form_bodies, forms, media, wire
+from avow.gateway.pictures import KINDS
 from avow.gateway.refusals import ANTHROPIC, OPENAI, RESPONSES, InvalidRequest, Shape
 from avow.gateway.wire import TOOLS_TOKENS, Name, Positive, Request, StreamOptions
 
@@ -126,7 +127,7 @@ _rerank = msgspec.json.Decoder(Rerank).decode
 _messages = msgspec.json.Decoder(Messages).decode
 _responses = msgspec.json.Decoder(Responses).decode
 
-MESSAGE_BLOCKS = frozenset(("text", "tool_use", "tool_result", "thinking", "redacted_thinking"))
+MESSAGE_BLOCKS = frozenset(("text", "image", "tool_use", "tool_result", "thinking", "redacted_thinking"))
 ITEMS = frozenset(
     (
         *(
@@ -137,7 +138,7 @@ ITEMS = frozenset(
             "custom_tool_call_output",
             "reasoning",
         ),
-        *("input_text", "output_text", "refusal", "summary_text", "reasoning_text"),
+        *("input_text", "input_image", "output_text", "refusal", "summary_text", "reasoning_text"),
     )
 )
 # They point at what an upstream would have to keep between two requests, or let it call others.
@@ -202,26 +203,27 @@ def message_count(body: bytes) -> Request:
     """How many tokens a messages request would be: counted, not answered."""
     fields, known = wire.read(body, _messages)
     _check_stateless(fields)
+    shows = False
     for number, turn in enumerate(known.messages):
-        _check_blocks(turn.content, MESSAGE_BLOCKS, f"messages[{number}].content")
+        shows = _check_blocks(turn.content, MESSAGE_BLOCKS, f"messages[{number}].content") or shows
     _check_blocks(known.system, frozenset(("text",)), "system")
     if any(tool.get("type", "custom") != "custom" for tool in known.tools or ()):
         raise InvalidRequest("Only tools that the client runs are supported.", param="tools")
     _check_blocks([{**tool, "type": "custom"} for tool in known.tools or ()], frozenset(("custom",)), "tools")
     named = (known.metadata or {}).get("user_id")
     made = _request(fields, known.model, wants_usage=True, max_tokens=known.max_tokens)
-    return msgspec.structs.replace(made, end_user=named if type(named) is str else None)
+    return msgspec.structs.replace(made, end_user=named if type(named) is str else None, shows=shows)
 
 
 def response(body: bytes) -> Request:
     """OpenAI's responses, without what would have to be remembered between two of them."""
     fields, known = wire.read(body, _responses)
     _check_stateless(fields)
-    _check_blocks(known.input, ITEMS, "input")
+    shows = _check_blocks(known.input, ITEMS, "input")
     if any(tool.get("type") not in wire.TOOLS for tool in known.tools or ()):
         raise InvalidRequest("Only tools that the client runs are supported.", param="tools")
     made = _request(fields, known.model, stream=known.stream, wants_usage=True, max_tokens=known.max_output_tokens)
-    return msgspec.structs.replace(made, choices=1)
+    return msgspec.structs.replace(made, choices=1, shows=shows)
 
 
 def _request(
@@ -253,18 +255,22 @@ def _check_stateless(fields: dict[str, Any]) -> None:
             raise InvalidRequest("Nothing is remembered between requests, so this is not supported.", param=name)
 
 
-def _check_blocks(content: Any, known: frozenset[str], param: str) -> None:
-    """Only text and calls, at every depth; and no order to a provider to keep a cache for longer than it must."""
+def _check_blocks(content: Any, known: frozenset[str], param: str) -> bool:
+    """Only text, pictures and calls, at every depth; and no order to a provider to keep a cache for longer than it must.
+    Returns whether there are pictures."""
     if not isinstance(content, list):
-        return
+        return False
+    shows = False
     for block in content:
         if not isinstance(block, dict) or block.get("type", "message") not in known:
-            raise InvalidRequest("Only text and tools that the client runs are supported.", param=param)
+            raise InvalidRequest("Only text, pictures and tools that the client runs are supported.", param=param)
+        shows = shows or block.get("type") in KINDS
         cache = block.get("cache_control")
         if cache is not None and (not isinstance(cache, dict) or cache.get("ttl", "5m") != "5m"):
             raise InvalidRequest("A provider's cache may be asked for five minutes only.", param=param)
         for name in ("content", "output", "summary"):
-            _check_blocks(block.get(name), known, param)
+            shows = _check_blocks(block.get(name), known, param) or shows
+    return shows
 
 
 _IMAGES: dict[str, Any] = {"part": "image_nano", "counts": "images", "kept": media.without_images}

@@ -55,13 +55,15 @@ model = table(
     Column("routing", Text, nullable=False, server_default="finish"),
     Column("context_tokens", Integer, nullable=False),
     Column("output_tokens_max", Integer, nullable=False),
+    Column("picture_tokens", Integer),
     CheckConstraint("context_tokens > 0 AND output_tokens_max > 0", name="size"),
+    CheckConstraint("picture_tokens BETWEEN 1 AND 1000000", name="pictures"),
     CheckConstraint("routing IN ('finish', 'weight', 'price')", name="routing"),
     holds=[not_personal("what can be called, and by which name")],
     app="read",
 )
 """`id` is what clients ask for and what prices are set for; a model without a price is refused. `routing` chooses among the
-routes of one rank."""
+routes of one rank. `picture_tokens`: the most tokens that a picture in a request makes; null: it takes none."""
 
 route = table(
     "route",

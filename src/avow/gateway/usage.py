@@ -146,10 +146,13 @@ class TotalUsage(msgspec.Struct):
 
 
 class MediaUsage(msgspec.Struct, frozen=True):
-    """Of images and sound: the tokens that an upstream told, the images in its answer, the seconds that it heard."""
+    """Of images and sound: the tokens that an upstream told, the images in its answer with their size and quality, the seconds
+    that it heard."""
 
     tokens: Buckets | None = None
     images: int = 0
+    size: str | None = None
+    quality: str | None = None
     seconds: float | None = None
 
     def buckets(self) -> Buckets:

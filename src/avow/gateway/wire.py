@@ -17,6 +17,7 @@ import msgspec
 
 from avow.gateway.extents import Extent
 from avow.gateway.forms import File
+from avow.gateway.pictures import Picture
 from avow.gateway.refusals import InvalidRequest, TooLarge
 
 BODY_BYTES_MAX = 4 * 1024 * 1024
@@ -37,6 +38,7 @@ _TAKEN_OUT = frozenset(PERSONAL + REPRICING)
 UNPRICED = ("audio", "web_search_options")
 TOOLS = frozenset(("function", "custom"))
 TEXT_PARTS = frozenset(("text", "refusal"))
+PICTURE = "image_url"
 
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
@@ -110,6 +112,9 @@ class Request(msgspec.Struct, frozen=True):
     """What it costs that is not only text."""
     answered_as: bytes = b""
     """The media type of the answer; empty: JSON, or the events of a stream."""
+    shows: bool = False
+    """Whether it has pictures among its words; `pictures` are those, once they were taken."""
+    pictures: tuple[Picture, ...] = ()
 
     @property
     def is_raw(self) -> bool:
@@ -123,7 +128,7 @@ class Request(msgspec.Struct, frozen=True):
 def parse(body: bytes) -> Request:
     """Read a chat completion request. Raises `TooLarge` or `InvalidRequest`; neither repeats what was sent."""
     fields, known = read(body, _decode_known)
-    _check_priced(known, fields)
+    shows = _check_priced(known, fields)
     fields.pop("best_of", None)  # no parameter of chat, yet servers exist that answer and charge so often
     asked = [limit for limit in (known.max_tokens, known.max_completion_tokens) if limit is not None]
     options = known.stream_options
@@ -137,6 +142,7 @@ def parse(body: bytes) -> Request:
         input_extra=TOOLS_TOKENS if "tools" in fields else 0,
         end_user=take_personal(fields),
         fields=fields,
+        shows=shows,
     )
 
 
@@ -219,18 +225,23 @@ def _check_caches(value: Any) -> None:
             _check_caches(each)
 
 
-def _check_priced(known: Known, fields: dict[str, Any]) -> None:
+def _check_priced(known: Known, fields: dict[str, Any]) -> bool:
+    """Refuse what cannot be priced; returns whether there are pictures."""
+    shows = False
     for name in UNPRICED:
         if fields.get(name) is not None:
             raise InvalidRequest("This parameter is not supported.", param=name)
     if known.modalities is not None and known.modalities != ["text"]:
         raise InvalidRequest("Only text is supported.", param="modalities")
     for number, message in enumerate(known.messages):
-        if type(message.content) is list and any(part.type not in TEXT_PARTS for part in message.content):
-            raise InvalidRequest("Only text is supported.", param=f"messages[{number}].content")
+        for part in message.content if type(message.content) is list else ():
+            if part.type not in TEXT_PARTS and part.type != PICTURE:
+                raise InvalidRequest("Only text and pictures are supported.", param=f"messages[{number}].content")
+            shows = shows or part.type == PICTURE
     for tool in fields.get("tools") or ():
         if not isinstance(tool, dict) or tool.get("type", "function") not in TOOLS:
             raise InvalidRequest("Only tools that the client runs are supported.", param="tools")
+    return shows
 
 
 def _wrong_type(sentence: str) -> InvalidRequest:

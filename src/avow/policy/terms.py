@@ -273,7 +273,7 @@ BILLING: Mapping[str, Term] = {
 
 STAGES: Mapping[str, Word] = {
     "prompt": Word("what you send", "您发送的内容"),
-    "image": Word("each image that you send as a file", "您以文件发送的图片"),
+    "image": Word("each image that you send", "您发送的每张图片"),
     "upload": Word("each file that you upload", "您上传的文件"),
     "output": Word("what is answered", "返回的内容"),
 }
