@@ -21,7 +21,7 @@ from avow import document, worker
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "ui" / "api.json"
 USED = re.compile(r"\bapi\s*\.\s*(GET|POST|PUT|PATCH|DELETE)\(\s*\"(/api/[^\"]+)\"")
-GIVEN = ("accounts", "current", "fresh", "person", "proved", "who", "staff", "privacy", "reader")
+GIVEN = ("accounts", "current", "fresh", "person", "proved", "who", "staff", "privacy", "home", "reader")
 """What the routes ask for by name; the document does not say it."""
 TOLD: dict[str, type] = {"description": str, "summary": str, "operationId": str, "tags": list, "security": list}
 """What an operation says of itself in words; a property of the same name is a schema, and stays."""

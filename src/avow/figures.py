@@ -24,6 +24,8 @@ from avow.billing.tables import wallet_hold
 from avow.catalog import facts
 from avow.gateway import spans, watch
 from avow.gateway.completion import Gateway
+from avow.policy import Policy
+from avow.privacy import figures as of_privacy
 from avow.privacy.retention import Swept
 from avow.proof import evidence
 from avow.vault.tables import outbox
@@ -37,15 +39,7 @@ FAMILIES = (
     *of_ledger.FAMILIES,
     *spans.FAMILIES,
     Family("avow_running", "gauge", "Requests to /v1 under way."),
-    Family("avow_upstream_running", "gauge", "Calls under way at an upstream.", ("upstream",)),
-    Family("avow_upstream_open", "gauge", "Processes whose breaker of an upstream is open.", ("upstream",)),
-    Family(
-        "avow_upstream_call_seconds",
-        "gauge",
-        "Mean time of the last calls, in the slowest process.",
-        ("upstream",),
-        largest=True,
-    ),
+    *watch.UPSTREAMS,
     Family("avow_visits_total", "counter", "Public pages and visits of those who let them be counted.", ("what",)),
     Family(
         "avow_http_requests_total",
@@ -62,11 +56,7 @@ FAMILIES = (
     Family("avow_jobs", "gauge", "Jobs in the queue by state; a failed one waits for the operator.", ("state",)),
     Family("avow_job_late_seconds", "gauge", "How long the job that is due longest has waited."),
     Family("avow_mail", "gauge", "Messages in the outbox.", ("state",)),
-    Family("avow_sweeps_total", "counter", "Sweeps that ended what was due."),
-    Family("avow_sweep_at_seconds", "gauge", "When the last sweep ended, in seconds since 1970.", largest=True),
-    Family("avow_ended_total", "counter", "Facts that sweeps ended, by the store that held them.", ("store",)),
-    Family("avow_ending_late_seconds", "gauge", "How long the fact that is due longest has been past its end."),
-    Family("avow_clock_refused", "gauge", "1 while the clock is not believed and no key is destroyed."),
+    *of_privacy.FAMILIES,
     Family(
         "avow_probe",
         "gauge",
@@ -165,14 +155,16 @@ class Lookout:
         for how, count in (("told", found.replayed), ("crashed", found.crashed)):
             self._did.add("avow_holds_recovered_total", (how,), count)
 
-    async def look(self, policy_hash: str) -> None:
+    async def look(self, policy: Policy) -> None:
         """Look at the database; what is seen counts until the next look."""
         seen = Sheet(FAMILIES)
         async with self._keeper.begin() as c:
             await self._look_at_holds(c, seen)
             await self._look_at_queues(c, seen)
             await self._look_at_ends(c, seen)
-            for found in await evidence.latest(c, policy_hash, self._clock.now()):
+            for category, since in (await of_privacy.oldest(c, policy)).items():
+                seen.set(of_privacy.OLDEST_AT, (category,), since.timestamp())
+            for found in await evidence.latest(c, policy.hash, self._clock.now()):
                 probe = found.probe.partition(".")[0]
                 seen.set("avow_probe", (probe, found.verdict), 1)
                 seen.set("avow_probe_at_seconds", (probe,), found.at.timestamp())

@@ -29,6 +29,7 @@ from avow.figures import Lookout, Telling
 from avow.gateway import FUNCTIONS
 from avow.privacy import copies, erase, folders, memory, notices, outsiders, plans, requests, retention, wishes
 from avow.proof import probes
+from avow.proof.desk_api import LOOK_JOB
 from avow.proof.log import CHUNK_ROWS as PUBLISHED_ROWS
 from avow.registers import documents
 from avow.registers.broker import Broker
@@ -87,6 +88,7 @@ class Keeper:
                 requests.COPY_JOB: lambda id: copies.run(at.copies, id),
                 sums.JOB: lambda _: self._make_sums(),
                 requests.OUTSIDE_JOB: lambda id: outsiders.answer(at.answering, id),
+                LOOK_JOB: lambda _: self._look_now(),
             },
             given_up={wishes.WISH_JOB: lambda id: wishes.give_up(at.keeper, id)},
         )
@@ -193,6 +195,10 @@ class Keeper:
             self._looked_at_s |= dict.fromkeys(due, now_s)
             await self._look(due)
 
+    async def _look_now(self) -> None:
+        """All of them, because somebody at the desk asked."""
+        await self._look(await self.at.looks())
+
     async def _look(self, names: Sequence[str]) -> None:
         async for found in self.at.look(names):
             if found.verdict == "failed":
@@ -227,7 +233,7 @@ class Keeper:
             loop.remove_reader(self.reaped.fileno())
 
     async def _look_at_figures(self) -> None:
-        await self.lookout.look(self.at.vault.policy.hash)
+        await self.lookout.look(self.at.vault.policy)
 
     async def _look_at_documents(self) -> None:
         """What ran out or was changed is told to the desk and to the history; the proof page learns of it at once."""

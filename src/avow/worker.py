@@ -32,11 +32,13 @@ from avow.base.metrics import Sheet
 from avow.base.tables import policy_epoch
 from avow.billing import api as billing_api
 from avow.billing import claims, limits_api
+from avow.billing import desk_api as billing_desk_api
 from avow.billing.ledger import Batcher
 from avow.billing.means import Means
 from avow.document import Document
 from avow.gateway import FUNCTIONS, offers, rules, spans
 from avow.gateway import api as gateway_api
+from avow.gateway import desk_api as gateway_desk_api
 from avow.gateway.asgi import V1, Message, Receive, Scope, Send
 from avow.gateway.batch_runs import Runs
 from avow.gateway.batches import Batches
@@ -54,6 +56,7 @@ from avow.privacy import api as privacy_api
 from avow.privacy import desk_api as privacy_desk_api
 from avow.privacy import notices_api, outsiders_api, policy_api, versions
 from avow.privacy.versions import Current
+from avow.proof import desk_api as proof_desk_api
 from avow.proof import evidence
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
@@ -241,7 +244,7 @@ def handlers() -> list[HTTPRouteHandler]:
         *(*_PUBLIC, *accounts_api.ROUTES, *openings_api.ROUTES, *billing_api.ROUTES, *limits_api.ROUTES),
         *(*gateway_api.ROUTES, *privacy_api.ROUTES, *privacy_desk_api.ROUTES, *members_api.ROUTES, *desk_api.ROUTES),
         *(*notices_api.ROUTES, *outsiders_api.ROUTES, *policy_api.ROUTES, *registers_api.ROUTES),
-        *disclosures_api.ROUTES,
+        *(*disclosures_api.ROUTES, *billing_desk_api.ROUTES, *gateway_desk_api.ROUTES, *proof_desk_api.ROUTES),
     ]
     permissions.check(admission.routes(found))
     acts.check(admission.routes(found))
@@ -282,6 +285,7 @@ def platform(front: Front) -> Litestar:
             "staff": Provide(admission.find_staff),
             "reader": Provide(find_reader),
             "privacy": Provide(lambda: desk, sync_to_thread=False),
+            "home": Provide(lambda: parts.home, sync_to_thread=False),
         },
         state=State({"accounts": needs, "site": site}),
         before_request=surface.check,

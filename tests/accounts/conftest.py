@@ -31,14 +31,18 @@ from avow.accounts.needs import Needs, pepper
 from avow.accounts.passwords import Passwords
 from avow.app import admit, identity, rectify, tell
 from avow.base.clock import FileClock
+from avow.billing import desk_api as billing_desk_api
 from avow.billing import limits_api
 from avow.gateway import api as gateway_api
+from avow.gateway import desk_api as gateway_desk_api
 from avow.policy import Policy, parse
 from avow.privacy import api as privacy_api
 from avow.privacy import desk_api as privacy_desk_api
 from avow.privacy import outsiders_api, policy_api
 from avow.privacy.tombstones import Tombstones
+from avow.proof import desk_api as proof_desk_api
 from avow.proof.log import Log
+from avow.proof.receipts import Receipts
 from avow.registers import desk_api as registers_desk_api
 from avow.vault import Ring, Vault, outbox
 
@@ -167,19 +171,21 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
         )
         rights = privacy_api.Desk(
             *(database.app, needs.vault, clock, identity(needs), members.check_erasure, rectify(needs), tell(needs)),
-            *(admit(needs), Log(tmp_path, ring, url).complete),
+            *(admit(needs), Log(tmp_path, ring, url).complete, Receipts(ring), url),
         )
         others = Router(
             "/",
             route_handlers=[
                 *(*openings_api.ROUTES, *desk_api.ROUTES, *members_api.ROUTES),
                 *(*privacy_api.ROUTES, *privacy_desk_api.ROUTES, *outsiders_api.ROUTES, *gateway_api.ROUTES),
-                *(*policy_api.ROUTES, *registers_desk_api.ROUTES, *limits_api.ROUTES),
+                *(*policy_api.ROUTES, *registers_desk_api.ROUTES, *limits_api.ROUTES, *billing_desk_api.ROUTES),
+                *(*gateway_desk_api.ROUTES, *proof_desk_api.ROUTES),
             ],
             dependencies={
                 **api.dependencies(needs),
                 "staff": Provide(admission.find_staff),
                 "privacy": Provide(lambda: rights, sync_to_thread=False),
+                "home": Provide(lambda: tmp_path, sync_to_thread=False),
             },
             before_request=surface.check,
         )

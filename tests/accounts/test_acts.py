@@ -12,7 +12,7 @@ import httpx
 import msgspec
 import pyotp
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 from tests.accounts.authenticator import Authenticator
 from tests.accounts.conftest import PASSWORD, PROFILE, House
 from tests.accounts.provider import CLIENT, SECRET, LocalProvider
@@ -22,10 +22,13 @@ from avow import cli, worker
 from avow.accounts import acts, admission, staff
 from avow.accounts.acts import ActUndeclared
 from avow.accounts.oidc import CALLBACK, Provider
+from avow.base import jobs
 from avow.base.actor import COMMAND
+from avow.base.ids import uuid7
 from avow.base.recorded import Silent
+from avow.billing import credit
 from avow.commands import COMMANDS
-from avow.gateway.tables import trace
+from avow.gateway.tables import model, trace
 from avow.policy import Policy, parse
 from avow.privacy.tables import policy_plan
 from avow.registers import book, incidents
@@ -233,6 +236,52 @@ async def approve_entry(w: Walk) -> None:
     await w.ask("POST", "/api/desk/register/other/approve", None, w.made["operator"])
 
 
+async def ask_desk(w: Walk, path: str, body: Any, who: str = "operator") -> Any:
+    return await w.ask("POST", f"/api/desk/{path}", body, w.made[who])
+
+
+async def see_account(w: Walk) -> None:
+    body = {"subject": (await w.ask("GET", "/api/me"))["id"], "reason": "ticket 7"}
+    assert (await ask_desk(w, "account", body, "support"))["role"] == "owner"
+
+
+async def give_credit(w: Walk) -> None:
+    """This house gives no wallets; the record knows the credit all the same."""
+    me = await w.ask("GET", "/api/me")
+    async with w.house.databases.keeper.begin() as c:
+        whose = UUID(me["tenant_id"]), UUID(me["id"])
+        await credit.begin(c, *whose, uuid7(), w.house.clock.now(), policy_version=1)
+    body = {"subject": me["id"], "amount": "5", "kind": "correction", "key": str(uuid7()), "reason": "ticket 7"}
+    assert await ask_desk(w, "credit", body) == {"new": True}
+    assert await ask_desk(w, "credit", body) == {"new": False}, "the same key gives it once"
+
+
+async def set_price(w: Walk) -> None:
+    row = {"id": "a/b", "context_tokens": 10, "output_tokens_max": 10}
+    async with w.house.databases.keeper.begin() as c:
+        await c.execute(insert(model), row)
+    await ask_desk(w, "prices", {"model": "a/b", "input": "0.15", "output": "0.60"})
+    [price] = await w.ask("GET", "/api/desk/prices?model=a/b", None, w.made["operator"])
+    assert (price["input"], price["cached"], price["output"]) == ("0.150000000", "0.150000000", "0.600000000")
+
+
+async def add_evidence(w: Walk) -> None:
+    now = w.house.clock.now()
+    dates = {"valid_from": now.isoformat(), "valid_until": (now + timedelta(days=9)).isoformat()}
+    body = {"names": ["audit-report"], "content": "YQ==", "issuer": "An auditor", **dates}
+    assert len((await ask_desk(w, "evidence", body))["sha256"]) == 64
+
+
+async def retry_job(w: Walk) -> None:
+    async with w.house.databases.keeper.begin() as c:
+        await jobs.put(c, "failing", uuid7())
+        failed = "UPDATE jobs.pgqueuer SET status = 'failed' WHERE entrypoint = 'failing' RETURNING id"
+        id = await c.scalar(text(failed))
+    await ask_desk(w, "jobs/retry", {"id": id})
+    found = await w.ask("GET", "/api/desk/jobs?state=queued", None, w.made["operator"])
+    assert ("failing", 0) in [(each["kind"], each["tries"]) for each in found["jobs"]]
+
+
 async def about_plan(w: Walk, what: str) -> None:
     await w.ask("POST", f"/api/desk/policy/plans/{w.made['plan']}/{what}", None, w.made["operator"])
 
@@ -284,13 +333,22 @@ STEPS: dict[str, Step] = {
     "POST /api/desk/policy/plans": plan,
     "POST /api/desk/policy/plans/{id}/approve": lambda w: about_plan(w, "approve"),
     "POST /api/desk/policy/plans/{id}/apply": lambda w: about_plan(w, "apply"),
+    "POST /api/desk/people": find,
+    "POST /api/desk/account": see_account,
+    "POST /api/desk/credit": give_credit,
+    "POST /api/desk/prices": set_price,
+    "POST /api/desk/evidence": add_evidence,
+    "POST /api/desk/evidence/withdraw": lambda w: ask_desk(
+        w, "evidence/withdraw", {"name": "audit-report", "reason": "wrong file"}
+    ),
+    "POST /api/desk/jobs/retry": retry_job,
+    "POST /api/desk/probes": lambda w: ask_desk(w, "probes", None),
     "POST /api/desk/limits": lambda w: w.ask(
         "POST", "/api/desk/limits", {"kind": "model", "model": "a/b", "limits": {"parallel": 5}}, w.made["operator"]
     ),
     "POST /api/desk/incidents/{id}/close": close_incident,
     "POST /api/desk/register": make_entry,
     "POST /api/desk/register/{name}/approve": approve_entry,
-    "POST /api/desk/people": find,
     "POST /api/desk/open": look,
     "POST /api/desk/openings": search,
 }

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import httpx
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.conftest import LOCALES, PROGRAMS, WAIT_MS
+from tests.browser.staff import DESK, Colleague
 from tests.browser.test_screens import INSIDE, OUTSIDE
 from tests.platform import Platform, complete, new_platform
 
 WIDTHS = (1440, 390)
+Staff = Mapping[str, Colleague]
 QUESTIONS = ("What is a promise?", "Say yes.", "Name a colour.")
 
 
@@ -29,10 +33,11 @@ def main(folder: Path) -> None:
         platform.start()
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         cookies = _lived_in(platform)
+        staff = {role: Colleague(platform, role) for role in {*DESK.values()}}
         for language, scheme, width in product(LOCALES, ("light", "dark"), WIDTHS):
             look: dict[str, Any] = {"locale": LOCALES[language], "color_scheme": scheme, "reduced_motion": "reduce"}
             context = browser.new_context(viewport={"width": width, "height": 900}, **look)
-            _take(context, platform, folder, f"{language}-{scheme}-{width}", cookies)
+            _take(context, platform, folder, f"{language}-{scheme}-{width}", cookies, staff)
             context.close()
         browser.close()
 
@@ -52,10 +57,18 @@ def _lived_in(platform: Platform) -> list[dict[str, str]]:
         ).raise_for_status()
         for question in QUESTIONS:
             complete(http, secret, question, max_tokens=20).raise_for_status()
-        return [{"name": each.name, "value": str(each.value), "url": platform.base_url} for each in http.cookies.jar]
+        ask = {"kind": "complain", "text": "The answers come slowly."}
+        http.post("/api/privacy/requests", json=ask).raise_for_status()
+        return _cookies(platform, http)
 
 
-def _take(context: BrowserContext, platform: Platform, folder: Path, suffix: str, cookies: list[Any]) -> None:
+def _cookies(platform: Platform, http: httpx.Client) -> list[Any]:
+    return [{"name": each.name, "value": str(each.value), "url": platform.base_url} for each in http.cookies.jar]
+
+
+def _take(
+    context: BrowserContext, platform: Platform, folder: Path, suffix: str, cookies: list[Any], staff: Staff
+) -> None:
     context.set_default_timeout(WAIT_MS)
     page = context.new_page()
     for path in OUTSIDE:
@@ -63,6 +76,11 @@ def _take(context: BrowserContext, platform: Platform, folder: Path, suffix: str
     context.add_cookies(cookies)
     for path in INSIDE:
         _picture(page, platform, path, folder / f"{path[1:] or 'home'}-{suffix}.png")
+    for path, role in DESK.items():
+        staff[role].show()
+        context.clear_cookies()
+        context.add_cookies(_cookies(platform, staff[role].http))
+        _picture(page, platform, path, folder / f"{path[1:].replace('/', '-')}-{suffix}.png")
 
 
 def _picture(page: Page, platform: Platform, path: str, file: Path) -> None:

@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.testing import create_test_client
 
+from avow.accounts.permissions import ROUTES
 from avow.policy import parse
 from avow.site import app_build, errors, signed_in
 from avow.site.layout import Site
@@ -88,6 +90,16 @@ def test_the_first_screen_is_light(dist: Path) -> None:
         wanted += entry.get("imports", ()) if new else ()
     sizes = {name: len(gzip.compress((dist / name).read_bytes(), 9)) for name in files}
     assert sum(sizes.values()) <= LANDING_BYTES_MAX, sizes
+    desk = {entry["file"] for name, entry in manifest.items() if "/desk/" in name}
+    assert len(desk) > 10 and not desk & files, "the desk is loaded when staff go there"
+
+
+def test_the_desk_shows_each_role_the_screens_that_the_api_gives_it() -> None:
+    text = (ROOT / "ui" / "src" / "desk" / "places.ts").read_text()
+    places = re.findall(r'route: "([^"]+)", roles: \[([^\]]+)\]', text)
+    assert len(places) == text.count("{ to:") > 5
+    for route, roles in places:
+        assert set(json.loads(f"[{roles}]")) == ROUTES[route], route
 
 
 def test_what_the_build_is_made_of_is_named_with_its_licence(dist: Path) -> None:
@@ -101,11 +113,9 @@ UNASKED = ("signer", "log", "clock", "started_at", "database", "evidence", "part
 """What of a site a page without figures does not ask for."""
 
 
-def _given(value: Any) -> Provide:
-    def give() -> Any:
-        return value
-
-    return Provide(give, sync_to_thread=False)
+def _who(reader: Any) -> Callable[[], Any]:
+    """Gives whoever reads, to a route that asks who does."""
+    return lambda: reader
 
 
 def test_where_the_app_was_not_built_its_address_says_so(tmp_path: Path) -> None:
@@ -128,7 +138,7 @@ def test_where_the_app_was_not_built_its_address_says_so(tmp_path: Path) -> None
         with create_test_client(
             signed_in.ROUTES,
             state=State({"site": site}),
-            dependencies={"reader": _given(reader)},
+            dependencies={"reader": Provide(_who(reader), sync_to_thread=False)},
             exception_handlers=errors.handlers(),
         ) as client:
             answer = client.get("/app/keys")

@@ -38,6 +38,14 @@ export function makeRouter(queries: QueryClient) {
   const screen = <P extends string>(path: P, load: () => Promise<Record<string, unknown>>, name: string) =>
     createRoute({ getParentRoute: () => inside, path, component: lazyRouteComponent(load as never, name as never) });
 
+  const desk = createRoute({
+    getParentRoute: () => inside,
+    path: "/desk",
+    component: lazyRouteComponent(() => import("./desk/Desk"), "Desk"),
+  });
+  const atDesk = <P extends string>(path: P, load: () => Promise<Record<string, unknown>>, name: string) =>
+    createRoute({ getParentRoute: () => desk, path, component: lazyRouteComponent(load as never, name as never) });
+
   return createRouter({
     basepath: "/app",
     defaultPreload: "intent",
@@ -58,6 +66,21 @@ export function makeRouter(queries: QueryClient) {
         screen("/organisation", () => import("./screens/Organisation"), "Organisation"),
         screen("/wallet", () => import("./screens/Wallet"), "Wallet"),
         screen("/settings", () => import("./screens/Settings"), "Settings"),
+        desk.addChildren([
+          atDesk("/", () => import("./desk/Today"), "Today"),
+          atDesk("/requests", () => import("./desk/Requests"), "Requests"),
+          atDesk("/policy", () => import("./desk/Policy"), "Policy"),
+          atDesk("/policy/$id", () => import("./desk/Plan"), "Plan"),
+          atDesk("/evidence", () => import("./desk/Evidence"), "Evidence"),
+          atDesk("/registers", () => import("./desk/Registers"), "Registers"),
+          atDesk("/incidents", () => import("./desk/Incidents"), "Incidents"),
+          atDesk("/upstreams", () => import("./desk/Upstreams"), "Upstreams"),
+          atDesk("/models", () => import("./desk/Models"), "Models"),
+          atDesk("/accounts", () => import("./desk/Accounts"), "Accounts"),
+          atDesk("/record", () => import("./desk/Record"), "Record"),
+          atDesk("/retention", () => import("./desk/Retention"), "Retention"),
+          atDesk("/jobs", () => import("./desk/Jobs"), "Jobs"),
+        ]),
       ]),
     ]),
   });

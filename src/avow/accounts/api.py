@@ -20,6 +20,7 @@ from avow.accounts import (
     security_api,
     sessions,
     sign_up,
+    staff,
     surface,
     tenants,
 )
@@ -60,7 +61,7 @@ class Wishes(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Me(msgspec.Struct):
-    """A person as they see themselves."""
+    """A person as they see themselves. `staff`: the role in which they come to the desk; null: they do not."""
 
     id: UUID
     tenant_id: UUID
@@ -69,6 +70,7 @@ class Me(msgspec.Struct):
     role: str
     facts: dict[str, str]
     country: str | None
+    staff: str | None
 
 
 @get("/api/auth/signup")
@@ -113,13 +115,13 @@ async def logout(request: AnyRequest, accounts: Accounts) -> Response[None]:
 @get("/api/me")
 async def read_me(who: Caller, accounts: Accounts) -> Me:
     """One's own account, opened for its owner."""
-    return _me(await people.read(accounts, who))
+    return await _me(accounts, await people.read(accounts, who))
 
 
 @patch("/api/me")
 async def amend_me(data: JSONBody[dict[str, Any]], person: Person, accounts: Accounts) -> Me:
     """Rectify one's own fields; null takes one out."""
-    return _me(await people.amend(accounts, person, data))
+    return await _me(accounts, await people.amend(accounts, person, data))
 
 
 @patch("/api/tenant")
@@ -159,7 +161,7 @@ def router(accounts: Needs) -> Router:
     )
 
 
-def _me(profile: Profile) -> Me:
+async def _me(accounts: Needs, profile: Profile) -> Me:
     return Me(
         id=profile.subject_id,
         tenant_id=profile.tenant_id,
@@ -168,4 +170,5 @@ def _me(profile: Profile) -> Me:
         role=profile.role,
         facts=profile.facts,
         country=profile.country,
+        staff=await staff.role_of(accounts, profile.tenant_id, profile.subject_id),
     )

@@ -111,6 +111,14 @@ async def vouch(needs: Needs, keeper: Database, email: str, password: str, code:
     return f"{NAMED}{found.subject_id}"
 
 
+async def role_of(needs: Needs, tenant_id: UUID, subject_id: UUID) -> str | None:
+    """The staff role of somebody whose training has not run out; None: they are no staff."""
+    mine = staff.c.id == subject_id, staff.c.trained_until > needs.clock.now()
+    async with needs.database.tenant(tenant_id) as c:
+        found: str | None = await c.scalar(select(staff.c.role).where(*mine))
+    return found
+
+
 async def stands(keeper: Database, name: str, at: datetime) -> bool:
     """Whether who stands behind a change under a name that `vouch` or the desk gave is an operator at `at`."""
     try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -36,13 +37,29 @@ FIRST_PAUSE = timedelta(seconds=2)
 
 store("jobs", "database", f"{SCHEMA}.*", why="jobs that wait and their log, 30 days: kinds, ids, states and times")
 
+
+class Queued(msgspec.Struct):
+    """A job of the queue as the desk sees it. `state`: `queued`, `picked` (it runs) or `failed`; `tries` that failed so far.
+    What it is about is not told."""
+
+    id: int
+    kind: str
+    state: str
+    tries: int
+    put_at: datetime
+    changed_at: datetime
+    due_at: datetime
+
+
 Handler = Callable[[UUID], Awaitable[None]]
 
 # A connection that is cut amid a statement is, to the next statement, one that is still busy: InternalClientError.
 _LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 _PUT = text("SELECT job_put(:kind, :id, :not_before)")
-_COUNTS = text("SELECT status::text, count(*) FROM jobs.pgqueuer GROUP BY status")
+_FOUND = text("SELECT * FROM jobs_found(CAST(:state AS text), CAST(:before AS bigint), :most)")
+_RETRY = text("SELECT job_retry(:id)")
+_COUNTS = text("SELECT * FROM jobs_tally()")
 _LATE_S = text(
     "SELECT greatest(0, extract(epoch FROM clock_timestamp() - min(execute_after)))::float8"
     " FROM jobs.pgqueuer WHERE status = 'queued'"
@@ -81,6 +98,18 @@ async def counts(connection: AsyncConnection) -> dict[str, int]:
 async def late_s(connection: AsyncConnection) -> float:
     """For how many seconds the job that is due longest has waited, by the database server's clock."""
     return await connection.scalar(_LATE_S) or 0.0
+
+
+async def listed(connection: AsyncConnection, state: str | None, before: int | None, limit: int) -> list[Queued]:
+    """What the queue holds, newest first, at most `limit` behind the job `before`."""
+    rows = await connection.execute(_FOUND, {"state": state, "before": before, "most": limit})
+    return [Queued(*row) for row in rows]
+
+
+async def retry(connection: AsyncConnection, id: int) -> bool:
+    """Have a failed job tried anew; False: there is no such failed job, or the same one waits or runs already."""
+    found: bool = await connection.scalar(_RETRY, {"id": id})
+    return found
 
 
 async def trim(connection: AsyncConnection, now: datetime) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import TextClause, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,6 +19,7 @@ Kind = Literal["promotion", "payment", "correction"]
 
 _BEGIN = text("SELECT wallet_begin(:wallet, :tenant, :subject, :currency, :credit, :at, :ends, :version)")
 _BEGIN_OWN = text("SELECT wallet_begin_own(:wallet, :subject, :currency, :at, :ends, :version)")
+_GIVE = text("SELECT ledger_grant(:staff, :txn, :wallet, :subject, :amount, :kind, :key, :at, :ends, :version)")
 _CREDIT = text("SELECT ledger_credit(:txn, :wallet, :subject, :amount, :kind, :key, :at, :ends, :version)")
 
 
@@ -95,26 +96,38 @@ async def grant(
     ends_at: datetime | None = None,
 ) -> bool:
     """Credit a wallet as the keeper; False when `key` had credited it before. Raises `CreditDiffers`."""
+    given = {"txn": uuid7(), "wallet": wallet_id, "subject": subject_id, "amount": amount}
+    given |= {"kind": kind, "key": key, "at": at, "ends": ends_at, "version": policy_version}
+    return await _once(connection, _CREDIT, given)
+
+
+async def _once(connection: AsyncConnection, query: TextClause, given: dict[str, Any]) -> bool:
     try:
-        new: bool = await connection.scalar(
-            _CREDIT,
-            {
-                "txn": uuid7(),
-                "wallet": wallet_id,
-                "subject": subject_id,
-                "amount": amount,
-                "kind": kind,
-                "key": key,
-                "at": at,
-                "ends": ends_at,
-                "version": policy_version,
-            },
-        )
+        new: bool = await connection.scalar(query, given)
     except IntegrityError as wrong:
         if getattr(wrong.orig, "sqlstate", "") == "23505":
             raise CreditDiffers from None
         raise
     return new
+
+
+async def give(
+    connection: AsyncConnection,
+    staff_id: UUID,
+    *,
+    wallet_id: UUID,
+    subject_id: UUID,
+    amount: int,
+    kind: Kind,
+    key: str,
+    at: datetime,
+    policy_version: int,
+    ends_at: datetime | None = None,
+) -> bool:
+    """As `grant`, at the desk: by a member of staff, to a wallet of the tenant of the caller's transaction."""
+    given = {"staff": staff_id, "txn": uuid7(), "wallet": wallet_id, "subject": subject_id, "amount": amount}
+    given |= {"kind": kind, "key": key, "at": at, "ends": ends_at, "version": policy_version}
+    return await _once(connection, _GIVE, given)
 
 
 async def balance(connection: AsyncConnection, wallet_id: UUID) -> tuple[int, int]:

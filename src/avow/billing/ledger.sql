@@ -536,8 +536,38 @@ END $$;
 CREATE TRIGGER entry_is_final BEFORE UPDATE OR DELETE ON ledger_entry
 FOR EACH ROW EXECUTE FUNCTION entry_is_final();
 
+-- A price that staff set at the desk. A row without the platform's signature is no price (`prices.Seal`).
+CREATE FUNCTION price_add(
+    p_id uuid, p_model text, p_currency text, p_input bigint, p_cached bigint, p_output bigint, p_from timestamptz,
+    p_write bigint, p_reasoning bigint, p_image bigint, p_audio bigint, p_counts text, p_signature bytea
+) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    INSERT INTO price (id, model, currency, input_nano, cached_nano, output_nano, valid_from, cache_write_nano,
+                       reasoning_nano, image_nano, audio_nano, counts, signature)
+    VALUES (p_id, p_model, p_currency, p_input, p_cached, p_output, p_from, p_write, p_reasoning, p_image, p_audio,
+            p_counts, p_signature);
+    UPDATE policy_epoch SET epoch = epoch + 1;
+$$;
+
+-- A credit that staff give at the desk to the organisation of the caller's transaction: only for who is staff of billing or
+-- operator, with valid training, at that time.
+CREATE FUNCTION ledger_grant(
+    p_staff uuid, p_txn uuid, p_wallet uuid, p_subject uuid, p_amount bigint, p_kind text, p_key text, p_at timestamptz,
+    p_ends timestamptz, p_version int
+) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM staff s
+                   WHERE s.id = p_staff AND s.role IN ('billing', 'operator') AND s.trained_until > p_at)
+        OR NOT EXISTS (SELECT FROM wallet w
+                       WHERE w.id = p_wallet AND w.tenant_id = current_setting('app.tenant')::uuid) THEN
+        RAISE insufficient_privilege USING MESSAGE = 'no credit: who gives it is no staff of billing, or the wallet is another''s';
+    END IF;
+    RETURN ledger_credit(p_txn, p_wallet, p_subject, p_amount, p_kind, p_key, p_at, p_ends, p_version);
+END $$;
+
 GRANT EXECUTE ON FUNCTION ledger_batch, ledger_open, ledger_settle, worker_begin, worker_beat
     TO avow_writer, avow_keeper;
 GRANT EXECUTE ON FUNCTION ledger_credit TO avow_keeper;
 GRANT EXECUTE ON FUNCTION wallet_begin TO avow_keeper;
-GRANT EXECUTE ON FUNCTION wallet_begin_own TO avow_app;
+GRANT EXECUTE ON FUNCTION wallet_begin_own, price_add, ledger_grant TO avow_app;

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -28,6 +28,11 @@ from avow.vault.ring import Ring
 log = structlog.get_logger()
 
 PER = 1_000_000
+_ADD = text(
+    "SELECT price_add(:id, :model, :currency, :input_nano, :cached_nano, :output_nano, :valid_from,"
+    " CAST(:cache_write_nano AS bigint), CAST(:reasoning_nano AS bigint), CAST(:image_nano AS bigint),"
+    " CAST(:audio_nano AS bigint), CAST(:counts AS text), :signature)"
+)
 Counts = Literal["images", "seconds", "characters"]
 """What a model is paid by that is not paid by tokens."""
 SECRET = "price"  # noqa: S105  the name of a secret
@@ -198,6 +203,10 @@ class Prices:
                 return version
         raise ModelHasNoPrice(param="model")
 
+    def versions(self, model: str) -> list[Price]:
+        """Every version of a model's price, newest first."""
+        return list(self._versions.get(model, ()))
+
     def gives_away(self, at: datetime) -> bool:
         """Whether a model is free, so that somebody without money may ask it."""
         in_force = (next((v for v in versions if v.valid_from <= at), None) for versions in self._versions.values())
@@ -225,6 +234,12 @@ async def put(connection: AsyncConnection, price: Price, seal: Seal) -> None:
     """Add a version, as the keeper; the same version again changes nothing."""
     row = {**msgspec.structs.asdict(price), "signature": seal.sign(price)}
     await connection.execute(insert(tables.price).values(row).on_conflict_do_nothing())
+
+
+async def add(connection: AsyncConnection, price: Price, seal: Seal) -> None:
+    """Add a version, as the product's role: at the desk. Workers load their prices anew with this."""
+    row = {**msgspec.structs.asdict(price), "signature": seal.sign(price)}
+    await connection.execute(_ADD, row)
 
 
 def _signed(price: Price) -> bytes:

@@ -6,11 +6,13 @@ Every change counts the policy's epoch up, so that each worker loads its rules a
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -139,10 +141,7 @@ async def put_model(connection: AsyncConnection, offer: Offer, at: datetime, sea
     if not 0 <= (offer.picture_tokens or 0) <= PICTURE_TOKENS_MAX:
         raise BadInput(f"A picture makes at most {PICTURE_TOKENS_MAX} tokens.", param="picture_tokens")
     price = _price(offer, at)
-    if min(each or 0 for each in _rates(price)) < 0:
-        raise BadInput("A price is zero or more.")
-    if max(each or 0 for each in _rates(price)) > RATE_MAX:
-        raise BadInput("A price of a million is 4,000,000,000 at most.")
+    _check_rates(each or 0 for each in _rates(price))
     if offer.rank < 0 or offer.weight < 1 or offer.cost_nano < 0:
         raise BadInput("A rank and a cost are zero or more, a weight is one or more.")
     upstream = await _upstream(connection, offer.upstream)
@@ -163,6 +162,24 @@ async def put_model(connection: AsyncConnection, offer: Offer, at: datetime, sea
     await _count(connection)
 
 
+async def reprice(
+    connection: AsyncConnection, seal: Seal, model: str, rates: Mapping[str, int], at: datetime
+) -> tuple[Price | None, Price]:
+    """Let a model cost other `rates` (nano-units per million, by `input`, `output`, `cached`) from `at`, as the product's role;
+    what is not named stays as it is. Gives the price before and the new one. Raises NotFound, BadInput."""
+    if await connection.scalar(select(tables.model.c.id).where(tables.model.c.id == model)) is None:
+        raise NotFound(f"There is no model {model!r}.", param="model")
+    _check_rates(rates.values())
+    book = prices.Prices()
+    await book.load(connection, seal)
+    known = next((each for each in book.versions(model) if each.valid_from <= at), None)
+    base = known or Price(uuid7(), model, "USD", 0, rates.get("cached", rates["input"]), 0, at)
+    named = {f"{name}_nano": rate for name, rate in rates.items()}
+    new = msgspec.structs.replace(base, id=uuid7(), valid_from=at, **named)
+    await prices.add(connection, new, seal)
+    return known, new
+
+
 async def processors(connection: AsyncConnection) -> dict[str, list[Leaving]]:
     """The outside parties, by their name in the policy, that a model of ours may be asked at, and what a client pays that
     leaves before the end (several accounts with one party may have several rules)."""
@@ -179,6 +196,14 @@ def _price(offer: Offer, at: datetime) -> Price:
     parts = offer.cache_write_nano, offer.reasoning_nano, offer.image_nano, offer.audio_nano
     counted = offer.counts, offer.sizes
     return Price(uuid7(), offer.id, "USD", offer.input_nano, cached, offer.output_nano, at, *parts, *counted)
+
+
+def _check_rates(rates: Iterable[int]) -> None:
+    given = list(rates)
+    if min(given) < 0:
+        raise BadInput("A price is zero or more.")
+    if max(given) > RATE_MAX:
+        raise BadInput("A price of a million is 4,000,000,000 at most.")
 
 
 def _rates(price: Price) -> tuple[int | None, ...]:

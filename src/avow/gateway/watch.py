@@ -12,6 +12,12 @@ from avow.gateway.meter import Measured
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
+RUNNING, OPEN, CALL_S = "avow_upstream_running", "avow_upstream_open", "avow_upstream_call_seconds"
+UPSTREAMS = (
+    Family(RUNNING, "gauge", "Calls under way at an upstream.", ("upstream",)),
+    Family(OPEN, "gauge", "Processes whose breaker of an upstream is open.", ("upstream",)),
+    Family(CALL_S, "gauge", "Mean time of the last calls, in the slowest process.", ("upstream",), largest=True),
+)
 FAMILIES = (
     Family(
         "avow_requests_total",

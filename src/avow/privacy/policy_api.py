@@ -5,6 +5,7 @@ Who wants something done is answered at once; the keeper does it within seconds,
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -14,12 +15,15 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from avow.base.actor import Actor
+from avow import catalog
+from avow.base.actor import PLATFORM, Actor
 from avow.base.clock import Clock
 from avow.base.db import Database
+from avow.policy import PolicyError, Problem, parse, unpublishable
 from avow.policy.language import TEXT_BYTES_MAX
-from avow.privacy import wishes
+from avow.privacy import versions, wishes
 from avow.privacy.api import Privacy
+from avow.privacy.versions import Coming
 from avow.privacy.wishes import Listed, Shown
 from avow.vault import Vault
 
@@ -44,11 +48,64 @@ class Wanted(msgspec.Struct):
     wish: UUID
 
 
+class Text(msgspec.Struct, forbid_unknown_fields=True):
+    """The text of a policy file."""
+
+    source: str
+
+
+class PolicyText(msgspec.Struct):
+    """The version in force with its text, who applied it (a pseudonym) and stands behind it, and what is published to come."""
+
+    version: int
+    hash: str
+    source: str
+    published_at: datetime
+    in_force_at: datetime
+    applied_by: str
+    approved_by: str | None
+    coming: list[Coming]
+
+
+class Remark(msgspec.Struct):
+    """What is to be said of a policy text: in which line (0: of none), of what, and what to do. An `error` keeps it from being
+    planned; what is `not_configured` is not published here, for this installation lacks the part."""
+
+    line: int
+    path: str
+    sentence: str
+    hint: str
+    kind: str
+
+
+class Checked(msgspec.Struct):
+    """What a text would be as a policy: its number and hash (null: it is none), and all that is wrong with it."""
+
+    version: int | None
+    hash: str | None
+    remarks: list[Remark]
+
+
 class PlanPage(msgspec.Struct):
     """Plans, newest first; `before` asks for the next page, null: there is none."""
 
     plans: list[Listed]
     before: UUID | None
+
+
+@get("/api/desk/policy")
+async def read_policy(privacy: Privacy) -> PolicyText:
+    """The policy in force, as it was written."""
+    async with privacy.database.tenant(PLATFORM) as c:
+        row, coming = await versions.held(c), (await versions.in_force(c)).coming
+    times = row.published_at, row.in_force_at
+    return PolicyText(row.version, row.hash, row.source, *times, row.applied_by, row.approved_by, list(coming))
+
+
+@post("/api/desk/policy/check", status_code=200, request_max_body_size=BODY_BYTES_MAX)
+async def check_policy(data: JSONBody[Text]) -> Checked:
+    """Look through a policy text, as `avow policy check` does; stores and changes nothing."""
+    return await asyncio.to_thread(_checked, data.source)
 
 
 @post("/api/desk/policy/plans", status_code=202, request_max_body_size=BODY_BYTES_MAX)
@@ -87,7 +144,20 @@ async def apply_plan(id: FromPath[UUID], staff: Staff, privacy: Privacy) -> Want
     return Wanted(id, await wishes.want(*_needs(privacy), staff, id, "apply"))
 
 
-ROUTES = (make_plan, list_plans, read_plan, approve_plan, apply_plan)
+ROUTES = (read_policy, check_policy, make_plan, list_plans, read_plan, approve_plan, apply_plan)
+
+
+def _checked(source: str) -> Checked:
+    try:
+        found = parse(source, "policy.toml")
+    except PolicyError as error:
+        return Checked(None, None, [_remark(each) for each in error.problems])
+    problems = [*catalog.check(found, frozenset(catalog.parts())), *unpublishable(found)]
+    return Checked(found.version, found.hash, [_remark(each) for each in sorted(problems, key=lambda each: each.line)])
+
+
+def _remark(problem: Problem) -> Remark:
+    return Remark(problem.line, problem.path, problem.sentence, problem.hint, problem.kind)
 
 
 def _needs(privacy: Privacy) -> tuple[Database, Vault, Clock]:

@@ -119,6 +119,11 @@ async def current(c: AsyncConnection) -> Version:
     return _version(await _current(c))
 
 
+async def held(c: AsyncConnection) -> Row[Any]:
+    """The row of the version in force, with the text of its file. Raises VersionUnknown before the first start."""
+    return await _current(c)
+
+
 async def upcoming(c: AsyncConnection) -> list[Version]:
     """The versions that are published and wait for their date, in the order of their numbers."""
     return [_version(row) for row in await _upcoming(c, (await _current(c)).version)]

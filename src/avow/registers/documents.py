@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, and_, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base.clock import Clock
@@ -38,6 +38,8 @@ SIZE_MAX = 20 << 20
 NAMES_MAX = 50
 EVENTS_MAX = 100
 ORPHAN_AFTER = timedelta(hours=1)
+_ADD = text("SELECT document_add(:id, :name, :issuer, :sha256, :size, :since, :until, :at)")
+_WITHDRAW = text("SELECT document_withdraw(:name)")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _LINE = re.compile(r"[^\x00-\x1f<>{}]{1,200}")
 
@@ -103,6 +105,41 @@ async def add(
     return sha256
 
 
+async def hand_in(
+    c: AsyncConnection,
+    shelf: Shelf,
+    names: Sequence[str],
+    content: bytes,
+    issuer: str,
+    valid_from: datetime,
+    valid_until: datetime,
+) -> str:
+    """As `add`, in the caller's transaction as the product's role; the keeper's next look tells the history of it."""
+    now = shelf.clock.now()
+    _check(names, content, issuer, valid_from, valid_until, now)
+    sha256 = hashlib.sha256(content).hexdigest()
+    row = {"issuer": issuer.strip(), "sha256": sha256, "size": len(content), "at": now}
+    for name in names:
+        id = uuid7()
+        await asyncio.to_thread(_write, shelf, id, content)
+        await c.execute(_ADD, {**row, "id": id, "name": name, "since": valid_from, "until": valid_until})
+    return sha256
+
+
+async def hand_back(c: AsyncConnection, name: str) -> list[UUID]:
+    """As `withdraw`, as the product's role; gives the ids of their files, which go when the caller has committed."""
+    gone = list((await c.execute(_WITHDRAW, {"name": name})).scalars())
+    if not gone:
+        raise DocumentUnknown(f"There is no document {name!r}.")
+    return gone
+
+
+def remove(shelf: Shelf, ids: Sequence[UUID]) -> None:
+    """Remove the files of documents that were withdrawn."""
+    for id in ids:
+        _path(shelf, id).unlink(missing_ok=True)
+
+
 async def withdraw(shelf: Shelf, name: str) -> int:
     """Take every document of a name away; its claims leave the page with this. Gives how many. Raises DocumentUnknown."""
     now = shelf.clock.now()
@@ -113,8 +150,7 @@ async def withdraw(shelf: Shelf, name: str) -> int:
             raise DocumentUnknown(f"There is no document {name!r}.")
         for row in rows:
             await _tell(c, row, now)
-    for row in rows:
-        _path(shelf, row.id).unlink(missing_ok=True)
+    remove(shelf, [row.id for row in rows])
     return len(rows)
 
 
@@ -129,6 +165,24 @@ async def listed(c: AsyncConnection, now: datetime) -> list[dict[str, Any]]:
     """Every document by name, the newest first, with what it is worth now (`became`)."""
     rows = await c.execute(select(document).order_by(document.c.name, document.c.added_at.desc()))
     return [{**row._mapping, "became": _became(row, now)} for row in rows]
+
+
+async def page(c: AsyncConnection, now: datetime, after: UUID | None, limit: int) -> list[dict[str, Any]]:
+    """The documents that are not withdrawn, those first that end first, behind `after`, with what they are worth now."""
+    order = (document.c.valid_until, document.c.id)
+    query = select(document).where(document.c.state != "withdrawn").order_by(*order).limit(limit)
+    if after is not None:
+        until = select(document.c.valid_until).where(document.c.id == after).scalar_subquery()
+        later, same = document.c.valid_until > until, document.c.valid_until == until
+        query = query.where(or_(later, and_(same, document.c.id > after)))
+    return [{**row._mapping, "became": _became(row, now)} for row in await c.execute(query)]
+
+
+async def ends(c: AsyncConnection, now: datetime) -> dict[str, datetime]:
+    """For each name of which a document holds now: when the last of them ends."""
+    dates = document.c.state == "held", document.c.valid_from <= now, document.c.valid_until > now
+    query = select(document.c.name, func.max(document.c.valid_until)).where(*dates).group_by(document.c.name)
+    return {row[0]: row[1] for row in await c.execute(query)}
 
 
 async def newest(c: AsyncConnection, now: datetime) -> Mapping[str, tuple[Became, Row[Any]]]:
@@ -152,9 +206,10 @@ async def look(shelf: Shelf) -> int:
     changed. Repeating it is harmless."""
     now, told = shelf.clock.now(), 0
     async with shelf.keeper.begin() as c:
-        rows = (await c.execute(select(document).where(document.c.state != "withdrawn").with_for_update())).all()
+        untold = or_(document.c.state != "withdrawn", document.c.told != "withdrawn")
+        rows = (await c.execute(select(document).where(untold).with_for_update())).all()
         for row in rows:
-            state = await asyncio.to_thread(_state_of, shelf, row)
+            state = row.state if row.state == "withdrawn" else await asyncio.to_thread(_state_of, shelf, row)
             if state != row.state:
                 changed = update(document).where(document.c.id == row.id).values(state=state).returning(document)
                 row = (await c.execute(changed)).one()

@@ -23,6 +23,20 @@ RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS 
     SET entry = excluded.entry, last_at = greatest(egress_flow.last_at, excluded.last_at)
 $$;
 
+-- A document that somebody at the desk handed in; what its dates make of it, the keeper tells the history.
+CREATE FUNCTION document_add(new_id uuid, new_name text, new_issuer text, new_sha256 text, new_size integer,
+                             since timestamptz, until timestamptz, at timestamptz)
+RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    INSERT INTO document (id, name, issuer, sha256, size, valid_from, valid_until, added_at, state, told)
+    VALUES (new_id, new_name, new_issuer, new_sha256, new_size, since, until, at, 'held', '')
+$$;
+
+-- Takes every document of a name away; the keeper tells the history.
+CREATE FUNCTION document_withdraw(wanted text)
+RETURNS SETOF uuid LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    UPDATE document SET state = 'withdrawn' WHERE name = wanted AND state <> 'withdrawn' RETURNING id
+$$;
+
 -- For the desk, which sees no tenant's rows: ids, words and dates; what is sealed stays so.
 CREATE FUNCTION register_found(older_than uuid, wanted text, most integer)
 RETURNS TABLE (id uuid, tenant_id uuid, subject_id uuid, since timestamptz, refusal text, terms jsonb, made_by text,
@@ -35,4 +49,5 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 $$;
 
 GRANT EXECUTE ON FUNCTION incident_note(uuid, text, text, text, timestamptz), incident_close(uuid, text, timestamptz),
-    flow_note(text, text, text, timestamptz), register_found(uuid, text, integer) TO avow_app, avow_keeper;
+    flow_note(text, text, text, timestamptz), register_found(uuid, text, integer), document_withdraw(text),
+    document_add(uuid, text, text, text, integer, timestamptz, timestamptz, timestamptz) TO avow_app, avow_keeper;

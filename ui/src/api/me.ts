@@ -52,6 +52,14 @@ export function useNames(): (kind: Kind, id: string) => string {
   return (kind, id) => capital(known?.[`${kind}_${id}`] ?? id.replaceAll("_", " "));
 }
 
+/** All that the platform names of a kind, as the choices of a field. */
+export function useChoices(kind: Kind): { value: string; label: string }[] {
+  const known = useQuery(words(useLanguage())).data ?? {};
+  const begin = `${kind}_`;
+  const found = Object.entries(known).filter(([id]) => id.startsWith(begin));
+  return found.map(([id, said]) => ({ value: id.slice(begin.length), label: capital(said) })).toSorted((one, other) => one.label.localeCompare(other.label));
+}
+
 function capital(text: string): string {
   return spoken() === "en" ? text.charAt(0).toUpperCase() + text.slice(1) : text;
 }

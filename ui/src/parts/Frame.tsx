@@ -28,6 +28,7 @@ export function Frame() {
   const [open, setOpen] = useState(false);
   const { pathname } = useLocation();
   useEffect(() => setOpen(false), [pathname]);
+  const { staff } = useMe();
   return (
     <div className="frame">
       <a className="skip" href="#main">
@@ -54,6 +55,15 @@ export function Frame() {
               ))}
             </ul>
           ))}
+          {staff && (
+            <ul>
+              <li>
+                <Link to="/desk" activeProps={{ "aria-current": "page" }}>
+                  {t("Desk")}
+                </Link>
+              </li>
+            </ul>
+          )}
           <Person />
         </nav>
       </header>

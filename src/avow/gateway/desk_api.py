@@ -1,0 +1,210 @@
+"""The desk's routes about what is offered: upstreams with what is declared of them and how they do, models and their prices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import msgspec
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, QueryParameter
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from avow.base import metrics, money
+from avow.base.actor import PLATFORM, Actor
+from avow.base.errors import BadInput
+from avow.billing import prices
+from avow.billing.prices import Price, Prices, Seal
+from avow.gateway import offers, tables, watch
+from avow.gateway.handling import Handling, admit
+from avow.policy import Policy
+from avow.privacy.api import Privacy
+from avow.registers import documents
+from avow.vault import Act
+
+PAGE_MAX = 100
+RATES = ("input", "cached", "output", "cache_write", "reasoning", "image", "audio")
+
+Staff = NamedDependency[Actor]
+Home = NamedDependency[Path]
+Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)]
+After = Annotated[str | None, QueryParameter(max_length=200)]
+Rate = Annotated[str, msgspec.Meta(max_length=40)]
+
+
+class Upstream(msgspec.Struct):
+    """A provider: what is declared of it, and how it does now. `refused`: why it may not see content (null: it may). `running`
+    calls are under way; `open`: in so many processes its breaker is open; `call_s`: the mean of its last calls, in seconds."""
+
+    name: str
+    kind: str
+    base_url: str
+    processor: str | None
+    region: str | None
+    trains: bool | None
+    retention_h: int | None
+    contract: str | None
+    evidence_until: datetime | None
+    state: str
+    refused: str | None
+    running: int
+    open: int
+    call_s: float | None
+
+
+class UpstreamPage(msgspec.Struct):
+    """Upstreams by name; `after` asks for the next page, null: there is none."""
+
+    upstreams: list[Upstream]
+    after: str | None
+
+
+class PriceVersion(msgspec.Struct):
+    """What a million of each costs since `valid_from`, as decimals; null: it costs as what it is part of. `counts`: what the
+    model is paid by (null: tokens)."""
+
+    valid_from: datetime
+    currency: str
+    counts: str | None
+    input: str
+    cached: str
+    output: str
+    cache_write: str | None
+    reasoning: str | None
+    image: str | None
+    audio: str | None
+
+
+class Model(msgspec.Struct):
+    """A model: its size, where it runs, and its price now (null: it has none, so nobody can call it)."""
+
+    id: str
+    context_tokens: int
+    output_tokens_max: int
+    routing: str
+    upstreams: list[str]
+    price: PriceVersion | None
+
+
+class ModelPage(msgspec.Struct):
+    """Models by their name; `after` asks for the next page, null: there is none."""
+
+    models: list[Model]
+    after: str | None
+
+
+class NewPrice(msgspec.Struct, forbid_unknown_fields=True):
+    """What a million tokens cost from now on, as decimals, for example "0.15"; parts that are not named stay as they are."""
+
+    model: Annotated[str, msgspec.Meta(max_length=200)]
+    input: Rate
+    output: Rate
+    cached: Rate | None = None
+
+
+@get("/api/desk/upstreams")
+async def list_upstreams(privacy: Privacy, home: Home, after: After = None, limit: Limit = PAGE_MAX) -> UpstreamPage:
+    """The providers, with what is declared of each and how it does."""
+    now, known = privacy.clock.now(), tables.upstream.c
+    query = select(tables.upstream).order_by(known.name).limit(limit)
+    async with privacy.database.tenant(PLATFORM) as c:
+        rows = (await c.execute(query if after is None else query.where(known.name > after))).all()
+        held = await documents.valid(c, now)
+    seen = metrics.collect(home / "run" / metrics.FOLDER, watch.UPSTREAMS)
+    figures = {name: {row.labels[0]: row.values[0] for row in seen.rows_of(name)} for name in seen.families}
+    found = [_upstream(row, privacy.policy, held, now, figures) for row in rows]
+    return UpstreamPage(found, found[-1].name if len(found) == limit else None)
+
+
+@get("/api/desk/models")
+async def list_models(privacy: Privacy, after: After = None, limit: Limit = PAGE_MAX) -> ModelPage:
+    """The models, with where they run and what they cost."""
+    model, now = tables.model.c, privacy.clock.now()
+    query = select(tables.model).order_by(model.id).limit(limit)
+    async with privacy.database.tenant(PLATFORM) as c:
+        rows = (await c.execute(query if after is None else query.where(model.id > after))).all()
+        ways = await _ways(c, [row.id for row in rows])
+        book = Prices()
+        await book.load(c, Seal.of(privacy.vault.ring))
+    found = [_model(row, ways.get(row.id, []), _price(book, row.id, now)) for row in rows]
+    return ModelPage(found, found[-1].id if len(found) == limit else None)
+
+
+@get("/api/desk/prices")
+async def list_prices(privacy: Privacy, model: Annotated[str, QueryParameter(max_length=200)]) -> list[PriceVersion]:
+    """Every version of a model's price, newest first, at most 100."""
+    async with privacy.database.tenant(PLATFORM) as c:
+        book = Prices()
+        await book.load(c, Seal.of(privacy.vault.ring))
+    return [_version(each) for each in book.versions(model)[:PAGE_MAX]]
+
+
+@post("/api/desk/prices", status_code=204)
+async def set_price(data: JSONBody[NewPrice], staff: Staff, privacy: Privacy) -> None:
+    """Set what a model costs from now on; what runs is charged by the price under which it was reserved."""
+    given = {name: _nano(name, value) for name in ("input", "output", "cached") if (value := getattr(data, name))}
+    async with privacy.database.tenant(PLATFORM) as c:
+        seal, now = Seal.of(privacy.vault.ring), privacy.clock.now()
+        old, new = await offers.reprice(c, seal, data.model, given, now)
+        states = {"before": old and _plain(old), "after": _plain(new)}
+        await privacy.vault.record_act(c, Act.of_platform(staff, "set price", **states))
+
+
+def _upstream(
+    row: Row[Any], policy: Policy, held: frozenset[str], now: datetime, figures: Mapping[str, Mapping[str, float]]
+) -> Upstream:
+    told = row.processor, row.region, row.trains, row.retention_h, row.contract, row.evidence_until
+    admission = admit(policy, Handling(*told), held, urlsplit(row.base_url).hostname or "", now)
+    now_is = {name: rows.get(row.name) for name, rows in figures.items()}
+    return Upstream(
+        *(row.name, row.kind, row.base_url, *told, row.state),
+        refused=None if admission.holds(now) else admission.reason,
+        running=int(now_is[watch.RUNNING] or 0),
+        open=int(now_is[watch.OPEN] or 0),
+        call_s=now_is[watch.CALL_S] or None,
+    )
+
+
+async def _ways(c: AsyncConnection, models: Sequence[str]) -> dict[str, list[str]]:
+    """The upstreams where each model runs, by name."""
+    query = select(tables.route.c.model_id, tables.upstream.c.name).join(tables.upstream)
+    found: dict[str, list[str]] = {}
+    for model, name in await c.execute(query.where(tables.route.c.model_id.in_(models)).order_by("name")):
+        found.setdefault(model, []).append(name)
+    return found
+
+
+def _model(row: Row[Any], upstreams: list[str], price: Price | None) -> Model:
+    size = row.context_tokens, row.output_tokens_max, row.routing
+    return Model(row.id, *size, upstreams, None if price is None else _version(price))
+
+
+def _price(book: Prices, model: str, now: datetime) -> Price | None:
+    try:
+        return book.of(model, now)
+    except prices.ModelHasNoPrice:
+        return None
+
+
+def _version(price: Price) -> PriceVersion:
+    return PriceVersion(price.valid_from, price.currency, price.counts, **_plain(price))
+
+
+def _plain(price: Price) -> dict[str, Any]:
+    nano = {name: getattr(price, f"{name}_nano") for name in RATES}
+    return {name: None if each is None else money.text(each) for name, each in nano.items()}
+
+
+def _nano(name: str, value: str) -> int:
+    try:
+        return money.parse(value)
+    except ValueError:
+        raise BadInput("A price is a decimal with nine places at most, for example 0.15.", param=name) from None
+
+
+ROUTES = (list_upstreams, list_models, list_prices, set_price)

@@ -1,0 +1,56 @@
+"""Staff at a browser: hired by the operator's command, with a second factor, and signed in."""
+
+from __future__ import annotations
+
+import secrets
+
+import httpx
+import pyotp
+
+from tests.browser.conftest import Visitor
+from tests.platform import Platform
+
+DESK = {
+    "/desk": "operator",
+    "/desk/requests": "privacy",
+    "/desk/policy": "operator",
+    "/desk/evidence": "operator",
+    "/desk/registers": "operator",
+    "/desk/incidents": "operator",
+    "/desk/upstreams": "operator",
+    "/desk/models": "operator",
+    "/desk/accounts": "operator",
+    "/desk/record": "auditor",
+    "/desk/retention": "operator",
+    "/desk/jobs": "operator",
+}
+"""The screens of the desk, and a role that sees each."""
+HIRE = ("user", "create", "--trained-until", "2100-01-01", "--agreement", "NDA 7", "--role")
+
+
+class Colleague:
+    """Somebody of the staff, signed in on a client of their own."""
+
+    def __init__(self, platform: Platform, role: str) -> None:
+        self.email, self.password = f"{role}-{secrets.token_hex(4)}@avow.example", secrets.token_hex(12)
+        platform.cli(*HIRE, role, "--email", self.email, stdin=self.password + "\n")
+        self.http = httpx.Client(base_url=platform.base_url, timeout=60, headers={"sec-fetch-site": "same-origin"})
+        platform.sign_in(self.http, self.email, self.password)
+        secret = self.http.post("/api/me/second-factor").json()["secret"]
+        code = {"code": pyotp.TOTP(secret).now()}
+        assert self.http.post("/api/me/second-factor/confirm", json=code).is_success
+
+    def show(self) -> None:
+        """Show once more who they are."""
+        assert self.http.post("/api/auth/step-up", json={"password": self.password}).is_success
+
+    def enter(self, at: Visitor) -> Visitor:
+        """Sit down at a browser."""
+        self.show()
+        at.page.context.add_cookies(
+            [
+                {"name": each.name, "value": str(each.value), "url": at.platform.base_url}
+                for each in self.http.cookies.jar
+            ]
+        )
+        return at

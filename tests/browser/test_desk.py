@@ -1,0 +1,142 @@
+"""The desk as staff use it: a right answered, the policy changed by two, a claim that stands as long as its document."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Visit
+from tests.browser.staff import DESK, Colleague
+from tests.browser.test_screens import NARROW, SERIOUS, WIDE, settled
+from tests.platform import Platform, new_platform, policy_text
+
+FEATURE, CLAIM = 'features = ["evidence", ', '[organisation.audits]\nevidence = "audits"\n'
+
+
+@pytest.fixture(scope="module")
+def platform() -> Iterator[Platform]:
+    """One of these tests' own: its policy changes, and its clock moves."""
+    with new_platform(policy_text(("features = [", FEATURE)) + CLAIM) as made:
+        yield made.start()
+
+
+@pytest.fixture(scope="module")
+def staff(platform: Platform) -> dict[str, Colleague]:
+    """One of each role that the screens need, and a second operator."""
+    roles = {"operator": "operator", "second": "operator", "privacy": "privacy", "auditor": "auditor"}
+    return {name: Colleague(platform, role) for name, role in roles.items()}
+
+
+def test_a_request_is_opened_with_a_reason_and_answered_once(
+    visit: Visit, platform: Platform, staff: dict[str, Colleague]
+) -> None:
+    with platform.http() as http:
+        me = platform.sign_up(http)
+        asked = http.post("/api/privacy/requests", json={"kind": "complain", "text": "The answers are too slow."})
+        at = staff["privacy"].enter(visit("zh"))
+        at.go("/desk/requests")
+        at.page.get_by_role(
+            "button", name=at.say("Open {what} of {id}", what=at.say("Complaint"), id=asked.json()["id"][-8:])
+        ).click()
+        at.fill("Reason", "to answer it")
+        at.click("Open what they wrote")
+        at.page.get_by_text("The answers are too slow.").wait_for()
+        sent: list[str] = []
+        at.page.on("request", lambda one: sent.append(one.url) if one.url.endswith("/requests/answer") else None)
+        at.fill("Your answer", "We mended it.")
+        at.page.get_by_role("button", name=at.say("Answer and close")).dblclick()
+        at.see("Nobody waits for an answer")
+        assert len(sent) == 1, "its button works once"
+        [told] = http.get("/api/privacy/requests").json()
+        assert told["state"] == "succeeded"
+        opened = [line["reason"] for line in http.get("/api/me/openings").json()["openings"] if line["who"] == "staff"]
+        assert "to answer it" in opened, me
+    assert at.wrong == []
+
+
+def test_two_operators_change_the_policy(visit: Visit, staff: dict[str, Colleague]) -> None:
+    first, second = staff["operator"].enter(visit("en")), staff["second"].enter(visit("en"))
+    first.go("/desk/policy")
+    text = first.page.get_by_label(first.say("The text of the policy"), exact=True)
+    shorter = text.input_value().replace("version = 1 ", "version = 2 ", 1)
+    usage = shorter.index("keep =", shorter.index("[category.usage]"))
+    shorter = shorter[:usage] + shorter[usage:].replace("30 days", "20 dayz", 1)
+    text.fill(shorter)
+    line = first.page.get_by_role("button", name=first.say("Line {number}", number=shorter.count("\n", 0, usage) + 1))
+    line.wait_for()
+    expect(first.page.get_by_role("button", name=first.say("Plan this change"))).to_be_disabled()
+    text.fill(shorter.replace("20 dayz", "20 days"))
+    first.see("a policy: version {number}", number=2)
+    first.page.reload()
+    expect(text).to_have_value(re.compile("20 days"))
+    first.click("Plan this change")
+    first.see("It takes data away: another operator has to approve it.")
+    first.see("tightens")
+    expect(first.page.locator("del").filter(has_text="30 days").first).to_be_visible()
+    expect(first.page.get_by_role("button", name=first.say("Apply it"))).to_be_disabled()
+    second.page.goto(first.page.url)
+    second.click("Approve it")
+    first.page.reload()
+    first.click("Apply it")
+    first.page.get_by_role("dialog").get_by_role("button", name=first.say("Apply it")).dblclick()
+    first.see("applied")
+    first.go("/desk/policy")
+    first.see("Version {number}", number=2)
+    assert first.wrong == second.wrong == []
+
+
+def test_no_screen_of_the_desk_has_a_serious_fault_or_is_too_wide(
+    visit: Visit, axe: str, staff: dict[str, Colleague]
+) -> None:
+    found: dict[str, list[str]] = {}
+    at = {role: staff[role].enter(visit("zh" if role == "operator" else "en")) for role in {*DESK.values()}}
+    for path, role in DESK.items():
+        page = at[role].page
+        at[role].go(path)
+        settled(at[role])
+        page.evaluate(axe)
+        for scheme, rules in (("light", "{}"), ("dark", "{runOnly: ['color-contrast']}")):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            faults = page.evaluate(f"axe.run({{resultTypes: ['violations'], ...{rules}}})")["violations"]
+            serious = [
+                f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in faults if each["impact"] in SERIOUS
+            ]
+            found.setdefault(path, []).extend(serious)
+        page.set_viewport_size(NARROW)
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            found[path].append("needs sideways scrolling where it is narrow")
+        page.set_viewport_size(WIDE)
+        assert not any(page.get_by_role("alert").all_inner_texts()), path
+    assert {path: faults for path, faults in found.items() if faults} == {}
+    assert [each.wrong for each in at.values() if each.wrong] == []
+
+
+def test_a_document_lets_a_claim_stand_until_it_lapses(
+    visit: Visit, platform: Platform, staff: dict[str, Colleague], tmp_path: Path
+) -> None:
+    at = staff["operator"].enter(visit("en"))
+    file = tmp_path / "report.pdf"
+    file.write_bytes(b"%PDF-1.4 an auditor's report")
+    at.go("/desk/evidence")
+    at.see("not published")
+    at.click("Add its document")
+    at.page.locator("input[type=file]").set_input_files(file)
+    at.fill("Issued by", "An auditor")
+    at.fill("Until before (UTC)", f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}")
+    at.click("Keep it")
+    at.page.get_by_text(at.say("on the page"), exact=True).wait_for()
+    sentence = at.page.locator(".row .note").first.inner_text()
+    assert sentence in published(at.page, platform)
+    platform.move_clock(timedelta(days=2).total_seconds())
+    assert sentence not in published(at.page, platform), "it does not stand a moment longer"
+    assert at.wrong == []
+
+
+def published(page: Page, platform: Platform) -> str:
+    page.goto(f"{platform.base_url}/privacy?locale=en")
+    return page.locator("main").text_content() or ""

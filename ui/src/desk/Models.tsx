@@ -1,0 +1,142 @@
+// The models and what they cost; each price is a version that stays, and charges name the one they were made by.
+import { Button, Group, Modal, TextInput } from "@mantine/core";
+import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
+import { type FormEvent, useState } from "react";
+
+import { api, told } from "../api/client";
+import { useMe } from "../api/me";
+import type { components } from "../api/schema";
+import { DataTable } from "../parts/DataTable";
+import { Empty, Page, Problem, State } from "../parts/Page";
+import { money, moment, number } from "../words/figures";
+import { t, useLanguage } from "../words/language";
+import { useAct } from "./act";
+
+type Model = components["schemas"]["Model"];
+type Price = components["schemas"]["PriceVersion"];
+const PAGE = 50;
+
+const PER: Record<string, () => string> = {
+  images: () => t("by the image"),
+  seconds: () => t("by the second of sound"),
+  characters: () => t("by the character"),
+};
+
+export function Models() {
+  useLanguage();
+  const { staff } = useMe();
+  const [shown, setShown] = useState<Model | null>(null);
+  const found = useInfiniteQuery({
+    queryKey: ["desk", "models"],
+    queryFn: ({ pageParam }) => told(api.GET("/api/desk/models", { params: { query: { limit: PAGE, ...(pageParam ? { after: pageParam } : {}) } } })),
+    initialPageParam: null as string | null,
+    getNextPageParam: (last) => last.after,
+  });
+  return (
+    <Page wide title={t("Models and prices")} lead={t("A price holds from the moment in which it is set; what runs is charged by the one under which it was reserved.")}>
+      <DataTable
+        label={t("Models")}
+        of={{ ...found, data: found.data?.pages.flatMap((page) => page.models) }}
+        id={(row) => row.id}
+        pages={found}
+        none={<Empty title={t("No model yet")}>{t("avow model add MODEL --upstream NAME offers one.")}</Empty>}
+        columns={[
+          {
+            title: t("Model"),
+            of: (row) => (
+              <>
+                <span className="row-title">{row.id}</span>
+                <span className="cell-note">{t("{count} tokens of context", { count: number(row.context_tokens) })}</span>
+              </>
+            ),
+          },
+          { title: t("Runs at"), of: (row) => (row.upstreams.length ? row.upstreams.join(", ") : <State tone="bad">{t("nowhere")}</State>) },
+          { title: t("Input, a million"), isNumber: true, of: (row) => (row.price ? <Cost of={row.price} what="input" /> : <State tone="bad">{t("no price")}</State>) },
+          { title: t("Output, a million"), isNumber: true, of: (row) => row.price && <Cost of={row.price} what="output" /> },
+          {
+            title: t("Act"),
+            of: (row) => (
+              <Button variant="default" size="xs" onClick={() => setShown(row)} aria-label={t("Prices of {name}", { name: row.id })}>
+                {t("Prices")}
+              </Button>
+            ),
+          },
+        ]}
+      />
+      <Modal opened={shown !== null} onClose={() => setShown(null)} size="xl" title={shown?.id ?? ""} closeButtonProps={{ "aria-label": t("Close") }}>
+        {shown && <Prices of={shown} canSet={staff === "operator"} />}
+      </Modal>
+    </Page>
+  );
+}
+
+function Cost({ of: price, what }: { of: Price; what: "input" | "cached" | "output" }) {
+  const said = money(price[what], price.currency);
+  return price.counts ? (
+    <>
+      {said}
+      <span className="cell-note">{PER[price.counts]?.() ?? price.counts}</span>
+    </>
+  ) : (
+    <>{said}</>
+  );
+}
+
+function Prices({ of: model, canSet }: { of: Model; canSet: boolean }) {
+  const found = useQuery({ queryKey: ["desk", "prices", model.id], queryFn: () => told(api.GET("/api/desk/prices", { params: { query: { model: model.id } } })) });
+  return (
+    <div className="stack">
+      {canSet && <SetPrice of={model} />}
+      <DataTable
+        label={t("Versions of the price")}
+        of={found}
+        id={(row) => row.valid_from}
+        none={<Empty title={t("No price yet, so nobody can call it")} />}
+        columns={[
+          { title: t("Holds from"), isWhole: true, of: (row) => moment(row.valid_from) },
+          { title: t("Input"), isNumber: true, of: (row) => <Cost of={row} what="input" /> },
+          { title: t("Cached input"), isNumber: true, of: (row) => <Cost of={row} what="cached" /> },
+          { title: t("Output"), isNumber: true, of: (row) => <Cost of={row} what="output" /> },
+        ]}
+      />
+    </div>
+  );
+}
+
+function SetPrice({ of: model }: { of: Model }) {
+  const queries = useQueryClient();
+  const [input, setInput] = useState("");
+  const [cached, setCached] = useState("");
+  const [output, setOutput] = useState("");
+  const setting = useAct(
+    () => told(api.POST("/api/desk/prices", { body: { model: model.id, input, output, cached: cached || null } })),
+    async () => {
+      setInput("");
+      setCached("");
+      setOutput("");
+      await queries.invalidateQueries({ queryKey: ["desk"] });
+    },
+  );
+  const send = (event: FormEvent) => {
+    event.preventDefault();
+    setting.run();
+  };
+  const rate = (label: string, value: string, set: (value: string) => void, note: string, isNeeded = true) => (
+    <TextInput size="sm" label={label} description={note} inputMode="decimal" required={isNeeded} withAsterisk={false} value={value} onChange={(event) => set(event.currentTarget.value)} />
+  );
+  return (
+    <form className="stack" onSubmit={send}>
+      <div className="grid-2">
+        {rate(t("Input"), input, setInput, t("of a million, such as 0.15"))}
+        {rate(t("Cached input"), cached, setCached, t("empty: as it is"), false)}
+        {rate(t("Output"), output, setOutput, t("of a million, such as 0.60"))}
+      </div>
+      <Problem error={setting.error} />
+      <Group justify="flex-end">
+        <Button type="submit" loading={setting.isPending} disabled={!input || !output}>
+          {t("Set this price from now on")}
+        </Button>
+      </Group>
+    </form>
+  );
+}
