@@ -73,8 +73,8 @@ def test_a_part_that_the_language_does_not_know_or_without_code_is_refused() -> 
     with pytest.raises(catalog.Undeclared, match="teleport"):
         catalog.part("teleport", controls=["gateway.completion"])
     with pytest.raises(catalog.Undeclared, match="controls"):
-        catalog.part("ads", controls=[])
-    assert not {"teleport", "ads"} & set(catalog.parts())
+        catalog.part("grace", controls=[])
+    assert not {"teleport", "grace"} & set(catalog.parts())
 
 
 def test_the_parts_of_a_sound_platform_are_proved(target: Platform) -> None:
