@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,11 +113,9 @@ UNASKED = ("signer", "log", "clock", "started_at", "database", "evidence", "part
 """What of a site a page without figures does not ask for."""
 
 
-def _given(value: Any) -> Provide:
-    def give() -> Any:
-        return value
-
-    return Provide(give, sync_to_thread=False)
+def _who(reader: Any) -> Callable[[], Any]:
+    """Gives whoever reads, to a route that asks who does."""
+    return lambda: reader
 
 
 def test_where_the_app_was_not_built_its_address_says_so(tmp_path: Path) -> None:
@@ -139,7 +138,7 @@ def test_where_the_app_was_not_built_its_address_says_so(tmp_path: Path) -> None
         with create_test_client(
             signed_in.ROUTES,
             state=State({"site": site}),
-            dependencies={"reader": _given(reader)},
+            dependencies={"reader": Provide(_who(reader), sync_to_thread=False)},
             exception_handlers=errors.handlers(),
         ) as client:
             answer = client.get("/app/keys")
