@@ -195,16 +195,21 @@ def test_a_budget_that_is_lowered_under_load_is_not_passed(pair: Ground) -> None
         pair.platform.sign_up(http)
         key = pair.platform.key(http)
         budget_nano = 20 * WHOLE_ANSWER_NANO
-        seen = 0
+        begun = seen = 0
+        lowered = asyncio.Event()
 
         async def one(client: httpx.AsyncClient) -> httpx.Response:
-            nonlocal seen
+            nonlocal begun, seen
+            begun += 1
+            if begun > STORM // 8:  # the others come all at once when it is lowered
+                await lowered.wait()
             answer = await asking(key["secret"])(client)
             seen += 1
             if seen == STORM // 10:
                 limits = {"limits": {"budget_total_nano": budget_nano}}
                 changed = await asyncio.to_thread(http.patch, f"/api/keys/{key['id']}", json=limits)
                 assert changed.is_success, changed.text
+                lowered.set()
             return answer
 
         statuses = Counter(answer.status_code for answer in storm(pair, one))

@@ -51,7 +51,7 @@ export function Newcomer(props: { asked: Asked; without?: string[]; go: string; 
   return (
     <form className="stack" onSubmit={sending.submit}>
       {fields.map((field) => (
-        <Field key={field} of={field} required={field === "email" || props.asked.required.includes(field)} wrong={wrong === field} value={facts[field] ?? ""} change={(value) => setFacts({ ...facts, [field]: value })} />
+        <Field key={field} of={field} required={field === "email" || props.asked.required.includes(field)} wrong={wrong === field} value={facts[field] ?? ""} change={(value) => setFacts((known) => ({ ...known, [field]: value }))} />
       ))}
       <PasswordInput
         label={t("Password")}
