@@ -98,7 +98,7 @@ def test_what_cannot_be_read_safely_is_refused(sent, word):
         ({"messages": []}, "messages"),
         ({"messages": [{"content": "hi"}]}, "messages[0]"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": [{"type": "hologram"}]}]}, "messages[0].content"),
         ({"stream": "yes"}, "stream"),
         ({"stream_options": 1}, "stream_options"),
         ({"max_tokens": 0}, "max_tokens"),
