@@ -1,4 +1,9 @@
-"""Routes of the public pages. Each answers without a cookie, and none but the choice of cookies writes anything."""
+"""Routes of the public pages. Each answers without a cookie.
+
+Somebody's data is written in two cases, both of who is signed in: their choice of cookies, and once that their browser says
+Global Privacy Control. Else a page sets the optional cookies that its reader allowed, and counts pages and visits, in sums
+about nobody, where the reader allowed that.
+"""
 
 from __future__ import annotations
 
