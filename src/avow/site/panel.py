@@ -64,7 +64,7 @@ def kinds(policy: Policy, reader: Reader) -> list[Kind]:
     return [
         Kind(
             name=kind,
-            title=translate(locale, f"cookies_{kind}"),
+            title=translate(locale, f"cookies_kind_{kind}"),
             says=_sentence(terms.COOKIE_KINDS[kind], locale),
             notice=asking.notices(policy, cookies.consent_of(kind))[locale].text if kind in asked else "",
             entries=tuple(_entry(part, reader) for part in cookies.registered(policy, kind)),
@@ -145,7 +145,7 @@ def _asked(policy: Policy, reader: Reader, kind: str) -> AskedKind:
     return AskedKind(
         kind=kind,
         consent=cookies.consent_of(kind),
-        title={locale: WORDS[f"cookies_{kind}"][place] for place, locale in enumerate(LOCALES)},
+        title={locale: WORDS[f"cookies_kind_{kind}"][place] for place, locale in enumerate(LOCALES)},
         text={locale: notice.text for locale, notice in notices.items()},
         cookies=[cookies.bare(part.name) for part in cookies.registered(policy, kind)],
         allowed=kind in reader.allowed.allowed,
