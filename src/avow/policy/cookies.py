@@ -30,7 +30,7 @@ CONSENTS: Final = {ADVERTISING: "ads"}
 OPTED_OUT: Final = frozenset({"analytics", ADVERTISING})
 """Kinds that Global Privacy Control refuses: who measures or advertises shares what is seen of people."""
 OPTED_OUT_CONSENTS: Final = frozenset({"analytics", "ads", "sharing"})
-OPTED_OUT_PURPOSES: Final = ("ads", "analytics")
+OPTED_OUT_PURPOSES: Final = frozenset({"ads", "analytics"})
 HASH_CHARS: Final = 16
 _WRITTEN = re.compile(r"([0-9a-f]{16})((?:\.[a-z]{1,20}){0,8})")
 

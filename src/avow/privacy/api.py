@@ -130,13 +130,12 @@ class Taken(msgspec.Struct):
 
 
 class Held(msgspec.Struct):
-    """What somebody has said about the use of their data, and what can be said."""
+    """What somebody has said about the use of their data, and what can be objected to."""
 
     restricted: bool
     objected: list[str]
     consented: list[str]
     can_object: list[str]
-    can_consent: list[str]
 
 
 @post("/api/privacy/requests", status_code=202)
@@ -233,12 +232,12 @@ async def _sent(privacy: Desk, person: Actor, whose: Whose, copy: Copy) -> Async
 
 @get("/api/privacy/standing")
 async def read_standing(person: Person, privacy: Privacy) -> Held:
-    """What one has restricted, objected to and consented to, and what can be."""
+    """What one has restricted, objected to and consented to, and what can be objected to."""
     whose = own(person)
     async with privacy.database.tenant(whose.tenant_id) as c:
         held = await standings.held(c, whose, privacy.clock.now())
-    objections, consents = standings.choices(privacy.policy)
-    return Held(held.restricted, sorted(held.objected), sorted(held.consented), objections, consents)
+    can_object, _ = standings.choices(privacy.policy)
+    return Held(held.restricted, sorted(held.objected), sorted(held.consented), can_object)
 
 
 @get("/api/privacy/data")
