@@ -91,6 +91,16 @@ def asked(policy: Policy) -> tuple[str, ...]:
     )
 
 
+def vendor(policy: Policy, ad: Part) -> Part:
+    """The outside party that fills a place for advertising; a policy that names none does not load."""
+    return policy.parts[f"processor.{ad.values['vendor']}"]
+
+
+def is_example(policy: Policy, ad: Part) -> bool:
+    """Whether a place for advertising, or who fills it, is only an example, so that nobody is called."""
+    return ad.placeholder or vendor(policy, ad).placeholder
+
+
 def unregistered(policy: Policy) -> Iterator[str]:
     """The essential cookies that the service sets and a register leaves out; none where the policy has no register."""
     if f"cookies.{ESSENTIAL}" not in policy.parts:
@@ -101,7 +111,7 @@ def unregistered(policy: Policy) -> Iterator[str]:
 
 def asked_hash(policy: Policy) -> str:
     """What visitors are asked, as 16 hexadecimal digits: every optional cookie with its kind and lifetime, every vendor."""
-    vendors = [policy.parts[f"processor.{part.values['vendor']}"] for part in policy.named("ad")]
+    vendors = [vendor(policy, part) for part in policy.named("ad")]
     told = {
         "kinds": {kind: [_told(part) for part in registered(policy, kind)] for kind in asked(policy)},
         "ads": [[part.name, *sorted(part.values.items())] for part in policy.named("ad")],

@@ -90,12 +90,13 @@ def heeded(policy: Policy, reader: Reader) -> bool:
 
 def vendors(policy: Policy) -> list[Vendor]:
     """Who fills advertising."""
-    found = [(part, policy.parts[f"processor.{part.values['vendor']}"]) for part in policy.named("ad")]
     return [
         Vendor(
-            str(vendor.values["title"]), str(part.values.get("settings", "")), part.placeholder or vendor.placeholder
+            title=str(cookies.vendor(policy, ad).values["title"]),
+            settings=str(ad.values.get("settings", "")),
+            example=cookies.is_example(policy, ad),
         )
-        for part, vendor in found
+        for ad in policy.named("ad")
     ]
 
 
