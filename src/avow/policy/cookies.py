@@ -32,6 +32,7 @@ OPTED_OUT: Final = frozenset({"analytics", ADVERTISING})
 OPTED_OUT_CONSENTS: Final = frozenset({"analytics", "ads", "sharing"})
 OPTED_OUT_PURPOSES: Final = frozenset({"ads", "analytics"})
 HASH_CHARS: Final = 16
+GPC_HEADER: Final = "sec-gpc"
 _WRITTEN = re.compile(r"([0-9a-f]{16})((?:\.[a-z]{1,20}){0,8})")
 
 
@@ -149,6 +150,11 @@ def only(policy: Policy, choice: Choice) -> Choice:
 def everything(policy: Policy) -> Choice:
     """All kinds that are asked for; advertising stays unsuited to the person, which is a switch of its own."""
     return Choice(frozenset(asked(policy)))
+
+
+def says_gpc(header: str | None) -> bool:
+    """Whether a browser says Global Privacy Control in the header `Sec-GPC`; `1` is the only value that there is."""
+    return header == "1"
 
 
 def honoured(choice: Choice, *, gpc: bool) -> Choice:
