@@ -1,8 +1,8 @@
 """Routes of the public pages. Each answers without a cookie.
 
-Somebody's data is written in two cases, both of who is signed in: their choice of cookies, and once that their browser says
-Global Privacy Control. Else a page sets the optional cookies that its reader allowed, and counts pages and visits, in sums
-about nobody, where the reader allowed that.
+Two things are written about somebody, and only of who is signed in: their choice of cookies, and that their browser says
+Global Privacy Control where that refuses what they have not refused yet (`standing`). Besides, a page sets the optional cookies
+that its reader allowed, and counts pages and visits, in sums about nobody, where the reader allowed that.
 """
 
 from __future__ import annotations
