@@ -16,12 +16,12 @@ what the catalog declares, and how it ends is what the policy says.
     outsiders     requests of people without an account; routes in `outsiders_api`
     answers       what people of the operator answer; routes in `desk_api`
     letters       what is written to people about their requests
-    versions      what was published and what is in force; `floors`, `plans` and `notices` are how it changes (routes of
-                  notices and acceptances in `notices_api`)
+    versions      what was published and what is in force; `floors`, `plans` and `notices` are how it changes
+    acceptances   who accepted which version; no consent
+    notices_api   the routes of notices and acceptances
     outlook       what a change would do to the data that is there; `summary` tells it in lines of text
     shortening    what a stricter policy means for what is stored already
     wishes        what staff want done about the policy, which the keeper does; routes in `policy_api`
-    acceptances   who accepted which version; no consent
     retention     sweep, make_slots; `figures` counts what is late, and the oldest fact of each category
     levels        how deeply each store was cleaned, as a receipt says it; `progress`: how far an erasure came
     turns         one at a time, of two processes that are given the same request
