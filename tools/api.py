@@ -16,7 +16,7 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 
-from avow import document, worker
+from avow import openapi, worker
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "ui" / "api.json"
@@ -60,7 +60,7 @@ def _whole() -> dict[str, Any]:
         openapi_config=OpenAPIConfig("Avow", "1", path="/api", use_handler_docstrings=True),
         logging_config=None,
     )
-    return document.complete(made.openapi_schema.to_schema(), secure=False)
+    return openapi.complete(made.openapi_schema.to_schema(), secure=False)
 
 
 def _shapes(value: Any) -> Any:

@@ -86,7 +86,7 @@ class Keeper:
                 wishes.WISH_JOB: lambda id: wishes.carry_out(at.wishes, id),
                 notices.TELL_JOB: lambda id: _done(notices.tell(at.privacy, at.telling, id)),
                 requests.COPY_JOB: lambda id: copies.run(at.copies, id),
-                sums.JOB: lambda _: self._make_sums(),
+                sums.SUMS_JOB: lambda _: self._make_sums(),
                 requests.OUTSIDE_JOB: lambda id: outsiders.answer(at.answering, id),
                 LOOK_JOB: lambda _: self._look_now(),
             },
@@ -244,7 +244,7 @@ class Keeper:
 
     async def _have_sums_made(self) -> None:
         async with self.at.keeper.begin() as c:
-            await jobs.put(c, sums.JOB, SUMS_ID)
+            await jobs.put(c, sums.SUMS_JOB, SUMS_ID)
 
     async def _make_sums(self) -> None:
         """As a role that can read nothing about anybody, over a connection that lives as long as the work."""

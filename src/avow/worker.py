@@ -35,7 +35,6 @@ from avow.billing import claims, limits_api
 from avow.billing import desk_api as billing_desk_api
 from avow.billing.ledger import Batcher
 from avow.billing.means import Means
-from avow.document import Document
 from avow.gateway import FUNCTIONS, offers, rules, spans
 from avow.gateway import api as gateway_api
 from avow.gateway import desk_api as gateway_desk_api
@@ -52,6 +51,7 @@ from avow.gateway.filing import Filing
 from avow.gateway.rules import RuleBook
 from avow.gateway.spans import Spans
 from avow.gateway.upstreams import Leaving
+from avow.openapi import Document
 from avow.privacy import api as privacy_api
 from avow.privacy import desk_api as privacy_desk_api
 from avow.privacy import notices_api, outsiders_api, policy_api, versions

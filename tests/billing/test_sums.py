@@ -21,7 +21,7 @@ from avow.billing.tables import usage, usage_sum
 from avow.catalog import metadata
 from avow.catalog.words import NotPersonal, Personal, Undeclared, declaration, fact_columns, personal, table
 from avow.policy import Policy
-from avow.privacy import rules
+from avow.privacy import purpose_rules
 from avow.vault import fact, standing
 from tests.conftest import Databases
 from tests.policy.test_profiles import load
@@ -57,7 +57,7 @@ async def made(database: Databases, analyst: Database, policy: Policy = INFINER,
 
 async def test_a_day_is_summed_over_ten_organisations_and_no_fewer(database: Databases, analyst: Database) -> None:
     async with database.keeper.begin() as c:
-        await rules.learn(c, INFINER)
+        await purpose_rules.learn(c, INFINER)
         await call(c, INFINER, 10, NOW - DAY)
         await call(c, INFINER, 9, NOW - DAY, model="few")
         await call(c, INFINER, 10, NOW, model="not over yet")
@@ -102,7 +102,7 @@ async def test_who_is_left_out_leaves_the_sums_of_last_week_too(
     database: Databases, analyst: Database, act: Callable[..., Any], left: list[str]
 ) -> None:
     async with database.keeper.begin() as c:
-        await rules.learn(c, INFINER)
+        await purpose_rules.learn(c, INFINER)
         people = await call(c, INFINER, 10, NOW - 2 * DAY)
     assert [row.purpose for row in await made(database, analyst)] == ["analytics", "improve"]
     async with database.keeper.begin() as c:
@@ -114,7 +114,7 @@ async def test_what_was_taken_back_counts_again_and_consent_is_asked_where_use_r
     database: Databases, analyst: Database
 ) -> None:
     async with database.keeper.begin() as c:
-        await rules.learn(c, INFINER)
+        await purpose_rules.learn(c, INFINER)
         people = await call(c, INFINER, 10, NOW - DAY)
         for value in (True, False):
             await say(c, people[0], "objection", "improve", value=value)
@@ -131,13 +131,13 @@ async def test_what_was_taken_back_counts_again_and_consent_is_asked_where_use_r
 
 async def test_a_purpose_that_leaves_the_policy_takes_its_sums_along(database: Databases, analyst: Database) -> None:
     async with database.keeper.begin() as c:
-        await rules.learn(c, INFINER)
+        await purpose_rules.learn(c, INFINER)
         await call(c, INFINER, 10, NOW - DAY)
     assert len(await made(database, analyst)) == 2
     default = load("default")
     async with database.keeper.begin() as c:
-        await rules.learn(c, default)
-        assert await rules.held(c) == rules.of(default)
+        await purpose_rules.learn(c, default)
+        assert await purpose_rules.held(c) == purpose_rules.of(default)
     async with analyst.begin() as c:
         await c.execute(text("SELECT set_config('app.at', :at, true)"), {"at": NOW.isoformat()})
         assert (await c.execute(text("SELECT * FROM for_improve.usage_by_day"))).all() == []

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from avow.base.ids import uuid7
 from avow.billing.prices import PER
 from avow.billing.refusals import RateExceeded
-from avow.gateway import V1, call, document, forms, media, surfaces
+from avow.gateway import V1, call, forms, media, openapi, surfaces
 from avow.gateway.connection import UpstreamTooLarge
 from avow.gateway.fleet import FAILURES_MAX, may_retry
 from avow.gateway.refusals import InvalidRequest, TooLarge, UploadsFull
@@ -193,7 +193,7 @@ async def test_each_format_is_answered_in_a_kind_that_the_document_names(house):
         answer = await house.post(ann, await form.aread(), path=heard, **{"content-type": kind})
         told[heard].add(answer.headers["content-type"].partition(";")[0])
     for path, kinds in told.items():
-        named = document.paths()[path]["post"]["responses"]["200"]["content"].keys()
+        named = openapi.paths()[path]["post"]["responses"]["200"]["content"].keys()
         assert kinds == named - {"text/event-stream"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,3 +48,25 @@ def test_the_folders_stand_in_the_order_in_which_they_may_import() -> None:
     folders = [name for name in reversed(layers) if (ROOT / "src" / "avow" / name / "__init__.py").exists()]
     guide = (ROOT / "CONTRIBUTING.md").read_text()
     assert f"\n    {'  '.join(folders)}\n" in guide
+
+
+def names_of_jobs() -> Iterator[str]:
+    """The texts of all constants `…_JOB`: what the keeper's queue calls its kinds of work."""
+    for path in SOURCES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+                told = ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target).strip("()")
+                if all(name.endswith("_JOB") for name in told.split(", ")):
+                    named = ast.literal_eval(node.value)
+                    yield from [named] if isinstance(named, str) else named
+
+
+def test_the_desk_has_a_word_for_each_kind_of_job() -> None:
+    jobs = set(names_of_jobs())
+    assert {"privacy.erase", "billing.sum", "proof.look"} <= jobs
+    assert not [name for name in jobs if len(name.split(".")) != 2]
+    shown = (ROOT / "ui" / "src" / "desk" / "Jobs.tsx").read_text()
+    assert set(re.findall(r'^  "([a-z_.]+)": \(\) => t\(', shown, re.MULTILINE)) == jobs
+    keeper = (ROOT / "src" / "avow" / "keeper.py").read_text()
+    done = re.findall(r"^ +([\w.]+): lambda", keeper, re.MULTILINE)
+    assert len(done) == len(jobs) and all(each.endswith("_JOB") for each in done)

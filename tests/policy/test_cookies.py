@@ -77,6 +77,11 @@ def test_a_forged_choice_gives_no_more_than_is_asked() -> None:
     assert cookies.read(policy, forged) == Choice(frozenset({"analytics"}))
 
 
+def test_the_signal_is_said_by_one_value_only() -> None:
+    assert cookies.says_gpc("1")
+    assert not any(map(cookies.says_gpc, (None, "", "0", "true", "1, 1")))
+
+
 def test_the_signal_refuses_what_measures_and_advertises() -> None:
     given = Choice(frozenset({"preference", "analytics", "advertising"}), personal=True)
     assert cookies.honoured(given, gpc=True) == Choice(frozenset({"preference"}))

@@ -19,7 +19,7 @@ from tests.platform import Platform, complete, wait_until
 
 REFUSED = "SELECT count(*) AS n FROM audit WHERE outcome = 'refused' AND act = 'read sums' AND purpose = $1"
 EARLIER = "UPDATE usage SET since = since - $1::interval, ends_at = ends_at - $1::interval WHERE subject_id = ANY($2)"
-PUT = "SELECT job_put('sums', $1, NULL)"
+PUT = "SELECT job_put($1, $2, NULL)"
 COLUMNS = {"day", "model", "why", "organisations", "calls", "input_tokens", "output_tokens", "latency_ms"}
 
 
@@ -65,8 +65,8 @@ def check_sums(running: Platform, enter: Callable[[httpx.Client], dict[str, Any]
 
 def made(running: Platform) -> list[dict[str, Any]]:
     """The sums once the keeper has made them anew."""
-    running.sql("DELETE FROM jobs.pgqueuer_log WHERE entrypoint = $1", sums.JOB)
-    running.sql(PUT, UUID(int=1))
+    running.sql("DELETE FROM jobs.pgqueuer_log WHERE entrypoint = $1", sums.SUMS_JOB)
+    running.sql(PUT, sums.SUMS_JOB, UUID(int=1))
     done = "SELECT FROM jobs.pgqueuer_log WHERE entrypoint = $1 AND status = 'successful'"
-    wait_until(lambda: bool(running.sql(done, sums.JOB)))
+    wait_until(lambda: bool(running.sql(done, sums.SUMS_JOB)))
     return [dict(row) for row in running.sql("SELECT * FROM usage_sum")]

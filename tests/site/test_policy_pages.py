@@ -15,7 +15,7 @@ from avow.policy.words import CATEGORIES
 from avow.proof import receipts
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
-from avow.site import documents, registers
+from avow.site import registers, signed_policy
 from avow.site.differences import marked
 from avow.site.sentences import assess
 from avow.site.words import WORDS
@@ -112,8 +112,8 @@ def test_the_signed_document_holds_the_policy_its_texts_and_the_code_of_its_part
     signer, policy = Receipts(ring), policy_of("infiner")
     installed = frozenset(catalog.parts())
     try:
-        found = receipts.verify(documents.of(policy, installed, NONE, signer, "http://x", NOW), signer.public_key)
-        later = documents.of(policy, installed, NONE, signer, "http://x", NOW + timedelta(hours=2))
+        found = receipts.verify(signed_policy.of(policy, installed, NONE, signer, "http://x", NOW), signer.public_key)
+        later = signed_policy.of(policy, installed, NONE, signer, "http://x", NOW + timedelta(hours=2))
     finally:
         ring.close()
     assert {clause["id"] for clause in found["clauses"]} == {clause.id for clause in published(policy, installed)}

@@ -22,6 +22,7 @@ OPENS: Final = Silent("showing who one is opens what it is compared with, and th
 BEGINS: Final = Silent("it only begins; what comes of it is recorded when it is finished")
 
 SAID: Final = Silent("what somebody says about their data stands in standing, with its time, and is only ever added to")
+CHOSEN: Final = Silent("of somebody signed in it stands in standing; of others nothing is stored")
 
 ROUTES: Final[Mapping[str, str | Silent]] = {
     "POST /api/auth/signup": "open account",
@@ -56,8 +57,8 @@ ROUTES: Final[Mapping[str, str | Silent]] = {
     ),
     "PUT /api/privacy/consents/{name}": SAID,
     "DELETE /api/privacy/consents/{name}": SAID,
-    "POST /cookies": SAID,
-    "PUT /api/cookies": SAID,
+    "POST /cookies": CHOSEN,
+    "PUT /api/cookies": CHOSEN,
     "DELETE /api/privacy/standing/objections/{purpose}": SAID,
     "DELETE /api/privacy/standing/restriction": SAID,
     "POST /api/me/acceptance": Silent("an acceptance is its own record, with the version and the time"),
@@ -107,7 +108,7 @@ opening that found boxes, stand there as openings do."""
 
 
 class ActUndeclared(AvowError):
-    """Nothing says what a route or command puts on the record."""
+    """Nothing says what a route puts on the record."""
 
     code = "act_undeclared"
     hint = "Give each a line in avow/accounts/acts.py: the word of its act, or Silent(why)."

@@ -76,8 +76,8 @@ def brought(accounts: Needs, request: AnyRequest) -> dict[str, str]:
 
 
 def says_gpc(request: AnyRequest) -> bool:
-    """Whether the browser says Global Privacy Control; `1` is the only value that there is."""
-    return request.headers.get("sec-gpc", "") == "1"
+    """Whether the browser says Global Privacy Control."""
+    return cookies.says_gpc(request.headers.get(cookies.GPC_HEADER))
 
 
 def session_token(accounts: Needs, request: AnyRequest) -> str | None:

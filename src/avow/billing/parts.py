@@ -2,4 +2,4 @@
 
 from avow import catalog
 
-catalog.part("improvement", controls=["billing.sums", "base.access", "privacy.rules"])
+catalog.part("improvement", controls=["billing.sums", "base.access", "privacy.purpose_rules"])

@@ -22,7 +22,7 @@ from avow.policy import Policy
 from avow.policy.words import SUMMED
 from avow.vault import Act, Vault
 
-JOB = "sums"
+SUMS_JOB = "billing.sum"
 CATEGORY = "usage"
 DAYS_MAX = 7
 """How many days back are made anew."""

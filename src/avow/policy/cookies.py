@@ -30,8 +30,9 @@ CONSENTS: Final = {ADVERTISING: "ads"}
 OPTED_OUT: Final = frozenset({"analytics", ADVERTISING})
 """Kinds that Global Privacy Control refuses: who measures or advertises shares what is seen of people."""
 OPTED_OUT_CONSENTS: Final = frozenset({"analytics", "ads", "sharing"})
-OPTED_OUT_PURPOSES: Final = ("ads", "analytics")
+OPTED_OUT_PURPOSES: Final = frozenset({"ads", "analytics"})
 HASH_CHARS: Final = 16
+GPC_HEADER: Final = "sec-gpc"
 _WRITTEN = re.compile(r"([0-9a-f]{16})((?:\.[a-z]{1,20}){0,8})")
 
 
@@ -91,6 +92,16 @@ def asked(policy: Policy) -> tuple[str, ...]:
     )
 
 
+def vendor(policy: Policy, ad: Part) -> Part:
+    """The outside party that fills a place for advertising; a policy that names none does not load."""
+    return policy.parts[f"processor.{ad.values['vendor']}"]
+
+
+def is_example(policy: Policy, ad: Part) -> bool:
+    """Whether a place for advertising, or who fills it, is only an example, so that nobody is called."""
+    return ad.placeholder or vendor(policy, ad).placeholder
+
+
 def unregistered(policy: Policy) -> Iterator[str]:
     """The essential cookies that the service sets and a register leaves out; none where the policy has no register."""
     if f"cookies.{ESSENTIAL}" not in policy.parts:
@@ -101,7 +112,7 @@ def unregistered(policy: Policy) -> Iterator[str]:
 
 def asked_hash(policy: Policy) -> str:
     """What visitors are asked, as 16 hexadecimal digits: every optional cookie with its kind and lifetime, every vendor."""
-    vendors = [policy.parts[f"processor.{part.values['vendor']}"] for part in policy.named("ad")]
+    vendors = [vendor(policy, part) for part in policy.named("ad")]
     told = {
         "kinds": {kind: [_told(part) for part in registered(policy, kind)] for kind in asked(policy)},
         "ads": [[part.name, *sorted(part.values.items())] for part in policy.named("ad")],
@@ -139,6 +150,11 @@ def only(policy: Policy, choice: Choice) -> Choice:
 def everything(policy: Policy) -> Choice:
     """All kinds that are asked for; advertising stays unsuited to the person, which is a switch of its own."""
     return Choice(frozenset(asked(policy)))
+
+
+def says_gpc(header: str | None) -> bool:
+    """Whether a browser says Global Privacy Control in the header `Sec-GPC`; `1` is the only value that there is."""
+    return header == "1"
 
 
 def honoured(choice: Choice, *, gpc: bool) -> Choice:

@@ -36,7 +36,6 @@ from avow.privacy.stored import Stored
 from avow.vault import Gone, Opened, Vault
 
 TOKEN_HEADER = "avow-receipt-token"  # noqa: S105  the name of a header
-GPC_ON: Final = "1"
 STEP_UP: Final = frozenset({"erase", "access", "port", "rectify"})
 """Kinds that destroy, reveal or change: who asks shows who they are. The others only hold back, and taking a consent back
 must be as easy as giving it (GDPR Art. 7(3))."""
@@ -72,8 +71,8 @@ class Desk:
 Privacy = NamedDependency[Desk]
 Person = NamedDependency[Actor]
 Proved = NamedDependency[bool]
-Signal = Annotated[str, HeaderParameter(name="sec-gpc", max_length=100)]
-"""Global Privacy Control: the browser says `1`, or nothing."""
+Signal = Annotated[str, HeaderParameter(name=cookies.GPC_HEADER, max_length=100)]
+"""What the browser says of Global Privacy Control."""
 NoticeHash = Annotated[str | None, QueryParameter(name="notice", max_length=64)]
 """The hash of the text that was shown; without it, that in English was."""
 BeforeRecord = Annotated[UUID | None, QueryParameter(name="before")]
@@ -130,13 +129,12 @@ class Taken(msgspec.Struct):
 
 
 class Held(msgspec.Struct):
-    """What somebody has said about the use of their data, and what can be said."""
+    """What somebody has said about the use of their data, and what can be objected to."""
 
     restricted: bool
     objected: list[str]
     consented: list[str]
     can_object: list[str]
-    can_consent: list[str]
 
 
 @post("/api/privacy/requests", status_code=202)
@@ -233,12 +231,12 @@ async def _sent(privacy: Desk, person: Actor, whose: Whose, copy: Copy) -> Async
 
 @get("/api/privacy/standing")
 async def read_standing(person: Person, privacy: Privacy) -> Held:
-    """What one has restricted, objected to and consented to, and what can be."""
+    """What one has restricted, objected to and consented to, and what can be objected to."""
     whose = own(person)
     async with privacy.database.tenant(whose.tenant_id) as c:
         held = await standings.held(c, whose, privacy.clock.now())
-    objections, consents = standings.choices(privacy.policy)
-    return Held(held.restricted, sorted(held.objected), sorted(held.consented), objections, consents)
+    can_object, _ = standings.choices(privacy.policy)
+    return Held(held.restricted, sorted(held.objected), sorted(held.consented), can_object)
 
 
 @get("/api/privacy/data")
@@ -270,7 +268,7 @@ async def list_consents(person: Person, privacy: Privacy, gpc: Signal = "") -> l
     """The consents that are asked for, each with its text and what one says of it now."""
     whose = own(person)
     async with privacy.database.tenant(whose.tenant_id) as c:
-        return await consents.asked(c, privacy.policy, whose, gpc=gpc == GPC_ON)
+        return await consents.asked(c, privacy.policy, whose, gpc=cookies.says_gpc(gpc))
 
 
 @put("/api/privacy/consents/{name:str}", status_code=204)
@@ -278,7 +276,7 @@ async def give_consent(
     name: FromPath[str], person: Person, privacy: Privacy, notice: NoticeHash = None, gpc: Signal = ""
 ) -> None:
     """Give a consent that the policy asks for, to the text with the hash `notice`."""
-    if gpc == GPC_ON and cookies.is_opted_out(name):
+    if cookies.says_gpc(gpc) and cookies.is_opted_out(name):
         raise SignalHonoured(param="name")
     await _consent(person, privacy, name, notice, given=True)
 

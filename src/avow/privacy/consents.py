@@ -25,7 +25,7 @@ from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.policy import Policy, asking, cookies
 from avow.policy.asking import SHARING, Notice
-from avow.policy.objections import NEEDED, consents, purposes
+from avow.policy.objections import consents, purposes
 from avow.privacy.standings import PurposeUnknown, Whose
 from avow.vault import Gone, Ref, Vault, standing
 from avow.vault.tables import standing as said
@@ -113,17 +113,19 @@ async def heed_signal(c: AsyncConnection, vault: Vault, whose: Whose, at: dateti
     for name in (*asked, *(each for each in newest if each not in asked and cookies.is_opted_out(each))):
         if name not in newest or newest[name].value:
             await _write(c, vault, whose, name, at, given=False, how="signal", notice=None)
-    open_uses = purposes(vault.policy) & {*cookies.OPTED_OUT_PURPOSES} - NEEDED.keys()
-    for purpose in sorted(open_uses - await _spoken_about(c, whose)):
+    for purpose in sorted(_refused_uses(vault.policy) - await _spoken_about(c, whose)):
         shown = {"said_how": "signal"}
         await standing.record(c, vault.policy, *whose, "objection", value=True, at=at, purpose=purpose, shown=shown)
 
 
 def heeds_signal(policy: Policy) -> bool:
     """Whether a policy has anything that Global Privacy Control refuses."""
-    return any(cookies.is_opted_out(name) for name in consents(policy)) or bool(
-        purposes(policy) & {*cookies.OPTED_OUT_PURPOSES} - NEEDED.keys()
-    )
+    return any(cookies.is_opted_out(name) for name in consents(policy)) or bool(_refused_uses(policy))
+
+
+def _refused_uses(policy: Policy) -> frozenset[str]:
+    """The purposes of a policy that Global Privacy Control ends."""
+    return purposes(policy) & cookies.OPTED_OUT_PURPOSES
 
 
 def is_asked(policy: Policy, name: str) -> bool:

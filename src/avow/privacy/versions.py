@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from avow.base.errors import AvowError, NotFound
 from avow.base.tables import policy_epoch, policy_version
 from avow.policy import Policy, PolicyError, Rewording, Sentence, interim, parse
-from avow.privacy import floors, rules
+from avow.privacy import floors, purpose_rules
 from avow.vault import Vault, tlog
 from avow.vault.tables import log_entry
 
@@ -188,7 +188,7 @@ async def begin(c: AsyncConnection, policy: Policy, source: str, now: datetime) 
         await enforce(c, policy.version, now)
     held = await in_force(c)
     await floors.learn(c, held.policy)
-    await rules.learn(c, held.policy)
+    await purpose_rules.learn(c, held.policy)
     # A newer Avow may read an old text a little differently: what is served is what is on record, and in the log.
     if await loaded_hash(c) != held.policy.hash or await _logged(c) != _sentences(held.policy):
         await _tell(c, held.policy, now)
@@ -216,7 +216,7 @@ async def enforce(c: AsyncConnection, number: int | None, now: datetime) -> Poli
         await c.execute(update(policy_version).where(*mine).values(in_force_at=now))
     policy = (await in_force(c)).policy
     await floors.learn(c, policy)
-    await rules.learn(c, policy)
+    await purpose_rules.learn(c, policy)
     await _tell(c, policy, now)
     return policy
 

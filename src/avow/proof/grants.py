@@ -11,7 +11,7 @@ from avow.base.access import ANALYST, allowed
 from avow.catalog import facts, metadata
 from avow.catalog.words import declaration
 from avow.policy import words
-from avow.privacy import rules
+from avow.privacy import purpose_rules
 from avow.proof.evidence import Finding
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ async def part_improvement(on: Ground) -> Finding:
     """The rules in the database are the policy's; sums for a purpose that it does not list are empty; and a group of which one
     objected, had the use restricted or whose row has ended is left out, so that nine are no sum."""
     async with on.keeper.begin() as c:
-        if await rules.held(c) != rules.of(on.policy):
+        if await purpose_rules.held(c) != purpose_rules.of(on.policy):
             return Finding("failed", "the database does not know the purposes of the policy in force")
     usage = on.policy.categories.get("usage")
     listed = [] if usage is None or usage.keep.kind == "never" else [p for p in words.SUMMED if p in usage.purposes]

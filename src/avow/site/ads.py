@@ -8,23 +8,15 @@ content security policy names nobody but this site. What is an example in the po
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import urlsplit
 
-from avow.policy import Policy
+from avow.policy import Policy, cookies
 from avow.policy.cookies import ADVERTISING, Choice
+from avow.site.reader import Reader
 
 PAGES: Final = frozenset({"home.html", "status.html", "terms.html", "changes.html"})
 """Pages of the operator's own text. None of them has a form, a prompt, an image or a person's data."""
-
-
-class Seen(Protocol):
-    """What of a reader decides."""
-
-    @property
-    def allowed(self) -> Choice: ...
-    @property
-    def gpc(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +39,12 @@ def may_show_ads(page: str, choice: Choice, gpc: bool) -> bool:
     return page in PAGES and ADVERTISING in choice.allowed and not gpc
 
 
-def slot(policy: Policy, page: str, reader: Seen) -> Slot | None:
+def slot(policy: Policy, page: str, reader: Reader) -> Slot | None:
     """What fills the place on a page; None: there is none."""
     if not policy.named("ad") or not may_show_ads(page, reader.allowed, reader.gpc):
         return None
-    part = policy.named("ad")[0]
-    vendor = policy.parts[f"processor.{part.values['vendor']}"]
-    flag = "" if reader.allowed.personal else f"?{part.values['non_personalised']}"
-    is_example = part.placeholder or vendor.placeholder
-    address = "" if is_example else f"{part.values['frame']}{flag}"
-    return Slot(str(vendor.values["title"]), address, str(part.values.get("settings", "")))
+    ad = policy.named("ad")[0]
+    flag = "" if reader.allowed.personal else f"?{ad.values['non_personalised']}"
+    address = "" if cookies.is_example(policy, ad) else f"{ad.values['frame']}{flag}"
+    title = str(cookies.vendor(policy, ad).values["title"])
+    return Slot(title, address, str(ad.values.get("settings", "")))

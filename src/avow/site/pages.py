@@ -1,4 +1,9 @@
-"""Routes of the public pages. Each answers without a cookie, and none but the choice of cookies writes anything."""
+"""Routes of the public pages. Each answers without a cookie.
+
+Two things are written about somebody, and only of who is signed in: their choice of cookies, and that their browser says
+Global Privacy Control where that refuses what they have not refused yet (`standing`). Besides, a page sets the optional cookies
+that its reader allowed, and counts pages and visits, in sums about nobody, where the reader allowed that.
+"""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def kinds(policy: Policy, reader: Reader) -> list[Kind]:
     return [
         Kind(
             name=kind,
-            title=translate(locale, f"cookies_{kind}"),
+            title=translate(locale, f"cookies_kind_{kind}"),
             says=_sentence(terms.COOKIE_KINDS[kind], locale),
             notice=asking.notices(policy, cookies.consent_of(kind))[locale].text if kind in asked else "",
             entries=tuple(_entry(part, reader) for part in cookies.registered(policy, kind)),
@@ -90,12 +90,13 @@ def heeded(policy: Policy, reader: Reader) -> bool:
 
 def vendors(policy: Policy) -> list[Vendor]:
     """Who fills advertising."""
-    found = [(part, policy.parts[f"processor.{part.values['vendor']}"]) for part in policy.named("ad")]
     return [
         Vendor(
-            str(vendor.values["title"]), str(part.values.get("settings", "")), part.placeholder or vendor.placeholder
+            title=str(cookies.vendor(policy, ad).values["title"]),
+            settings=str(ad.values.get("settings", "")),
+            example=cookies.is_example(policy, ad),
         )
-        for part, vendor in found
+        for ad in policy.named("ad")
     ]
 
 
@@ -145,7 +146,7 @@ def _asked(policy: Policy, reader: Reader, kind: str) -> AskedKind:
     return AskedKind(
         kind=kind,
         consent=cookies.consent_of(kind),
-        title={locale: WORDS[f"cookies_{kind}"][place] for place, locale in enumerate(LOCALES)},
+        title={locale: WORDS[f"cookies_kind_{kind}"][place] for place, locale in enumerate(LOCALES)},
         text={locale: notice.text for locale, notice in notices.items()},
         cookies=[cookies.bare(part.name) for part in cookies.registered(policy, kind)],
         allowed=kind in reader.allowed.allowed,

@@ -17,7 +17,7 @@ from avow.policy.periods import minute
 from avow.privacy import versions
 from avow.privacy.versions import Version
 from avow.registers.documents import Event, history
-from avow.site import documents, registers, sentences
+from avow.site import registers, sentences, signed_policy
 from avow.site.differences import marked
 from avow.site.layout import Site, page
 from avow.site.reader import Reading
@@ -131,7 +131,7 @@ async def policy_json(state: State) -> Response[bytes]:
     """The policy for programs, signed."""
     site: Site = state.site
     held = await site.documents()
-    document = documents.of(site.policy, site.installed, held, site.signer, site.base_url, site.clock.now())
+    document = signed_policy.of(site.policy, site.installed, held, site.signer, site.base_url, site.clock.now())
     return Response(document, media_type=MediaType.JSON, headers={"cache-control": "no-cache"})
 
 

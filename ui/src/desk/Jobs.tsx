@@ -29,6 +29,7 @@ const KINDS: Record<string, () => string> = {
   "policy.carry_out": () => t("Shorter periods for what is stored"),
   "policy.carry_out_late": () => t("Shorter periods, second look"),
   "policy.tell": () => t("Telling people of a change"),
+  "billing.sum": () => t("Sums over many organisations"),
   "proof.look": () => t("All probes"),
 };
 

@@ -9,7 +9,7 @@ from litestar import Request
 from litestar.openapi.plugins import JsonRenderPlugin
 
 from avow.accounts import callers, permissions, surface
-from avow.gateway import document as of_v1
+from avow.gateway import openapi as of_v1
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 _PROBLEM = {

@@ -64,7 +64,7 @@ async def part_cookies(on: Ground) -> Finding:
 async def part_ads(on: Ground) -> Finding:
     """No page names another host before an opt-in or under Global Privacy Control; after it only the operator's own texts do,
     with the flag against personalised advertising unless the person chose otherwise; the vendors stand in the register."""
-    wrong, slots = list[str](), [part for part in on.policy.named("ad") if not _is_example(on.policy, part.name)]
+    wrong, slots = list[str](), [part for part in on.policy.named("ad") if not cookies.is_example(on.policy, part)]
     async with on.http() as http:
         http.headers.update(SAME_ORIGIN)
         strange = [page for page in PAGES if SLOT in (await http.get(page, params=LOCALE)).text]
@@ -171,15 +171,10 @@ def _is_foreign(address: str, page: str, slots: Sequence[Part]) -> bool:
     return address.partition("?")[0] not in allowed
 
 
-def _is_example(policy: Policy, name: str) -> bool:
-    part = policy.parts[f"ad.{name}"]
-    return part.placeholder or policy.parts[f"processor.{part.values['vendor']}"].placeholder
-
-
 def _vendors(policy: Policy) -> list[str]:
     """The names of those who fill advertising, and where each lets people opt out."""
     found = list[str]()
     for part in policy.named("ad"):
-        found.append(str(policy.parts[f"processor.{part.values['vendor']}"].values["title"]))
+        found.append(str(cookies.vendor(policy, part).values["title"]))
         found += [part.values["settings"]] if "settings" in part.values else []
     return found
