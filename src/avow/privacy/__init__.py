@@ -13,6 +13,7 @@ what the catalog declares, and how it ends is what the policy says.
     outsiders     requests of people without an account; routes in `outsiders_api`
     answers       what people of the operator answer; routes in `desk_api`
     versions      what was published and what is in force; `floors`, `plans` and `notices` are how it changes
+    remarks       errors, of: what is to be said of a policy before it is planned
     acceptances   who accepted which version; no consent
     retention     sweep, make_slots
     stores        Store, and TableStore over the catalog; `tables()` gives one for each table
