@@ -1,13 +1,11 @@
-"""What `avow policy check` and `avow policy render` say: whether a policy is sound, and what of it is not published here."""
+"""What `avow policy check` and `avow policy render` say of a sound policy (`privacy.remarks`): what is not published here."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from avow import catalog
-from avow.policy import Policy, Problem, placeholders, render, unpublishable, words
-from avow.policy.render import gaps
+from avow.policy import Policy, placeholders, render, unpublishable, words
 
 WHY = {
     "regions": "nobody said in which country this machine stands: AVOW_REGION",
@@ -34,13 +32,6 @@ def unconfigured(policy: Policy, installed: frozenset[str]) -> list[Unconfigured
         )
         for part in sorted(policy.features - installed)
     ]
-
-
-def errors(policy: Policy) -> list[Problem]:
-    """What keeps a policy from running here: stores without a rule, rules without a store, sentences in one language only."""
-    found = [problem for problem in catalog.check(policy, frozenset(catalog.parts())) if problem.kind == "error"]
-    missing = set(gaps(policy))
-    return found + [problem for problem in unpublishable(policy) if problem.path in missing or _no_terms(problem)]
 
 
 def lines(policy: Policy, here: frozenset[str]) -> Iterator[str]:
@@ -75,7 +66,3 @@ def rendered(policy: Policy, locale: str, installed: frozenset[str]) -> Iterator
     for sentence in page.sentences:
         waits = "" if sentence.clause in here else f"  [not published here: {features[sentence.clause]}]"
         yield f"{sentence.text}{waits}"
-
-
-def _no_terms(problem: Problem) -> bool:
-    return problem.path.startswith("terms.") and problem.sentence.startswith("There are terms")

@@ -32,9 +32,10 @@ def policy() -> None:
 def policy_check(name: str) -> None:
     """Check a policy file or profile against what this version of Avow stores, and list what it would not publish."""
     from avow import app, checking
+    from avow.privacy import remarks
 
     checked = parse(app.policy_text(name), name)
-    wrong = checking.errors(checked)
+    wrong = remarks.errors(checked)
     waiting = [asdict(each) for each in checking.unconfigured(checked, _installed())]
     facts = {"hash": checked.hash, "errors": [str(problem) for problem in wrong], "not_configured": waiting}
     printing.tell(map(str, wrong or checking.lines(checked, _installed())), facts)

@@ -10,13 +10,19 @@ from uuid import UUID
 import httpx
 import pyotp
 import pytest
+from sqlalchemy import insert, text
 from sqlalchemy.exc import ProgrammingError
 from tests.accounts.conftest import PASSWORD, House
 
 from avow.accounts import staff
+from avow.base import jobs
 from avow.base.ids import uuid7
-from avow.billing import credit
+from avow.billing import credit, prices
+from avow.billing.prices import PER, Price, Seal
+from avow.gateway.tables import model
 from avow.privacy import figures
+
+PAINTS = "paints/pictures"
 
 
 async def hired(house: House, role: str) -> httpx.AsyncClient:
@@ -74,6 +80,22 @@ async def test_a_credit_comes_from_staff_with_a_reason_and_stands_on_the_persons
     assert ("grant credit", "ticket 9") in [(line["act"], line["reason"]) for line in lines]
 
 
+async def test_a_model_keeps_its_prices_by_size_when_it_is_priced_anew(
+    house: House, operator: httpx.AsyncClient
+) -> None:
+    sizes, seal, now = {",": 4, "1024x1792,hd": 12}, Seal.of(house.needs.ring), house.clock.now()
+    old = Price(uuid7(), PAINTS, "USD", 0, 0, 0, now, image_nano=10_000_000 * PER, counts="images", sizes=sizes)
+    async with house.databases.keeper.begin() as c:
+        await c.execute(insert(model), {"id": PAINTS, "context_tokens": 10, "output_tokens_max": 10})
+        await prices.put(c, old, seal)
+    house.clock.move(timedelta(seconds=1))
+    body = {"model": PAINTS, "input": "0.15", "output": "0.60"}
+    assert (await operator.post("/api/desk/prices", json=body)).status_code == 204
+    new, before = (await operator.get("/api/desk/prices", params={"model": PAINTS})).json()
+    assert (new["input"], new["output"], before["input"]) == ("0.150000000", "0.600000000", "0.000000000")
+    assert new["sizes"] == before["sizes"] == sizes and new["image"] == before["image"] == "10000.000000000"
+
+
 async def test_the_database_gives_no_credit_for_who_is_no_staff(house: House) -> None:
     """Whatever the product's process asks for: a route that was turned is no way to money."""
     ada = await house.signed_in()
@@ -124,8 +146,17 @@ async def test_a_text_is_checked_line_by_line_and_nothing_is_kept_of_it(
     assert await house.rows("policy_wish") == await house.rows("policy_plan") == 0
 
 
-async def test_only_a_failed_job_is_tried_anew(operator: httpx.AsyncClient) -> None:
-    assert (await operator.post("/api/desk/jobs/retry", json={"id": 99})).json()["code"] == "job_unknown"
+async def test_only_a_failed_job_is_tried_anew(house: House, operator: httpx.AsyncClient) -> None:
+    async with house.databases.keeper.begin() as c:
+        await jobs.put(c, "waiting", uuid7())
+        waits = await c.scalar(text("SELECT id FROM jobs.pgqueuer WHERE entrypoint = 'waiting'"))
+    for id in (waits, waits + 99):
+        refused = await operator.post("/api/desk/jobs/retry", json={"id": id})
+        assert (refused.status_code, refused.json()["code"]) == (404, "job_unknown")
+    for state, status in (("picked", 404), ("failed", 202)):
+        async with house.databases.keeper.begin() as c:
+            await c.execute(text(f"UPDATE jobs.pgqueuer SET status = '{state}' WHERE id = :id"), {"id": waits})
+        assert (await operator.post("/api/desk/jobs/retry", json={"id": waits})).status_code == status
 
 
 async def test_the_oldest_fact_of_each_category_that_is_kept_for_a_period(house: House) -> None:

@@ -13,8 +13,23 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Visit
 from tests.browser.staff import DESK, Colleague
 from tests.browser.test_screens import NARROW, SERIOUS, WIDE, settled
+from tests.browser.test_trouble import look_at
 from tests.platform import Platform, new_platform, policy_text
 
+PRICED = {
+    "paints/pictures": (
+        ("--per-image", "0.011", "--per-image-of", "1024x1792,hd=0.12"),
+        ("$0.011", "an image", "1024x1792, hd: $0.12"),
+    ),
+    "hears/sound": (("--per-minute", "0.0065"), ("$0.0065", "a minute of sound")),
+    "speaks/texts": (("--per-million-characters", "15"), ("$0.000015", "a character")),
+    "writes/texts": (("--input", "0.075", "--output", "0.6"), ("$0.075", "$0.60", "a million tokens")),
+}
+"""What an operator says that a model costs, and what stands at the desk."""
+CHANGED_ELSEWHERE = """() => new Promise((heard) => {
+    new BroadcastChannel("avow").onmessage = () => heard();
+    new BroadcastChannel("avow").postMessage({ what: "changed" });
+})"""
 FEATURE, CLAIM = 'features = ["evidence", ', '[organisation.audits]\nevidence = "audits"\n'
 
 
@@ -88,6 +103,43 @@ def test_two_operators_change_the_policy(visit: Visit, staff: dict[str, Colleagu
     first.go("/desk/policy")
     first.see("Version {number}", number=2)
     assert first.wrong == second.wrong == []
+
+
+def test_a_price_is_shown_by_what_the_model_is_paid_by(
+    visit: Visit, platform: Platform, staff: dict[str, Colleague]
+) -> None:
+    platform.cli("upstream", "add", "inside", "http://127.0.0.1:9/v1", "--own")
+    for name, (told, _) in PRICED.items():
+        platform.cli("model", "add", name, "--upstream", "inside", *told)
+    at = staff["operator"].enter(visit("en"))
+    at.go("/desk/models")
+    for name, (_, shown) in PRICED.items():
+        for each in shown:
+            expect(at.page.get_by_role("row").filter(has_text=name)).to_contain_text(each)
+    set_it = at.page.get_by_role("button", name=at.say("Set this price from now on"))
+    at.page.get_by_role("button", name=at.say("Prices of {name}", name="paints/pictures")).click()
+    at.see("What is not paid by tokens is priced at the terminal: avow model add.")
+    expect(set_it).to_have_count(0)
+    at.go("/desk/models")
+    at.page.get_by_role("button", name=at.say("Prices of {name}", name="writes/texts")).click()
+    expect(set_it).to_be_visible()
+    assert at.wrong == []
+
+
+def test_a_search_of_the_record_is_sent_by_its_button_alone(visit: Visit, staff: dict[str, Colleague]) -> None:
+    at = staff["auditor"].enter(visit("en"))
+    at.go("/desk/record")
+    sent: list[str] = []
+    at.page.on("request", lambda one: sent.append(one.url) if one.url.endswith("/api/desk/openings") else None)
+    at.fill("Reason", "a review")
+    at.click("Search the record")
+    at.page.get_by_role("table").wait_for()
+    at.page.evaluate(CHANGED_ELSEWHERE)
+    with at.page.expect_request(lambda one: one.url.endswith("/api/me")):
+        look_at(at.page)
+    at.page.evaluate("fetch('/healthz').then(() => 0)")
+    assert len(sent) == 1, "each search stands on the record"
+    assert at.wrong == []
 
 
 def test_no_screen_of_the_desk_has_a_serious_fault_or_is_too_wide(

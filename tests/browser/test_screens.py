@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -14,6 +15,12 @@ INSIDE = ("", "/playground", "/keys", "/requests", "/usage", "/privacy", "/organ
 OUTSIDE = ("/sign-in", "/sign-up", "/forgot", "/invitation#token", "/erased", "/nowhere")
 SERIOUS = {"serious", "critical"}
 NARROW, WIDE = ViewportSize(width=320, height=700), ViewportSize(width=1280, height=900)
+
+TWICE = """(box) => {
+    const enter = () => new KeyboardEvent("keydown", { key: "Enter", ctrlKey: true, bubbles: true });
+    box.dispatchEvent(enter());
+    box.dispatchEvent(enter());
+}"""
 
 
 def enter(at: Visitor) -> dict[str, Any]:
@@ -90,3 +97,18 @@ def test_while_the_platform_cannot_be_reached_what_was_typed_stays(visit: Visit)
     assert at.page.get_by_label("Message", exact=True).input_value().strip() == prompt.strip()
     at.page.context.set_offline(False)
     settled(at)
+
+
+def test_a_message_is_sent_once_however_often_its_keys_are_hit(visit: Visit) -> None:
+    at = visit("en")
+    enter(at)
+    at.go("/playground")
+    settled(at)
+    sent: list[str] = []
+    at.page.on("request", lambda one: sent.append(one.url) if one.url.endswith("/v1/chat/completions") else None)
+    at.fill("Tokens at most", "8")
+    at.fill("Message", "Say yes.")
+    expect(at.page.get_by_role("button", name="Send", exact=True)).to_be_enabled(timeout=WAIT_MS)
+    at.page.get_by_label("Message", exact=True).evaluate(TWICE)
+    at.page.get_by_text(re.compile("^cost ")).first.wait_for()
+    assert len(sent) == 1

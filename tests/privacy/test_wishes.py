@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,7 @@ from avow.base import jobs
 from avow.base.actor import PLATFORM, Actor
 from avow.base.clock import FileClock
 from avow.base.db import Database
+from avow.policy import parse
 from avow.policy.language import TEXT_BYTES_MAX
 from avow.privacy import versions, wishes
 from avow.privacy.needs import Needs
@@ -28,7 +30,7 @@ from tests import LIMIT_S
 from tests.conftest import Databases
 from tests.privacy import desks
 from tests.privacy.desks import Above
-from tests.privacy.scratch import Person
+from tests.privacy.scratch import PROFILE, Person
 from tests.privacy.test_plans import NOTICES, Crowd, begin, follow
 from tests.privacy.test_plans import text as policy_text
 
@@ -203,6 +205,41 @@ async def test_a_plan_that_cannot_be_made_says_why(client: AsyncTestClient[Lites
     unknown = "00000000-0000-7000-8000-000000000000"
     assert (await client.get(f"/api/desk/policy/plans/{unknown}")).status_code == 404
     assert (await client.post(f"/api/desk/policy/plans/{unknown}/approve")).status_code == 404
+
+
+async def test_a_profile_with_examples_is_sound_and_can_be_planned(
+    on: Needs, database: Databases, vault: Vault, ada: Person, above: Above
+) -> None:
+    """As `avow policy check` says of it: examples, and parts that are not here, are no errors."""
+    profile = (PROFILE.parent / "infer-mesh.toml").read_text()
+    new, above.staff = profile.replace("version = 1", "version = 2", 1), ANN
+    await begin(on, profile)
+    installed = parse(new).features - {"regions"}
+    made = replace(desks.desk(on, database, vault, above), installed=installed)
+    async with AsyncTestClient(desks.served(made, ada, above)) as client:
+        said = (await client.post("/api/desk/policy/check", json={"source": new})).json()["remarks"]
+        assert {each["kind"] for each in said} == {"not_configured"}
+        assert [each for each in said if each["sentence"].endswith(" is an example.")]
+        assert [each["sentence"] for each in said if each["path"] == "features"] == [
+            "The policy names the feature regions, which is not installed or not set up."
+        ]
+        plan = await propose(client, new)
+        await work(on)
+        assert (await read(client, plan))["state"] == "made"
+
+
+@pytest.mark.parametrize(
+    ("source", "path"),
+    [
+        (policy_text(2).replace('"latency_ms", ', ""), "category.usage.fields"),
+        (policy_text(2, more='\n[acceptance]\nhow = "use"\nterms = true\n'), "terms.zh"),
+    ],
+)
+async def test_what_keeps_a_policy_from_running_here_is_an_error(
+    client: AsyncTestClient[Litestar], source: str, path: str
+) -> None:
+    said = (await client.post("/api/desk/policy/check", json={"source": source})).json()["remarks"]
+    assert ("error", path) in [(each["kind"], each["path"]) for each in said]
 
 
 async def test_a_policy_as_large_as_any_file_can_be_planned_at_the_desk(

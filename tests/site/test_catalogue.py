@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from typing import get_args
 
 import pytest
 
+from avow.privacy.requests import Kind, State
 from tests.house.conftest import ROOT
 
 SAID = re.compile(r'\bt\(\s*"((?:[^"\\]|\\.)*)"')
@@ -51,3 +53,11 @@ def test_whatever_is_sent_is_sent_once() -> None:
     """A bare mutation runs twice for a double click: only `useOnce` makes one."""
     bare = {path.name for path in SOURCES if "useMutation" in path.read_text()}
     assert bare == {"once.ts"}
+
+
+def test_every_kind_and_state_of_a_request_has_its_word_in_one_place() -> None:
+    """Those who ask and those who answer read the same of it."""
+    texts = {path.relative_to(ROOT / "ui" / "src").as_posix(): path.read_text() for path in SOURCES}
+    words = re.findall(r"^  (\w+): ", texts["words/rights.ts"], re.MULTILINE)
+    assert sorted(words) == sorted([*get_args(Kind), *get_args(State)])
+    assert [path for path, text in texts.items() if re.search(r'"received"|\breceived:', text)] == ["words/rights.ts"]

@@ -539,12 +539,12 @@ FOR EACH ROW EXECUTE FUNCTION entry_is_final();
 -- A price that staff set at the desk. A row without the platform's signature is no price (`prices.Seal`).
 CREATE FUNCTION price_add(
     p_id uuid, p_model text, p_currency text, p_input bigint, p_cached bigint, p_output bigint, p_from timestamptz,
-    p_write bigint, p_reasoning bigint, p_image bigint, p_audio bigint, p_counts text, p_signature bytea
+    p_write bigint, p_reasoning bigint, p_image bigint, p_audio bigint, p_counts text, p_sizes jsonb, p_signature bytea
 ) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
     INSERT INTO price (id, model, currency, input_nano, cached_nano, output_nano, valid_from, cache_write_nano,
-                       reasoning_nano, image_nano, audio_nano, counts, signature)
+                       reasoning_nano, image_nano, audio_nano, counts, sizes, signature)
     VALUES (p_id, p_model, p_currency, p_input, p_cached, p_output, p_from, p_write, p_reasoning, p_image, p_audio,
-            p_counts, p_signature);
+            p_counts, p_sizes, p_signature);
     UPDATE policy_epoch SET epoch = epoch + 1;
 $$;
 

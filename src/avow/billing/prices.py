@@ -31,7 +31,7 @@ PER = 1_000_000
 _ADD = text(
     "SELECT price_add(:id, :model, :currency, :input_nano, :cached_nano, :output_nano, :valid_from,"
     " CAST(:cache_write_nano AS bigint), CAST(:reasoning_nano AS bigint), CAST(:image_nano AS bigint),"
-    " CAST(:audio_nano AS bigint), CAST(:counts AS text), :signature)"
+    " CAST(:audio_nano AS bigint), CAST(:counts AS text), CAST(:sizes AS jsonb), :signature)"
 )
 Counts = Literal["images", "seconds", "characters"]
 """What a model is paid by that is not paid by tokens."""
@@ -238,7 +238,8 @@ async def put(connection: AsyncConnection, price: Price, seal: Seal) -> None:
 
 async def add(connection: AsyncConnection, price: Price, seal: Seal) -> None:
     """Add a version, as the product's role: at the desk. Workers load their prices anew with this."""
-    row = {**msgspec.structs.asdict(price), "signature": seal.sign(price)}
+    sizes = None if price.sizes is None else msgspec.json.encode(price.sizes).decode()
+    row = {**msgspec.structs.asdict(price), "sizes": sizes, "signature": seal.sign(price)}
     await connection.execute(_ADD, row)
 
 

@@ -66,7 +66,7 @@ class UpstreamPage(msgspec.Struct):
 
 class PriceVersion(msgspec.Struct):
     """What a million of each costs since `valid_from`, as decimals; null: it costs as what it is part of. `counts`: what the
-    model is paid by (null: tokens)."""
+    model is paid by (null: tokens). `sizes`: how many times `image` an image of a `SIZE,QUALITY` costs (`,`: any other)."""
 
     valid_from: datetime
     currency: str
@@ -78,6 +78,7 @@ class PriceVersion(msgspec.Struct):
     reasoning: str | None
     image: str | None
     audio: str | None
+    sizes: dict[str, int] | None
 
 
 class Model(msgspec.Struct):
@@ -197,7 +198,7 @@ def _version(price: Price) -> PriceVersion:
 
 def _plain(price: Price) -> dict[str, Any]:
     nano = {name: getattr(price, f"{name}_nano") for name in RATES}
-    return {name: None if each is None else money.text(each) for name, each in nano.items()}
+    return {name: None if each is None else money.text(each) for name, each in nano.items()} | {"sizes": price.sizes}
 
 
 def _nano(name: str, value: str) -> int:

@@ -17,6 +17,7 @@ what the catalog declares, and how it ends is what the policy says.
     answers       what people of the operator answer; routes in `desk_api`
     letters       what is written to people about their requests
     versions      what was published and what is in force; `floors`, `plans` and `notices` are how it changes
+    remarks       errors, of: what is to be said of a policy before it is planned
     acceptances   who accepted which version; no consent
     notices_api   the routes of notices and acceptances
     outlook       what a change would do to the data that is there; `summary` tells it in lines of text

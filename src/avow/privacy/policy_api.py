@@ -15,13 +15,12 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from avow import catalog
 from avow.base.actor import PLATFORM, Actor
 from avow.base.clock import Clock
 from avow.base.db import Database
-from avow.policy import PolicyError, Problem, parse, unpublishable
+from avow.policy import PolicyError, Problem, parse
 from avow.policy.language import TEXT_BYTES_MAX
-from avow.privacy import versions, wishes
+from avow.privacy import remarks, versions, wishes
 from avow.privacy.api import Privacy
 from avow.privacy.versions import Coming
 from avow.privacy.wishes import Listed, Shown
@@ -68,8 +67,9 @@ class PolicyText(msgspec.Struct):
 
 
 class Remark(msgspec.Struct):
-    """What is to be said of a policy text: in which line (0: of none), of what, and what to do. An `error` keeps it from being
-    planned; what is `not_configured` is not published here, for this installation lacks the part."""
+    """What is to be said of a policy text: in which line (0: of none), of what, and what to do. With an `error` it cannot run
+    here. What is `not_configured` is not published, for this installation lacks the part, or is an example still, or waits
+    for a date or a text."""
 
     line: int
     path: str
@@ -79,7 +79,7 @@ class Remark(msgspec.Struct):
 
 
 class Checked(msgspec.Struct):
-    """What a text would be as a policy: its number and hash (null: it is none), and all that is wrong with it."""
+    """What a text would be as a policy: its number and hash (null: it is none), and all that is to be said of it."""
 
     version: int | None
     hash: str | None
@@ -103,9 +103,9 @@ async def read_policy(privacy: Privacy) -> PolicyText:
 
 
 @post("/api/desk/policy/check", status_code=200, request_max_body_size=BODY_BYTES_MAX)
-async def check_policy(data: JSONBody[Text]) -> Checked:
+async def check_policy(data: JSONBody[Text], privacy: Privacy) -> Checked:
     """Look through a policy text, as `avow policy check` does; stores and changes nothing."""
-    return await asyncio.to_thread(_checked, data.source)
+    return await asyncio.to_thread(_checked, data.source, privacy.installed)
 
 
 @post("/api/desk/policy/plans", status_code=202, request_max_body_size=BODY_BYTES_MAX)
@@ -147,13 +147,12 @@ async def apply_plan(id: FromPath[UUID], staff: Staff, privacy: Privacy) -> Want
 ROUTES = (read_policy, check_policy, make_plan, list_plans, read_plan, approve_plan, apply_plan)
 
 
-def _checked(source: str) -> Checked:
+def _checked(source: str, installed: frozenset[str]) -> Checked:
     try:
         found = parse(source, "policy.toml")
     except PolicyError as error:
         return Checked(None, None, [_remark(each) for each in error.problems])
-    problems = [*catalog.check(found, frozenset(catalog.parts())), *unpublishable(found)]
-    return Checked(found.version, found.hash, [_remark(each) for each in sorted(problems, key=lambda each: each.line)])
+    return Checked(found.version, found.hash, [_remark(each) for each in remarks.of(found, installed)])
 
 
 def _remark(problem: Problem) -> Remark:

@@ -9,10 +9,11 @@ import type { components } from "../api/schema";
 import { Problem } from "../parts/Page";
 import { moment } from "../words/figures";
 import { t } from "../words/language";
+import { OPEN } from "../words/rights";
 import { useAct } from "./act";
 import { Reason } from "./Reason";
 import type { Waiting } from "./Requests";
-import { BY_PEOPLE, OPEN } from "./rights";
+import { BY_PEOPLE } from "./rights";
 
 type Read = components["schemas"]["Read"];
 const ANSWER_CHARS_MAX = 4000;

@@ -8,7 +8,7 @@ import { useMe } from "../api/me";
 import type { components } from "../api/schema";
 import { DataTable } from "../parts/DataTable";
 import { Empty, Page, Problem, State } from "../parts/Page";
-import { money, moment, number } from "../words/figures";
+import { moment, number, rate } from "../words/figures";
 import { t, useLanguage } from "../words/language";
 import { useAct } from "./act";
 
@@ -16,10 +16,15 @@ type Model = components["schemas"]["Model"];
 type Price = components["schemas"]["PriceVersion"];
 const PAGE = 50;
 
-const PER: Record<string, () => string> = {
-  images: () => t("by the image"),
-  seconds: () => t("by the second of sound"),
-  characters: () => t("by the character"),
+const PER = 1_000_000;
+/** The images that have no price of their own, among the sizes and qualities of a price. */
+const OTHERS = ",";
+
+/** What a model that is not paid by tokens is paid by, and what one of it costs. */
+const COUNTED: Record<string, { one: () => string; cost: (price: Price) => number }> = {
+  images: { one: () => t("an image"), cost: (price) => Number(price.image) / PER },
+  seconds: { one: () => t("a minute of sound"), cost: (price) => (Number(price.audio) * 60) / PER },
+  characters: { one: () => t("a character"), cost: (price) => Number(price.input) / PER },
 };
 
 export function Models() {
@@ -51,8 +56,8 @@ export function Models() {
             ),
           },
           { title: t("Runs at"), of: (row) => (row.upstreams.length ? row.upstreams.join(", ") : <State tone="bad">{t("nowhere")}</State>) },
-          { title: t("Input, a million"), isNumber: true, of: (row) => (row.price ? <Cost of={row.price} what="input" /> : <State tone="bad">{t("no price")}</State>) },
-          { title: t("Output, a million"), isNumber: true, of: (row) => row.price && <Cost of={row.price} what="output" /> },
+          { title: t("Input"), isNumber: true, of: (row) => (row.price ? <Cost of={row.price} what="input" /> : <State tone="bad">{t("no price")}</State>) },
+          { title: t("Output"), isNumber: true, of: (row) => row.price && <Cost of={row.price} what="output" /> },
           {
             title: t("Act"),
             of: (row) => (
@@ -71,14 +76,27 @@ export function Models() {
 }
 
 function Cost({ of: price, what }: { of: Price; what: "input" | "cached" | "output" }) {
-  const said = money(price[what], price.currency);
-  return price.counts ? (
+  const counted = price.counts ? COUNTED[price.counts] : undefined;
+  if (!counted)
+    return (
+      <>
+        {rate(Number(price[what]), price.currency)}
+        <span className="cell-note">{t("a million tokens")}</span>
+      </>
+    );
+  if (what !== "input") return null;
+  const one = counted.cost(price);
+  const { [OTHERS]: others = 1, ...sizes }: Record<string, number> = price.sizes ?? {};
+  return (
     <>
-      {said}
-      <span className="cell-note">{PER[price.counts]?.() ?? price.counts}</span>
+      {rate(one * others, price.currency)}
+      <span className="cell-note">{counted.one()}</span>
+      {Object.entries(sizes).map(([name, units]) => (
+        <span className="cell-note" key={name}>
+          {name.split(",").filter(Boolean).join(", ")}: {rate(one * units, price.currency)}
+        </span>
+      ))}
     </>
-  ) : (
-    <>{said}</>
   );
 }
 
@@ -86,7 +104,7 @@ function Prices({ of: model, canSet }: { of: Model; canSet: boolean }) {
   const found = useQuery({ queryKey: ["desk", "prices", model.id], queryFn: () => told(api.GET("/api/desk/prices", { params: { query: { model: model.id } } })) });
   return (
     <div className="stack">
-      {canSet && <SetPrice of={model} />}
+      {canSet && (model.price?.counts ? <p className="note">{t("What is not paid by tokens is priced at the terminal: avow model add.")}</p> : <SetPrice of={model} />)}
       <DataTable
         label={t("Versions of the price")}
         of={found}
@@ -121,15 +139,15 @@ function SetPrice({ of: model }: { of: Model }) {
     event.preventDefault();
     setting.run();
   };
-  const rate = (label: string, value: string, set: (value: string) => void, note: string, isNeeded = true) => (
+  const field = (label: string, value: string, set: (value: string) => void, note: string, isNeeded = true) => (
     <TextInput size="sm" label={label} description={note} inputMode="decimal" required={isNeeded} withAsterisk={false} value={value} onChange={(event) => set(event.currentTarget.value)} />
   );
   return (
     <form className="stack" onSubmit={send}>
       <div className="grid-2">
-        {rate(t("Input"), input, setInput, t("of a million, such as 0.15"))}
-        {rate(t("Cached input"), cached, setCached, t("empty: as it is"), false)}
-        {rate(t("Output"), output, setOutput, t("of a million, such as 0.60"))}
+        {field(t("Input"), input, setInput, t("of a million, such as 0.15"))}
+        {field(t("Cached input"), cached, setCached, t("empty: as it is"), false)}
+        {field(t("Output"), output, setOutput, t("of a million, such as 0.60"))}
       </div>
       <Problem error={setting.error} />
       <Group justify="flex-end">

@@ -37,7 +37,10 @@ export function Record() {
     initialPageParam: null as string | null,
     getNextPageParam: (last) => last.after,
     enabled: asked !== null,
-    staleTime: Infinity,
+    // What is on the record is asked for by whoever presses the button: nothing that has changed elsewhere asks again.
+    staleTime: "static",
+    refetchOnWindowFocus: false,
+    refetchOnReconnect: false,
   });
   const field = (of: keyof Sought, label: string, more: { type?: string; description?: string } = {}) => (
     <TextInput size="sm" label={label} {...more} value={sought[of]} onChange={(event) => setSought({ ...sought, [of]: event.currentTarget.value })} />

@@ -10,8 +10,9 @@ import { DataTable } from "../parts/DataTable";
 import { Empty, Page, State } from "../parts/Page";
 import { away, day, moment } from "../words/figures";
 import { t, useLanguage } from "../words/language";
+import { OPEN, STATES } from "../words/rights";
 import { Answer } from "./Answer";
-import { BY_PEOPLE, KINDS, OPEN, STATES } from "./rights";
+import { BY_PEOPLE, KINDS } from "./rights";
 
 export type Waiting = components["schemas"]["Waiting"];
 type Kind = Waiting["kind"];

@@ -8,12 +8,12 @@ import { useNames } from "../api/me";
 import type { components } from "../api/schema";
 import { away, day, moment, number } from "../words/figures";
 import { t, useLanguage } from "../words/language";
+import { KINDS, OPEN, STATES } from "../words/rights";
 import { useOnce } from "./once";
-import { Empty, Loaded, Problem, Section, State, type Tone } from "./Page";
+import { Empty, Loaded, Problem, Section, State } from "./Page";
 import { save } from "./save";
 
 type Request = components["schemas"]["Request"];
-const OPEN = ["received", "verified", "planned", "running"];
 const COPIES = ["access", "port"];
 const LOOK_MS = 1500;
 
@@ -22,27 +22,6 @@ const asked = {
   queryFn: () => told(api.GET("/api/privacy/requests")),
   refetchInterval: (query: { state: { data?: Request[] } }) =>
     query.state.data?.some((each) => COPIES.includes(each.kind) && OPEN.includes(each.state)) ? LOOK_MS : (false as const),
-};
-
-const KINDS: Record<string, () => string> = {
-  access: () => t("Copy of my data, with what it means"),
-  port: () => t("Copy to take to another service"),
-  rectify: () => t("Put something right"),
-  erase: () => t("Erase everything"),
-  restrict: () => t("Restrict the use"),
-  object: () => t("Objection"),
-  withdraw: () => t("Consent taken back"),
-  complain: () => t("Complaint"),
-};
-
-const STATES: Record<string, readonly [Tone, () => string]> = {
-  received: ["open", () => t("received")],
-  verified: ["open", () => t("in the queue")],
-  planned: ["open", () => t("planned")],
-  running: ["open", () => t("running")],
-  succeeded: ["good", () => t("done")],
-  refused: ["bad", () => t("refused")],
-  failed: ["bad", () => t("failed")],
 };
 
 export function CopyOfData() {

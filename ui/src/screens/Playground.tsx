@@ -32,6 +32,7 @@ export function Playground() {
   const [draft, setDraft] = useState("");
   const [error, setError] = useState<unknown>(null);
   const [running, setRunning] = useState<AbortController | null>(null);
+  const isSending = useRef(false);
   const end = useRef<HTMLDivElement>(null);
   const chosen = model ?? known.data?.[0] ?? "";
   const asked = (messages: Turn[]) => ({
@@ -49,7 +50,8 @@ export function Playground() {
 
   const send = async () => {
     const said = draft.trim();
-    if (!said || running || !chosen) return;
+    if (!said || isSending.current || !chosen) return;
+    isSending.current = true;
     const before = turns;
     const messages: Turn[] = [...before, { role: "user", content: said }];
     const stop = new AbortController();
@@ -70,6 +72,7 @@ export function Playground() {
         setTurns(before);
       }
     } finally {
+      isSending.current = false;
       setRunning(null);
       void queries.invalidateQueries({ predicate: (query) => query.queryKey[0] !== "models" });
     }

@@ -25,12 +25,12 @@ const numbers = once((at) => new Intl.NumberFormat(at));
 const days = once((at) => new Intl.DateTimeFormat(at, { dateStyle: "medium" }));
 const moments = once((at) => new Intl.DateTimeFormat(at, { dateStyle: "medium", timeStyle: "short" }));
 const distances = once((at) => new Intl.RelativeTimeFormat(at, { numeric: "auto" }));
+const DIGITS = { cents: { maximumFractionDigits: 2 }, small: { maximumSignificantDigits: 4 }, exact: { maximumFractionDigits: 9 } };
 const amounts = once((at) => {
   const made = new Map<string, Intl.NumberFormat>();
-  return (currency: string, isSmall: boolean) => {
-    const digits: Intl.NumberFormatOptions = isSmall ? { maximumSignificantDigits: 4 } : { maximumFractionDigits: 2 };
-    const known = made.get(`${currency}${isSmall}`) ?? new Intl.NumberFormat(at, { style: "currency", currency, ...digits });
-    made.set(`${currency}${isSmall}`, known);
+  return (currency: string, digits: keyof typeof DIGITS) => {
+    const known = made.get(`${currency}${digits}`) ?? new Intl.NumberFormat(at, { style: "currency", currency, ...DIGITS[digits] });
+    made.set(`${currency}${digits}`, known);
     return known;
   };
 });
@@ -39,7 +39,12 @@ const amounts = once((at) => {
 export function money(amount: string, currency: string): string {
   const value = Number(amount);
   const isSmall = value !== 0 && Math.abs(value) < CENT;
-  return amounts()(currency, isSmall).format(value);
+  return amounts()(currency, isSmall ? "small" : "cents").format(value);
+}
+
+/** What something costs: every digit that a price can have. */
+export function rate(value: number, currency: string): string {
+  return amounts()(currency, "exact").format(value);
 }
 
 export function number(value: number): string {
