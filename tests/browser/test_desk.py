@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import WAIT_MS, Visit
 from tests.browser.staff import DESK, Colleague
 from tests.browser.test_screens import NARROW, SERIOUS, WIDE, settled
 from tests.browser.test_trouble import look_at
@@ -115,7 +115,7 @@ def test_a_price_is_shown_by_what_the_model_is_paid_by(
     at.go("/desk/models")
     for name, (_, shown) in PRICED.items():
         for each in shown:
-            expect(at.page.get_by_role("row").filter(has_text=name)).to_contain_text(each)
+            expect(at.page.get_by_role("row").filter(has_text=name)).to_contain_text(each, timeout=WAIT_MS)
     set_it = at.page.get_by_role("button", name=at.say("Set this price from now on"))
     at.page.get_by_role("button", name=at.say("Prices of {name}", name="paints/pictures")).click()
     at.see("What is not paid by tokens is priced at the terminal: avow model add.")

@@ -232,7 +232,7 @@ async def test_a_profile_with_examples_is_sound_and_can_be_planned(
     ("source", "path"),
     [
         (policy_text(2).replace('"latency_ms", ', ""), "category.usage.fields"),
-        (policy_text(2, more='\n[acceptance]\nhow = "use"\nterms = true\n'), "terms.zh"),
+        (policy_text(2, more='\n[acceptance]\nhow = "use"\nterms = true\n', features="acceptance"), "terms.zh"),
     ],
 )
 async def test_what_keeps_a_policy_from_running_here_is_an_error(
