@@ -23,11 +23,13 @@ from litestar.di import Provide
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tests import LIMIT_S
+from tests.accounts.provider import CLIENT, SECRET, LocalProvider
 from tests.conftest import Databases
 
 from avow.accounts import admission, api, desk_api, members, members_api, openings_api, surface
 from avow.accounts.directory import Directory
 from avow.accounts.needs import Needs, pepper
+from avow.accounts.oidc import CALLBACK, Provider
 from avow.accounts.passwords import Passwords
 from avow.app import admit, identity, rectify, tell
 from avow.base.clock import FileClock
@@ -222,3 +224,15 @@ async def house(start: Start) -> House:
 def marker() -> str:
     """A word that occurs nowhere else."""
     return f"mark{secrets.token_hex(12)}"
+
+
+@pytest.fixture
+async def provider(house: House) -> AsyncIterator[LocalProvider]:
+    """An identity provider on loopback, which this house takes people from."""
+    made = LocalProvider(house.clock)
+    await made.start()
+    ours = Provider(made.issuer, CLIENT, SECRET, f"{house.needs.base_url}{CALLBACK}", house.clock)
+    object.__setattr__(house.needs, "provider", ours)
+    yield made
+    await ours.close()
+    await made.stop()

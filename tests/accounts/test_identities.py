@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -16,17 +15,6 @@ from avow.accounts.oidc import CALLBACK, Provider, ProviderUnfit
 
 ADA = "ada@example.org"
 OTHER = RSAKey.generate_key(2048, {"kid": "two"})
-
-
-@pytest.fixture
-async def provider(house: House) -> AsyncIterator[LocalProvider]:
-    made = LocalProvider(house.clock)
-    await made.start()
-    ours = Provider(made.issuer, CLIENT, SECRET, f"{house.needs.base_url}{CALLBACK}", house.clock)
-    object.__setattr__(house.needs, "provider", ours)
-    yield made
-    await ours.close()
-    await made.stop()
 
 
 async def start(browser: httpx.AsyncClient) -> str:

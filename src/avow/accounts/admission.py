@@ -1,7 +1,7 @@
 """Admission: every request's caller is held against the table of permissions before its route runs.
 
 What somebody is follows from their row, at this request: a role that was taken is gone at the next call. Staff come to
-the desk only with a second factor, and only if they showed who they are within the last ten minutes.
+the desk only with a second factor, and only if they showed it in this session within the last ten minutes.
 """
 
 from collections.abc import Iterable, Iterator
@@ -51,8 +51,8 @@ class SessionNeeded(AvowError):
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """Somebody whose session or key a request carries. `role` is their line in the table of permissions, `strong`
-    whether they have a second factor, `session` None for a key, `accepted` the newest version of the policy that they have
-    accepted (0: none)."""
+    whether they have a second factor (whether they showed it, the session knows), `session` None for a key, `accepted` the
+    newest version of the policy that they have accepted (0: none)."""
 
     actor: Actor
     role: str
@@ -118,7 +118,8 @@ def routes(handlers: Iterable[HTTPRouteHandler]) -> Iterator[str]:
 def _check_staff(accounts: Needs, found: Admitted) -> None:
     if not found.strong:
         raise SecondFactorMissing
-    if found.session is None or not found.session.is_fresh(accounts.clock.now()):
+    now = accounts.clock.now()
+    if found.session is None or not (found.session.is_fresh(now) and found.session.has_shown_factor(now)):
         raise StepUpNeeded
 
 

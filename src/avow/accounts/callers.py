@@ -4,8 +4,8 @@ who       somebody signed in by cookie, or an API key with the scope `read`, and
 person    somebody signed in by cookie
 current   their session
 proved    whether somebody signed in showed who they are within the last ten minutes, where that is asked only sometimes
-fresh     somebody signed in who showed who they are within the last ten minutes, for acts that a thief of the cookie
-          must not do
+fresh     somebody signed in who showed who they are within the last ten minutes, with the second factor they have, for
+          acts that a thief of the cookie must not do
 """
 
 from datetime import datetime

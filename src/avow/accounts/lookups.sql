@@ -12,9 +12,12 @@ $$;
 
 CREATE FUNCTION session_by_token(wanted bytea, at timestamptz)
 RETURNS TABLE (id uuid, tenant_id uuid, subject_id uuid, last_seen_at timestamptz, absolute_ends_at timestamptz,
-               proved_at timestamptz)
+               proved_at timestamptz, factor_at timestamptz, asks_factor boolean)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT s.id, s.tenant_id, s.subject_id, s.last_seen_at, s.absolute_ends_at, s.proved_at FROM session s
+    SELECT s.id, s.tenant_id, s.subject_id, s.last_seen_at, s.absolute_ends_at, s.proved_at, s.factor_at,
+           EXISTS (SELECT FROM second_factor f WHERE f.subject_id = s.subject_id AND f.confirmed_at IS NOT NULL)
+           OR EXISTS (SELECT FROM passkey k JOIN staff w ON w.id = k.subject_id WHERE k.subject_id = s.subject_id)
+    FROM session s
     WHERE s.token_hmac = wanted AND s.ends_at > at AND s.absolute_ends_at > at
 $$;
 

@@ -100,6 +100,7 @@ async def confirm(needs: Needs, current: Session, code: str) -> list[str]:
         kept = update(second_factor).where(second_factor.c.subject_id == subject_id)
         await connection.execute(kept.values({**begun, "box": box, "confirmed_at": now, "last_step": step}))
         await sessions.end_all(connection, subject_id, but=current.id)
+        await sessions.note_factor(needs, connection, current)
         await letters.changed(needs, connection, tenant_id, subject_id, letters.FACTOR_ADDED)
         await acts.note(needs, connection, current.who, "add second factor", category="credential")
         return await codes.make_recovery(needs, connection, tenant_id, subject_id)

@@ -28,7 +28,7 @@ class Reset(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class StepUp(msgspec.Struct, forbid_unknown_fields=True):
-    """What shows once more who is there: the password, or a code of the second factor."""
+    """What shows once more who is there: a code of the second factor, or the password of who has none."""
 
     password: str = ""
     code: str = ""

@@ -2,7 +2,9 @@
 
 It is found by an opaque token in a cookie, ends after a day without use and after thirty days in any case, and begins
 anew (with a new token, the old one ended) at each sign-in. No network address and no device is kept. For ten minutes
-after its person showed who they are it is fresh; acts that a stolen cookie must not be enough for ask for that.
+after its person showed who they are it is fresh; acts that a stolen cookie must not be enough for ask for that. Whoever
+has a second factor shows that too: a session that began with less (a password beside a passkey, an identity provider) is
+not fresh until then.
 """
 
 from datetime import datetime, timedelta
@@ -61,7 +63,7 @@ class SecondFactorNeeded(AvowError):
 
     status = 401
     code = "second_factor_needed"
-    hint = "Send the same again with `code`: six digits of your app, or a recovery code."
+    hint = "Send the same again with `code`: six digits of your app, or a recovery code; or sign in with a passkey."
 
 
 class SecondFactorRefused(AvowError):
@@ -88,7 +90,10 @@ class StepUpNeeded(AvowError):
 
     status = 403
     code = "step_up_needed"
-    hint = "POST your password or a code to /api/auth/step-up, or sign in with a passkey; it holds for ten minutes."
+    hint = (
+        "POST your password, or a code where you have a second factor, to /api/auth/step-up, or sign in with a passkey; "
+        "it holds for ten minutes."
+    )
 
 
 class StepUpRefused(AvowError):
@@ -100,19 +105,30 @@ class StepUpRefused(AvowError):
 
 
 class Session(NamedTuple):
-    """A session that works: whose it is, and when its person last showed who they are."""
+    """A session that works: whose it is, when its person last showed who they are, and when a second factor.
+
+    `asks_factor`: they have one that must be shown. A passkey alone is asked of staff only, for others may sign in with
+    their password beside it.
+    """
 
     id: UUID
     tenant_id: UUID
     subject_id: UUID
     proved_at: datetime | None
+    factor_at: datetime | None
+    asks_factor: bool
 
     @property
     def who(self) -> Actor:
         return people.actor(self.tenant_id, self.subject_id)
 
     def is_fresh(self, now: datetime) -> bool:
-        return self.proved_at is not None and now - self.proved_at <= FRESH
+        """Whether its person showed who they are within the last ten minutes, with their second factor if it is asked."""
+        return _is_recent(self.proved_at, now) and (not self.asks_factor or self.has_shown_factor(now))
+
+    def has_shown_factor(self, now: datetime) -> bool:
+        """Whether a second factor was shown in this session within the last ten minutes."""
+        return _is_recent(self.factor_at, now)
 
 
 class ListedSession(msgspec.Struct, frozen=True):
@@ -150,7 +166,7 @@ async def sign_in(
             found = await people.find(needs, email)
             tenant_id, subject_id = (found.tenant_id, found.subject_id) if found else (NOBODY, NOBODY)
             try:
-                verdict = await _check(needs, tenant_id, subject_id, password, code)
+                verdict, with_factor = await _check(needs, tenant_id, subject_id, password, code)
                 # Else whoever signs up with somebody's address learns here whether it had an account.
                 if needs.directory.must_confirm and (found is None or found.confirmed_at is None):
                     raise SignInRefused
@@ -161,18 +177,22 @@ async def sign_in(
     needs.sign_ins.succeed(name)
     if verdict.upgraded:
         await people.keep_hash(needs, tenant_id, subject_id, verdict.upgraded)
-    return await enter(needs, tenant_id, subject_id, visitor)
+    return await enter(needs, tenant_id, subject_id, visitor, with_factor=with_factor)
 
 
-async def enter(needs: Needs, tenant_id: UUID, subject_id: UUID, visitor: Visitor) -> tuple[str, Actor]:
+async def enter(
+    needs: Needs, tenant_id: UUID, subject_id: UUID, visitor: Visitor, *, with_factor: bool
+) -> tuple[str, Actor]:
     """Let somebody in who has shown who they are: a new session in the place of the browser's older one."""
     if visitor.old_token:
         await end(needs, visitor.old_token)
-    return await begin(needs, tenant_id, subject_id, visitor), people.actor(tenant_id, subject_id)
+    token = await begin(needs, tenant_id, subject_id, visitor, with_factor=with_factor)
+    return token, people.actor(tenant_id, subject_id)
 
 
-async def begin(needs: Needs, tenant_id: UUID, subject_id: UUID, visitor: Visitor) -> str:
-    """Begin a session for a person who has shown who they are; gives the token, which is kept only as a digest."""
+async def begin(needs: Needs, tenant_id: UUID, subject_id: UUID, visitor: Visitor, *, with_factor: bool) -> str:
+    """Begin a session for a person who has shown who they are, and a second factor or not; gives the token, which is kept
+    only as a digest."""
     token, now = tokens.make(), needs.clock.now()
     row = {
         **fact.begin(needs.policy, "credential", tenant_id, subject_id, now),
@@ -181,6 +201,7 @@ async def begin(needs: Needs, tenant_id: UUID, subject_id: UUID, visitor: Visito
         "last_seen_at": now,
         "absolute_ends_at": now + ABSOLUTE,
         "proved_at": now,
+        "factor_at": now if with_factor else None,
     }
     async with needs.database.tenant(tenant_id) as connection:
         await connection.execute(session.insert().values(row))
@@ -196,16 +217,20 @@ async def look(needs: Needs, token: str) -> Session | None:
     now = needs.clock.now()
     if now - row.last_seen_at >= SEEN_STEP:
         await _see(needs, row, now)
-    return Session(row.id, row.tenant_id, row.subject_id, row.proved_at)
+    return Session(row.id, row.tenant_id, row.subject_id, row.proved_at, row.factor_at, row.asks_factor)
 
 
 async def step_up(needs: Needs, current: Session, password: str, code: str) -> str:
     """Let the person of a session show once more who they are, by password or by a code of their second factor; gives the
-    session's new token, the old one ends. Raises StepUpRefused, SignInSlowed or Busy.
+    session's new token, the old one ends. Where a second factor is asked, a password is not enough: a right one must not
+    begin the count of wrong codes anew either, so it is not even looked at.
+    Raises SecondFactorNeeded, StepUpRefused, SignInSlowed or Busy.
     """
+    if current.asks_factor and not code:
+        raise SecondFactorNeeded("This account has a second factor; the password alone is not enough.")
     if not await is_shown(needs, current.tenant_id, current.subject_id, password, code):
         raise StepUpRefused
-    return await renew(needs, current)
+    return await renew(needs, current, with_factor=bool(code))
 
 
 async def is_shown(needs: Needs, tenant_id: UUID, subject_id: UUID, password: str, code: str = "") -> bool:
@@ -227,15 +252,23 @@ async def is_shown(needs: Needs, tenant_id: UUID, subject_id: UUID, password: st
     return right
 
 
-async def renew(needs: Needs, current: Session) -> str:
-    """Give a session a new token and make it fresh. Raises NotSignedIn where it was ended meanwhile."""
-    token = tokens.make()
-    moved = {"token_hmac": tokens.digest(needs.pepper, "session", token), "proved_at": needs.clock.now()}
+async def renew(needs: Needs, current: Session, *, with_factor: bool = False) -> str:
+    """Give a session a new token and note what was shown. Raises NotSignedIn where it was ended meanwhile."""
+    token, now = tokens.make(), needs.clock.now()
+    moved: dict[str, Any] = {"token_hmac": tokens.digest(needs.pepper, "session", token), "proved_at": now}
+    if with_factor:
+        moved["factor_at"] = now
     async with needs.database.tenant(current.tenant_id) as connection:
         done = await connection.execute(update(session).where(session.c.id == current.id).values(moved))
     if not done.rowcount:
         raise NotSignedIn
     return token
+
+
+async def note_factor(needs: Needs, connection: AsyncConnection, current: Session) -> None:
+    """Note in the caller's transaction that a second factor was shown in a session now."""
+    moved = update(session).where(session.c.id == current.id).values(factor_at=needs.clock.now())
+    await connection.execute(moved)
 
 
 async def listed(needs: Needs, current: Session) -> list[ListedSession]:
@@ -288,17 +321,23 @@ async def end(needs: Needs, token: str) -> None:
             await connection.execute(delete(session).where(session.c.id == row.id))
 
 
-async def _check(needs: Needs, tenant_id: UUID, subject_id: UUID, password: str, code: str) -> Verdict:
-    """Compare a password and, where there is a second factor, a code. Raises what is wrong."""
+async def _check(needs: Needs, tenant_id: UUID, subject_id: UUID, password: str, code: str) -> tuple[Verdict, bool]:
+    """Compare a password and, where there is one, a code of the second factor; tells whether one was shown. Raises what is
+    wrong."""
     verdict = await needs.passwords.compare(await people.open_hash(needs, tenant_id, subject_id), password)
     if not verdict.right:
         raise SignInRefused
-    if await codes.are_asked(needs, tenant_id, subject_id):
-        if not code:
-            raise SecondFactorNeeded
-        if not await codes.take(needs, tenant_id, subject_id, code):
-            raise SecondFactorRefused
-    return verdict
+    if not await codes.are_asked(needs, tenant_id, subject_id):
+        return verdict, False
+    if not code:
+        raise SecondFactorNeeded
+    if not await codes.take(needs, tenant_id, subject_id, code):
+        raise SecondFactorRefused
+    return verdict, True
+
+
+def _is_recent(at: datetime | None, now: datetime) -> bool:
+    return at is not None and now - at <= FRESH
 
 
 async def _fail(needs: Needs, name: str, tenant_id: UUID, subject_id: UUID) -> None:

@@ -130,10 +130,11 @@ session = table(
     Column("last_seen_at", TIME, nullable=False),
     Column("absolute_ends_at", TIME, nullable=False),
     Column("proved_at", TIME),
+    Column("factor_at", TIME),
     holds=[
         personal(
             "credential",
-            clear=["token_hmac", "last_seen_at", "absolute_ends_at", "proved_at"],
+            clear=["token_hmac", "last_seen_at", "absolute_ends_at", "proved_at", "factor_at"],
             why="compared at each request; a keyed digest and times, no network address, no device",
             secret=["token_hmac"],
         )
@@ -141,7 +142,8 @@ session = table(
     restored=never(),
 )
 """`ends_at` is the idle end, moved on by use (at most hourly) and never past `absolute_ends_at`. `proved_at`: when its
-person last showed who they are; null counts as long ago."""
+person last showed who they are, `factor_at`: when a second factor (a code, or a passkey that verified its user); null
+counts as long ago."""
 
 visit = table(
     "visit",

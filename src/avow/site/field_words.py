@@ -60,6 +60,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "event": ("event", "事件"),
     "expertise": ("expertise", "专长"),
     "expires_at": ("time of expiry", "到期时间"),
+    "factor_at": ("when you last showed a second factor", "最近一次第二因素验证时间"),
     "facts": ("number of records", "记录数量"),
     "feature": ("function that was used", "所用功能"),
     "file": ("file", "文件"),

@@ -93,6 +93,7 @@ function Dialog({ what, leftElsewhere, end }: { what: Proof; leftElsewhere: bool
     );
   };
   const isSignIn = what === "sign-in";
+  const isCodeEnough = asksCode && !isSignIn;
 
   return (
     <Modal
@@ -108,7 +109,9 @@ function Dialog({ what, leftElsewhere, end }: { what: Proof; leftElsewhere: bool
         <p className="note">
           {isSignIn
             ? t("Sign in again to go on. What you typed is still there.")
-            : t("This needs your password once more; it then holds for ten minutes.")}
+            : isCodeEnough
+              ? t("Your account has a second factor: send a code of it, or use your passkey. It then holds for ten minutes.")
+              : t("This needs your password once more; it then holds for ten minutes.")}
         </p>
         {isSignIn && (
           <TextInput
@@ -120,13 +123,15 @@ function Dialog({ what, leftElsewhere, end }: { what: Proof; leftElsewhere: bool
             onChange={(event) => setEmail(event.currentTarget.value)}
           />
         )}
-        <PasswordInput
-          label={t("Password")}
-          autoComplete="current-password"
-          data-autofocus
-          value={password}
-          onChange={(event) => setPassword(event.currentTarget.value)}
-        />
+        {!isCodeEnough && (
+          <PasswordInput
+            label={t("Password")}
+            autoComplete="current-password"
+            data-autofocus
+            value={password}
+            onChange={(event) => setPassword(event.currentTarget.value)}
+          />
+        )}
         {(asksCode || !isSignIn) && (
           <TextInput
             label={asksCode ? t("Code of your app, or a recovery code") : t("Or a code of your app")}
