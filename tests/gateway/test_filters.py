@@ -27,10 +27,11 @@ from avow.gateway.watch import FAMILIES
 from avow.policy import parse
 from tests import LIMIT_S
 
+from . import shown
 from .house import CLAUDE, DOLLAR, HELLO, MODEL, TEXT, open_house, until
 from .test_traces import opened
 
-PICTURE = b"\x89PNG a picture that is known to be bad"
+PICTURE = shown.png(5, 5)
 BAD = "A text that is known to be bad"
 RULES = f"""
 [filter.house]
@@ -818,7 +819,7 @@ async def test_an_image_that_is_known_goes_nowhere_and_its_finding_is_on_record(
     ann = await house.customer()
     edit = house.client(ann).images.edit
     with pytest.raises(openai.PermissionDeniedError) as refused:
-        await edit(model="media/paints", image=[("a.png", b"good"), ("b.png", PICTURE)], prompt="x")
+        await edit(model="media/paints", image=[("a.png", shown.png()), ("b.png", PICTURE)], prompt="x")
     assert refused.value.code == "content_blocked" and "filter.pictures" in str(refused.value)
     assert house.upstream.requests == [] and (await house.settled(ann)).amount == 0
     (found,) = await decisions_of(house)
@@ -829,7 +830,9 @@ async def test_an_image_that_is_known_goes_nowhere_and_its_finding_is_on_record(
         "block",
         1,
     )
-    await edit(model="media/paints", image=("a.png", b"good"), prompt="x")
+    with pytest.raises(openai.PermissionDeniedError):  # with a byte behind its end it is the same
+        await edit(model="media/paints", image=("b.png", PICTURE + b"!"), prompt="x")
+    await edit(model="media/paints", image=("a.png", shown.png()), prompt="x")
     assert len(house.upstream.requests) == 1
 
 

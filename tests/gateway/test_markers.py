@@ -105,7 +105,7 @@ def form(mark: Markers, path: str, place: str, **changed: str) -> tuple[bytes, s
         name: mark(f"{place} {path} {name}") for name in ("prompt", "user", "metadata[about]", "safety_identifier")
     }
     name, content = mark(f"{place} {path} file name"), mark(f"{place} {path} content").encode()
-    content = wav(content) if ending == "mp3" else content
+    content = wav(content) if ending == "mp3" else shown.png(rows=content)
     fields = {"model": MODEL, **words, **changed}
     request = httpx.Request("POST", "http://x", data=fields, files={field: (f"{name}.{ending}", content)})
     return request.read(), request.headers["content-type"]

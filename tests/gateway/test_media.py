@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import threading
 from typing import Any
 
 import httpx
@@ -26,6 +27,7 @@ from avow.gateway.scripted import Script
 from avow.gateway.uploads import BYTES_MAX, KEY_BYTES_MAX, Uploads
 from tests import LIMIT_S
 
+from . import shown
 from .house import CREDENTIAL, HELLO, INPUT, MODEL, OUTPUT, chunks_of, until
 from .sound import wav
 from .test_traces import opened
@@ -36,7 +38,7 @@ SPEAKS, SPEAKS_BY_TOKENS = "media/speaks", "media/speaks-by-tokens"
 IMAGE, SECOND, CHARACTER = 40_000_000, 100_000, 15_000
 SOUND = wav(b"\x04\r\n--\xff\xfb sound " * 4000)
 SOUND_S = -(-len(SOUND) // 8000)
-PICTURE = b"\x89PNG\r\n\x1a\n picture"
+PICTURE, MASK = shown.png(), shown.png(4, 4)
 TOKENS = {"input_nano": INPUT, "cached_nano": INPUT, "output_nano": OUTPUT}
 
 
@@ -78,14 +80,16 @@ async def test_edits_and_variations_send_their_pictures_without_their_names(hous
     ann = await house.customer()
     client = house.client(ann)
     await client.images.edit(
-        model=PAINTS, image=("Ann Miller.png", PICTURE), mask=("Ann.png", PICTURE[:9]), prompt="x", n=2, user="ann"
+        **{"model": PAINTS, "prompt": "x", "n": 2, "user": "ann"},
+        image=("Ann Miller.png", shown.png(said=b"Ann Miller at N 47.07")),
+        mask=("Ann.png", shown.png(4, 4, after=b"Ann Miller")),
     )
     await client.images.create_variation(model=PAINTS, image=("Ann Miller.png", PICTURE))
     edit, variation = house.upstream.requests
     assert house.upstream.paths == ["/v1/images/edits", "/v1/images/variations"]
     assert edit == {
         **{"model": "their-paints", "prompt": "x", "n": "2"},
-        **{"image": PICTURE.decode("latin-1"), "mask": PICTURE[:9].decode("latin-1")},
+        **{"image": PICTURE.decode("latin-1"), "mask": MASK.decode("latin-1")},
     }
     assert variation["image"] == PICTURE.decode("latin-1")
     assert (await house.settled(ann, 2)).amount == IMAGE and (await house.usages(ann))[0].amount == 2 * IMAGE
@@ -492,7 +496,20 @@ async def test_forms_that_say_what_cannot_be_done_are_refused_by_name(house):
     assert await ask(edits, {"model": PAINTS}, ("image", PICTURE)) == (400, "prompt")
     for count in ("0", "11", "x", "1e99", "²"):
         assert await ask(edits, {"model": PAINTS, "prompt": "x", "n": count}, ("image", PICTURE)) == (400, "n")
+    for name in ("size[]", "quality[]", "size[0]"):
+        asked = {"model": PAINTS, "prompt": "x", name: "1792x1024"}
+        assert await ask(edits, asked, ("image", PICTURE)) == (400, name)
+    for broken in (b"no picture", shown.png(20_000, 20_000)):
+        assert await ask(edits, {"model": PAINTS, "prompt": "x"}, ("image", broken)) == (400, "image")
+        assert await ask(edits, {"model": PAINTS, "prompt": "x"}, ("image", PICTURE), ("mask", broken)) == (400, "mask")
     assert house.upstream.requests == []
+
+
+async def test_forms_are_measured_beside_all_others():
+    """On threads of their own: those that others wait for are not taken."""
+    form = forms.Form({}, ())
+    seen = await media.read(lambda _: threading.current_thread().name, form)  # type: ignore[arg-type,return-value]
+    assert str(seen).startswith("media")
 
 
 @pytest.mark.parametrize("surface", [each for each in surfaces.ALL if each.takes_form], ids=lambda each: each.name)

@@ -11,8 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from avow.gateway import picture_formats, pictures, tables
+from avow.gateway import picture_formats, pictures, surfaces, tables, wire
 from avow.gateway.picture_formats import Malformed, drawn
+from avow.gateway.refusals import InvalidRequest
 from avow.gateway.scripted import Script
 
 from . import shown
@@ -61,6 +62,43 @@ def _turned(data: bytes) -> bytes:
         return b"\0never\0"
     assert picture_formats._orientation(data[begin + 4 :]) == 6
     return data[begin : begin + 2 + int.from_bytes(data[begin + 2 : begin + 4], "big")]
+
+
+def test_a_jpeg_holds_tables_and_a_mark_of_adobe_no_longer_than_they_are():
+    head, rest, plain = shown.jpeg()[:2], shown.jpeg()[2:], drawn(shown.jpeg()).data
+    mark = b"Adobe\0\x64\0\0\0\0\1"
+    for more, left in ((mark, mark), (mark + SECRET, mark), (mark[:-1], None)):
+        made = drawn(head + segment(0xEE, more) + rest).data
+        assert made == plain[:2] + (segment(0xEE, left) if left else b"") + plain[2:]
+    for kind, size in ((0xC4, 8 * 273), (0xDB, 4 * 129), (0xCC, 64), (0xDD, 2)):
+        assert drawn(head + segment(kind, bytes(size)) + rest).width == 2
+        with pytest.raises(Malformed):
+            drawn(head + segment(kind, bytes(size) + SECRET) + rest)
+
+
+def segment(mark: int, data: bytes) -> bytes:
+    return b"\xff%c" % mark + (len(data) + 2).to_bytes(2, "big") + data
+
+
+@pytest.mark.parametrize("picture", [shown.url(shown.png()), "https://example.org/a.png", 7, None])
+def test_a_picture_of_a_chat_that_is_no_object_is_refused(picture):
+    part = {"type": "image_url", "image_url": picture}
+    with pytest.raises(InvalidRequest):
+        pictures.take({"messages": [{"role": "user", "content": [part]}]})
+
+
+def test_a_part_whose_kind_is_no_word_is_refused():
+    parts = [{"type": [], "text": "x"}]
+    said = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": parts}]}
+    for parse, body in (
+        (surfaces.message, said),
+        (surfaces.response, {"model": "m", "input": parts}),
+        (surfaces.response, {"model": "m", "input": "x", "tools": parts}),
+        (wire.parse, {"model": "m", "messages": [{"role": "user", "content": "x"}], "tools": parts}),
+    ):
+        with pytest.raises(InvalidRequest):
+            parse(json.dumps(body).encode())
+    assert pictures.take({"messages": [{"role": "user", "content": [{"type": "text", "content": parts}]}]}) == ()
 
 
 begun = st.builds(lambda make, at, rest: make()[:at] + rest, st.sampled_from(FORMATS), st.integers(0, 120), st.binary())
@@ -243,7 +281,7 @@ chats = true
 
 
 async def test_filters_see_pictures_by_their_hash_and_by_a_judge_and_leave_them_whole(database, tmp_path):
-    known = shown.png(5, 5, said=SECRET)
+    known = shown.png(5, 5)
     filters = FILTERED.format(known=hashlib.sha256(known).hexdigest())
     async with open_house(database, tmp_path, policy=policy_of(filters)) as house:
         await with_eyes(house, MODEL, "test/costly")
@@ -257,7 +295,7 @@ async def test_filters_see_pictures_by_their_hash_and_by_a_judge_and_leave_them_
             words, picture = request["messages"][0]["content"]
             assert "ann@" not in words["text"]
             assert b64decode(picture["image_url"]["url"].partition(",")[2]) == shown.png()
-        for picture in (sent, known):
+        for picture in (sent, known, known + b"!", shown.png(5, 5, said=SECRET)):
             answer = await house.post(ann, chat(shown.url(picture)))
             assert (answer.status_code, answer.json()["error"]["code"]) == (403, "content_blocked")
         assert len(house.upstream.requests) == 3  # the judge of the second; a known picture is shown to nobody

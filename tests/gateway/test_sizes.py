@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import click
 import pytest
 from sqlalchemy import func, select, text, update
 
 from avow import offering
-from avow.billing.prices import PER, Seal
+from avow.base.ids import uuid7
+from avow.billing.prices import PER, Price, Seal
 from avow.billing.tables import price
-from avow.gateway import offers, tables
+from avow.gateway import extents, offers, tables
 from avow.gateway.offers import Offer
+from avow.gateway.refusals import InvalidRequest
 from avow.gateway.scripted import Script
 
 from .test_media import IMAGE, PAINTS
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SIZES = {",": 4, "1024x1024,": 2, "1024x1792,hd": 12, ",low": 1}
 
 
@@ -33,7 +36,9 @@ SIZES = {",": 4, "1024x1024,": 2, "1024x1792,hd": 12, ",low": 1}
         ({"size": "auto", "quality": "auto"}, {"size": "1024x1024", "quality": "medium"}, 12, 2, False),
         ({}, {}, 12, 1, True),
         ({"size": "1024x1024", "quality": "high"}, {"size": "1024x1792", "quality": "hd"}, 2, 2, False),
-        ({"quality": "low"}, {"size": 7, "quality": ["x"]}, 2, 1, True),
+        ({"quality": "low"}, {"size": 7, "quality": ["x"]}, 2, 2, True),
+        ({"size": "1024x1792"}, {}, 12, 12, True),
+        ({"size": None, "quality": "auto"}, {}, 12, 1, True),
     ],
 )
 async def test_images_of_several_sizes_have_several_prices(house, asked, told, held, charged, estimated):
@@ -46,6 +51,37 @@ async def test_images_of_several_sizes_have_several_prices(house, asked, told, h
     assert (row.held, row.amount, row.estimated) == (2 * held * IMAGE, 2 * charged * IMAGE, estimated)
     async with house.databases.keeper.begin() as c:
         assert (await c.execute(text("SELECT * FROM ledger_violations(:at)"), {"at": house.clock.now()})).all() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        *[
+            ("size", each)
+            for each in (" 1792x1024", "1792x1024 ", "01792x1024", "+1792x1024", "1792X1024", "", 7, ["x"])
+        ],
+        *[("quality", each) for each in (" hd", "HD", "best", ["hd"], {})],
+    ],
+)
+def test_what_is_not_known_for_a_size_is_refused_where_sizes_have_prices(name, given):
+    """An upstream may understand it: it would be held for as anything, and charged as the least."""
+    sized, plain = (
+        Price(uuid7(), PAINTS, "USD", 0, 0, 0, NOW, counts="images", image_nano=1, sizes=sizes)
+        for sizes in (SIZES, None)
+    )
+    with pytest.raises(InvalidRequest) as refused:
+        extents.check(sized, {name: given})
+    assert (refused.value.code, refused.value.param) == ("unknown_image_kind", name)
+    extents.check(plain, {name: given})
+
+
+async def test_a_size_that_is_not_known_costs_nothing(house):
+    await house.offer(PAINTS, counts="images", image_nano=IMAGE * PER, sizes=SIZES)
+    ann = await house.customer()
+    asked = {"model": PAINTS, "prompt": "x", "size": "01792x1024"}
+    answer = await house.post(ann, asked, path="/v1/images/generations")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unknown_image_kind")
+    assert house.upstream.requests == [] and await house.usages(ann) == []
 
 
 async def test_sizes_that_were_not_signed_are_no_price(house):

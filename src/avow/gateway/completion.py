@@ -33,7 +33,7 @@ from avow.billing.claims import Claim, Claims
 from avow.billing.events import Settle, Settled
 from avow.billing.means import Means
 from avow.billing.refusals import RateExceeded
-from avow.gateway import forms, judging, media, meter, orders, pictures, refusals
+from avow.gateway import extents, forms, judging, media, meter, orders, pictures, refusals
 from avow.gateway.cache import Asked, Cache, Word
 from avow.gateway.call import Call
 from avow.gateway.client import Client
@@ -321,7 +321,7 @@ class Completion:
             taken = await asyncio.to_thread(pictures.take, made.fields)
             return msgspec.structs.replace(made, pictures=taken)
         form, self._form_digest = await asyncio.to_thread(self._form)
-        return await asyncio.to_thread(surface.parse, form)
+        return await media.read(surface.parse, form)
 
     def _form(self) -> tuple[forms.Form, bytes]:
         """The form that was sent and, where it has to be told from others, its digest."""
@@ -502,6 +502,9 @@ class Completion:
 
     def _count(self, order: Order, outcome: Outcome, measured: Measured, settled: Settled) -> None:
         self._counted, took_s = True, self._loop.time() - self.started_at
+        if extents.outlasts(outcome.usage, order.request.extent):
+            self._gateway.watch.outlasted(order.model.id)
+            log.warning("audio_longer_than_held", kind=order.model.id)
         self._gateway.watch.settled(
             order.surface.name, order.model.id, outcome.status, measured, settled.charged, took_s, self._begun_s
         )

@@ -28,19 +28,43 @@ OPUS_MS = (*(10, 20, 40, 60) * 3, *(10, 20) * 2, *(2.5, 5, 10, 20) * 4)
 OPUS_PACKET_MS_MAX = 120
 _MP3_HEAD = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")
 """Layer III of the three versions."""
+_MP3_STREAM, _MP3_FIRST = 0xFFFE0C00, 0xFFFE0CCF
+"""Bits of a head that all frames share; and those by which decoders know the first two for the begin."""
+_MPEG_SYNC = re.compile(rb"\xff[\xe0-\xff]")
+_NO_ZERO = re.compile(rb"[^\0]")
+ID3V1_BYTES = 128
 _MP3_KBITS = {
     3: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     2: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _MP3_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
-_WAVES = frozenset((1, 3, 6, 7))
-"""Samples as they are, whole or as fractions, and both laws of telephony."""
-_EXTENSIBLE = 0xFFFE
+_WAVES = {1: (8, 16, 24, 32), 3: (32, 64), 6: (8,), 7: (8,)}
+"""Samples as they are, whole or as fractions, and both laws of telephony; each with the bits that a sample may have."""
+_EXTENSIBLE, _MEDIA = 0xFFFE, bytes.fromhex("000000001000800000aa00389b71")
 _FLAC_RATES = (0, 88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 48000, 96000)
+FLAC_WRONG_MAX = 1000
+"""What looks like the head of a frame and has another checksum: sound holds that by chance, and seldom."""
 _FLAC_HEAD = re.compile(rb"\xff[\xf8\xf9]")
 _FLAC_BLOCKS = {1: 192, **{n: 576 << n - 2 for n in range(2, 6)}, **{n: 256 << n - 8 for n in range(8, 16)}}
-_BOXES = frozenset((b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"))
-"""What is in them is read as if it stood beside them."""
+_BOXES = {
+    **{b"moov": b"", b"trak": b"moov", b"mdia": b"trak", b"minf": b"mdia", b"stbl": b"minf"},
+    **{b"moof": b"", b"traf": b"moof"},
+}
+"""What is looked into, and in which each stands."""
+_PLACES = {
+    **_BOXES,
+    b"mdat": b"",
+    b"stsd": b"stbl",
+    b"stsz": b"stbl",
+    b"stz2": b"stbl",
+    b"trun": b"traf",
+    b"cmov": b"-",
+}
+_HIDDEN = re.compile(b"moov|trak|moof|traf|stsd|stsz|stz2|trun|cmov")
+"""What nothing holds that is not looked into, but the sound itself."""
+_AAC = 0x40
+"""What an MPEG-4 stream is that holds AAC as its own description tells."""
+_ENCODINGS = 0x6D80
 _TRACK, _CODEC, _PRIVATE, _SIMPLE, _BLOCK = 0xAE, 0x86, 0x63A2, 0xA3, 0xA1
 _MASTERS = frozenset((0x18538067, 0x1654AE6B, _TRACK, 0x1F43B675, 0xA0))
 """Segment, tracks, track, cluster, group of blocks: the same."""
@@ -98,41 +122,91 @@ def _sum(samples: Mapping[int, int]) -> Fraction:
 
 def _wav(data: bytes) -> Fraction:
     """All that follows the format counts as sound."""
+    told: list[int] = []
     at = 12
     for number in itertools.count():
         _check(number)
         kind, size = struct.unpack_from("<4sI", data, at)
         if kind == b"fmt ":
+            told.append(at + 8)
+        if kind == b"data":
             break
         at += 8 + size + size % 2
-    code, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", data, at + 8)
+    (at,) = told  # a second one may be believed by others
+    code, channels, rate, _, align, bits = struct.unpack_from("<HHIIHH", data, at)
     if code == _EXTENSIBLE:
-        (code,) = struct.unpack_from("<H", data, at + 32)
-    if code not in _WAVES or bits % 8:
+        valid, code = struct.unpack_from("<H", data, at + 18)[0], struct.unpack_from("<H", data, at + 24)[0]
+        if data[at + 26 : at + 40] != _MEDIA or -(-(valid or bits) // 8) * 8 != bits:
+            raise NotMeasured(param="file")
+    if bits not in _WAVES.get(code, ()) or align != channels * bits // 8:
         raise NotMeasured(param="file")
-    return _time(-(-len(data) // (channels * bits // 8)), rate)
+    return _time(-(-len(data) // align), rate)
 
 
 def _mp3(data: bytes) -> Fraction:
-    """Frame after frame; what is none is passed over byte by byte. A frame of free length ends the count."""
-    at, count, found = 0, 0, Counter[int]()
-    if data.startswith(b"ID3"):
-        size = [data[number] & 0x7F for number in range(6, 10)]
-        at = 10 + (size[0] << 21 | size[1] << 14 | size[2] << 7 | size[3])
-    while (begin := _MP3_HEAD.search(data, at)) and begin.end() + 2 <= len(data):
-        at, count = begin.start(), count + 1
-        _check(count)
-        head = int.from_bytes(data[at : at + 4], "big")
-        version, kbits, rate = head >> 19 & 3, head >> 12 & 15, head >> 10 & 3
-        if kbits == 15 or rate == 3:
-            at += 1
+    """Frame after frame to the end, all of one version and rate. Between them stand only tags and zeros, in which nobody hears
+    anything who takes up sound wherever it seems to begin."""
+    at, first, begun, frames, found = _id3_end(data, 0) if data.startswith(b"ID3") else 0, 0, 0, 0, Counter[int]()
+    for number in itertools.count():
+        _check(number)
+        at = _zeros_end(data, at)
+        if frames and data.startswith(b"ID3", at):
+            begin, at = at, _id3_end(data, at)
+            if _MPEG_SYNC.search(data, begin, at):
+                raise NotMeasured(param="file")
             continue
-        if kbits == 0:
+        if not _MP3_HEAD.match(data, at) or at + 4 > len(data):
+            break
+        head, frames = int.from_bytes(data[at : at + 4], "big"), frames + 1
+        if (first and (first ^ head) & _MP3_STREAM) or (frames == begun + 2 and (first ^ head) & _MP3_FIRST):
             raise NotMeasured(param="file")
-        per_second, samples = _MP3_RATES[version][rate], 1152 if version == 3 else 576
-        found[per_second] += samples
-        at += samples // 8 * _MP3_KBITS[3 if version == 3 else 2][kbits] * 1000 // per_second + (head >> 9 & 1)
+        if frames == 1 and _is_index(data, at, head):
+            begun = 1
+        first = first if frames > begun + 1 else head
+        size, rate, samples = _mp3_frame(head)
+        found[rate] += samples
+        at += size
+    if not _is_mp3_end(data[at:]):
+        raise NotMeasured(param="file")
     return _sum(found)
+
+
+def _mp3_frame(head: int) -> tuple[int, int, int]:
+    """Its bytes, how many samples are a second, and how many it has. One of free length is not known."""
+    version, kbits, rate = head >> 19 & 3, head >> 12 & 15, head >> 10 & 3
+    per_second, samples = _MP3_RATES[version][rate], 1152 if version == 3 else 576
+    if not kbits:
+        raise NotMeasured(param="file")
+    size = samples // 8 * _MP3_KBITS[3 if version == 3 else 2][kbits] * 1000 // per_second + (head >> 9 & 1)
+    return size, per_second, samples
+
+
+def _is_index(data: bytes, at: int, head: int) -> bool:
+    """Whether a first frame only tells of the others, so that it may differ from them (Xing)."""
+    is_mono, is_first = head >> 6 & 3 == 3, head >> 19 & 3 == 3
+    at += 4 + ((17 if is_mono else 32) if is_first else (9 if is_mono else 17))
+    return data[at : at + 4] in (b"Xing", b"Info")
+
+
+def _zeros_end(data: bytes, at: int) -> int:
+    found = _NO_ZERO.search(data, at)
+    return found.start() if found else max(at, len(data))
+
+
+def _id3_end(data: bytes, at: int) -> int:
+    """Where a tag ends that all readers take for one."""
+    head = data[at : at + 10]
+    if len(head) < 10 or head[3] not in (2, 3, 4) or head[4] == 0xFF or head[5] & 0x10 or max(head[6:]) > 0x7F:
+        raise NotMeasured(param="file")
+    return at + 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
+
+
+def _is_mp3_end(rest: bytes) -> bool:
+    """Whether this can follow the last frame: tags (ID3v1, APE), zeros."""
+    if rest[-ID3V1_BYTES:].startswith(b"TAG"):
+        rest = rest[:-ID3V1_BYTES]
+    rest = rest.rstrip(b"\0")
+    return len(rest) < 4 or (rest.startswith(b"APETAGEX") and not _MPEG_SYNC.search(rest))
 
 
 def _flac(data: bytes) -> Fraction:
@@ -142,19 +216,25 @@ def _flac(data: bytes) -> Fraction:
     while not last:
         last, at, count = bool(data[at] & 0x80), at + 4 + int.from_bytes(data[at + 1 : at + 4], "big"), count + 1
         _check(count)
+    wrong = 0
     for begin in _FLAC_HEAD.finditer(data, at):
         count += 1
         _check(count)
-        samples, rate = _flac_block(data[begin.start() : begin.start() + 16])
-        if samples:
+        samples, rate, checks = _flac_block(data[begin.start() : begin.start() + 16])
+        if checks:
             found[min(rate or told, told)] += samples
+        elif samples:
+            wrong += 1
+            if wrong > FLAC_WRONG_MAX:
+                raise NotMeasured(param="file")
     return _sum(found)
 
 
-def _flac_block(head: bytes) -> tuple[int, int]:
-    """Samples of the frame that begins here (0: none does), and how many of them are a second (0: as all the others)."""
-    if len(head) < 6 or head[3] & 1:
-        return 0, 0
+def _flac_block(head: bytes) -> tuple[int, int, bool]:
+    """Samples of the frame that begins here (0: none does), how many of them are a second (0: as all the others), and whether
+    its checksum says so too."""
+    if len(head) < 6 or head[3] & 1 or head[2] & 15 == 15 or head[3] >> 4 > 10 or head[3] >> 1 & 7 == 3:
+        return 0, 0, False
     size, rate, ones = head[2] >> 4, head[2] & 15, 8 - (head[4] ^ 0xFF).bit_length()
     at = 4 + max(1, ones)  # behind the number of the frame, written as UTF-8 is
     samples = _FLAC_BLOCKS.get(size, 0)
@@ -164,16 +244,23 @@ def _flac_block(head: bytes) -> tuple[int, int]:
     if rate in (12, 13, 14):
         length = 1 if rate == 12 else 2
         known, at = int.from_bytes(head[at : at + length], "big") * {12: 1000, 13: 1, 14: 10}[rate], at + length
-    return (samples, known) if at < len(head) and _crc8(head[:at]) == head[at] else (0, 0)
+    return samples, known, bool(samples) and at < len(head) and _crc8(head[:at]) == head[at]
 
 
 def _crc8(data: bytes) -> int:
     value = 0
     for byte in data:
-        value ^= byte
-        for _ in range(8):
-            value = (value << 1 ^ 0x07) & 0xFF if value & 0x80 else value << 1
+        value = _CRC8[value ^ byte]
     return value
+
+
+def _crc8_of(byte: int) -> int:
+    for _ in range(8):
+        byte = (byte << 1 ^ 0x07) & 0xFF if byte & 0x80 else byte << 1
+    return byte
+
+
+_CRC8 = bytes(_crc8_of(byte) for byte in range(256))
 
 
 def _ogg(data: bytes) -> Fraction:
@@ -231,54 +318,84 @@ def _ogg_packets(data: bytes) -> Iterator[bytes]:
 
 def _mp4(data: bytes) -> Fraction:
     """The samples of AAC that the tables count, each as long as its codec makes it; no time that is told."""
-    count, rates = 0, set()
-    for kind, start, end in _boxes(data):
+    count, films, rates = 0, 0, set()
+    for kind, start, end in _boxes(data, 0, len(data), b"", itertools.count()):
+        films += kind == b"moov"
         if kind in (b"stsz", b"stz2"):
             count += int.from_bytes(data[start + 8 : start + 12], "big")
         elif kind == b"trun":
             count += int.from_bytes(data[start + 4 : start + 8], "big")
         elif kind == b"stsd":
             rates.add(_aac_rate(data[start:end]))
-    if len(rates) != 1 or not count:
+    if len(rates) != 1 or not count or films != 1:
         raise NotMeasured(param="file")
     return _time(count * AAC_SAMPLES, rates.pop())
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    at = count = 0
-    while at + 8 <= len(data):
+def _boxes(data: bytes, at: int, end: int, within: bytes, counted: Iterator[int]) -> Iterator[tuple[bytes, int, int]]:
+    """All that is looked into, and what stands in it; nothing of it stands, or hides, anywhere else."""
+    for kind, begin, stop in _children(data, at, end):
+        _check(next(counted))
+        if _PLACES.get(kind, within) != within:
+            raise NotMeasured(param="file")
+        yield kind, begin, stop
+        if kind in _BOXES:
+            yield from _boxes(data, begin, stop, kind, counted)
+        elif kind != b"mdat" and _HIDDEN.search(data, begin, stop):
+            raise NotMeasured(param="file")
+
+
+def _children(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    while at + 8 <= end:
         size, kind = struct.unpack_from(">I4s", data, at)
         begin = at + 8
         if size == 1:
             (size,), begin = struct.unpack_from(">Q", data, begin), at + 16
-        stop = len(data) if size == 0 else at + size
-        if stop < begin or stop > len(data):
+        stop = end if size == 0 else at + size
+        if not begin <= stop <= end:
             raise NotMeasured(param="file")
-        if kind not in _BOXES:
-            yield kind, begin, stop
-        at, count = begin if kind in _BOXES else stop, count + 1
-        _check(count)
+        yield kind, begin, stop
+        at = stop
 
 
-def _aac_rate(entry: bytes) -> int:
+def _aac_rate(table: bytes) -> int:
     """Of the one entry of a table of samples: how many a second AAC makes before what only refines them (ISO 14496-3, 1.6)."""
-    at = entry.find(b"esds")
-    if entry[4:8] != b"\0\0\0\1" or entry[12:16] != b"mp4a" or at < 0:
+    ((name, at, end),) = _children(table, 8, len(table))
+    more = {0: 28, 1: 44}.get(int.from_bytes(table[at + 8 : at + 10], "big"), 0)
+    if table[4:8] != b"\0\0\0\1" or name != b"mp4a" or not more:
         raise NotMeasured(param="file")
-    at = entry.index(b"\x05", at + 8 + 3 + 15)
-    while entry[at + 1] & 0x80:
-        at += 1
-    bits = int.from_bytes(entry[at + 2 : at + 8], "big")
+    parts = list(_children(table, at + more, end))
+    parts += [each for kind, begin, stop in parts if kind == b"wave" for each in _children(table, begin, stop)]
+    (told,) = (table[begin:stop] for kind, begin, stop in parts if kind == b"esds")
+    stream = _descriptor(told, 4, 3)
+    held = _descriptor(stream, 3, 4)
+    if stream[2] & 0xE0 or held[0] != _AAC:
+        raise NotMeasured(param="file")
+    bits = int.from_bytes(_descriptor(held, 13, 5)[:6].ljust(6, b"\0"), "big")
     kind, index = bits >> 43, bits >> 39 & 15
     if kind not in (2, 5, 29):
         raise NotMeasured(param="file")
     return bits >> 15 & 0xFFFFFF if index == 15 else AAC_RATES[index]
 
 
+def _descriptor(data: bytes, at: int, tag: int) -> bytes:
+    """What the descriptor of this tag holds that has to stand here (ISO 14496-1, 8.3.3)."""
+    size, begin = 0, at + 1
+    for begin in range(at + 2, at + 6):
+        size = size << 7 | data[begin - 1] & 0x7F
+        if data[begin - 1] < 0x80:
+            break
+    if data[at] != tag or begin + size > len(data):
+        raise NotMeasured(param="file")
+    return data[begin : begin + size]
+
+
 def _webm(data: bytes) -> Fraction:
     """The blocks of all clusters, whatever is said of their time."""
     codec, private, tracks, blocks = b"", b"", 0, list[bytes]()
     for name, start, end in _elements(data):
+        if name == _ENCODINGS:  # of a block there is less than is heard
+            raise NotMeasured(param="file")
         tracks += name == _TRACK
         if name == _CODEC:
             codec = data[start:end]
@@ -295,15 +412,19 @@ def _webm(data: bytes) -> Fraction:
 
 
 def _elements(data: bytes) -> Iterator[tuple[int, int, int]]:
-    at = count = 0
+    at, count, ends = 0, 0, [len(data)]
     while at < len(data):
         count += 1
         _check(count)
+        while at >= ends[-1]:
+            ends.pop()
         name, at = _number(data, at, keeps=True)
         size, begin = _number(data, at, keeps=False)
         holds = name in _MASTERS
-        if not holds and (size < 0 or begin + size > len(data)):
+        if (size < 0 and not holds) or begin + size > ends[-1]:
             raise NotMeasured(param="file")
+        if holds and size >= 0:
+            ends.append(begin + size)
         yield name, begin, begin + size
         at = begin if holds else begin + size
 

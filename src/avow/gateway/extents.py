@@ -9,6 +9,8 @@ answer came to who left, the images that were asked for are charged: they are ma
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -16,6 +18,7 @@ import msgspec
 from avow.billing.events import TOKENS_MAX
 from avow.billing.prices import Price, Used
 from avow.gateway import estimate
+from avow.gateway.refusals import InvalidRequest
 from avow.gateway.usage import MediaUsage
 
 SOUND_BYTES_PER_S_GUESS = 32_000
@@ -25,6 +28,18 @@ PICTURE_TOKENS_MAX = 16_384
 """Of an image that is sent."""
 IMAGE_TOKENS_GUESS = 272
 """Of an image that is made: the smallest there is."""
+QUALITIES = frozenset(("standard", "hd", "low", "medium", "high"))
+_SIZE = re.compile(r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}")
+
+
+class ImageNotKnown(InvalidRequest):
+    """The price of this model goes by sizes and qualities, and this is none that is known."""
+
+    code = "unknown_image_kind"
+    hint = (
+        "Nothing was charged. Say `auto`, or nothing; a size as 1024x1024; a quality as standard, hd, low, medium or high, "
+        "or as the price of the model names it."
+    )
 
 
 class Extent(msgspec.Struct, frozen=True):
@@ -38,6 +53,19 @@ class Extent(msgspec.Struct, frozen=True):
     sound_bytes: int = 0
     seconds: int = 0
     characters: int = 0
+
+
+def check(price: Price, fields: Mapping[str, Any]) -> None:
+    """Where sizes and qualities have prices, what a request says of them goes on only as it is understood here.
+
+    Raises ImageNotKnown."""
+    rows = [key.partition(",") for key in price.sizes or ()]
+    for name, at, is_usual in (("size", 0, _SIZE.fullmatch), ("quality", 2, QUALITIES.__contains__)):
+        given = fields.get(name) if rows else None
+        if given is None or given == "auto":
+            continue
+        if not isinstance(given, str) or not (is_usual(given) or given in {row[at] for row in rows if row[at]}):
+            raise ImageNotKnown(param=name)
 
 
 def bounds(price: Price, extent: Extent, text_tokens: int, answer_tokens: int) -> Used:
@@ -64,7 +92,9 @@ def used(price: Price, extent: Extent, told: Any, said: Any, tokens: int) -> tup
     usage = told if isinstance(told, MediaUsage) else MediaUsage(images=extent.images)
     if price.counts == "images":
         least, most = price.image_units(usage.size or extent.size, usage.quality or extent.quality)
-        return Used(image=min(usage.images, extent.images) * least), told is None or least < most
+        asked, made = extent.size or extent.quality, usage.size or usage.quality
+        units = most if asked and not made else least  # who asks for something and is not told otherwise got it
+        return Used(image=min(usage.images, extent.images) * units), told is None or least < most
     if price.counts == "characters":
         return Used(input=min(extent.characters, TOKENS_MAX)), False
     seconds = _seconds(usage, extent)
@@ -81,6 +111,12 @@ def used(price: Price, extent: Extent, told: Any, said: Any, tokens: int) -> tup
         audio=seconds * SOUND_TOKENS_PER_S_GUESS + (extent.characters if tokens else 0),
     )
     return guessed, True
+
+
+def outlasts(told: Any, extent: Extent | None) -> bool:
+    """Whether an upstream heard a recording for longer than was held for."""
+    seconds = told.seconds if isinstance(told, MediaUsage) else None
+    return extent is not None and bool(extent.seconds) and seconds is not None and seconds > extent.seconds
 
 
 def _seconds(usage: MediaUsage, extent: Extent) -> int:

@@ -176,12 +176,12 @@ class Search:
         made: dict[str, Any] = self._mapped("prompt", fields, found)
         return made
 
-    def images(self, given: Iterable[str]) -> None:
-        """Images of a request, by the SHA-256 of their bytes. Raises ContentBlocked."""
+    def images(self, given: Iterable[frozenset[str]]) -> None:
+        """Images of a request, each by the SHA-256 of its bytes as they came and as they go on. Raises ContentBlocked."""
         rules, found = self._filters.at["image"], Counter[str]()
         for known in given if rules else ():
             for each in rules:
-                if known in each.hashes:
+                if not known.isdisjoint(each.hashes):
                     found[each.name] += 1
                     self.note(Hit(each.name, "image", each.finds, each.action, found[each.name]))
 

@@ -43,6 +43,8 @@ class File(msgspec.Struct, frozen=True):
     data: bytes
     name: str = ""
     """As it was given: for who keeps the file, sealed; it goes nowhere else."""
+    digests: frozenset[str] = frozenset()
+    """Of a picture: by what it is known to filters."""
 
     def __repr__(self) -> str:
         return f"File({len(self.data)} bytes)"

@@ -6,12 +6,15 @@ which is sound, and for a transcription in a format of subtitles or plain text.
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
 import msgspec
 
-from avow.gateway import durations, wire
+from avow.gateway import durations, pictures, wire
 from avow.gateway.extents import Extent
 from avow.gateway.forms import File, Form
 from avow.gateway.refusals import InvalidRequest
@@ -34,6 +37,9 @@ UNKNOWN_SOUND = b"application/octet-stream"
 """What a format is that is not of these; the upstream knows."""
 TEXT = b"text/plain; charset=utf-8"
 
+THREADS_MAX = 2
+_beside = ThreadPoolExecutor(THREADS_MAX, "media")
+"""Not the loop's own threads: who sends what takes long to measure waits for others like them, and nobody else does."""
 _NAMED = re.compile(r"[A-Za-z0-9_.:-]{1,32}")
 _count = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=1, le=IMAGES_MAX)]).decode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -59,6 +65,11 @@ class Speech(msgspec.Struct):
 
 _images = msgspec.json.Decoder(Images).decode
 _speech = msgspec.json.Decoder(Speech).decode
+
+
+async def read(parse: Callable[[Form], Request], form: Form) -> Request:
+    """A request of a form, whose files are looked through beside the loop."""
+    return await asyncio.get_running_loop().run_in_executor(_beside, parse, form)
 
 
 def images(body: bytes) -> Request:
@@ -132,11 +143,21 @@ def _pictured(form: Form, names: tuple[str, ...]) -> Request:
         raise InvalidRequest("A picture is missing: send it as a file.", param="image")
     if fields.get("stream", "false") != "false" or fields.get("partial_images", "0") != "0":
         raise InvalidRequest("Images are answered whole.", param="stream")
+    for name in fields:
+        if name.partition("[")[0] in ("size", "quality") and "[" in name:
+            raise InvalidRequest("This occurs once.", param=name)
     try:
         count = _count(fields.get("n", "1"))
     except (msgspec.MsgspecError, TypeError):
         raise InvalidRequest(f"This is a whole number from 1 to {IMAGES_MAX}.", param="n") from None
+    files = tuple(_drawn(file) for file in files)
     return _made(fields, files, Extent(count, *_wanted(fields), pictures=len(files)), choices=count)
+
+
+def _drawn(file: File) -> File:
+    """A picture as what draws it."""
+    made = pictures.drawn(file.data, file.field).data
+    return msgspec.structs.replace(file, data=made, digests=pictures.digests(file.data, made))
 
 
 def _heard(form: Form, *, streams: bool) -> Request:

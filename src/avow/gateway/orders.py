@@ -176,6 +176,8 @@ def _judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> 
     price = rules.prices.of(model.id, at)
     if not wish.surface.is_priced(price):
         raise refusals.NotPriced(param="model")
+    if request.extent is not None:
+        extents.check(price, request.fields)
     kept_until = plan.end(CONTENT, at, wish.retention_h)
     if request.stores and isinstance(kept_until, Never):
         raise refusals.StoringForbidden(param="store")

@@ -19,6 +19,9 @@ _WEBP_SAYS_MORE = 0x2C
 """Bits of VP8X: a colour profile, EXIF, XMP."""
 _SIZES = frozenset((0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF))
 _DRAWS = _SIZES | {0xC4, 0xCC, 0xDA, 0xDB, 0xDD}
+_BYTES_MAX = {0xC4: 2 + 8 * (17 + 256), 0xCC: 2 + 32 * 2, 0xDB: 2 + 4 * (1 + 128), 0xDD: 4}
+"""Of a segment, with its length: all tables that there can be."""
+_ADOBE_BYTES = 14
 _SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _TURNED = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0%c\0\0\0\0\0\0"
 _ORIENTATION = 0x0112
@@ -77,7 +80,7 @@ def _jpeg(data: bytes) -> Drawn:
         if mark == 0xD9:
             break
         end = at + 2 + int(struct.unpack_from(">H", data, at + 2)[0])
-        if end > len(data):
+        if end > len(data) or end - at - 2 > _BYTES_MAX.get(mark, end):
             raise Malformed
         if mark in _SIZES:
             size = struct.unpack_from(">HH", data, at + 5)
@@ -86,8 +89,10 @@ def _jpeg(data: bytes) -> Drawn:
             end = found.start() if found else len(data)
         if mark == 0xE1 and not turned:
             turned = _orientation(data[at + 4 : end])
-        if mark in _DRAWS or (mark == 0xEE and data[at + 4 : at + 9] == b"Adobe"):
+        if mark in _DRAWS:
             kept.append(data[at:end])
+        elif mark == 0xEE and data[at + 4 : at + 9] == b"Adobe" and end - at - 2 >= _ADOBE_BYTES:
+            kept.append(b"\xff\xee\0%c" % _ADOBE_BYTES + data[at + 4 : at + 2 + _ADOBE_BYTES])
         if end == len(data):  # broken off: what there is of it can be drawn
             break
         at = end

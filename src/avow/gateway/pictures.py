@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from avow.gateway import picture_formats
+from avow.gateway.picture_formats import Drawn
 from avow.gateway.refusals import InvalidRequest
 
 COUNT_MAX = 20
@@ -59,9 +60,10 @@ class TakesNoPictures(InvalidRequest):
 
 
 class Picture(NamedTuple):
-    """One of a request: the SHA-256 of the bytes that were sent, how many characters they took, and what goes on of it."""
+    """One of a request: the SHA-256 of the bytes that were sent and of those that go on, how many characters the former took,
+    and what goes on of it."""
 
-    digest: str
+    digests: frozenset[str]
     chars: int
     url: msgspec.Raw
 
@@ -83,6 +85,22 @@ def take(fields: dict[str, Any]) -> tuple[Picture, ...]:
     return tuple(found)
 
 
+def drawn(sent: bytes, param: str) -> Drawn:
+    """What draws a picture, of what was sent. Raises NoPicture."""
+    try:
+        made = picture_formats.drawn(sent)
+    except ValueError:
+        raise NoPicture(param=param) from None
+    if max(made.width, made.height) > SIDE_MAX or made.width * made.height * made.frames > PIXELS_MAX:
+        raise NoPicture("This picture is too large.", param=param)
+    return made
+
+
+def digests(*each: bytes) -> frozenset[str]:
+    """The SHA-256 by which a picture is known, as it came and as it goes on: what is appended to it makes no other of it."""
+    return frozenset(hashlib.sha256(data).hexdigest() for data in each)
+
+
 def as_url(part: dict[str, Any]) -> dict[str, Any]:
     """A picture of a message or a response as that of a chat."""
     if part["type"] == "image":
@@ -102,7 +120,7 @@ def as_block(part: dict[str, Any]) -> dict[str, Any]:
 def _parts(held: Any) -> Iterator[dict[str, Any]]:
     for part in held if isinstance(held, list) else ():
         if isinstance(part, dict):
-            if part.get("type") in KINDS:
+            if str(part.get("type")) in KINDS:
                 yield part
             for name in _HOLD:
                 yield from _parts(part.get(name))
@@ -112,26 +130,26 @@ def _take(part: dict[str, Any], param: str) -> Picture:
     data = _sent(part, param)
     try:
         sent = binascii.a2b_base64(data, strict_mode=True)
-        made = picture_formats.drawn(sent)
     except (ValueError, binascii.Error):
         raise NoPicture(param=param) from None
-    if max(made.width, made.height) > SIDE_MAX or made.width * made.height * made.frames > PIXELS_MAX:
-        raise NoPicture("This picture is too large.", param=param)
-    drawn = b64encode(made.data).decode()
-    url = _url(made.media_type, drawn)
+    made = drawn(sent, param)
+    shown = b64encode(made.data).decode()
+    url = _url(made.media_type, shown)
     if part["type"] == "image":
-        part["source"] = {"type": "base64", "media_type": made.media_type, "data": _raw(drawn)}
+        part["source"] = {"type": "base64", "media_type": made.media_type, "data": _raw(shown)}
     elif part["type"] == "image_url":
         part["image_url"] = {**part["image_url"], "url": url}
     else:
         part["image_url"] = url
-    return Picture(hashlib.sha256(sent).hexdigest(), len(data), url)
+    return Picture(digests(sent, made.data), len(data), url)
 
 
 def _sent(part: dict[str, Any], param: str) -> str:
     """The Base64 of a picture."""
     held = part.get("source" if part["type"] == "image" else "image_url")
-    if part["type"] == "image_url" and isinstance(held, dict):
+    if part["type"] == "image_url":
+        if not isinstance(held, dict):
+            raise InvalidRequest("A picture stands in `image_url.url`.", param=param)
         held = held.get("url")
     if isinstance(held, dict) and held.get("type") == "base64" and isinstance(held.get("data"), str):
         return str(held["data"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
@@ -42,8 +41,8 @@ class Searching:
         request = order.request
         fields = await _aside(size, self._search.prompt, request.fields, order.surface.said_in)
         if request.extent is not None and request.extent.pictures:
-            await asyncio.to_thread(self._search.images, (_digest(file.data) for file in request.files))
-        self._search.images(each.digest for each in request.pictures)
+            self._search.images(file.digests for file in request.files)
+        self._search.images(each.digests for each in request.pictures)
         said = "\n".join(texts(fields)) if self._filters.judges else ""
         for judge in self._filters.judges if said or request.pictures else ():
             if await asking.objects(judge, order, said, rules, client):
@@ -88,10 +87,6 @@ class Searching:
     def told(self, answer: bytes) -> bytes:
         """A whole answer as the client gets it: what stood behind placeholders is back."""
         return self._search.restored(answer)
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 async def _aside(size: int, work: Callable[..., T], *given: Any) -> T:

@@ -220,7 +220,7 @@ def response(body: bytes) -> Request:
     fields, known = wire.read(body, _responses)
     _check_stateless(fields)
     shows = _check_blocks(known.input, ITEMS, "input")
-    if any(tool.get("type") not in wire.TOOLS for tool in known.tools or ()):
+    if any(str(tool.get("type")) not in wire.TOOLS for tool in known.tools or ()):
         raise InvalidRequest("Only tools that the client runs are supported.", param="tools")
     made = _request(fields, known.model, stream=known.stream, wants_usage=True, max_tokens=known.max_output_tokens)
     return msgspec.structs.replace(made, choices=1, shows=shows)
@@ -262,7 +262,7 @@ def _check_blocks(content: Any, known: frozenset[str], param: str) -> bool:
         return False
     shows = False
     for block in content:
-        if not isinstance(block, dict) or block.get("type", "message") not in known:
+        if not isinstance(block, dict) or str(block.get("type", "message")) not in known:
             raise InvalidRequest("Only text, pictures and tools that the client runs are supported.", param=param)
         shows = shows or block.get("type") in KINDS
         cache = block.get("cache_control")

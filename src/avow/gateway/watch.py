@@ -29,6 +29,12 @@ FAMILIES = (
     Family("avow_first_token_seconds", "histogram", "From a request to its first event.", ("model",), SECONDS),
     Family("avow_tokens_total", "counter", "Tokens used; cached ones are not in input.", ("model", "bucket")),
     Family("avow_charged_nano_total", "counter", "Nano-units of money that were charged.", ("model",)),
+    Family(
+        "avow_audio_longer_than_held_total",
+        "counter",
+        "Recordings that an upstream heard for longer than money was held for.",
+        ("model",),
+    ),
     Family("avow_refused_total", "counter", "Requests to /v1 that were turned away before.", ("status",)),
 )
 
@@ -59,6 +65,7 @@ class Watch:
         self._ends: dict[tuple[str, str, int], _End] = {}
         self._uncharged: Counter[tuple[str, int]] = Counter()
         self._turned_away: Counter[int] = Counter()
+        self._outlasted: Counter[str] = Counter()
         self._models: dict[str, _Model] = {}
         self._took: dict[str, Histogram] = {}
 
@@ -100,6 +107,10 @@ class Watch:
         """A request was refused before its body was read whole, or asked for no completion."""
         self._turned_away[status] += 1
 
+    def outlasted(self, model: str) -> None:
+        """An upstream heard a recording for longer than money was held for."""
+        self._outlasted[model] += 1
+
     def tell(self, sheet: Sheet) -> None:
         """Write the counts on a sheet."""
         for (surface, model, status), end in self._ends.items():
@@ -108,6 +119,8 @@ class Watch:
             sheet.add("avow_requests_total", (surface, "", _class(status)), count)
         for status, count in self._turned_away.items():
             sheet.add("avow_refused_total", (_class(status),), count)
+        for model, count in self._outlasted.items():
+            sheet.add("avow_audio_longer_than_held_total", (model,), count)
         for surface, took in self._took.items():
             sheet.put("avow_request_seconds", (surface,), took)
         for model, used in self._models.items():

@@ -239,7 +239,7 @@ def _check_priced(known: Known, fields: dict[str, Any]) -> bool:
                 raise InvalidRequest("Only text and pictures are supported.", param=f"messages[{number}].content")
             shows = shows or part.type == PICTURE
     for tool in fields.get("tools") or ():
-        if not isinstance(tool, dict) or tool.get("type", "function") not in TOOLS:
+        if not isinstance(tool, dict) or str(tool.get("type", "function")) not in TOOLS:
             raise InvalidRequest("Only tools that the client runs are supported.", param="tools")
     return shows
 
