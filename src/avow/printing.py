@@ -87,7 +87,7 @@ def note(text: str) -> None:
 def verdict(word: str, text: str, facts: Row, *, says: str | None = None) -> None:
     """One line of a stream, which begins with the word of its verdict (`says`: how it reads)."""
     if as_json():
-        _write(json.dumps(dict(facts), ensure_ascii=False, default=str))
+        _write(_escaped(json.dumps(dict(facts), ensure_ascii=False, default=str)))
     else:
         shown = f"{says or word:10}"
         _write(f"{_paint(shown, COLOURS.get(word), sys.stdout)}{clean(text)}".rstrip())
@@ -126,8 +126,11 @@ def rows(found: Sequence[Row], after: str | None = None) -> None:
 
 
 def document(value: bytes | Mapping[str, Any] | Sequence[Any]) -> None:
-    """Write a document as it is, whoever reads it: bytes that are signed or an export, which is JSON already."""
-    if isinstance(value, bytes):
+    """Write a document as it is, whoever reads it: bytes that are signed or an export, which is JSON already; at a terminal
+    with what steers it escaped."""
+    if isinstance(value, bytes) and sys.stdout.isatty():
+        _write(_escaped(value.decode(errors="replace")))
+    elif isinstance(value, bytes):
         sys.stdout.flush()
         sys.stdout.buffer.write(value + b"\n")
     else:
@@ -222,7 +225,12 @@ def _object(value: Any) -> None:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False, default=str)
+    return _escaped(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+
+
+def _escaped(text: str) -> str:
+    """JSON of the same meaning without what steers a terminal; of the controls it may hold line feeds beside its values."""
+    return STEERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _paint(text: str, colour: str | None, stream: TextIO) -> str:

@@ -61,6 +61,7 @@ from avow.proof import evidence
 from avow.proof.evidence import Evidence
 from avow.proof.receipts import Receipts
 from avow.registers import api as disclosures_api
+from avow.registers import book as register
 from avow.registers import desk_api as registers_api
 from avow.registers import documents
 from avow.registers.broker import Broker
@@ -319,6 +320,7 @@ def _desk(front: Front, signer: Receipts) -> privacy_api.Desk:
         sign=signer,
         base_url=parts.settings.base_url,
         installed=parts.installed,
+        directed=register.directed,
     )
 
 

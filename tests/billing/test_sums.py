@@ -12,7 +12,7 @@ from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts.tables import tenant_kind
+from avow.accounts.tables import person, tenant_kind
 from avow.base import access
 from avow.base.db import Database
 from avow.base.ids import uuid7
@@ -127,6 +127,47 @@ async def test_what_was_taken_back_counts_again_and_consent_is_asked_where_use_r
         for who in people:
             await say(c, who, "consent", "improve")
     assert [row.purpose for row in await made(database, analyst)] == ["improve"]
+
+
+async def in_organisation(c: AsyncConnection, tenant: UUID, role: str = "member") -> UUID:
+    """A person in an organisation, whose usage is its own."""
+    row = fact.begin(INFINER, "account", tenant, uuid7(), NOW)
+    made = row["subject_id"]
+    row |= {"id": made, "email_index": made.bytes, "role": role, "box": b""}
+    await c.execute(insert(person), row)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("kind", "purpose", "left"), [("objection", "improve", ["analytics"]), ("restriction", "", [])]
+)
+async def test_usage_of_an_organisation_is_left_out_where_one_of_its_people_said_no(
+    database: Databases, analyst: Database, kind: standing.Kind, purpose: str, left: list[str]
+) -> None:
+    async with database.keeper.begin() as c:
+        await purpose_rules.learn(c, INFINER)
+        organisations = await call(c, INFINER, 10, NOW - DAY)
+        who = await in_organisation(c, organisations[0])
+    assert [row.purpose for row in await made(database, analyst)] == ["analytics", "improve"]
+    async with database.keeper.begin() as c:
+        await standing.record(c, INFINER, organisations[0], who, kind, value=True, at=NOW, purpose=purpose)
+    assert [row.purpose for row in await made(database, analyst)] == left
+
+
+async def test_usage_of_an_organisation_that_rests_on_consent_needs_that_of_everybody_in_it(
+    database: Databases, analyst: Database
+) -> None:
+    async with database.keeper.begin() as c:
+        await purpose_rules.learn(c, INFINER)
+        await c.execute(text("UPDATE purpose_rule SET consent = true WHERE category = 'usage'"))
+        organisations = await call(c, INFINER, 10, NOW - DAY)
+        people = [(each, await in_organisation(c, each)) for each in (*organisations, organisations[0])]
+        await in_organisation(c, organisations[0], "former")
+    for count, found in ((10, []), (11, ["improve"])):
+        async with database.keeper.begin() as c:
+            for tenant, who in people[count - 1 if count == 11 else 0 : count]:
+                await standing.record(c, INFINER, tenant, who, "consent", value=True, at=NOW, purpose="improve")
+        assert [row.purpose for row in await made(database, analyst)] == found
 
 
 async def test_a_purpose_that_leaves_the_policy_takes_its_sums_along(database: Databases, analyst: Database) -> None:

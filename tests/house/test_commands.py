@@ -175,6 +175,17 @@ def test_what_comes_from_outside_cannot_steer_a_terminal(monkeypatch: pytest.Mon
     assert terminal.text().count("\ufffd") >= 10 and not [part for part in STEERING if part in terminal.text()]
 
 
+def test_json_at_a_terminal_steers_nothing_and_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = at_terminal(monkeypatch)
+    said = {"name": "\x9b2J\u202e中文"}
+    printing.document(said)
+    assert not printing.STEERS.search(terminal.text().replace("\n", "")) and json.loads(terminal.text()) == said
+    before = terminal.text()
+    printing.document(json.dumps(said, ensure_ascii=False).encode())
+    shown = terminal.text().removeprefix(before)
+    assert "\x9b" not in shown and "中文" in shown and json.loads(shown) == said
+
+
 def test_what_a_start_says_is_a_line_of_json_where_that_is_asked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

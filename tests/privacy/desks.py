@@ -36,6 +36,8 @@ class Above:
     sent: list[tuple[str, Letter]] = field(default_factory=list)
     """Letters to people without an account."""
     put_right: list[Mapping[str, object]] = field(default_factory=list)
+    recipients: frozenset[str] = frozenset()
+    """To whom the register says that the person's data waits to go."""
 
     async def identity(self, tenant_id: UUID, subject_id: UUID, password: str) -> bool:
         return password == PASSWORD
@@ -63,11 +65,14 @@ class Above:
     def admit(self, email: str, network: str | None) -> str:
         return email
 
+    async def directed(self, c: AsyncConnection, subject_id: UUID) -> frozenset[str]:
+        return self.recipients
+
 
 def desk(on: Needs, database: Databases, vault: Vault, above: Above) -> Desk:
     means = (above.identity, above.leaving, above.rectify, above.tell, above.admit)
     signed = {"complete": lambda document: document, "sign": Receipts(on.ring), "base_url": "http://avow.test"}
-    return Desk(database.app, vault, on.clock, *means, **signed)
+    return Desk(database.app, vault, on.clock, *means, **signed, directed=above.directed)
 
 
 def _given(value: Any) -> Provide:

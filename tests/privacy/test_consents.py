@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from dataclasses import replace
 from types import MappingProxyType
@@ -10,18 +11,23 @@ from typing import Any
 import pytest
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
+from sqlalchemy import text
 
 from avow.base.actor import Actor
+from avow.policy.asking import notices
 from avow.policy.model import Part
 from avow.privacy import consents, standings
 from avow.privacy.needs import Needs
 from avow.privacy.standings import Whose
 from avow.proof import receipts
 from avow.vault import Vault
+from tests.privacy.desks import Above
 from tests.privacy.scratch import Person
 
 RECORDS = "/api/privacy/consent-records"
 GPC = {"sec-gpc": "1"}
+WAITING = """SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 
 
 @pytest.fixture
@@ -36,6 +42,11 @@ def asking(on: Needs, vault: Vault) -> Needs:
     )
     vault.policy = made
     return replace(on, policy=made)
+
+
+def of(asking: Needs, name: str, locale: str = "en") -> tuple[str]:
+    """Where a consent is given to the text in a language."""
+    return (f"/api/privacy/consents/{name}?notice={notices(asking.policy, name)[locale].hash}",)
 
 
 async def records(client: AsyncTestClient[Litestar], **query: str) -> list[dict[str, Any]]:
@@ -67,11 +78,59 @@ async def test_what_was_not_shown_is_not_consented_to(client: AsyncTestClient[Li
     assert await records(client) == []
 
 
+async def test_a_consent_is_given_to_a_text_and_a_withdrawal_says_only_what_was_shown(
+    client: AsyncTestClient[Litestar], asking: Needs
+) -> None:
+    answer = await client.put("/api/privacy/consents/ads")
+    assert (answer.status_code, answer.json()["code"]) == (400, "notice_needed") and answer.json()["hint"]
+    assert await records(client) == []
+    for notice in ("", f"?notice={notices(asking.policy, 'ads')['zh'].hash}"):
+        assert (await client.put(*of(asking, "ads"))).status_code == 204
+        assert (await client.delete(f"/api/privacy/consents/ads{notice}")).status_code == 204
+        newest = (await records(client))[0]
+        assert not newest["given"] and (newest["text"], newest["hash"], newest["locale"]) == (
+            (notices(asking.policy, "ads")["zh"].text, notice[-64:], "zh") if notice else (None, None, None)
+        )
+
+
+async def test_only_a_recipient_of_the_register_is_asked_about_and_another_language_is_no_other_word(
+    client: AsyncTestClient[Litestar], asking: Needs, above: Above
+) -> None:
+    answer = await client.put(*of(asking, "sharing:lab"))
+    assert (answer.status_code, answer.json()["code"]) == (404, "purpose_unknown")
+    above.recipients = frozenset({"lab"})
+    listed = {each["name"]: each["hash"]["en"] for each in (await client.get("/api/privacy/consents")).json()}
+    assert of(asking, "sharing:lab")[0].endswith(listed["sharing:lab"])
+    for locale in ("en", "zh", "en"):
+        assert (await client.put(*of(asking, "sharing:lab", locale))).status_code == 204
+    assert [each["name"] for each in await records(client)] == ["sharing:lab"]
+    above.recipients = frozenset()
+    assert (await client.delete("/api/privacy/consents/sharing:lab")).status_code == 204
+
+
+async def test_a_signal_that_is_heard_four_times_at_once_is_written_down_once(
+    asking: Needs, vault: Vault, ada: Person
+) -> None:
+    async def heed() -> None:
+        async with asking.database.begin() as c:
+            await consents.heed_signal(c, vault, Whose(ada.tenant_id, ada.id), asking.clock.now())
+
+    async with asking.database.begin() as c:
+        await c.execute(consents._LOCK, {"name": f"consent {ada.id}"})
+        tasks = [asyncio.create_task(heed()) for _ in range(4)]
+        while (await c.scalar(text(WAITING))) < len(tasks) and not any(each.done() for each in tasks):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await asyncio.gather(*tasks)
+    async with asking.database.begin() as c:
+        found = await c.scalars(text("SELECT purpose FROM standing WHERE said_how = 'signal' AND kind = 'consent'"))
+    assert sorted(found) == ["ads", "analytics", "sharing"]
+
+
 async def test_saying_the_same_again_adds_nothing_and_pages_end(
     client: AsyncTestClient[Litestar], asking: Needs
 ) -> None:
     for _ in range(2):
-        assert (await client.put("/api/privacy/consents/ads")).status_code == 204
+        assert (await client.put(*of(asking, "ads"))).status_code == 204
     for _ in range(2):
         assert (await client.delete("/api/privacy/consents/ads")).status_code == 204
     newest, first = await records(client)
@@ -85,7 +144,7 @@ async def test_a_receipt_is_signed_and_says_what_became_of_it(
 ) -> None:
     key = receipts.Receipts(asking.ring).public_key
     await client.delete("/api/privacy/consents/ads")
-    await client.put("/api/privacy/consents/ads")
+    await client.put(*of(asking, "ads"))
     await client.delete("/api/privacy/consents/ads")
     states = []
     for record in await records(client):
@@ -109,7 +168,8 @@ async def test_nobody_reads_the_records_of_another(
     other = Person()
     async with asking.database.begin() as c:
         at = asking.clock.now()
-        await consents.say(c, vault, Whose(other.tenant_id, other.id), "ads", at, given=True)
+        shown = notices(asking.policy, "ads")["en"]
+        await consents.say(c, vault, Whose(other.tenant_id, other.id), "ads", at, given=True, notice=shown)
         rows = await consents.records(
             c,
             vault,
@@ -122,11 +182,12 @@ async def test_nobody_reads_the_records_of_another(
 
 
 async def test_global_privacy_control_takes_back_refuses_and_lets_nothing_be_given(
-    client: AsyncTestClient[Litestar], asking: Needs, vault: Vault, ada: Person
+    client: AsyncTestClient[Litestar], asking: Needs, vault: Vault, ada: Person, above: Above
 ) -> None:
     whose = Whose(ada.tenant_id, ada.id)
+    above.recipients = frozenset({"lab"})
     for name in ("ads", "sharing:lab", "training"):
-        assert (await client.put(f"/api/privacy/consents/{name}")).status_code == 204
+        assert (await client.put(*of(asking, name))).status_code == 204
     for _ in range(2):
         async with asking.database.begin() as c:
             await consents.heed_signal(c, vault, whose, asking.clock.now())
@@ -140,8 +201,8 @@ async def test_global_privacy_control_takes_back_refuses_and_lets_nothing_be_giv
     for name in ("ads", "sharing:lab"):
         refused = await client.put(f"/api/privacy/consents/{name}", headers=GPC)
         assert (refused.status_code, refused.json()["code"]) == (409, "gpc_honoured")
-    assert (await client.put("/api/privacy/consents/training", headers=GPC)).status_code == 204
-    assert (await client.put("/api/privacy/consents/ads", headers={"sec-gpc": "0"})).status_code == 204
+    assert (await client.put(*of(asking, "training"), headers=GPC)).status_code == 204
+    assert (await client.put(*of(asking, "ads"), headers={"sec-gpc": "0"})).status_code == 204
     listed = {each["name"]: each for each in (await client.get("/api/privacy/consents", headers=GPC)).json()}
     assert listed["ads"]["given"] and listed["ads"]["refused_by_signal"] and not listed["training"]["refused_by_signal"]
 

@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from avow.base.actor import KEEPER, Actor
 from avow.policy import ANSWER
+from avow.policy.asking import notices
 from avow.privacy.needs import Needs
 from avow.vault import OpenRefused, Ref, Vault, fact
 from avow.vault.tables import standing
@@ -93,12 +94,13 @@ async def test_a_consent_is_given_and_taken_back_and_both_stay_on_record(
     client: AsyncTestClient[Litestar], on: Needs, vault: Vault, ada: Person
 ) -> None:
     on = _with(on, vault, "account", ("marketing",), basis="consent")
+    shown = {"notice": notices(on.policy, "marketing")["en"].hash}
     assert not await opens(on, vault, ada, "account", "marketing")
-    assert (await client.put("/api/privacy/consents/marketing")).status_code == 204
+    assert (await client.put("/api/privacy/consents/marketing", params=shown)).status_code == 204
     assert await opens(on, vault, ada, "account", "marketing")
     assert (await ask(client, kind="withdraw", purpose="marketing"))["state"] == "succeeded"
     assert not await opens(on, vault, ada, "account", "marketing")
-    assert (await client.put("/api/privacy/consents/marketing")).status_code == 204
+    assert (await client.put("/api/privacy/consents/marketing", params=shown)).status_code == 204
     assert (await client.delete("/api/privacy/consents/marketing")).status_code == 204
     assert not await opens(on, vault, ada, "account", "marketing")
     async with on.database.begin() as c:

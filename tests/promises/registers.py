@@ -152,7 +152,9 @@ def check_consent(
     to = f"lab-{secrets.token_hex(4)}"
     said = {"to": to, "basis": "consent", "region": region, "host": "127.0.0.1", "fields": {"account": ["email"]}}
     assert enter(desk, me, **said) == "no_consent"
-    assert http.put(f"/api/privacy/consents/sharing:{to}").status_code == 204
+    [asked] = [each for each in http.get("/api/privacy/consents").json() if each["name"] == f"sharing:{to}"]
+    shown = {"notice": asked["hash"]["en"]}
+    assert http.put(f"/api/privacy/consents/sharing:{to}", params=shown).status_code == 204
     assert enter(desk, me, **said, name=to) == ""
     assert enter(desk, me, **{**said, "to": "another"}) == "no_consent"
     with listening() as stub:

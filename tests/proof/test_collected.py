@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from avow.proof import collected
 from tests.platform import Platform
 from tests.proof.test_hygiene import verdicts
 
@@ -56,6 +58,61 @@ def test_a_line_that_names_somebody_is_found(platform: Platform, fields: dict[st
         file.unlink()
     assert verdict == "failed" and words in figure
     assert not any(str(value) in figure for value in fields.values())
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("Traceback: alice@example.com\n", "no JSON object"),
+        ("[1]\n", "no JSON object"),
+        ("[" * 100_000 + "\n", "no JSON object"),
+        ('{"event": "x", "kind": "0192F3A0-7B1C-7C3D-8E4F-ABCDEF012345"}\n', "in kind"),
+        ('{"event": "x", "kind": "0192f3a07b1c7c3d8e4fabcdef012345"}\n', "in kind"),
+        ('{"event": "x", "kind": "from 2001:db8::1."}\n', "in kind"),
+        ('{"event": "x", "kind": "\\u0430@b.c"}\n', "in kind"),
+        ('{"event": "x", "kind": "17:07:21 std::abs 1.2.3"}\n', ""),
+        ('{"event": "x", "ki', ""),
+    ],
+)
+def test_what_is_no_line_of_ours_or_names_somebody_is_found(tmp_path: Path, line: str, words: str) -> None:
+    now = datetime.now(UTC)
+    (tmp_path / f"avow-{now:%Y-%m-%d}.jsonl").write_text('{"event": "started"}\n' + line)
+    count, wrong, whole = collected._read(tmp_path, now)
+    assert count == 2 and whole and (words in "".join(wrong) if words else not wrong), wrong
+
+
+def test_a_broken_line_is_excused_only_where_the_newest_file_ends(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    for day in (now, now - timedelta(days=1)):
+        (tmp_path / f"avow-{day:%Y-%m-%d}.jsonl").write_text('{"ev')
+    assert collected._read(tmp_path, now)[1] == {
+        f"avow-{now - timedelta(days=1):%Y-%m-%d}.jsonl: a line that is no JSON object"
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "sound"),
+    [
+        ('LOG:  listening on Unix socket "/tmp/x/run/.s.PGSQL.5432"', True),
+        ('LOG:  listening on IPv4 address "127.0.0.1", port 5432', True),
+        ("LOG:  database system was shut down at 2026-11-22 06:31:27 UTC", True),
+        ("LOG:  redo starts at 0/1AB2C; user@host 01a2035e-98f4-76bb-ba36-963b2b8f3ba5", True),
+        ("LOG:  connection received: host=203.0.113.9 port=5", False),
+        ("LOG:  connection received: host=2001:db8::1 port=5", False),
+    ],
+)
+def test_an_address_in_the_log_of_the_database_is_found(tmp_path: Path, line: str, sound: bool) -> None:
+    now = datetime.now(UTC)
+    (tmp_path / f"postgres-{now:%Y-%m-%d}.log").write_text(f"2026-11-22 06:31:29.098 UTC {line}\n")
+    count, wrong, _ = collected._read(tmp_path, now)
+    assert count == 1 and (not wrong) is sound, wrong
+
+
+def test_it_is_said_that_not_all_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collected, "LOG_BYTES_MAX", 10)
+    now = datetime.now(UTC)
+    (tmp_path / f"avow-{now:%Y-%m-%d}.jsonl").write_text('{"event": "x"}\n' * 3)
+    assert collected._read(tmp_path, now) == (1, set(), False)
 
 
 def test_a_file_past_its_end_is_found(platform: Platform) -> None:

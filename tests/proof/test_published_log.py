@@ -108,6 +108,17 @@ def test_a_sentence_that_claims_more_than_its_evidence_is_caught(seen: Platform)
             verifier.check_sentences(told, head, now)
 
 
+def test_the_page_of_a_service_shows_its_sentences_and_a_hidden_one_is_missed(seen: Platform) -> None:
+    with seen.http() as http:
+        document = http.get("/.well-known/avow-policy.json").content
+        pages = {each: http.get("/privacy", params={"locale": each}).content for each in verifier.LOCALES}
+    for locale, page in pages.items():
+        verifier.check_page(page, document, locale)
+        first = json.loads(document)["clauses"][0]["id"].encode()
+        with pytest.raises(verifier.Wrong, match="does not show"):
+            verifier.check_page(page.replace(b'id="%s"' % first, b'hidden id="%s"' % first), document, locale)
+
+
 def test_one_sentence_is_told_with_control_probe_figure_and_proof(seen: Platform) -> None:
     with seen.http() as http:
         listed = http.get("/api/proof/sentences").json()["sentences"]

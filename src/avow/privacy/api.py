@@ -25,7 +25,7 @@ from avow.base.errors import BadInput, NotFound
 from avow.policy import Policy, asking, cookies
 from avow.privacy import archive, consent_receipts, consents, copies, progress, requests, standings, stored
 from avow.privacy.archive import Copy
-from avow.privacy.consents import Asked, NoticeChanged, Record, SignalHonoured
+from avow.privacy.consents import Asked, Directed, NoticeChanged, Record, SignalHonoured
 from avow.privacy.copies import Shelf
 from avow.privacy.letters import AUTHORITIES
 from avow.privacy.needs import Admit, Identity, Leaving, Rectify, Signer, Tell
@@ -58,6 +58,7 @@ class Desk:
     sign: Signer
     base_url: str
     installed: frozenset[str] = frozenset()
+    directed: Directed = consents.nowhere
 
     @property
     def policy(self) -> Policy:
@@ -74,7 +75,7 @@ Proved = NamedDependency[bool]
 Signal = Annotated[str, HeaderParameter(name=cookies.GPC_HEADER, max_length=100)]
 """What the browser says of Global Privacy Control."""
 NoticeHash = Annotated[str | None, QueryParameter(name="notice", max_length=64)]
-"""The hash of the text that was shown; without it, that in English was."""
+"""The hash of the text that was shown; to give a consent it is needed."""
 BeforeRecord = Annotated[UUID | None, QueryParameter(name="before")]
 
 
@@ -268,7 +269,7 @@ async def list_consents(person: Person, privacy: Privacy, gpc: Signal = "") -> l
     """The consents that are asked for, each with its text and what one says of it now."""
     whose = own(person)
     async with privacy.database.tenant(whose.tenant_id) as c:
-        return await consents.asked(c, privacy.policy, whose, gpc=cookies.says_gpc(gpc))
+        return await consents.asked(c, privacy.policy, whose, gpc=cookies.says_gpc(gpc), directed=privacy.directed)
 
 
 @put("/api/privacy/consents/{name:str}", status_code=204)
@@ -292,7 +293,8 @@ async def _consent(person: Actor, privacy: Desk, name: str, hash: str | None, *,
     if hash is not None and shown is None:
         raise NoticeChanged(param="notice")
     async with privacy.database.tenant(whose.tenant_id) as c:
-        await consents.say(c, privacy.vault, whose, name, privacy.clock.now(), given=given, notice=shown)
+        now, named = privacy.clock.now(), privacy.directed
+        await consents.say(c, privacy.vault, whose, name, now, given=given, notice=shown, directed=named)
 
 
 @get("/api/privacy/consent-records")

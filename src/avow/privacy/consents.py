@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import insert, select
+from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -27,13 +28,15 @@ from avow.policy import Policy, asking, cookies
 from avow.policy.asking import SHARING, Notice
 from avow.policy.objections import consents, purposes
 from avow.privacy.standings import PurposeUnknown, Whose
-from avow.vault import Gone, Ref, Vault, standing
+from avow.vault import Gone, Ref, Vault, fact, standing
 from avow.vault.tables import standing as said
 
 How = Literal["account", "panel", "request", "signal"]
 CATEGORY: Final = "consent"
 PER_PAGE: Final = 50
 _RECIPIENT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_LOCK = sql("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+"""What somebody says about consents is written one word after the other."""
 
 
 class NoticeChanged(AvowError):
@@ -42,6 +45,25 @@ class NoticeChanged(AvowError):
     status = 409
     code = "notice_changed"
     hint = "Nothing was recorded. GET /api/privacy/consents has the text; show it, and send its hash as notice."
+
+
+class NoticeNeeded(AvowError):
+    """A consent is given to a text, so say which one was shown."""
+
+    status = 400
+    code = "notice_needed"
+    hint = "Nothing was recorded. GET /api/privacy/consents has the text; show it, and send its hash as notice."
+
+
+class Directed(Protocol):
+    """Names the recipients to whom somebody's data goes only with their consent (the register of disclosures)."""
+
+    async def __call__(self, c: AsyncConnection, subject_id: UUID, /) -> frozenset[str]: ...
+
+
+async def nowhere(_: AsyncConnection, __: UUID) -> frozenset[str]:
+    """Without a register there is no such recipient."""
+    return frozenset()
 
 
 class SignalHonoured(AvowError):
@@ -89,33 +111,52 @@ async def say(
     given: bool,
     how: How = "account",
     notice: Notice | None = None,
+    directed: Directed = nowhere,
 ) -> None:
-    """Give a consent, or take it back: what rests on it stops with this transaction. Saying the same again adds nothing.
+    """Give a consent, or take it back: what rests on it stops with this transaction. Saying the same again adds nothing, in
+    whatever language.
 
-    `sharing:NAME` is a consent to one recipient, whom the person names; `notice` is what they saw, by default the text in
-    English. Raises PurposeUnknown for one that the policy does not ask for; what was given under an older policy can be
-    taken back.
+    `sharing:NAME` is a consent to one recipient, whom the register names for this person;
+    `notice` is what they saw, None where nothing was shown. Raises PurposeUnknown for one that nobody asks for, and
+    NoticeNeeded where one is given to no text; what was given under an older policy can be taken back.
     """
+    await c.execute(_LOCK, {"name": f"consent {whose.subject_id}"})
     newest = (await _newest(c, whose, [name])).get(name)
-    if not is_asked(vault.policy, name) and not (not given and newest is not None and newest.value):
+    taken_back = not given and newest is not None and newest.value
+    if not taken_back and name not in await _open(c, vault.policy, whose, directed):
         raise PurposeUnknown("Nobody asks for this consent here.", param="purpose")
-    seen = notice or asking.notices(vault.policy, name)["en"]
-    if newest is not None and (newest.value, newest.notice_hash) == (given, seen.hash):
+    if given and notice is None:
+        raise NoticeNeeded(param="notice")
+    same = {each.hash for each in asking.notices(vault.policy, name).values()}
+    if newest is not None and newest.value == given and (notice is None or newest.notice_hash in same):
         return
-    await _write(c, vault, whose, name, at, given=given, how=how, notice=seen)
+    await _write(c, vault, whose, name, at, given=given, how=how, notice=notice)
 
 
 async def heed_signal(c: AsyncConnection, vault: Vault, whose: Whose, at: datetime) -> None:
     """Write down that somebody's browser says Global Privacy Control: what it refuses is taken back, or refused once; a
     use of theirs that it ends counts as objected to, unless they have spoken about it themselves."""
-    asked = [name for name in sorted(consents(vault.policy)) if cookies.is_opted_out(name)]
+    if await _unheeded(c, vault.policy, whose):
+        await c.execute(_LOCK, {"name": f"consent {whose.subject_id}"})
+        rows = [
+            fact.begin(vault.policy, CATEGORY, *whose, at)
+            | {"kind": kind, "purpose": name, "value": kind == "objection", "said_how": "signal"}
+            for kind, name in await _unheeded(c, vault.policy, whose)
+        ]
+        if rows:
+            await c.execute(insert(said).values(rows))
+
+
+async def _unheeded(c: AsyncConnection, policy: Policy, whose: Whose) -> list[tuple[standing.Kind, str]]:
+    """The consents that the signal has still to refuse, and the uses that it has still to end."""
     newest = await _newest(c, whose, None)
-    for name in (*asked, *(each for each in newest if each not in asked and cookies.is_opted_out(each))):
-        if name not in newest or newest[name].value:
-            await _write(c, vault, whose, name, at, given=False, how="signal", notice=None)
-    for purpose in sorted(_refused_uses(vault.policy) - await _spoken_about(c, whose)):
-        shown = {"said_how": "signal"}
-        await standing.record(c, vault.policy, *whose, "objection", value=True, at=at, purpose=purpose, shown=shown)
+    refused = sorted(name for name in {*consents(policy), *newest} if cookies.is_opted_out(name))
+    open_uses = _refused_uses(policy)
+    ended = sorted(open_uses - await _spoken_about(c, whose)) if open_uses else []
+    return [
+        *(("consent", name) for name in refused if name not in newest or newest[name].value),
+        *(("objection", purpose) for purpose in ended),
+    ]
 
 
 def heeds_signal(policy: Policy) -> bool:
@@ -128,19 +169,24 @@ def _refused_uses(policy: Policy) -> frozenset[str]:
     return purposes(policy) & cookies.OPTED_OUT_PURPOSES
 
 
-def is_asked(policy: Policy, name: str) -> bool:
-    """Whether a policy asks for a consent by its name, or by the name of its recipient."""
-    kind, _, recipient = name.partition(":")
-    return name in consents(policy) or (
-        kind == SHARING and kind in consents(policy) and bool(_RECIPIENT.fullmatch(recipient))
-    )
+async def _open(c: AsyncConnection, policy: Policy, whose: Whose, directed: Directed) -> set[str]:
+    """The consents that are asked for: those of the policy and, where it has `sharing`, one for each recipient."""
+    names = {*consents(policy)}
+    if SHARING in names:
+        found = await directed(c, whose.subject_id)
+        names |= {f"{SHARING}:{recipient}" for recipient in found if _RECIPIENT.fullmatch(recipient)}
+    return names
 
 
-async def asked(c: AsyncConnection, policy: Policy, whose: Whose, *, gpc: bool) -> list[Asked]:
+async def asked(
+    c: AsyncConnection, policy: Policy, whose: Whose, *, gpc: bool, directed: Directed = nowhere
+) -> list[Asked]:
     """Every consent that is asked for, and what this person said last."""
     newest = await _newest(c, whose, None)
     found = []
-    for name in sorted({*consents(policy), *(name for name, row in newest.items() if row.value)}):
+    for name in sorted(
+        {*await _open(c, policy, whose, directed), *(name for name, row in newest.items() if row.value)}
+    ):
         texts, row = asking.notices(policy, name), newest.get(name)
         found.append(
             Asked(

@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from avow.base.ids import uuid7
 from avow.base.log import failure
 from avow.catalog import facts
+from avow.policy import asking
 from avow.privacy import standings
 from avow.proof import receipts, remains, scan
 from avow.proof.evidence import KEPT_FOR, Finding
@@ -210,7 +211,8 @@ async def consent(made: Journey) -> str:
     seen = []
     for method in ("GET", "PUT", "DELETE"):
         if method != "GET":
-            _expect(await made.http.request(method, f"/api/privacy/consents/{name}"), 204)
+            shown = {"notice": asking.notices(made.on.policy, name)["en"].hash} if method == "PUT" else {}
+            _expect(await made.http.request(method, f"/api/privacy/consents/{name}", params=shown), 204)
         seen.append(name in (await made.http.get("/api/privacy/standing")).json()["consented"])
     if seen != [False, True, False]:
         raise Failed(f"held before, after giving, after withdrawing: {seen}")

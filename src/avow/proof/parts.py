@@ -19,7 +19,7 @@ from sqlalchemy import func, insert, select
 from avow.base.actor import GATEWAY, Actor
 from avow.base.ids import uuid7
 from avow.catalog import facts
-from avow.policy import words
+from avow.policy import asking, words
 from avow.privacy import acceptances, requests, standings, versions
 from avow.privacy.folders import MANIFEST
 from avow.privacy.tables import backup_folder, notice, policy_plan
@@ -172,7 +172,8 @@ async def part_consents(on: Ground) -> Finding:
     async with signed_in(on, who) as (http, _):
         for method in ("GET", "PUT", "DELETE"):
             if method != "GET":
-                await http.request(method, f"/api/privacy/consents/{names[0]}")
+                shown = {"notice": asking.notices(on.policy, names[0])["en"].hash} if method == "PUT" else {}
+                await http.request(method, f"/api/privacy/consents/{names[0]}", params=shown)
             seen.append((await http.get("/api/privacy/standing")).json()["consented"])
         [taken, given] = (await http.get("/api/privacy/consent-records")).json()
         receipt = await http.get(f"/api/privacy/consent-records/{given['id']}/receipt")

@@ -6,8 +6,7 @@
 
 One file; needs Python 3.11 and the package `cryptography`. Ends with 0: all is as it is said, 1: something is not,
 2: could not look, or a sentence has no fresh evidence, as an example has none (`--examples`, for a demo: they are no fault).
-Without --key or a remembered one, the key is what HOST says it
-is: keep it, or ask somebody else for theirs.
+Without --key or a remembered one, the key is what HOST says it is: keep it, or ask somebody else for theirs.
 
 The log: Merkle tree of RFC 9162 section 2.1, tiles of c2sp.org/tlog-tiles, checkpoints of c2sp.org/tlog-checkpoint,
 signatures of c2sp.org/signed-note. Each entry is SHA-256(salt || content) with a salt of 32 bytes: whoever has both can show
@@ -20,15 +19,14 @@ import argparse
 import base64
 import binascii
 import hashlib
-import html
 import json
-import re
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,20 +34,16 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 HASH_BYTES = SALT_BYTES = 32
-TILE = 256
-SIZE_MAX = 1 << 40
+TILE, SIZE_MAX = 256, 1 << 40
 NOTE_BYTES_MAX, SIGNATURES_MAX = 1 << 16, 16
 BUNDLE_BYTES_MAX = TILE * (2 + (1 << 16))
-ANSWER_BYTES_MAX = 1 << 24
-WAIT_S = 30
-FRESH_FOR = timedelta(hours=24)
-AHEAD_MAX = timedelta(minutes=5)
-ED25519 = b"\x01"
-NOTHING = hashlib.sha256(b"").digest()
-GOOD = ("proved", "attested")
-LOCALES = ("en", "zh")
-MARKUP = re.compile(r"(?s)<!--.*?-->|<(head|script|style|template)\b.*?</\1>|<[^>]*>")
-"""What people do not see of a page."""
+ANSWER_BYTES_MAX, WAIT_S = 1 << 24, 30
+FRESH_FOR, AHEAD_MAX = timedelta(hours=24), timedelta(minutes=5)
+ED25519, NOTHING = b"\x01", hashlib.sha256(b"").digest()
+GOOD, LOCALES = ("proved", "attested"), ("en", "zh")
+UNSEEN = frozenset({"head", "script", "style", "template", "noscript", "textarea"})
+VOID = frozenset(("br", "hr", "img", "input", "link", "meta", "wbr"))
+"""Elements that people do not see as text of a page, and those without an end."""
 
 Get = Callable[[str, int], bytes]
 """Reads a resource below the log's prefix, of at most so many bytes. Raises Missing."""
@@ -99,9 +93,6 @@ def parse_key(text: str) -> Key:
     if len(raw) != 33 or raw[:1] != ED25519 or not name or found.id.hex() != id:
         raise Wrong("this is no key of a log (NAME+ID+KEY)")
     return found
-
-
-# --- the tree
 
 
 def leaf_hash(entry: bytes) -> bytes:
@@ -167,9 +158,6 @@ def root_by_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> b
     return found
 
 
-# --- signed notes
-
-
 def signed(text: bytes, key: Key, signature: bytes) -> bytes:
     """The note of a text with one signature."""
     value = base64.b64encode(key.id + signature).decode()
@@ -231,9 +219,6 @@ def _base64(text: str) -> bytes:
     return found
 
 
-# --- the tiles
-
-
 def tile_path(level: int | str, number: int, size: int) -> str:
     """Where a tile of a tree lies whose level has `size` hashes; level `entries`: the entries themselves."""
     parts, left = [f"{number % 1000:03}"], number // 1000
@@ -250,6 +235,7 @@ def audit(get: Get, checkpoint: Checkpoint, known: Range | None = None, passing:
     `passing`: an older checkpoint that it must have gone through. Raises Wrong, or Missing for a hole.
     """
     whole = Range(known.size, list(known.roots)) if known else Range()
+    last = ", or not those of last time" if known else ""
     before = max(whole.size, passing.size if passing else 0)
     if before > checkpoint.size:
         raise Wrong(f"the log has {checkpoint.size} leaves and had {before}: its end was cut off")
@@ -262,13 +248,10 @@ def audit(get: Get, checkpoint: Checkpoint, known: Range | None = None, passing:
         for leaf in leaves[whole.size - number * TILE :]:
             whole.add(leaf)
             if passing and whole.size == passing.size and whole.root != passing.root:
-                said = f"the first {passing.size} leaves are not those of the checkpoint that is known"
-                raise Wrong(said + (", or not those of last time" if known else ""))
+                raise Wrong(f"the first {passing.size} leaves are not those of the checkpoint that is known{last}")
         full += [_root(leaves)] if len(leaves) == TILE else []
     if whole.root != checkpoint.root:
-        raise Wrong(
-            "the leaves do not make the root that was signed" + (", or not those of last time" if known else "")
-        )
+        raise Wrong(f"the leaves do not make the root that was signed{last}")
     if known is None or not known.size:
         _audit_above(get, full)
     return whole
@@ -311,9 +294,6 @@ def _root(leaves: Sequence[bytes]) -> bytes:
     for leaf in leaves:
         made.add(leaf)
     return made.root
-
-
-# --- what stands behind the sentences
 
 
 def proved_leaf(proof: Any, content: bytes, checkpoint: Checkpoint) -> int:
@@ -409,11 +389,49 @@ def check_clauses(document: bytes, told: Any, checkpoint: Checkpoint) -> dict[st
 
 
 def check_page(page: bytes, document: bytes, locale: str) -> None:
-    """That every sentence of the policy stands on the page that people read. Raises Wrong."""
-    shown = " ".join(html.unescape(MARKUP.sub("", page.decode(errors="replace"))).split())
+    """That every sentence of the policy stands on the page that people read, alone, in the item of its id. Raises Wrong."""
+    shown = _Sentences(page.decode(errors="replace")).found
     for clause in _json(document, "the published policy")["clauses"]:
-        if " ".join(str(clause["sentence"][locale]).split()) not in shown:
+        if "".join(shown.get(clause["id"], ())).split() != str(clause["sentence"][locale]).split():
             raise Wrong(f"the page does not show the sentence {clause['id']} ({locale})")
+
+
+class _Sentences(HTMLParser):
+    """What people see of the first span in each list item, by the item's id; an id that stands twice has both texts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: dict[str, list[str]] = {}
+        self.item, self.unseen, self.spans, self.depth = "", "", 0, 0
+        # An open tag at the end would be read again from each of its characters; `<![` is not HTML, and refused.
+        self.feed(page[: page.rfind(">") + 1].replace("<![", "<!-"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        hides = tag in UNSEEN or "hidden" in given or given.get("aria-hidden") == "true"
+        if self.unseen:
+            self.depth += tag == self.unseen
+        elif hides and tag not in VOID:
+            self.unseen, self.depth = tag, 1
+        elif tag == "li":
+            self.item, self.spans = given.get("id") or "", 0
+        elif tag == "span" and self.item:
+            self.spans += 1
+
+    handle_startendtag = handle_starttag  # a slash ends no element of HTML
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.unseen:
+            self.depth -= tag == self.unseen
+            self.unseen = self.unseen if self.depth else ""
+        elif tag == "li" or (tag == "span" and self.spans == 1):
+            self.item, self.spans = "", 0
+        elif tag == "span" and self.spans:
+            self.spans -= 1
+
+    def handle_data(self, data: str) -> None:
+        if self.spans and not self.unseen:
+            self.found.setdefault(self.item, []).append(data)
 
 
 def _spelled(fields: Any) -> bytes:
@@ -441,9 +459,6 @@ def _worst(words: Sequence[str], claimed: str) -> str:
     if not words or not set(words) <= {*GOOD, "stale", "waiting"}:
         raise Wrong(f"a sentence is called {claimed}, and its evidence says {', '.join(words) or 'nothing'}")
     return next((word for word in ("stale", "waiting") if word in words), claimed)
-
-
-# --- as a program
 
 
 def folder(root: Path) -> Get:

@@ -161,6 +161,13 @@ async def of_person(c: AsyncConnection, subject_id: UUID, now: datetime) -> list
     return [kept for kept, until in found if kept.sent and (until is None or until <= now)]
 
 
+async def directed(c: AsyncConnection, subject_id: UUID) -> frozenset[str]:
+    """To whom somebody's data goes only with their consent, by the names in the register; an entry that waits for it counts."""
+    columns = register_entry.c
+    mine = columns.subject_id == subject_id, columns.basis == "consent"
+    return frozenset(await c.scalars(select(columns.terms["to"].astext).where(*mine).distinct()))
+
+
 async def shown(c: AsyncConnection, vault: Vault, kept: Kept) -> dict[str, Any]:
     """An entry as staff see it, as plain JSON values; `refused`: what keeps it from being used now."""
     refused = kept.refusal or await refusal_of(c, vault, kept, vault.clock.now())
