@@ -90,9 +90,7 @@ def visit(browser: Browser, platform: Platform) -> Iterator[Visit]:
     opened: list[BrowserContext] = []
 
     def begin(language: str) -> Visitor:
-        size = {"width": 1280, "height": 900}
-        # What is still fading in has no contrast yet.
-        context = browser.new_context(locale=LOCALES[language], viewport=size, reduced_motion="reduce")
+        context = browser.new_context(locale=LOCALES[language], viewport={"width": 1280, "height": 900})
         context.set_default_timeout(WAIT_MS)
         opened.append(context)
         return Visitor(context, platform, language)

@@ -100,6 +100,7 @@ def test_dialogs_fit_a_small_screen_and_give_the_keyboard_back(visit: Visit, axe
     at = visit("en")
     enter(at)
     at.page.set_viewport_size(ViewportSize(width=320, height=640))
+    at.page.emulate_media(reduced_motion="reduce")  # what is still fading in has no contrast yet
     for path, name in (("/keys", "Create a key"), ("/organisation", "Create a project"), ("/privacy", "Show the plan")):
         at.go(path)
         settled(at)
