@@ -27,7 +27,7 @@ from avow.site import words
 from tests.house.conftest import ROOT
 from tests.site.test_errors import kinds
 
-SOURCES = ROOT / "src" / "avow"
+SOURCES = Path(str(avow.__file__)).parent
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 HOLE = re.compile(r"(?<!\{)\{(\w*)\}(?!\})")
 SAME = {"Cookie"}

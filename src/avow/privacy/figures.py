@@ -30,11 +30,12 @@ FAMILIES: Final = (
 async def oldest(c: AsyncConnection, policy: Policy) -> dict[str, datetime]:
     """When the oldest fact of each category began that the policy keeps for a period; as the keeper, who alone sees all.
 
-    Ids are made in the order of time (RFC 9562 §5.7), so that one row of each table is read and none is counted.
+    Ids are made in the order of time (RFC 9562 §5.7) and begin each key, so that one row of each table is read and
+    none is counted.
     """
     found: dict[str, datetime] = {}
     for table, categories in _tables(policy).items():
-        first = select(table.c.since).where(table.c.ends_at.is_not(None)).order_by(table.c.id).limit(1)
+        first = select(table.c.since).where(table.c.ends_at.is_not(None)).order_by(*table.primary_key).limit(1)
         since: datetime | None = await c.scalar(first)
         if since is not None:
             found |= {each: min(since, found.get(each, since)) for each in categories}
