@@ -3,7 +3,7 @@
 #   AVOW_HOME=DIR AVOW_PORT=N AVOW_POLICY=FILE|PROFILE make run
 #   make test PYTEST_ARGS="-k ledger tests/billing"
 
-.PHONY: help run test lint bench promises faults mutants soak screenshots lock migration clean
+.PHONY: help run test lint bench promises faults mutants fuzz soak screenshots lock migration clean
 
 help:
 	@sed -n 's/^#: //p' Makefile
@@ -43,6 +43,11 @@ faults:
 mutants:
 	@tools/bootstrap test
 	@KEEP=bench/results tools/in-tree python -m tests.mutants $(MUTANTS)
+
+#: make fuzz      arbitrary bytes to all that reads strangers' bytes (FUZZ="streams …" for some, SECONDS="600" each)
+fuzz:
+	@tools/bootstrap test
+	@KEEP=tests/fuzz/found tools/fuzz $(FUZZ)
 
 #: make soak      half an hour at 60 % load with faults (SECONDS="600" for less); bench/results/soak.json
 soak:

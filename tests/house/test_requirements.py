@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from tests.house.conftest import ROOT
 
-LOCKS = ("run", "dev", "build", "ui", "model")
+LOCKS = ("run", "dev", "build", "ui", "fuzz", "model")
 FREE = {"MIT", "ISC", "0BSD", "BSD-3-Clause", "Apache-2.0", "OFL-1.1", "Unlicense", "(MIT OR CC0-1.0)"}
 ONLY_TO_BUILD = {"MPL-2.0", "Python-2.0"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -38,6 +38,7 @@ def test_every_package_has_a_version_and_hashes_and_nothing_else_is_said(name: s
         ("dev", PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"]),
         ("build", PROJECT["build-system"]["requires"]),
         ("ui", PROJECT["dependency-groups"]["ui"]),
+        ("fuzz", PROJECT["dependency-groups"]["fuzz"]),
         ("model", PROJECT["dependency-groups"]["model"]),
     ],
 )

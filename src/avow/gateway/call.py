@@ -257,8 +257,7 @@ class Call:
         def take(piece: bytes) -> bool:
             passed, data = reader.feed(piece)
             if assembly is not None:
-                for event in data:
-                    assembly.add(event)
+                join(assembly, data)
             self._came = tokens = reader.tokens
             outcome.usage, outcome.input_tokens = reader.usage, reader.prompt_tokens
             outcome.reads = outcome.reads or (bool(reader.prompt_tokens) and self._leaving != "unbilled")
@@ -299,6 +298,15 @@ def translate(back: Translation, answer: bytes) -> bytes:
     """A whole answer of theirs in the client's dialect. Raises `UpstreamGarbage`."""
     try:
         return back.whole(answer)
+    except _UNFIT:
+        raise UpstreamGarbage("The upstream's answer is not what was asked for.") from None
+
+
+def join(assembly: Joined, data: list[bytes]) -> None:
+    """Add events to the answer that they make. Raises `UpstreamGarbage`."""
+    try:
+        for event in data:
+            assembly.add(event)
     except _UNFIT:
         raise UpstreamGarbage("The upstream's answer is not what was asked for.") from None
 

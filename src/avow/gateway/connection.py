@@ -383,6 +383,9 @@ class Connection(asyncio.Protocol):
             if status == 101 or self._informational > INFORMATIONAL_MAX:
                 self._fault = NOT_HTTP
             return
+        if status < 100:  # none of RFC 9110 §15; 0 would mean that no answer has come yet
+            self._fault = NOT_HTTP
+            return
         self._head_done = True
         self._read_framing(status, exchange)
         exchange.status = status

@@ -25,6 +25,7 @@ _ADOBE_BYTES = 14
 _SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _TURNED = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0%c\0\0\0\0\0\0"
 _ORIENTATION = 0x0112
+_PNG_HEAD_BYTES = 13
 
 
 class Malformed(ValueError):
@@ -62,6 +63,8 @@ def _png(data: bytes) -> Drawn:
         if end > len(data) or (at == len(PNG)) != (kind == b"IHDR"):
             raise Malformed
         if kind == b"IHDR":
+            if size != _PNG_HEAD_BYTES:
+                raise Malformed
             width, height = struct.unpack_from(">II", data, at + 8)
         if kind in _PNG_KEPT:
             kept.append(data[at:end])

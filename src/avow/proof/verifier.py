@@ -57,6 +57,9 @@ class Missing(Exception):
     """Something could not be read."""
 
 
+_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
+
+
 class Key(NamedTuple):
     """The public key of a log, as signed notes name it: `NAME+ID+KEY`."""
 
@@ -330,7 +333,7 @@ def check_sentences(told: Any, checkpoint: Checkpoint, now: datetime) -> dict[st
                 raise Wrong(f"the sentence {sentence['id']} is listed twice")
             words = [words_of[name] for name in sentence["evidence"]]
             found[str(sentence["id"])] = _worst(words, str(sentence["verdict"]))
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except _UNREADABLE:
         raise Wrong("the list of sentences cannot be read") from None
     if not found:
         raise Wrong("no sentence is listed")
@@ -350,7 +353,7 @@ def check_policy(document: bytes, told: Any, key: Key, now: datetime) -> None:
         is_fresh = -AHEAD_MAX <= now - at < FRESH_FOR
     except InvalidSignature:
         raise Wrong("the published policy is not signed with the key of the log") from None
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except _UNREADABLE:
         raise Wrong("the published policy or the list of sentences cannot be read") from None
     if _spelled(policy) != document or not is_fresh:
         raise Wrong("the published policy is in another spelling, or not signed within the last day")
@@ -380,7 +383,7 @@ def check_clauses(document: bytes, told: Any, checkpoint: Checkpoint) -> dict[st
             if clause["id"] not in left or said["sentences"][clause["id"]]["sha256"] != made:
                 raise Wrong(f"the sentence {clause['id']} is not as it stands in the log")
             del left[clause["id"]]
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except _UNREADABLE:
         raise Wrong("the policy in the log cannot be read") from None
     hidden = sorted(id for id, needs in left.items() if not needs)
     if hidden:
@@ -391,9 +394,14 @@ def check_clauses(document: bytes, told: Any, checkpoint: Checkpoint) -> dict[st
 def check_page(page: bytes, document: bytes, locale: str) -> None:
     """That every sentence of the policy stands on the page that people read, alone, in the item of its id. Raises Wrong."""
     shown = _Sentences(page.decode(errors="replace")).found
-    for clause in _json(document, "the published policy")["clauses"]:
-        if "".join(shown.get(clause["id"], ())).split() != str(clause["sentence"][locale]).split():
-            raise Wrong(f"the page does not show the sentence {clause['id']} ({locale})")
+    try:
+        clauses = _json(document, "the published policy")["clauses"]
+        said = {str(clause["id"]): str(clause["sentence"][locale]) for clause in clauses}
+    except (KeyError, TypeError, AttributeError):
+        raise Wrong(f"the published policy has no sentences ({locale})") from None
+    for id, sentence in said.items():
+        if "".join(shown.get(id, ())).split() != sentence.split():
+            raise Wrong(f"the page does not show the sentence {id} ({locale})")
 
 
 class _Sentences(HTMLParser):
