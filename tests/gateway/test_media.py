@@ -450,6 +450,11 @@ async def test_kept_is_what_is_said_of_media_and_not_the_media(house):
 # forms
 
 
+def test_what_is_sent_on_names_no_file():
+    sent = forms.encode({}, [forms.File("file", "mp3", "audio/mpeg", SOUND, name="Ann Miller.mp3")])
+    assert b'filename="file.mp3"' in sent and b"Ann" not in sent
+
+
 @pytest.mark.parametrize(
     ("kind", "body", "status"),
     [

@@ -128,6 +128,9 @@ async def test_a_span_tells_how_a_request_went_and_nothing_of_what_it_was(databa
         assert len({each.trace_id for each in collector.spans}) == 5
         names = {name for span in collector.spans for name in attributes(span)}
         assert names <= set(spans.ATTRIBUTES)
+        told = {field.name for span in collector.spans for field, _ in span.ListFields()}
+        times = {"start_time_unix_nano", "end_time_unix_nano"}
+        assert told == {"trace_id", "span_id", "name", "kind", "attributes", "status"} | times
         sent = b"".join(collector.bodies)
         ids = [ann.tenant_id, ann.subject_id, ann.key_id, ann.wallet_id]
         ids += [answer.headers["avow-request-id"] for answer in answers]

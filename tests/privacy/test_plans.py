@@ -21,7 +21,7 @@ from avow.policy import Keep, asked, diff, interim, parse
 from avow.privacy import notices, outlook, plans, retention, versions
 from avow.privacy.needs import Needs
 from avow.privacy.notices import Telling
-from avow.privacy.plans import ApprovalMissing, PlanApplied, PlanStale
+from avow.privacy.plans import ApprovalMissing, ApprovalOwn, PlanApplied, PlanStale
 from avow.privacy.tables import notice, policy_plan
 from avow.vault import Vault, standing
 from avow.vault.tables import outbox
@@ -124,6 +124,8 @@ async def test_the_one_who_planned_does_not_approve(on: Needs, clock: FileClock)
     id, _ = await plans.make(on, Crowd(), shorter, "new", by=SECOND)
     with pytest.raises(ApprovalMissing):
         await plans.apply(on, Crowd(), id, FIRST, SECOND)
+    with pytest.raises(ApprovalOwn):
+        await plans.approve(on, id, SECOND)
     assert (await plans.apply(on, Crowd(), id, approved_by=FIRST)).in_force
 
 

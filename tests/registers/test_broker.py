@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import threading
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +21,7 @@ from avow.registers import book, broker, disclosures, incidents, ropa
 from avow.registers.book import Whose
 from avow.registers.broker import Blocked, Broker
 from avow.registers.disclosures import Office
-from avow.registers.entries import Entry, EntryRefused
+from avow.registers.entries import Entry, EntryRefused, Scope
 from avow.vault import Ring, Vault
 from tests.conftest import Databases
 from tests.platform import policy_text
@@ -283,3 +284,14 @@ async def test_more_facts_than_go_at_once_are_refused_as_that(
     assert await open_incidents(database) == [("disclosure", "relay")]
     async with database.keeper.begin() as c:
         assert (await book.find(c, "relay")).sent == 1
+
+
+@pytest.mark.parametrize(
+    ("category", "days", "goes"),
+    [("account", 0, True), ("account", -1, False), ("account", 2, False), ("account", 1, True), ("usage", 0, False)],
+)
+def test_of_each_category_goes_what_began_within_the_time_of_the_scope(category: str, days: int, goes: bool) -> None:
+    begins = datetime(2026, 3, 1, tzinfo=UTC)
+    entry = Entry(**{**OWN, "scope": Scope(begins, begins + timedelta(days=2)), "fields": {"account": ("email",)}})
+    fact = SimpleNamespace(category=category, since=begins + timedelta(days=days))
+    assert disclosures._is_within(entry, cast(Any, fact)) == goes

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -111,6 +112,14 @@ async def test_a_file_that_is_gone_or_altered_holds_nothing_until_it_is_back(she
     await documents.look(shelf)
     assert (await held(shelf), await alarms(shelf)) == ({"soc2"}, [])
     assert await told(shelf) == ["valid", became, "valid"]
+
+
+async def test_another_document_in_the_place_of_one_holds_nothing(shelf: Shelf) -> None:
+    """Sealed with the right key for the right row, by somebody who has both."""
+    await add(shelf)
+    documents._write(shelf, UUID(file_of(shelf).stem), b"another report")
+    await documents.look(shelf)
+    assert (await held(shelf), await alarms(shelf)) == (frozenset(), [("changed", "soc2")])
 
 
 async def test_one_that_is_withdrawn_is_gone_with_its_file(shelf: Shelf) -> None:

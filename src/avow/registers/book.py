@@ -141,10 +141,10 @@ async def find(c: AsyncConnection, name: str) -> Kept:
 
 
 async def at_host(c: AsyncConnection, host: str) -> list[Kept]:
-    """The entries about nobody in particular under which a host may be spoken with, if they hold."""
+    """The entries about nobody in particular that name a host, also those that have ended."""
     mine = register_entry.c.host == host, register_entry.c.refusal.is_(None), register_entry.c.subject_id == PLATFORM
     rows = (await c.execute(select(*_COLUMNS).where(*mine).limit(LIST_MAX))).all()
-    return [kept for kept in await _with_events(c, rows) if kept.ended_at is None]
+    return await _with_events(c, rows)
 
 
 async def listed(c: AsyncConnection, after: UUID | None = None, limit: int = LIST_MAX) -> list[Kept]:
