@@ -11,6 +11,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from socketserver import BaseRequestHandler, TCPServer
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -222,3 +224,33 @@ async def test_both_heads_that_are_shown_are_one_log(
     service.told["checkpoint"] = service.made._signed(other._replace(size=1)).decode()
     code, said = look(service)
     assert code == 1 and "first 1 leaves" in said
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"nothing of HTTP\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 1000,
+    ],
+)
+def test_a_service_that_speaks_no_http_could_not_be_looked_at(answer: bytes, tmp_path: Path) -> None:
+    class Answering(BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            self.request.sendall(answer)
+
+    with TCPServer(("127.0.0.1", 0), Answering) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            assert verifier.main([f"http://127.0.0.1:{server.server_address[1]}", "--state", str(tmp_path / "s")]) == 2
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_policy_without_sentences_of_a_language_is_wrong() -> None:
+    for clauses in ([{"id": "one", "sentence": {"en": "one"}}], [{"id": "one"}], ["one"], None):
+        with pytest.raises(verifier.Wrong):
+            verifier.check_page(b"", json.dumps({"clauses": clauses}).encode(), "zh")

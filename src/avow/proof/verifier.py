@@ -19,9 +19,9 @@ import argparse
 import base64
 import binascii
 import hashlib
+import http.client
 import json
 import sys
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -35,18 +35,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 HASH_BYTES = SALT_BYTES = 32
 TILE, SIZE_MAX = 256, 1 << 40
-NOTE_BYTES_MAX, SIGNATURES_MAX = 1 << 16, 16
+NOTE_BYTES_MAX, ANSWER_BYTES_MAX, SIGNATURES_MAX, WAIT_S = 1 << 16, 1 << 24, 16, 30
 BUNDLE_BYTES_MAX = TILE * (2 + (1 << 16))
-ANSWER_BYTES_MAX, WAIT_S = 1 << 24, 30
 FRESH_FOR, AHEAD_MAX = timedelta(hours=24), timedelta(minutes=5)
 ED25519, NOTHING = b"\x01", hashlib.sha256(b"").digest()
 GOOD, LOCALES = ("proved", "attested"), ("en", "zh")
 UNSEEN = frozenset({"head", "script", "style", "template", "noscript", "textarea"})
 VOID = frozenset(("br", "hr", "img", "input", "link", "meta", "wbr"))
 """Elements that people do not see as text of a page, and those without an end."""
+_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
 
-Get = Callable[[str, int], bytes]
-"""Reads a resource below the log's prefix, of at most so many bytes. Raises Missing."""
+Get = Callable[[str, int], bytes]  # a resource below the log's prefix, of at most so many bytes; raises Missing
 
 
 class Wrong(Exception):
@@ -55,9 +54,6 @@ class Wrong(Exception):
 
 class Missing(Exception):
     """Something could not be read."""
-
-
-_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
 
 
 class Key(NamedTuple):
@@ -395,13 +391,11 @@ def check_page(page: bytes, document: bytes, locale: str) -> None:
     """That every sentence of the policy stands on the page that people read, alone, in the item of its id. Raises Wrong."""
     shown = _Sentences(page.decode(errors="replace")).found
     try:
-        clauses = _json(document, "the published policy")["clauses"]
-        said = {str(clause["id"]): str(clause["sentence"][locale]) for clause in clauses}
-    except (KeyError, TypeError, AttributeError):
+        for clause in _json(document, "the published policy")["clauses"]:
+            if "".join(shown.get(clause["id"], ())).split() != str(clause["sentence"][locale]).split():
+                raise Wrong(f"the page does not show the sentence {clause['id']} ({locale})")
+    except _UNREADABLE:
         raise Wrong(f"the published policy has no sentences ({locale})") from None
-    for id, sentence in said.items():
-        if "".join(shown.get(id, ())).split() != sentence.split():
-            raise Wrong(f"the page does not show the sentence {id} ({locale})")
 
 
 class _Sentences(HTMLParser):
@@ -490,7 +484,7 @@ def site(address: str) -> Get:
         try:
             with urllib.request.urlopen(request, timeout=WAIT_S) as answer:  # noqa: S310  the visitor names it
                 return bytes(answer.read(most + 1))
-        except (OSError, ValueError, urllib.error.URLError) as wrong:
+        except (OSError, ValueError, http.client.HTTPException) as wrong:
             raise Missing(f"{address}/{path} cannot be read: {type(wrong).__name__}") from None
 
     return get
@@ -500,11 +494,11 @@ def remembered(path: Path) -> tuple[Key, Range, str] | None:
     """Key, leaves and origin of the last visit. Raises Wrong for a file of something else."""
     try:
         kept = json.loads(path.read_bytes())
-        roots = [bytes.fromhex(each) for each in kept["roots"]]
-        return parse_key(kept["key"]), Range(int(kept["size"]), roots), str(kept["origin"])
+        whole = Range(int(kept["size"]), [*map(bytes.fromhex, kept["roots"])])
+        return parse_key(kept["key"]), whole, str(kept["origin"])
     except FileNotFoundError:
         return None
-    except (KeyError, TypeError, ValueError):
+    except _UNREADABLE:
         raise Wrong(f"{path} does not remember a visit") from None
 
 
