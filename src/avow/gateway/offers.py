@@ -112,6 +112,19 @@ async def drain(connection: AsyncConnection, name: str, *, ends: bool = False) -
     await _count(connection)
 
 
+async def remove_upstream(connection: AsyncConnection, name: str) -> None:
+    """Forget an upstream, with its credential. Raises NotFound, and BadInput while a model runs there."""
+    id = await _upstream(connection, name)
+    models = (
+        await connection.execute(select(tables.route.c.model_id).where(tables.route.c.upstream_id == id))
+    ).scalars()
+    if offered := sorted(models):
+        hint = f"Take each away first: avow model leave {offered[0]} --upstream {name}"
+        raise BadInput(f"Models are offered at {name!r}: {', '.join(offered[:5])}.", hint=hint, param="name")
+    await connection.execute(delete(tables.upstream).where(tables.upstream.c.id == id))
+    await _count(connection)
+
+
 async def leave(connection: AsyncConnection, model: str, upstream: str) -> None:
     """A model does not run at an upstream any more. Raises NotFound."""
     at = await _upstream(connection, upstream)

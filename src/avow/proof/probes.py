@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from avow import catalog
 from avow.base.clock import Clock
 from avow.base.db import Database
+from avow.base.errors import NotFound
 from avow.base.ids import uuid7
 from avow.base.log import failure
 from avow.catalog import facts, undeclared_columns, undeclared_paths
@@ -392,6 +394,21 @@ DAILY = frozenset(
 """What reads all files, or lives a canary's life. The others look every hour."""
 STANDING = frozenset({"journey", "log"})
 """What stands behind every sentence, so that none names it."""
+
+
+class ProbeUnknown(NotFound):
+    """There is no probe of this name."""
+
+    code = "probe_unknown"
+
+
+def check(names: Sequence[str]) -> None:
+    """Raises ProbeUnknown for the first name that no probe has."""
+    for name in names:
+        if name not in ALL:
+            near = get_close_matches(name, ALL, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"Probes are {', '.join(sorted(ALL))}."
+            raise ProbeUnknown(f"There is no probe {name!r}.", hint=hint)
 
 
 async def look(on: Ground, name: str) -> list[Evidence]:
