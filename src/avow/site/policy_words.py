@@ -223,8 +223,8 @@ PROBES: Mapping[str, tuple[str, str]] = {
     ),
     "part_consents": (
         "A canary's consent is off until given, holds once given, and is gone once taken back; its record has the text that "
-        "was shown, and a signed receipt.",
-        "金丝雀账户的同意默认关闭，给予后生效，撤回后即失效；记录中保存所展示的文本，并有签名回执。",
+        "was shown, and a signed receipt that stands in the log.",
+        "金丝雀账户的同意默认关闭，给予后生效，撤回后即失效；记录中保存所展示的文本，并有载入日志的签名回执。",
     ),
     "part_cookies": (
         "Public pages set nothing before a choice; what is set stands in the register, no longer than it says there, and "
