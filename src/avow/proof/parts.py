@@ -301,26 +301,6 @@ async def part_acceptance(on: Ground) -> Finding:
     return Finding("proved", f"version {number} accepted and recorded; no consent follows from it")
 
 
-async def part_technical_log(on: Ground) -> Finding:
-    """Of somebody who signs in is stored what the policy lists, and nothing else that their browser says; they can read it."""
-    who, marker = await on.canaries.newcomer(), secrets.token_hex(8)
-    said = {
-        "user-agent": f"Mozilla/5.0 (X11; Linux x86_64; {marker}) Gecko/20100101 Firefox/128.0",
-        "accept-language": f"de-CH,{marker}",
-        "referer": f"https://example.org/{marker}",
-    }
-    expected = {"browser": "Firefox 128", "system": "Linux", "device": "computer", "language": "de-CH"}
-    expected |= {"referrer": "example.org"}
-    category = on.policy.categories["technical"]
-    wanted = {name: each for name, each in expected.items() if name in category.fields and name not in category.without}
-    async with signed_in(on, who, said) as (http, _):
-        seen = (await http.get("/api/me/sessions")).json()[-1]["seen"]
-    told = {name: each for name, each in seen.items() if name != "ip"}
-    if told != wanted or ("ip" in seen) != ("ip" in category.fields):
-        return Finding("failed", f"stored {', '.join(sorted(seen)) or 'nothing'}; listed {', '.join(sorted(wanted))}")
-    return Finding("proved", f"stored and shown: {', '.join(sorted(seen))}")
-
-
 @asynccontextmanager
 async def signed_in(
     on: Ground, who: Customer, headers: dict[str, str] | None = None

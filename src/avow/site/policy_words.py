@@ -193,6 +193,10 @@ PROBES: Mapping[str, tuple[str, str]] = {
         "A canary that asks the same again gets the same answer, another one and one that opted out do not.",
         "金丝雀账户再次提出相同请求会得到同一回复，其他账户和选择不存储的请求则不会。",
     ),
+    "part_security_log": (
+        "A canary that gives a wrong password and then the right one reads both on its record of sign-ins.",
+        "金丝雀账户先后输入错误与正确的密码，两次尝试均可在其登录记录中查到。",
+    ),
     "part_technical_log": (
         "Of a canary that signs in is stored what the policy lists and nothing else that its browser says.",
         "金丝雀账户登录时，仅存储政策列明的信息，不存储其浏览器提供的其他内容。",
