@@ -35,7 +35,7 @@ export function SignIns() {
     getNextPageParam: (last) => last.after,
   });
   const lines = found.data?.pages.flatMap((page) => page.sign_ins);
-  if (lines?.length === 0 && !found.data?.pages[0]?.kept) return null;
+  if (!found.error && !lines?.length && !found.data?.pages[0]?.kept) return null;
   return (
     <Section title={t("Sign-ins and refused attempts")} note={t("Kept as long as the policy says. What was typed is never kept.")}>
       <Loaded of={{ ...found, data: lines }}>
