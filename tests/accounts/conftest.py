@@ -41,6 +41,7 @@ from avow.policy import Policy, parse
 from avow.privacy import api as privacy_api
 from avow.privacy import desk_api as privacy_desk_api
 from avow.privacy import outsiders_api, policy_api
+from avow.privacy.consent_receipts import Maker
 from avow.privacy.tombstones import Tombstones
 from avow.proof import desk_api as proof_desk_api
 from avow.proof.log import Log
@@ -168,6 +169,7 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
             secure=secure,
             directory=Directory(database.app, pepper(ring), clock, must_confirm=must_confirm),
             tombstones=Tombstones(tmp_path / "tombstones", ring),
+            consent_receipts=Maker(Receipts(ring), url),
             passwords=Passwords(hasher),
             step_s=0.03,
         )

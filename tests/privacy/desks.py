@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -36,6 +36,8 @@ class Above:
     sent: list[tuple[str, Letter]] = field(default_factory=list)
     """Letters to people without an account."""
     put_right: list[Mapping[str, object]] = field(default_factory=list)
+    complete: Callable[[bytes], bytes] = bytes
+    """Adds the proof of the log to a receipt; by itself, nothing."""
     recipients: frozenset[str] = frozenset()
     """To whom the register says that the person's data waits to go."""
 
@@ -71,7 +73,11 @@ class Above:
 
 def desk(on: Needs, database: Databases, vault: Vault, above: Above) -> Desk:
     means = (above.identity, above.leaving, above.rectify, above.tell, above.admit)
-    signed = {"complete": lambda document: document, "sign": Receipts(on.ring), "base_url": "http://avow.test"}
+    signed = {
+        "complete": lambda document: above.complete(document),
+        "sign": Receipts(on.ring),
+        "base_url": "http://avow.test",
+    }
     return Desk(database.app, vault, on.clock, *means, **signed, directed=above.directed)
 
 

@@ -101,6 +101,7 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "GET /api/me/acceptances": SIGNED_IN,
     "POST /api/auth/step-up": SIGNED_IN,
     "POST /api/me/password": SIGNED_IN,
+    "GET /api/me/sign-ins": SIGNED_IN,
     "GET /api/me/sessions": SIGNED_IN,
     "DELETE /api/me/sessions": SIGNED_IN,
     "DELETE /api/me/sessions/{session_id}": SIGNED_IN,

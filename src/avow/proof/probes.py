@@ -35,7 +35,20 @@ from avow.policy.words import PROBES
 from avow.privacy import versions
 from avow.privacy.requests import OPEN
 from avow.privacy.tables import rights_request
-from avow.proof import ages, border, collected, content, cookies, grants, hygiene, parts, purposes, remains, scan
+from avow.proof import (
+    ages,
+    border,
+    collected,
+    content,
+    cookies,
+    grants,
+    hygiene,
+    parts,
+    purposes,
+    remains,
+    scan,
+    sign_ins,
+)
 from avow.proof import journey as journeys
 from avow.proof.evidence import Evidence, Finding
 from avow.proof.log import Verified as LogVerified
@@ -379,7 +392,8 @@ ALL: dict[str, Probe] = _BUILT_IN | {
     for probe in (
         *(parts.part_api, parts.part_opt_out, parts.part_field_choice, parts.part_self_service, parts.part_staff),
         *(parts.part_processors, parts.part_backups, parts.part_erasure, parts.part_rights, parts.part_consents),
-        *(parts.part_notices, parts.part_acceptance, parts.part_age_gate, parts.part_technical_log),
+        *(parts.part_notices, parts.part_acceptance, parts.part_age_gate),
+        *(sign_ins.part_technical_log, sign_ins.part_security_log),
         *(content.part_cache, content.part_filter, grants.part_improvement),
         *(cookies.part_cookies, cookies.part_ads),
         *(border.part_evidence, border.part_disclosures, border.part_regions),

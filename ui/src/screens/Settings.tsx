@@ -10,6 +10,7 @@ import { useOnce } from "../parts/once";
 import { Loaded, Page, Problem, Section } from "../parts/Page";
 import { Identities } from "../parts/Provider";
 import { Passkeys, SecondFactor } from "../parts/SignInMethods";
+import { SignIns } from "../parts/SignIns";
 import { away, moment } from "../words/figures";
 import { LANGUAGES, type Language, speak, t, useLanguage } from "../words/language";
 
@@ -24,6 +25,7 @@ export function Settings() {
       <Passkeys />
       <Identities />
       <Sessions />
+      <SignIns />
     </Page>
   );
 }
