@@ -76,6 +76,16 @@ class Databases:
         return self.admin.role(role, PASSWORDS[role])
 
 
+@pytest.fixture(scope="session", autouse=True)
+def few_authorities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A client trusts one authority, which is nobody's: to read all of the world's, for each client anew, takes longer than
+    most tests' requests."""
+    certificate, _ = make_certificate(tmp_path_factory.mktemp("authorities"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(certificate))
+        yield
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A running embedded PostgreSQL under a short temporary home."""

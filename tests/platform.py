@@ -33,7 +33,7 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
 MODEL = "avow/smollm2-135m"
 CLOCK_FILE = "clock"
-DROPPED = ("DATABASE_URL", "PYTHONDONTWRITEBYTECODE")
+DROPPED = ("DATABASE_URL", "PYTHONDONTWRITEBYTECODE", "SSL_CERT_FILE")
 BEGIN = 4
 """Of so many characters that markers share, all are looked for at once."""
 OUTSIDE = ("mail", "demo.json")

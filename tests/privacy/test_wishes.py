@@ -43,7 +43,7 @@ async def client(
 ) -> AsyncIterator[AsyncTestClient[Litestar]]:
     """A desk over a policy that is in force."""
     await begin(on)
-    async with AsyncTestClient(desks.served(desks.desk(on, database, vault, above), ada, above)) as made:
+    async with desks.served(desks.desk(on, database, vault, above), ada, above) as made:
         yield made
 
 
@@ -216,7 +216,7 @@ async def test_a_profile_with_examples_is_sound_and_can_be_planned(
     await begin(on, profile)
     installed = parse(new).features - {"regions"}
     made = replace(desks.desk(on, database, vault, above), installed=installed)
-    async with AsyncTestClient(desks.served(made, ada, above)) as client:
+    async with desks.served(made, ada, above) as client:
         said = (await client.post("/api/desk/policy/check", json={"source": new})).json()["remarks"]
         assert {each["kind"] for each in said} == {"not_configured"}
         assert [each for each in said if each["sentence"].endswith(" is an example.")]
