@@ -326,6 +326,11 @@ class Platform:
         key: dict[str, str] = made.json()
         return key
 
+    def hire(self, role: str, email: str, password: str, *terms: str) -> None:
+        """Make somebody staff, as the operator does."""
+        signed = ("--trained-until", "2100-01-01", "--agreement", "NDA 7")
+        self.cli("user", "create", "--role", role, "--email", email, *signed, *terms, stdin=password + "\n")
+
     def erase(self, client: httpx.Client, password: str) -> dict[str, Any]:
         """Ask for erasure as the signed-in person and wait for the receipt, which is returned."""
         asked = client.post("/api/privacy/requests", json={"kind": "erase", "password": password})

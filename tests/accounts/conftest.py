@@ -7,12 +7,13 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
+import pyotp
 import pytest
 from argon2 import PasswordHasher
 from litestar import Litestar, Router
@@ -24,7 +25,7 @@ from tests.accounts.provider import CLIENT, SECRET, LocalProvider
 from tests.conftest import Databases
 from tests.listening import listening
 
-from avow.accounts import admission, api, desk_api, members, members_api, openings_api, surface
+from avow.accounts import admission, api, desk_api, members, members_api, openings_api, staff, surface
 from avow.accounts.directory import Directory
 from avow.accounts.needs import Needs, pepper
 from avow.accounts.oidc import CALLBACK, Provider
@@ -88,6 +89,8 @@ class House:
     mailbox: Mailbox
     app: Litestar
     credits: list[tuple[UUID, UUID, UUID]] = field(default_factory=list)
+    factors: dict[str, str] = field(default_factory=dict)
+    """The secret of each authenticator app of the staff, by address."""
 
     def browser(self, **headers: str) -> httpx.AsyncClient:
         """A client of its own, with its own cookies."""
@@ -127,6 +130,19 @@ class House:
         given = {"email": email, "password": PASSWORD, **facts}
         assert (await browser.post("/api/auth/signup", json=given)).status_code == 202
         assert (await browser.post("/api/auth/login", json={"email": email, "password": PASSWORD})).status_code == 200
+        return browser
+
+    async def hired(self, role: str, days: int = 30, email: str = "") -> httpx.AsyncClient:
+        """Somebody of the staff whose training is valid for so many days, signed in with a second factor."""
+        email = email or f"{role}-{secrets.token_hex(4)}@avow.example"
+        until = self.clock.now() + timedelta(days=days)
+        await staff.appoint(self.needs, self.databases.keeper, {"email": email}, PASSWORD, role, until, "NDA 2026-11")
+        browser = self.browser()
+        entered = await browser.post("/api/auth/login", json={"email": email, "password": PASSWORD})
+        assert entered.is_success, entered.text
+        self.factors[email] = (await browser.post("/api/me/second-factor")).json()["secret"]
+        code = {"code": pyotp.TOTP(self.factors[email]).at(self.clock.now())}
+        assert (await browser.post("/api/me/second-factor/confirm", json=code)).is_success
         return browser
 
 

@@ -181,6 +181,7 @@ async def test_a_wish_that_fails_each_time_is_refused_and_one_that_was_lost_is_t
         while (found := await read(client, plan))["state"] == "waiting":
             await asyncio.wait([running], timeout=0.05)
             assert not running.done(), running
+            await wishes.resume(on.database)  # which wakes the worker; else it looks for a due try every five seconds
     worker.stop()
     await running
     assert (found["state"], found["wishes"][0]["code"]) == ("refused", "wish_failed")
