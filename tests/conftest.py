@@ -42,6 +42,11 @@ LONG_FIRST = (
         "test_markers",
         "gateway/test_markers",
         "engines",
+        "test_openapi",
+        "test_restored",
+        "imports/test_carrying",
+        "mutants",
+        "policy",
     ),
     *("house", "vault", "privacy", "gateway", "billing", "accounts"),
 )
