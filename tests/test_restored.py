@@ -17,7 +17,6 @@ from avow.privacy.memory import LOCK
 from tests import LIMIT_S
 from tests.platform import Platform, new_platform, wait_until
 
-STAFF = ("--role", "privacy", "--trained-until", "2099-01-01", "--agreement", "A-1")
 EVE, PASSWORD = "eve@example.org", "a long word for eve"
 
 
@@ -25,7 +24,7 @@ def test_a_restore_brings_back_no_key_no_role_and_no_use_that_was_ended(tmp_path
     backup = str(tmp_path / "backup")
     with new_platform(engine="0") as platform:
         platform.start()
-        platform.cli("user", "create", *STAFF, "--email", EVE, stdin=f"{PASSWORD}\n")
+        platform.hire("privacy", EVE, PASSWORD)
         with platform.http() as ada:
             me = platform.sign_up(ada)
             key = platform.key(ada)

@@ -8,13 +8,11 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-import pyotp
 import pytest
 from sqlalchemy import insert, text
 from sqlalchemy.exc import ProgrammingError
-from tests.accounts.conftest import PASSWORD, House
+from tests.accounts.conftest import House
 
-from avow.accounts import staff
 from avow.base import jobs
 from avow.base.ids import uuid7
 from avow.billing import credit, prices
@@ -25,21 +23,9 @@ from avow.privacy import figures
 PAINTS = "paints/pictures"
 
 
-async def hired(house: House, role: str) -> httpx.AsyncClient:
-    """Somebody of the staff, signed in with a second factor."""
-    email, until = f"{role}@avow.example", house.clock.now() + timedelta(days=30)
-    browser = house.browser()
-    await staff.appoint(house.needs, house.databases.keeper, {"email": email}, PASSWORD, role, until, "NDA")
-    await browser.post("/api/auth/login", json={"email": email, "password": PASSWORD})
-    secret = (await browser.post("/api/me/second-factor")).json()["secret"]
-    code = {"code": pyotp.TOTP(secret).at(house.clock.now())}
-    assert (await browser.post("/api/me/second-factor/confirm", json=code)).is_success
-    return browser
-
-
 @pytest.fixture
 async def operator(house: House) -> AsyncIterator[httpx.AsyncClient]:
-    browser = await hired(house, "operator")
+    browser = await house.hired("operator")
     yield browser
     await browser.aclose()
 

@@ -11,8 +11,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import WAIT_MS, Visit
+from tests.browser.looks import is_too_wide, serious
 from tests.browser.staff import DESK, Colleague
-from tests.browser.test_screens import NARROW, SERIOUS, WIDE, settled
+from tests.browser.test_screens import NARROW, WIDE, settled
 from tests.browser.test_trouble import look_at
 from tests.platform import Platform, new_platform, policy_text
 
@@ -151,16 +152,11 @@ def test_no_screen_of_the_desk_has_a_serious_fault_or_is_too_wide(
         page = at[role].page
         at[role].go(path)
         settled(at[role])
-        page.evaluate(axe)
         for scheme, rules in (("light", "{}"), ("dark", "{runOnly: ['color-contrast']}")):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            faults = page.evaluate(f"axe.run({{resultTypes: ['violations'], ...{rules}}})")["violations"]
-            serious = [
-                f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in faults if each["impact"] in SERIOUS
-            ]
-            found.setdefault(path, []).extend(serious)
+            found.setdefault(path, []).extend(serious(page, axe, rules))
         page.set_viewport_size(NARROW)
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+        if is_too_wide(page):
             found[path].append("needs sideways scrolling where it is narrow")
         page.set_viewport_size(WIDE)
         assert not any(page.get_by_role("alert").all_inner_texts()), path
