@@ -131,9 +131,10 @@ def test_a_limit_is_set_changed_and_ended(visit: Visit, platform: Platform, staf
     with platform.http() as http:
         mine = platform.sign_up(http)["tenant_id"]
         at.go("/desk/limits")
+        expect(at.page.get_by_role("link", name=at.say("Wallet"), exact=True)).to_have_count(0)
         at.click("Set a limit")
         at.fill("Organisation (id)", mine)
-        expect(at.page.get_by_role("button", name=at.say("Set it"))).to_be_disabled()
+        expect(at.page.get_by_role("button", name=at.say("Set it"), exact=True)).to_be_disabled()
         at.fill("Requests per minute", "90")
         at.fill("Budget per day", "2.5")
         at.click("Set it")
