@@ -112,7 +112,7 @@ export function Requests() {
               note={
                 <>
                   <span>{moment(each.received_at)}</span>
-                  {each.reason && <span>{each.reason.replaceAll("_", " ")}</span>}
+                  {each.reason && <span lang="en">{each.reason.replaceAll("_", " ")}</span>}
                   {each.complain_to && <a href={each.complain_to}>{t("Complain to an authority")}</a>}
                 </>
               }
