@@ -92,7 +92,7 @@ def test_a_dialog_that_could_not_do_it_keeps_what_was_typed(visit: Visit) -> Non
     manage = at.page.get_by_role("button", name=at.say("Manage {name}", name="kept in the dialog"))
     manage.click()
     at.click("Rules", "menuitem")
-    dialog.wait_for()
+    expect(dialog.get_by_label(at.say("Name"), exact=True)).to_be_focused(timeout=WAIT_MS)
     at.page.keyboard.press("Escape")
     dialog.wait_for(state="detached")
     expect(manage).to_be_focused(timeout=WAIT_MS)
