@@ -19,6 +19,7 @@ DESK = {
     "/desk/incidents": "operator",
     "/desk/upstreams": "operator",
     "/desk/models": "operator",
+    "/desk/limits": "operator",
     "/desk/accounts": "operator",
     "/desk/record": "auditor",
     "/desk/retention": "operator",

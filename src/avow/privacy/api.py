@@ -106,9 +106,9 @@ class Request(msgspec.Struct):
     far, which can be fetched until `copy_ends_at` (null: nothing to fetch)."""
 
     id: UUID
-    kind: str
+    kind: Kind
     purpose: str | None
-    state: str
+    state: State
     times: dict[str, str]
     received_at: datetime
     due_at: datetime
