@@ -313,6 +313,9 @@ def policy_text(name: str) -> str:
     path, known = Path(name), profiles()
     try:
         return (known[name] if name in known and not path.is_file() else path).read_text()
+    except PermissionError as wrong:
+        hint = "Let everybody read it, with the folders above it (chmod a+rX): a policy is a public text."
+        raise PolicyMissing(f"The user who runs Avow may not read {name!r}.", hint=hint) from wrong
     except (OSError, UnicodeDecodeError) as wrong:
         raise PolicyMissing(
             f"There is no policy {name!r}.",

@@ -21,7 +21,7 @@ from avow.publishing import log
 from avow.registering import evidence, register
 from avow.ruling import policy
 from avow.subjects import subject
-from avow.terminal import EXIT_FAILED, CallersPath, Commands, at_desk, parts_of, run, tenant_of
+from avow.terminal import EXIT_FAILED, CallersPath, Commands, PolicyName, at_desk, parts_of, public_key, run, tenant_of
 
 if TYPE_CHECKING:
     from avow import app
@@ -46,7 +46,7 @@ def main(context: click.Context) -> None:
 @main.command()
 @click.option("--home", help="Folder of the database, keys and logs.")
 @click.option("--port", type=int, help="Port to listen on, on 127.0.0.1.")
-@click.option("--policy", help="A policy file, or the name of a profile.")
+@click.option("--policy", type=PolicyName(), help="A policy file, or the name of a profile.")
 @click.pass_context
 def up(context: click.Context, home: str | None, port: int | None, policy: str | None) -> None:
     """Run everything on this machine, with a demo person and a first answer."""
@@ -132,7 +132,7 @@ def receipt_verify(context: click.Context, file: Path, key: str | None) -> None:
     installation."""
     from avow.proof import receipts
 
-    public = receipts.parse_key(key) if key else receipts.Receipts(parts_of(context).ring).public_key
+    public = public_key(context, key)
     document = file.read_bytes().rstrip(b"\n")
     found, place = receipts.verify(document, public), receipts.in_log(document, public)
     if printing.as_json():

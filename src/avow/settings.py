@@ -145,7 +145,7 @@ def smtp_parts(url: str) -> dict[str, Any]:
 def _file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as wrong:
         raise SettingsWrong(f"{path} cannot be read: {wrong}.") from None

@@ -38,11 +38,28 @@ class NeverStarted(AvowError):
     hint = "Start it once, with the same AVOW_HOME: avow up, or avow serve."
 
 
+class KeyUnknown(NeverStarted):
+    """This home has never been started, so it has no public key to check this with."""
+
+    hint = "Give the service's public key: --key; its page /.well-known/avow-receipt-key has it."
+
+
 class CallersPath(click.Path):
     """A path as the caller means it: `tools/avow` goes into the home before it runs this, and says where it was called."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return super().convert(Path(os.environ.get("CALLED_FROM", "")) / value, param, ctx)
+
+
+class PolicyName(click.ParamType[str]):
+    """The name of a profile, or a policy file as the caller means it: one that lies there comes before the profile."""
+
+    name = "policy"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        path = Path(os.environ.get("CALLED_FROM", "")) / value
+        meant = os.path.isfile(path) or os.sep in value or path.suffix == ".toml"  # noqa: PTH113  it may be closed to us
+        return str(path) if meant else value
 
 
 class Commands(click.Group):
@@ -104,6 +121,22 @@ def parts_of(context: click.Context, *, demo: bool = False, **given: Any) -> app
 
     os.umask(0o077)
     return app.build(settings.read(os.environ, **given), demo=demo, **context.obj)
+
+
+def public_key(context: click.Context, key: str | None) -> bytes:
+    """The public key that is given, or that of this home, which is not made for it. Raises KeyUnknown, ReceiptBroken."""
+    from avow.proof import receipts
+
+    if key:
+        return receipts.parse_key(key)
+    if not is_begun():
+        raise KeyUnknown
+    return receipts.Receipts(parts_of(context).ring).public_key
+
+
+def is_begun() -> bool:
+    """Whether anything was ever made in this home."""
+    return (settings.read(os.environ).home_path / "keyring").is_dir()
 
 
 @asynccontextmanager

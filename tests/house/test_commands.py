@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 import pytest
@@ -132,6 +133,33 @@ def test_an_error_is_a_sentence_and_a_hint_or_one_object(told: Told) -> None:
     assert "hint: Did you mean --json?" in told("policy", "check", "default", "--jsn")[2]
     missing = json.loads(told("policy", "check", "--json")[2])["error"]
     assert missing["code"] == "usage" and missing["hint"] == "avow policy check --help says what it takes."
+
+
+def test_a_policy_is_the_callers_file_or_a_profile(told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`tools/avow` has gone elsewhere before it runs the command, and says from where."""
+    monkeypatch.setenv("CALLED_FROM", str(tmp_path))
+    monkeypatch.chdir("/")
+    text = (ROOT / "profiles" / "default.toml").read_text()
+    (tmp_path / "mine.toml").write_text(text)
+    assert f"{tmp_path}/mine.toml: sound" in told("policy", "check", "mine.toml")[1]
+    assert "default: sound" in told("policy", "check", "default")[1]
+    (tmp_path / "default").write_text(text)
+    assert f"{tmp_path}/default: sound" in told("policy", "check", "default")[1]
+    assert told("policy", "render", "mine.toml")[0] == told("policy", "explain", "./mine.toml")[0] == 0
+    assert f"There is no policy '{tmp_path}/other.toml'" in told("policy", "check", "other.toml")[2]
+    assert "There is no policy 'nope'" in told("policy", "check", "nope")[2]
+
+
+def test_a_home_is_not_made_to_check_something(told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AVOW_HOME", str(tmp_path / "home"))
+    (tmp_path / "document").write_text("{}")
+    for words in (("receipt", "verify"), ("policy", "verify")):
+        code, out, err = told(*words, str(tmp_path / "document"))
+        assert (code, out) == (1, "") and "never been started" in err and "--key" in err
+    assert "Name a copy of the log" in told("log", "verify")[2]
+    monkeypatch.setenv("AVOW_HOME", str(tmp_path / "document" / "home"))
+    assert told("policy", "check", "default")[0] == 0
+    assert [*tmp_path.iterdir()] == [tmp_path / "document"]
 
 
 def test_a_table_is_aligned_in_a_pipe_and_an_object_as_json(told: Told) -> None:
