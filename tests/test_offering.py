@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import secrets
 
 import pytest
 
 from tests.platform import MODEL, Platform
 
 ID = "01a20287-9ca4-7624-811d-a5584abdbf85"
+STAFF = ("user", "create", "--role", "support", "--email", "staff@example.org", "--agreement", "7")
 PRICED = ("model", "add", "test/odd", "--upstream", "engine")
 
 
@@ -24,13 +26,15 @@ PRICED = ("model", "add", "test/odd", "--upstream", "engine")
         ((*PRICED, "--input", "1", "--output", "1", "--context", "5"), ("16384 tokens (--max-output)", "context of 5")),
         (("model", "leave", MODEL, "--upstream", "nowhere"), ("no upstream 'nowhere'", "avow upstream list")),
         (("model", "leave", "no/such", "--upstream", "engine"), ("does not run at 'engine'", "avow model list shows")),
+        (("upstream", "add", "bad", "notaurl"), ("An upstream url is http or https", "type the command again")),
+        ((*STAFF, "--trained-until", "2020-01-01"), ("has run out already", "type the command again")),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_its_name(
     platform: Platform, given: tuple[str, ...], says: tuple[str, str]
 ) -> None:
-    refused = platform.cli(*given, check=False)
-    assert refused.returncode in (1, 2) and not refused.stdout
+    refused = platform.cli(*given, check=False, stdin=f"{secrets.token_hex(12)}\n")
+    assert refused.returncode in (1, 2) and not refused.stdout and "openapi" not in refused.stderr
     assert all(each in refused.stderr for each in says), refused.stderr
     assert platform.sql("SELECT 1 FROM allowance WHERE id = $1::uuid", ID) == []
     assert platform.sql("SELECT 1 FROM model WHERE id = 'test/odd'") == []

@@ -13,7 +13,7 @@ from uuid import UUID
 import click
 
 from avow import completing, printing, settings
-from avow.policy import Overrides, explain, parse, words
+from avow.policy import Overrides, PolicyError, explain, parse, words
 from avow.policy.export import export as export_policy
 from avow.terminal import EXIT_FAILED, CallersPath, PolicyName, at_desk, credentials, public_key, run
 
@@ -34,11 +34,20 @@ def policy_check(name: str) -> None:
     from avow import app, checking
     from avow.privacy import remarks
 
-    checked = parse(app.policy_text(name), name)
-    wrong = remarks.errors(checked)
-    waiting = [asdict(each) for each in checking.unconfigured(checked, _installed())]
-    facts = {"hash": checked.hash, "errors": [str(problem) for problem in wrong], "not_configured": waiting}
-    printing.tell(map(str, wrong or checking.lines(checked, _installed())), facts)
+    try:
+        checked = parse(app.policy_text(name), name)
+    except PolicyError as broken:
+        broken.hint = "Correct the lines named, and check it again."
+        raise
+    wrong, installed = remarks.errors(checked), _installed()
+    facts = {
+        "hash": checked.hash,
+        "errors": [str(problem) for problem in wrong],
+        "problems": [problem.plain() for problem in wrong],
+        **checking.counts(checked, installed)._asdict(),
+        "not_configured": [asdict(each) for each in checking.unconfigured(checked, installed)],
+    }
+    printing.tell(map(str, wrong or checking.lines(checked, installed)), facts)
     if wrong:
         sys.exit(EXIT_FAILED)
 
@@ -75,10 +84,11 @@ def policy_verify(context: click.Context, file: Path, key: str | None) -> None:
     said = {name: found[name] for name in ("name", "version", "hash", "at", "text")}
     if printing.as_json():
         printing.show(said)
-    else:
-        printing.show({name: value for name, value in said.items() if name != "text"})
-        printing.say(f"\n{found['text']}")
-    printing.note("The policy is genuine.")
+        return
+    printing.say("The policy is genuine.\n")
+    printing.show({name: value for name, value in said.items() if name != "text"})
+    printing.say("")
+    printing.rows([{"language": locale, **text} for locale, text in found["text"].items()])
 
 
 @policy.command("explain")
@@ -156,6 +166,8 @@ def policy_apply(context: click.Context, id: UUID, first: str | None, approve: s
     from avow.accounts import staff
     from avow.privacy import plans, summary
 
+    if first and approve and first.strip().casefold() == approve.strip().casefold():
+        raise click.UsageError("--as and --approve name the same person; two different operators stand behind a plan.")
     shown = {email: credentials(email) for email in dict.fromkeys((first, approve)) if email}
 
     async def work() -> tuple[Applied, dict[str, list[int]]]:

@@ -19,7 +19,7 @@ from uuid import UUID
 import click
 
 from avow import commands, printing, settings
-from avow.base.errors import AvowError, NotFound
+from avow.base.errors import AvowError, BadInput, NotFound
 from avow.policy import PolicyError
 
 if TYPE_CHECKING:
@@ -85,8 +85,11 @@ class Commands(click.Group):
             sys.exit(error.exit_code)
         except click.Abort:
             printing.wrong("It was stopped.", "", "stopped", in_json=in_json)
-        except (AvowError, PolicyError) as error:
-            printing.wrong(str(error), error.hint, error.code, in_json=in_json)
+        except PolicyError as error:
+            problems = [problem.plain() for problem in error.problems]
+            printing.wrong(str(error), error.hint, error.code, in_json=in_json, problems=problems)
+        except AvowError as error:
+            printing.wrong(str(error), _hint(error), error.code, in_json=in_json)
         except BrokenPipeError:
             # Whoever read has had enough; what is still in the buffer has nowhere to go.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -96,6 +99,12 @@ class Commands(click.Group):
             asks = "Does the database of this home answer? log/postgres-*.log in AVOW_HOME says more."
             printing.wrong(type(error).__name__, asks, "no_answer", in_json=in_json)
         sys.exit(EXIT_FAILED)
+
+
+def _hint(error: AvowError) -> str:
+    """What to do next at a terminal, where no request is sent and no id of one is shown."""
+    told = {BadInput.hint: "Correct what is named and type the command again; with --help it says what it takes."}
+    return told.get(error.hint, error.hint)
 
 
 def _usage(error: click.UsageError) -> tuple[str, str]:
