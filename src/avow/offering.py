@@ -184,10 +184,7 @@ def model_add(
     from avow.gateway import offers
     from avow.gateway.offers import Offer
 
-    if max_output > context_tokens:
-        raise click.BadParameter(
-            f"An answer of {max_output} tokens (--max-output) has no room in a context of {context_tokens} (--context)."
-        )
+    _check_room(context_tokens, max_output)
     told = {"images": per_image, "seconds": per_minute, "characters": per_million_characters}
     parts: dict[str, Any] = {"image_nano": image, "audio_nano": audio}
     parts = {name: _price(each) for name, each in parts.items() if each}
@@ -215,8 +212,8 @@ def model_add(
 
     run(work())
     free = _is_free(offer)
-    said = f"model {id} at {upstream}{': free, for all its prices are 0' if free else ''}"
-    printing.say(said, id=id, upstream=upstream, free=free)
+    why = ": free, for all its prices are 0" if free else ""
+    printing.say(f"model {id} at {upstream}{why}", id=id, upstream=upstream, free=free)
 
 
 @model.command("leave")
@@ -298,6 +295,14 @@ def _main_price(
     return (
         {**made, "input_nano": nano} if counts == "characters" else {**made, "audio_nano": -(-nano * prices.PER // 60)}
     )
+
+
+def _check_room(context_tokens: int, max_output: int) -> None:
+    """The longest answer is a part of the context. Raises BadParameter."""
+    if max_output > context_tokens:
+        raise click.BadParameter(
+            f"An answer of {max_output} tokens (--max-output) has no room in a context of {context_tokens} (--context)."
+        )
 
 
 def _is_free(offer: Offer) -> bool:
