@@ -68,7 +68,7 @@ def lines(policy: Policy, here: frozenset[str]) -> Iterator[str]:
     yield f"{count.published} of {count.sentences} sentences are published here."
     if count.evidence:
         yield f"\n{count.evidence} more while a valid document stands behind each (avow evidence add):"
-    yield from (f"  {name:14} {', '.join(ids)}" for name, ids in documents(policy, here).items())
+    yield from (f"  {name}: {', '.join(ids)}" for name, ids in documents(policy, here).items())
     if waiting:
         yield "\nNot configured, so not published:"
     for each in waiting:

@@ -161,6 +161,11 @@ def _file(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
         return {}
+    except PermissionError as wrong:
+        # A home that is closed to us holds no settings of ours; what needs the home says so itself.
+        if os.access(path.parent, os.X_OK):
+            raise SettingsWrong(f"{path} cannot be read: {wrong}.") from None
+        return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as wrong:
         raise SettingsWrong(f"{path} cannot be read: {wrong}.") from None
 

@@ -103,7 +103,10 @@ class Commands(click.Group):
 
 def _hint(error: AvowError) -> str:
     """What to do next at a terminal, where no request is sent and no id of one is shown."""
-    told = {BadInput.hint: "Correct what is named and type the command again; with --help it says what it takes."}
+    told = {
+        BadInput.hint: "Correct what is named and type the command again; with --help it says what it takes.",
+        AvowError.hint: "Try again; if it persists, the newest lines in log/ of AVOW_HOME say more.",
+    }
     return told.get(error.hint, error.hint)
 
 
@@ -145,7 +148,7 @@ def public_key(context: click.Context, key: str | None) -> bytes:
 
 def is_begun() -> bool:
     """Whether anything was ever made in this home."""
-    return (settings.read(os.environ).home_path / "keyring").is_dir()
+    return os.path.isdir(settings.read(os.environ).home_path / "keyring")  # noqa: PTH112  it may be closed to us
 
 
 @asynccontextmanager

@@ -164,6 +164,18 @@ def test_a_home_is_not_made_to_check_something(told: Told, tmp_path: Path, monke
     monkeypatch.setenv("AVOW_HOME", str(tmp_path / "document" / "home"))
     assert told("policy", "check", "default")[0] == 0
     assert [*tmp_path.iterdir()] == [tmp_path / "document"]
+    (tmp_path / "closed").mkdir(mode=0o500)
+    for folder, why in (
+        ("closed", "closed to the user"),
+        ("closed/home", "Permission denied"),
+        ("document/home", "Not a"),
+    ):
+        monkeypatch.setenv("AVOW_HOME", str(tmp_path / folder))
+        assert told("policy", "check", "default")[0] == 0
+        assert why in told("log", "key")[2]
+    (tmp_path / "closed").chmod(0)
+    assert told("policy", "check", "default")[0] == 0
+    assert "--key" in told("receipt", "verify", str(tmp_path / "document"))[2]
 
 
 def test_a_table_is_aligned_in_a_pipe_and_an_object_as_json(told: Told) -> None:

@@ -74,6 +74,8 @@ def test_what_needs_no_home_makes_none_and_runs_where_none_can_be_made(tmp_path:
         assert done.stdout.strip() == f"{home}|||/|{words}" and not home.exists()
         done = tool("avow", *words.split(), home=tmp_path, AVOW_HOME=str(tmp_path / "file" / "home"))
         assert done.returncode == 0 and not done.stderr
+    done = tool("avow", "policy", "plan", home=tmp_path, _AVOW_COMPLETE="bash_complete")
+    assert done.returncode == 0 and not home.exists()
     for words in ("policy plan x", "log key", "backup -- --help", "--json up"):
         done = tool("avow", *words.split(), home=tmp_path, AVOW_HOME=str(tmp_path / words))
         assert done.stdout.startswith(f"{tmp_path / words}|||{tmp_path / words}|")
