@@ -29,6 +29,17 @@ def test_a_person_is_found_by_address_and_their_keys_are_listed_page_by_page(pla
     assert name not in json.dumps([first, rest]) and "secret" not in json.dumps([first, rest])
     unknown = platform.cli("subject", "find", "nobody@example.org", check=False)
     assert unknown.returncode == 1 and "nobody with this address" in unknown.stderr
+    assert "hint: Check the address" in unknown.stderr
+
+
+def test_a_refused_entry_is_said_to_need_no_end(platform: Platform) -> None:
+    name = f"r-{secrets.token_hex(4)}"
+    assert platform.cli("register", "add", name, "--basis", "consent", "--region", "DE", check=False).returncode == 1
+    [row] = [row for row in listed(platform, "register", "list")["rows"] if row["name"] == name]
+    assert row["refused"]
+    ended = platform.cli("register", "end", name, check=False).stderr
+    assert "was refused when it was made" in ended and "needs no end" in ended
+    assert "has no such entry" in platform.cli("register", "end", f"{name}x", check=False).stderr
 
 
 def test_upstreams_and_models_are_listed(platform: Platform) -> None:

@@ -11,12 +11,16 @@ import signal
 import ssl
 import stat
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 from openai import OpenAI
 
+from avow import start
+from avow.policy import parse
+from avow.privacy.versions import Version
 from tests import LIMIT_S
 from tests.platform import MODEL, Platform, complete, new_platform, policy_text, wait_until
 
@@ -49,6 +53,9 @@ def test_a_first_start_prints_an_answered_completion_with_its_headers(platform: 
     assert len(answer.split()) > 3
     assert re.search(r"avow-stored: none\n", told)
     assert re.search(r"avow-policy: [0-9a-f]{64}\n", told)
+    assert (
+        f"{platform.base_url}/app (sign in" in told and f"Mails: {platform.home / 'mail'}" in told and "Ctrl-C" in told
+    )
     assert float(re.search(r"avow-cost: (0\.\d{9})\n", told)[1]) > 0  # type: ignore[index]
 
 
@@ -347,6 +354,21 @@ def test_a_changed_file_is_not_what_is_in_force_and_the_start_says_so(second: Pl
         served = http.get("/.well-known/avow-policy.json").json()
     assert served["version"] == 1
     assert "12 months" in str(served["clauses"])
+
+
+def test_a_start_names_the_version_in_force_and_the_one_that_is_to_come() -> None:
+    def version(number: int, hash: str) -> Version:
+        on = datetime(2027, 1, number, tzinfo=UTC)
+        return Version(number, hash, on, on, None, material=True, clauses=())
+
+    mine = parse(policy_text(), "default")
+    other, own, coming = version(3, "3"), version(3, mine.hash), version(4, "4")
+    assert start.what_holds(mine, own, [], "default") == ""
+    comes = "version 4 comes on 2027-01-04 00:00 UTC"
+    assert start.what_holds(mine, own, [coming], "default") == f"version 3 is in force; {comes}."
+    assert start.what_holds(mine, other, [version(4, mine.hash)], "x") == f"version 3 is in force; {comes}."
+    said = start.what_holds(mine, other, [coming], "default")
+    assert said.startswith(f"default is not what is in force: version 3 is, until {comes}. ") and "version = 5" in said
 
 
 def test_production_refuses_a_policy_with_examples_and_a_demo_says_what_they_are() -> None:

@@ -4,6 +4,7 @@ neighbours (`start`, `worker`, `keeper`, `desk`, `canary`, the commands) know ev
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -180,7 +181,7 @@ def build(
     `demo`: new tenants start with a small credit, and an address need not be confirmed (`avow up`).
     """
     home = settings.home_path
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_home(home)
     source = policy_text(settings.policy)
     policy = parse(source, settings.policy)
     ring = Ring(home / "keyring" / "ring.db")
@@ -198,6 +199,17 @@ def build(
         hasher=hasher,
         first_look_s=first_look_s,
     )
+
+
+def _make_home(home: Path) -> None:
+    """Raises SettingsWrong where the folder cannot be made, or is closed to us."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        why = None if os.access(home, os.W_OK | os.X_OK) else "it is closed to the user who runs Avow"
+    except OSError as wrong:
+        why = wrong.strerror
+    if why:
+        raise SettingsWrong(f"AVOW_HOME={home} cannot be used: {why}.", hint="Choose another folder with AVOW_HOME.")
 
 
 def accounts(parts: Parts, database: Database, current: Current) -> Needs:
@@ -316,6 +328,9 @@ def policy_text(name: str) -> str:
     path, known = Path(name), profiles()
     try:
         return (known[name] if name in known and not path.is_file() else path).read_text()
+    except PermissionError as wrong:
+        hint = "Let everybody read it, with the folders above it (chmod a+rX): a policy is a public text."
+        raise PolicyMissing(f"The user who runs Avow may not read {name!r}.", hint=hint) from wrong
     except (OSError, UnicodeDecodeError) as wrong:
         raise PolicyMissing(
             f"There is no policy {name!r}.",

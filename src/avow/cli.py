@@ -18,10 +18,11 @@ from avow.importing import bring
 from avow.offering import limit, model, upstream
 from avow.policy import words
 from avow.publishing import log
+from avow.receipting import receipt
 from avow.registering import evidence, register
 from avow.ruling import policy
 from avow.subjects import subject
-from avow.terminal import EXIT_FAILED, CallersPath, Commands, at_desk, parts_of, run, tenant_of
+from avow.terminal import EXIT_FAILED, CallersPath, Commands, PolicyName, at_desk, parts_of, run, tenant_of
 
 if TYPE_CHECKING:
     from avow import app
@@ -46,7 +47,7 @@ def main(context: click.Context) -> None:
 @main.command()
 @click.option("--home", help="Folder of the database, keys and logs.")
 @click.option("--port", type=int, help="Port to listen on, on 127.0.0.1.")
-@click.option("--policy", help="A policy file, or the name of a profile.")
+@click.option("--policy", type=PolicyName(), help="A policy file, or the name of a profile.")
 @click.pass_context
 def up(context: click.Context, home: str | None, port: int | None, policy: str | None) -> None:
     """Run everything on this machine, with a demo person and a first answer."""
@@ -116,34 +117,6 @@ def _check_running(parts: app.Parts) -> None:
         in_json=printing.as_json(),
     )
     sys.exit(EXIT_UNPROVED)
-
-
-@main.group()
-def receipt() -> None:
-    """Receipts of erasures and of consents."""
-
-
-@receipt.command("verify")
-@click.argument("file", type=CallersPath(path_type=Path, exists=True, dir_okay=False))
-@click.option("--key", help="The service's public key, hexadecimal; by default that of this installation.")
-@click.pass_context
-def receipt_verify(context: click.Context, file: Path, key: str | None) -> None:
-    """Check a receipt's signature, and its proof that it stands in the log; needs no network and, with --key, no
-    installation."""
-    from avow.proof import receipts
-
-    public = receipts.parse_key(key) if key else receipts.Receipts(parts_of(context).ring).public_key
-    document = file.read_bytes().rstrip(b"\n")
-    found, place = receipts.verify(document, public), receipts.in_log(document, public)
-    if printing.as_json():
-        printing.show({"receipt": found, "in_log": place and place._asdict()})
-        return
-    printing.show(found)
-    printing.note("The receipt is genuine.")
-    if place is None:
-        printing.note("It carries no proof of the log; fetched a few seconds after it was made, it does.")
-    else:
-        printing.note(f"It is leaf {place.leaf} of {place.origin}, signed at a size of {place.size} leaves.")
 
 
 @main.command()
@@ -326,6 +299,7 @@ key.add_command(listings.list_keys)
 upstream.add_command(listings.list_upstreams)
 model.add_command(listings.list_models)
 main.add_command(policy)
+main.add_command(receipt)
 main.add_command(subject)
 main.add_command(evidence)
 main.add_command(register)

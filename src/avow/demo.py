@@ -33,6 +33,10 @@ async def greet(parts: Parts) -> None:
     log.say(f"Demo key and password{' (new)' if is_new else ''}: {parts.home / 'demo.json'}")
     if parts.settings.engine:
         await _ask(note)
+    log.say(f"The app: {parts.settings.base_url}/app (sign in with the address and the password in demo.json)")
+    if not parts.settings.smtp_url:
+        log.say(f"Mails: {parts.home / 'mail'} (each is a file; nothing is sent)")
+    log.say("Ctrl-C stops everything.")
     log.say(f"Avow is ready on {parts.settings.base_url}")
 
 

@@ -42,7 +42,8 @@ def find_subject(context: click.Context, email: str) -> None:
         async with at_desk(context) as at:
             found = await people.find(at.accounts, email)
             if found is None:
-                raise NotFound("There is nobody with this address.")
+                hint = "Check the address; who closed their account or was erased is not found any more."
+                raise NotFound("There is nobody with this address.", hint=hint)
             async with at.keeper.begin() as c:
                 reason = commands.why(context)
                 act = Act(COMMAND, "find by address", found.tenant_id, found.subject_id, "account", "legal", reason)

@@ -19,6 +19,7 @@ from avow.terminal import at_desk, run
 if TYPE_CHECKING:
     from avow.billing import allowances
     from avow.gateway.fleet import Routing
+    from avow.gateway.offers import Offer
     from avow.gateway.upstreams import Leaving
 
 SIZES_MAX = 64
@@ -133,8 +134,8 @@ def model() -> None:
 @click.argument("id")
 @click.option("--upstream", required=True, help="The name of its upstream.")
 @click.option("--theirs", help="What the upstream calls it; by default ID.")
-@click.option("--context", "context_tokens", type=int, default=128_000, show_default=True)
-@click.option("--max-output", type=int, default=16_384, show_default=True)
+@click.option("--context", "context_tokens", type=click.IntRange(1), default=128_000, show_default=True)
+@click.option("--max-output", type=click.IntRange(1), default=16_384, show_default=True)
 @click.option(
     "--picture-tokens",
     type=int,
@@ -198,6 +199,7 @@ def model_add(
     from avow.gateway import offers
     from avow.gateway.offers import Offer
 
+    _check_room(context_tokens, max_output)
     told = {"images": per_image, "seconds": per_minute, "characters": per_million_characters}
     parts: dict[str, Any] = {"image_nano": image, "audio_nano": audio}
     parts = {name: _price(each) for name, each in parts.items() if each}
@@ -224,7 +226,9 @@ def model_add(
             await offers.put_model(c, offer, at.parts.clock.now(), prices.Seal.of(at.vault.ring))
 
     run(work())
-    printing.say(f"model {id} at {upstream}", id=id, upstream=upstream)
+    free = _is_free(offer)
+    why = ": free, for all its prices are 0" if free else ""
+    printing.say(f"model {id} at {upstream}{why}", id=id, upstream=upstream, free=free)
 
 
 @model.command("leave")
@@ -258,7 +262,7 @@ def limit(context: click.Context, /, kind: allowances.Kind, id: str, **given: An
 
     What is said replaces what was said before; without options the limit is taken away.
     """
-    from avow.accounts.limits import RATE_MAX, Limits
+    from avow.accounts.limits import NANO_MAX, RATE_MAX, Limits
     from avow.billing import allowances
 
     try:
@@ -268,6 +272,8 @@ def limit(context: click.Context, /, kind: allowances.Kind, id: str, **given: An
     budgets = {
         f"{name}_nano": _price(given.pop(name)) for name in list(given) if name.startswith("budget") and given[name]
     }
+    if any(nano > NANO_MAX for nano in budgets.values()):
+        raise click.BadParameter(f"A budget is at most {NANO_MAX // money.NANO}.")
     rates = {name: value for name, value in given.items() if not name.startswith("budget")}
     if any(value and value > RATE_MAX for value in rates.values()):
         raise click.BadParameter(f"A rate is at most {RATE_MAX}.")
@@ -275,6 +281,8 @@ def limit(context: click.Context, /, kind: allowances.Kind, id: str, **given: An
 
     async def work() -> None:
         async with at_desk(context) as at, at.keeper.begin() as c:
+            if limits != Limits():
+                await allowances.check_there(c, kind, allowance_id, id)
             await allowances.put(c, kind, allowance_id, limits)
 
     run(work())
@@ -304,6 +312,20 @@ def _main_price(
     )
 
 
+def _check_room(context_tokens: int, max_output: int) -> None:
+    """The longest answer is a part of the context. Raises BadParameter."""
+    if max_output > context_tokens:
+        raise click.BadParameter(
+            f"An answer of {max_output} tokens (--max-output) has no room in a context of {context_tokens} (--context)."
+        )
+
+
+def _is_free(offer: Offer) -> bool:
+    """Whether nothing that a request can make costs anything."""
+    parts = offer.cached_nano, offer.cache_write_nano, offer.reasoning_nano, offer.image_nano, offer.audio_nano
+    return not any((offer.input_nano, offer.output_nano, *parts, *(offer.sizes or {}).values()))
+
+
 def _sizes(per_image: str | None, rows: tuple[str, ...]) -> dict[str, Any]:
     """Prices of images by size and quality: one for what they have in common, and how many times each is that."""
     from avow.billing import prices
@@ -328,7 +350,11 @@ def _sizes(per_image: str | None, rows: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _price(amount: str) -> int:
+    """An amount of money in nano-units. Raises BadParameter for what is none, or less than nothing."""
     try:
-        return money.parse(amount)
+        nano = money.parse(amount)
     except ValueError as wrong:
         raise click.BadParameter(str(wrong)) from None
+    if nano < 0:
+        raise click.BadParameter(f"{amount} is negative; an amount of money is zero or more.")
+    return nano

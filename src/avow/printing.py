@@ -45,16 +45,17 @@ Row = Mapping[str, Any]
 
 
 def offer_json(group: click.Group) -> None:
-    """Let every command take `--json`."""
+    """Let every command take `--json`, behind its own words or any before them."""
 
     def keep(context: click.Context, _: click.Parameter, value: bool) -> None:
-        context.meta[JSON] = value
+        # The words of one command line share what is kept here, wherever among them it was said.
+        context.meta[JSON] = value or as_json_in(context)
 
-    for command in group.commands.values():
-        if isinstance(command, click.Group):
+    said = "Print JSON: one object, or one for each line of a stream."
+    for command in (group, *group.commands.values()):
+        if isinstance(command, click.Group) and command is not group:
             offer_json(command)
         else:
-            said = "Print JSON: one object, or one for each line of a stream."
             option = click.Option([OPTION], is_flag=True, is_eager=True, help=said, expose_value=False, callback=keep)
             command.params.append(option)
 
@@ -62,7 +63,12 @@ def offer_json(group: click.Group) -> None:
 def as_json() -> bool:
     """Whether the command that runs was asked for JSON."""
     context = click.get_current_context(silent=True)
-    return context is not None and bool(context.meta.get(JSON))
+    return context is not None and as_json_in(context)
+
+
+def as_json_in(context: click.Context) -> bool:
+    """The same, of a command line that is being read."""
+    return bool(context.meta.get(JSON))
 
 
 def say(text: str, **facts: Any) -> None:
@@ -137,10 +143,10 @@ def document(value: bytes | Mapping[str, Any] | Sequence[Any]) -> None:
         _write(_text(value))
 
 
-def wrong(sentence: str, hint: str, code: str, *, in_json: bool) -> None:
-    """Say on standard error what went wrong and what to do next."""
+def wrong(sentence: str, hint: str, code: str, *, in_json: bool, **more: Any) -> None:
+    """Say on standard error what went wrong and what to do next; `more` is for JSON, and the sentence says it too."""
     if in_json:
-        _write(_text({"error": {"code": code, "message": sentence, "hint": hint}}), err=True)
+        _write(_text({"error": {"code": code, "message": sentence, "hint": hint, **more}}), err=True)
         return
     _write(f"{_paint('avow:', 'red', sys.stderr)} {clean(sentence)}", err=True)
     if hint:

@@ -13,7 +13,7 @@ import click
 from avow import commands, printing
 from avow.base.actor import COMMAND
 from avow.base.errors import AvowError, NotFound
-from avow.terminal import CallersPath, at_desk, parts_of, run
+from avow.terminal import CallersPath, NeverStarted, at_desk, is_begun, parts_of, run
 
 if TYPE_CHECKING:
     from avow import app
@@ -159,6 +159,8 @@ def _target(context: click.Context, target: str | None, key: Key | None) -> tupl
     from avow.proof import verifier
 
     if target is None:
+        if not is_begun():
+            raise NeverStarted(hint="Name a copy of the log, or the address of a service: avow log verify https://…")
         parts = parts_of(context)
         return own(parts), key or parts.log.key
     if "://" in target:

@@ -13,9 +13,9 @@ from uuid import UUID
 import click
 
 from avow import completing, printing, settings
-from avow.policy import Overrides, explain, parse, words
+from avow.policy import Overrides, PolicyError, explain, parse, words
 from avow.policy.export import export as export_policy
-from avow.terminal import EXIT_FAILED, CallersPath, at_desk, credentials, parts_of, run
+from avow.terminal import EXIT_FAILED, CallersPath, PolicyName, at_desk, credentials, public_key, run
 
 if TYPE_CHECKING:
     from avow.privacy.outlook import Outlook
@@ -28,17 +28,26 @@ def policy() -> None:
 
 
 @policy.command("check")
-@click.argument("name", shell_complete=completing.profiles)
+@click.argument("name", type=PolicyName(), shell_complete=completing.profiles)
 def policy_check(name: str) -> None:
     """Check a policy file or profile against what this version of Avow stores, and list what it would not publish."""
     from avow import app, checking
     from avow.privacy import remarks
 
-    checked = parse(app.policy_text(name), name)
-    wrong = remarks.errors(checked)
-    waiting = [asdict(each) for each in checking.unconfigured(checked, _installed())]
-    facts = {"hash": checked.hash, "errors": [str(problem) for problem in wrong], "not_configured": waiting}
-    printing.tell(map(str, wrong or checking.lines(checked, _installed())), facts)
+    try:
+        checked = parse(app.policy_text(name), name)
+    except PolicyError as broken:
+        broken.hint = "Correct the lines named, and check it again."
+        raise
+    wrong, installed = remarks.errors(checked), _installed()
+    facts = {
+        "hash": checked.hash,
+        "errors": [str(problem) for problem in wrong],
+        "problems": [problem.plain() for problem in wrong],
+        **checking.counts(checked, installed)._asdict(),
+        "not_configured": [asdict(each) for each in checking.unconfigured(checked, installed)],
+    }
+    printing.tell(map(str, wrong or checking.lines(checked, installed)), facts)
     if wrong:
         sys.exit(EXIT_FAILED)
 
@@ -51,7 +60,7 @@ def _installed() -> frozenset[str]:
 
 
 @policy.command("render")
-@click.argument("name", shell_complete=completing.profiles)
+@click.argument("name", type=PolicyName(), shell_complete=completing.profiles)
 @click.option("--locale", type=click.Choice(["en", "zh"]), default="en")
 def policy_render(name: str, locale: str) -> None:
     """Print the page of a policy; a sentence of a part that is not installed here says so."""
@@ -69,21 +78,21 @@ def policy_verify(context: click.Context, file: Path, key: str | None) -> None:
     """Check the signature of a saved /.well-known/avow-policy.json; needs no network and, with --key, no installation."""
     from avow.proof import receipts
 
-    public = receipts.parse_key(key) if key else receipts.Receipts(parts_of(context).ring).public_key
-    found = receipts.verify(file.read_bytes().rstrip(b"\n"), public)
+    found = receipts.verify(file.read_bytes().rstrip(b"\n"), public_key(context, key))
     if found.get("document") != "avow-policy":
         raise receipts.ReceiptBroken("This is signed, but it is no policy.")
     said = {name: found[name] for name in ("name", "version", "hash", "at", "text")}
     if printing.as_json():
         printing.show(said)
-    else:
-        printing.show({name: value for name, value in said.items() if name != "text"})
-        printing.say(f"\n{found['text']}")
-    printing.note("The policy is genuine.")
+        return
+    printing.say("The policy is genuine.\n")
+    printing.show({name: value for name, value in said.items() if name != "text"})
+    printing.say("")
+    printing.rows([{"language": locale, **text} for locale, text in found["text"].items()])
 
 
 @policy.command("explain")
-@click.argument("name", shell_complete=completing.profiles)
+@click.argument("name", type=PolicyName(), shell_complete=completing.profiles)
 @click.option("--tenant", multiple=True, help="CATEGORY=HOURS: what the organisation asks for; may be repeated.")
 @click.option("--project", multiple=True, help="CATEGORY=HOURS: what the project asks for.")
 @click.option("--key", multiple=True, help="CATEGORY=HOURS: what the API key asks for.")
@@ -110,7 +119,7 @@ def _wishes(level: tuple[str, ...]) -> Overrides | None:
 
 
 @policy.command("export")
-@click.argument("name", shell_complete=completing.profiles)
+@click.argument("name", type=PolicyName(), shell_complete=completing.profiles)
 @click.option("--format", "form", type=click.Choice(["dpv", "fides"]), required=True)
 def policy_export(name: str, form: Literal["dpv", "fides"]) -> None:
     """Print a policy in the words of others: W3C DPV (JSON-LD) or fideslang."""
@@ -120,7 +129,7 @@ def policy_export(name: str, form: Literal["dpv", "fides"]) -> None:
 
 
 @policy.command("plan")
-@click.argument("name", shell_complete=completing.profiles)
+@click.argument("name", type=PolicyName(), shell_complete=completing.profiles)
 @click.option("--effective", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]), help="When it takes effect, UTC.")
 @click.pass_context
 def policy_plan(context: click.Context, name: str, effective: datetime | None) -> None:
@@ -157,6 +166,8 @@ def policy_apply(context: click.Context, id: UUID, first: str | None, approve: s
     from avow.accounts import staff
     from avow.privacy import plans, summary
 
+    if first and approve and first.strip().casefold() == approve.strip().casefold():
+        raise click.UsageError("--as and --approve name the same person; two different operators stand behind a plan.")
     shown = {email: credentials(email) for email in dict.fromkeys((first, approve)) if email}
 
     async def work() -> tuple[Applied, dict[str, list[int]]]:

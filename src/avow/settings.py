@@ -123,8 +123,22 @@ def read(environment: Mapping[str, str], **given: Any) -> Settings:
     try:
         made = msgspec.convert(merged, Settings, strict=False)
     except msgspec.ValidationError as wrong:
-        raise SettingsWrong(f"A setting does not fit: {wrong}.") from None
+        raise SettingsWrong(_unfit(str(wrong))) from None
     return _sound(made)
+
+
+TAKES = {"int": "a whole number, for example {0}", "float": "a number, for example {0}", "bool": "true or false"}
+"""What a setting takes, by its type; an example is what it is by itself."""
+
+
+def _unfit(said: str) -> str:
+    """What msgspec says of a value that is of another type, with the setting's name and without the value."""
+    place = re.search(r"`\$\.(\w+)`", said)
+    found = [each for each in msgspec.structs.fields(Settings) if place and each.name == place[1]]
+    if not found:
+        return f"A setting does not fit: {said}."
+    takes = TAKES.get(getattr(found[0].type, "__name__", ""), "a text")
+    return f"AVOW_{found[0].name.upper()} takes {takes.format(found[0].default)}."
 
 
 def smtp_parts(url: str) -> dict[str, Any]:
@@ -145,7 +159,12 @@ def smtp_parts(url: str) -> dict[str, Any]:
 def _file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except PermissionError as wrong:
+        # A home that is closed to us holds no settings of ours; what needs the home says so itself.
+        if os.access(path.parent, os.X_OK):
+            raise SettingsWrong(f"{path} cannot be read: {wrong}.") from None
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as wrong:
         raise SettingsWrong(f"{path} cannot be read: {wrong}.") from None

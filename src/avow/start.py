@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,7 @@ from avow.gateway.offers import Offer
 from avow.gateway.tables import model
 from avow.policy import Policy, unpublishable
 from avow.privacy import backup, renewal, versions
+from avow.privacy.versions import Version
 from avow.proof import probes
 from avow.registers import places
 from avow.supervisor import Child, Ready, Reaped
@@ -143,21 +144,29 @@ async def _begin(parts: Parts, keeper: Database) -> Policy:
     """The policy in force; at the first start that of the settings, from then on only what was planned and applied."""
     async with keeper.begin() as c:
         held = await versions.begin(c, parts.policy, parts.policy_source, parts.clock.now())
-        (newest,) = await versions.listed(c, 1)
-    if parts.policy.hash != newest.hash:
-        file = parts.settings.policy
-        if file in settings.profiles():
-            how = (
-                f"copy {settings.profiles()[file]} to a file of yours (FILE), write version = {newest.number + 1} in it"
-            )
-        else:
-            how = f"write version = {newest.number + 1} in {file}" if parts.policy.version <= newest.number else ""
-        log.say(
-            f"avow: {parts.policy.source} is not what is in force: version {newest.number} is, and stays. "
-            f"To see what a change would do: {how + ', then: ' if how else ''}"
-            f"avow policy plan {'FILE' if file in settings.profiles() else file}"
-        )
+        said = what_holds(parts.policy, await versions.current(c), await versions.upcoming(c), parts.settings.policy)
+    if said:
+        log.say(f"avow: {said}")
     return held.policy
+
+
+def what_holds(policy: Policy, current: Version, upcoming: Sequence[Version], file: str) -> str:
+    """What somebody should know who starts with `policy` from `file`, a path or a profile's name: that another version is in
+    force, that one is to come, and how theirs would become the next. Empty: theirs is in force, and stays."""
+    comes = [f"version {each.number} comes on {each.effective_at:%Y-%m-%d %H:%M} UTC" for each in upcoming]
+    if policy.hash in {each.hash for each in (current, *upcoming)}:
+        return f"version {current.number} is in force; {', '.join(comes)}." if comes else ""
+    newest = max(each.number for each in (current, *upcoming))
+    if file in settings.profiles():
+        how = f"copy {settings.profiles()[file]} to a file of yours (FILE), write version = {newest + 1} in it"
+    else:
+        how = f"write version = {newest + 1} in {file}" if policy.version <= newest else ""
+    return (
+        f"{policy.source} is not what is in force: version {current.number} is, "
+        f"{f'until {comes[0]}' if comes else 'and stays'}. "
+        f"To see what a change would do: {how + ', then: ' if how else ''}"
+        f"avow policy plan {'FILE' if file in settings.profiles() else file}"
+    )
 
 
 async def _offer_engine(parts: Parts, keeper: Database) -> None:

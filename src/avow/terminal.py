@@ -19,7 +19,7 @@ from uuid import UUID
 import click
 
 from avow import commands, printing, settings
-from avow.base.errors import AvowError, NotFound
+from avow.base.errors import AvowError, BadInput, NotFound
 from avow.policy import PolicyError
 
 if TYPE_CHECKING:
@@ -38,11 +38,28 @@ class NeverStarted(AvowError):
     hint = "Start it once, with the same AVOW_HOME: avow up, or avow serve."
 
 
+class KeyUnknown(NeverStarted):
+    """This home has never been started, so it has no public key to check this with."""
+
+    hint = "Give the service's public key: --key; its page /.well-known/avow-receipt-key has it."
+
+
 class CallersPath(click.Path):
     """A path as the caller means it: `tools/avow` goes into the home before it runs this, and says where it was called."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return super().convert(Path(os.environ.get("CALLED_FROM", "")) / value, param, ctx)
+
+
+class PolicyName(click.ParamType[str]):
+    """The name of a profile, or a policy file as the caller means it: one that lies there comes before the profile."""
+
+    name = "policy"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        path = Path(os.environ.get("CALLED_FROM", "")) / value
+        meant = os.path.isfile(path) or os.sep in value or path.suffix == ".toml"  # noqa: PTH113  it may be closed to us
+        return str(path) if meant else value
 
 
 class Commands(click.Group):
@@ -68,8 +85,11 @@ class Commands(click.Group):
             sys.exit(error.exit_code)
         except click.Abort:
             printing.wrong("It was stopped.", "", "stopped", in_json=in_json)
-        except (AvowError, PolicyError) as error:
-            printing.wrong(str(error), error.hint, error.code, in_json=in_json)
+        except PolicyError as error:
+            problems = [problem.plain() for problem in error.problems]
+            printing.wrong(str(error), error.hint, error.code, in_json=in_json, problems=problems)
+        except AvowError as error:
+            printing.wrong(str(error), _hint(error), error.code, in_json=in_json)
         except BrokenPipeError:
             # Whoever read has had enough; what is still in the buffer has nowhere to go.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -79,6 +99,15 @@ class Commands(click.Group):
             asks = "Does the database of this home answer? log/postgres-*.log in AVOW_HOME says more."
             printing.wrong(type(error).__name__, asks, "no_answer", in_json=in_json)
         sys.exit(EXIT_FAILED)
+
+
+def _hint(error: AvowError) -> str:
+    """What to do next at a terminal, where no request is sent and no id of one is shown."""
+    told = {
+        BadInput.hint: "Correct what is named and type the command again; with --help it says what it takes.",
+        AvowError.hint: "Try again; if it persists, the newest lines in log/ of AVOW_HOME say more.",
+    }
+    return told.get(error.hint, error.hint)
 
 
 def _usage(error: click.UsageError) -> tuple[str, str]:
@@ -104,6 +133,22 @@ def parts_of(context: click.Context, *, demo: bool = False, **given: Any) -> app
 
     os.umask(0o077)
     return app.build(settings.read(os.environ, **given), demo=demo, **context.obj)
+
+
+def public_key(context: click.Context, key: str | None) -> bytes:
+    """The public key that is given, or that of this home, which is not made for it. Raises KeyUnknown, ReceiptBroken."""
+    from avow.proof import receipts
+
+    if key:
+        return receipts.parse_key(key)
+    if not is_begun():
+        raise KeyUnknown
+    return receipts.Receipts(parts_of(context).ring).public_key
+
+
+def is_begun() -> bool:
+    """Whether anything was ever made in this home."""
+    return os.path.isdir(settings.read(os.environ).home_path / "keyring")  # noqa: PTH112  it may be closed to us
 
 
 @asynccontextmanager

@@ -70,6 +70,7 @@ async def test_the_operator_limits_organisations_and_models_and_sees_all(house: 
     await owner.put(f"/api/projects/{project['id']}/limits", json={"parallel": 1})
     tenant_id = (await owner.get("/api/me")).json()["tenant_id"]
     staff = await house.hired("operator")
+    await house.query("INSERT INTO model (id, context_tokens, output_tokens_max) VALUES ('a/b', 9, 9) RETURNING id")
     for asked in (
         {"kind": "organisation", "id": tenant_id, "limits": {"requests_per_min": 9}},
         {"kind": "model", "model": "a/b", "limits": {"tokens_per_min": 9}},
@@ -89,5 +90,7 @@ async def test_the_operator_limits_organisations_and_models_and_sees_all(house: 
         {"kind": "wallet", "id": tenant_id},
     ):
         assert (await staff.post("/api/desk/limits", json=wrong)).status_code == 400, wrong
-    nobody = {"kind": "organisation", "id": str(UUID(int=7)), "limits": {"parallel": 1}}
-    assert refusal(await staff.post("/api/desk/limits", json=nobody)) == (404, "not_found")
+    for nothing in ({"kind": "organisation", "id": str(UUID(int=7))}, {"kind": "model", "model": "a/B"}):
+        asked = {**nothing, "limits": {"parallel": 1}}
+        assert refusal(await staff.post("/api/desk/limits", json=asked)) == (404, "not_found")
+        assert (await staff.post("/api/desk/limits", json=nothing)).is_success, "what is no more can lose its limit"

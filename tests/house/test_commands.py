@@ -8,16 +8,21 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 import pytest
 from click.shell_completion import ShellComplete
 
-from avow import completing, printing, settings
+from avow import app, completing, printing, settings
 from avow.base import log, progress
 from avow.cli import main
+from avow.policy import parse
+from avow.policy.clauses import published
 from avow.policy.words import PROBES
 from avow.proof import probes
+from avow.proof.receipts import Receipts
+from avow.vault import Ring
 from tests.platform import ROOT
 
 HEAVY = ("sqlalchemy", "litestar", "cryptography", "asyncpg", "httpx", "xllamacpp", "rich", "structlog", "avow.app")
@@ -134,6 +139,45 @@ def test_an_error_is_a_sentence_and_a_hint_or_one_object(told: Told) -> None:
     assert missing["code"] == "usage" and missing["hint"] == "avow policy check --help says what it takes."
 
 
+def test_a_policy_is_the_callers_file_or_a_profile(told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`tools/avow` has gone elsewhere before it runs the command, and says from where."""
+    monkeypatch.setenv("CALLED_FROM", str(tmp_path))
+    monkeypatch.chdir("/")
+    text = (ROOT / "profiles" / "default.toml").read_text()
+    (tmp_path / "mine.toml").write_text(text)
+    assert f"{tmp_path}/mine.toml: sound" in told("policy", "check", "mine.toml")[1]
+    assert "default: sound" in told("policy", "check", "default")[1]
+    (tmp_path / "default").write_text(text)
+    assert f"{tmp_path}/default: sound" in told("policy", "check", "default")[1]
+    assert told("policy", "render", "mine.toml")[0] == told("policy", "explain", "./mine.toml")[0] == 0
+    assert f"There is no policy '{tmp_path}/other.toml'" in told("policy", "check", "other.toml")[2]
+    assert "There is no policy 'nope'" in told("policy", "check", "nope")[2]
+
+
+def test_a_home_is_not_made_to_check_something(told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AVOW_HOME", str(tmp_path / "home"))
+    (tmp_path / "document").write_text("{}")
+    for words in (("receipt", "verify"), ("policy", "verify")):
+        code, out, err = told(*words, str(tmp_path / "document"))
+        assert (code, out) == (1, "") and "never been started" in err and "--key" in err
+    assert "Name a copy of the log" in told("log", "verify")[2]
+    monkeypatch.setenv("AVOW_HOME", str(tmp_path / "document" / "home"))
+    assert told("policy", "check", "default")[0] == 0
+    assert [*tmp_path.iterdir()] == [tmp_path / "document"]
+    (tmp_path / "closed").mkdir(mode=0o500)
+    for folder, why in (
+        ("closed", "closed to the user"),
+        ("closed/home", "Permission denied"),
+        ("document/home", "Not a"),
+    ):
+        monkeypatch.setenv("AVOW_HOME", str(tmp_path / folder))
+        assert told("policy", "check", "default")[0] == 0
+        assert why in told("log", "key")[2]
+    (tmp_path / "closed").chmod(0)
+    assert told("policy", "check", "default")[0] == 0
+    assert "--key" in told("receipt", "verify", str(tmp_path / "document"))[2]
+
+
 def test_a_table_is_aligned_in_a_pipe_and_an_object_as_json(told: Told) -> None:
     code, out, err = told("policy", "explain", "default")
     heading, first, *_ = out.splitlines()
@@ -208,3 +252,87 @@ def test_long_work_shows_a_bar_to_a_person_and_nothing_to_a_pipe(
     monkeypatch.setenv("TERM", "dumb")
     with printing.working() as told:
         assert told is progress.nobody
+
+
+def signed(folder: Path, fields: dict[str, object]) -> tuple[str, str]:
+    """A signed document in a file, and the key that it verifies with."""
+    signer = Receipts(Ring(folder / "ring.db"))
+    (folder / "document.json").write_bytes(signer(fields))
+    return str(folder / "document.json"), signer.public_key.hex()
+
+
+def test_a_receipt_is_told_in_short_its_verdict_first(told: Told, tmp_path: Path) -> None:
+    times = {"received": "2026-01-02T03:04:05Z", "finished": None}
+    policy = {"name": "default", "version": 7, "hash": "ab"}
+    fields = {
+        "about": "erasure",
+        "request": "an-id",
+        "person": "beef",
+        "policy": policy,
+        "times": times,
+        "stores": [policy],
+    }
+    file, key = signed(tmp_path, fields)
+    code, out, err = told("receipt", "verify", file, "--key", key)
+    assert code == 0 and out.startswith("The receipt is genuine.\n\nabout     an erasure\n") and "--details" in err
+    assert (
+        "beef" in out and "2026-01-02T03:04:05Z" in out and "default, version 7" in out and "no proof of the log" in out
+    )
+    assert "stores.1.hash" not in out
+    assert "stores.1.hash" in told("receipt", "verify", file, "--key", key, "--details")[1]
+    assert json.loads(told("receipt", "verify", file, "--key", key, "--json")[1]) == {"receipt": fields, "in_log": None}
+    code, out, err = told("receipt", "verify", file, "--key", "00" * 32)
+    assert (code, out) == (1, "") and "not signed with this key" in err
+
+
+def test_a_signed_policy_is_told_as_a_table_of_its_languages(told: Told, tmp_path: Path) -> None:
+    text = {"en": {"date": "2 January", "hash": "aa"}, "zh": {"date": "1 月 2 日", "hash": "bb"}}
+    known = {"document": "avow-policy", "name": "default", "version": 7, "hash": "cc", "at": "2026-01-02", "text": text}
+    file, key = signed(tmp_path, known)
+    code, out, _ = told("policy", "verify", file, "--key", key)
+    assert code == 0 and out.startswith("The policy is genuine.\n") and "{" not in out
+    assert [line.split() for line in out.splitlines()[-3:]] == [
+        ["language", "date", "hash"], ["en", "2", "January", "aa"], ["zh", "1", "月", "2", "日", "bb"]
+    ]  # fmt: skip
+    assert json.loads(told("policy", "verify", file, "--key", key, "--json")[1])["text"] == text
+
+
+def test_what_is_wrong_with_a_policy_is_a_list_for_a_program(told: Told, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.toml"
+    broken.write_text((ROOT / "profiles" / "default.toml").read_text().replace('keep = "12 months"', 'keep = "soon"'))
+    code, out, err = told("policy", "check", str(broken))
+    assert (code, out) == (1, "") and err.endswith("hint: Correct the lines named, and check it again.\n")
+    assert "`avow policy check` lists them all" in told("policy", "render", str(broken))[2]
+    error = json.loads(told("policy", "check", str(broken), "--json")[2])["error"]
+    assert error["problems"] and all({*each} == {"path", "line", "sentence", "hint"} for each in error["problems"])
+    lines = broken.read_text().splitlines()
+    assert all('keep = "soon"' in lines[each["line"] - 1] for each in error["problems"])
+
+
+def test_a_check_counts_apart_what_needs_a_document(told: Told) -> None:
+    found = json.loads(told("policy", "check", "infer-mesh", "--json")[1])
+    policy = parse(app.policy_text("infer-mesh"), "infer-mesh")
+    installed = app.installed(settings.read({}))
+    named = frozenset(str(clause.evidence) for clause in policy.clauses if clause.evidence)
+    served = [len(published(policy, installed, documents)) for documents in (frozenset[str](), named)]
+    assert [found["published"], found["published"] + found["evidence"]] == served and found["evidence"] > 0
+    waiting = {clause for part in found["not_configured"] for clause in part["clauses"]}
+    assert found["sentences"] == len(policy.clauses) == served[1] + len(waiting)
+    out = told("policy", "check", "infer-mesh")[1]
+    assert f"{served[0]} of {len(policy.clauses)} sentences are published here.\n" in out
+    assert f"{found['evidence']} more while a valid document stands behind each" in out
+    assert all(name in out for name in named)
+    page = told("policy", "render", "infer-mesh")[1]
+    assert page.count("[published with the document ") == found["evidence"]
+
+
+def test_json_may_be_asked_before_the_command_too(told: Told) -> None:
+    asked = told("policy", "explain", "default", "--json")
+    assert json.loads(asked[1])["rows"]
+    assert told("--json", "policy", "explain", "default") == told("policy", "--json", "explain", "default") == asked
+
+
+def test_a_plan_is_not_approved_by_whoever_applies_it(told: Told) -> None:
+    one = "01a20287-9ca4-7624-811d-a5584abdbf85"
+    code, _, err = told("policy", "apply", one, "--as", "ada@example.org", "--approve", "Ada@example.org")
+    assert code == 2 and "two different operators" in err

@@ -13,6 +13,23 @@ from tests.house.conftest import ROOT
 pytestmark = pytest.mark.skipif(os.geteuid() == 0, reason="as root the tools use the system's folder and user")
 
 
+NEEDLESS = (
+    "policy check x",
+    "--json policy check x",
+    "policy render x",
+    "policy explain x",
+    "policy export x --format dpv",
+    "policy verify x --key y",
+    "receipt verify x",
+    "log verify x",
+    "completion bash",
+    "backup --help",
+    "--version",
+    "",
+)
+"""What only reads what it is given, or says something of a command."""
+
+
 def tool(name: str, *arguments: str, home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     environment = {"HOME": str(home), "PATH": os.environ["PATH"], **settings}
     command = [ROOT / "tools" / name, *arguments]
@@ -46,6 +63,22 @@ def test_relative_paths_are_those_of_the_caller(tmp_path: Path) -> None:
 def test_the_name_of_a_profile_is_passed_on(tmp_path: Path) -> None:
     installed(tmp_path)
     assert "|default|" in tool("avow", "up", home=tmp_path, AVOW_POLICY="default").stdout
+
+
+def test_what_needs_no_home_makes_none_and_runs_where_none_can_be_made(tmp_path: Path) -> None:
+    installed(tmp_path)
+    home = tmp_path / ".avow" / "home"
+    (tmp_path / "file").touch()
+    for words in NEEDLESS:
+        done = tool("avow", *words.split(), home=tmp_path)
+        assert done.stdout.strip() == f"{home}|||/|{words}" and not home.exists()
+        done = tool("avow", *words.split(), home=tmp_path, AVOW_HOME=str(tmp_path / "file" / "home"))
+        assert done.returncode == 0 and not done.stderr
+    done = tool("avow", "policy", "plan", home=tmp_path, _AVOW_COMPLETE="bash_complete")
+    assert done.returncode == 0 and not home.exists()
+    for words in ("policy plan x", "log key", "backup -- --help", "--json up"):
+        done = tool("avow", *words.split(), home=tmp_path, AVOW_HOME=str(tmp_path / words))
+        assert done.stdout.startswith(f"{tmp_path / words}|||{tmp_path / words}|")
 
 
 def test_a_home_that_the_runner_cannot_write_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def check_consents(running: Platform, http: httpx.Client, name: str) -> None:
     assert given["at"] < taken["at"] and given["text"] and taken["text"] is None
     receipt = running.folder / f"consent-{secrets.token_hex(4)}.json"
     receipt.write_bytes(http.get(f"/api/privacy/consent-records/{given['id']}/receipt").content)
-    said = running.cli("receipt", "verify", str(receipt))
+    said = running.cli("receipt", "verify", str(receipt), "--details")
     assert given["text"] in said.stdout and "ConsentGiven" in said.stdout
 
     def stands_in_the_log() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -196,7 +197,10 @@ def test_the_version_of_the_policy_and_the_receipts_stand_in_the_log(seen: Platf
         receipt.write_bytes(http.get(where, headers=token).content)
         public = http.get("/.well-known/avow-receipt-key").json()["key"]
     done = seen.cli("receipt", "verify", str(receipt), "--key", public)
-    assert "genuine" in done.stderr and "It is leaf" in done.stderr
+    assert done.stdout.startswith("The receipt is genuine.\n\nabout ") and len(done.stdout.splitlines()) < 20
+    assert "an erasure" in done.stdout and taken["id"] in done.stdout and re.search(r"log +leaf \d+ of ", done.stdout)
+    whole = seen.cli("receipt", "verify", str(receipt), "--key", public, "--details").stdout
+    assert whole.startswith("The receipt is genuine.") and "stores.1." in whole
     told = json.loads(receipt.read_text())["log"]
     with seen.http() as http:
         assert http.get(f"/log/entries/{told['index']}").status_code == 404

@@ -41,7 +41,7 @@ class SignInRefused(AvowError):
 
     status = 401
     code = "sign_in_refused"
-    hint = "Check both and try again; a new account works once its address is confirmed."
+    hint = "Check both and try again. Where new addresses are to be confirmed, an account works once its own is."
 
 
 class SignInSlowed(AvowError):

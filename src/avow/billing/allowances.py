@@ -8,7 +8,8 @@ whichever key asks, and count from the first request after they were set.
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from collections.abc import Mapping
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -43,6 +44,13 @@ _END_UNUSED = text("""
 Kind = Literal["project", "organisation", "model"]
 
 
+_HINTS: Final[Mapping[Kind, str]] = {
+    "project": "The app shows a project's id, and GET /api/projects lists those of an organisation.",
+    "organisation": "avow subject find ADDRESS shows the id of somebody's organisation: tenant_id.",
+    "model": "avow model list shows what is offered, and GET /v1/models.",
+}
+
+
 def of_model(name: str) -> UUID:
     """The id of a model's allowance, which the ledger computes too."""
     return UUID(bytes=hashlib.md5(name.encode(), usedforsecurity=False).digest())
@@ -64,10 +72,11 @@ async def put(connection: AsyncConnection, kind: Kind, allowance_id: UUID, limit
     await connection.execute(_PUT, {"kind": kind, "id": allowance_id, **msgspec.structs.asdict(limits)})
 
 
-async def check_there(connection: AsyncConnection, kind: Kind, allowance_id: UUID) -> None:
-    """Raises NotFound for a project or an organisation that is not there."""
+async def check_there(connection: AsyncConnection, kind: Kind, allowance_id: UUID, name: str = "") -> None:
+    """Raises NotFound for a project or an organisation that is not there and a model that is not offered; `name`: how it was
+    called."""
     if not await connection.scalar(_NAMED, {"kind": kind, "id": allowance_id}):
-        raise NotFound(f"There is no such {kind}.")
+        raise NotFound(f"There is no {kind} {name}." if name else f"There is no such {kind}.", hint=_HINTS[kind])
 
 
 async def listed(

@@ -53,7 +53,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
     SELECT CASE p_kind WHEN 'organisation' THEN EXISTS (SELECT FROM tenant t WHERE t.tenant_id = p_id)
                        WHEN 'project' THEN EXISTS (SELECT FROM project p WHERE p.id = p_id)
-                       ELSE true END
+                       WHEN 'model' THEN EXISTS (SELECT FROM model m WHERE md5(m.id)::uuid = p_id)
+                       ELSE false END
 $$;
 
 GRANT EXECUTE ON FUNCTION allowance_put, allowances_of, allowance_named TO avow_app, avow_keeper;

@@ -138,14 +138,19 @@ async def leave(connection: AsyncConnection, model: str, upstream: str) -> None:
     at = await _upstream(connection, upstream)
     gone = delete(tables.route).where(tables.route.c.model_id == model, tables.route.c.upstream_id == at)
     if not (await connection.execute(gone)).rowcount:
-        raise NotFound(f"The model {model!r} does not run at {upstream!r}.", hint="Look at: avow model add")
+        raise NotFound(
+            f"The model {model!r} does not run at {upstream!r}.", hint="avow model list shows where each model runs."
+        )
     await _count(connection)
 
 
 async def _upstream(connection: AsyncConnection, name: str) -> UUID:
     found: UUID | None = await connection.scalar(select(tables.upstream.c.id).where(tables.upstream.c.name == name))
     if found is None:
-        raise NotFound(f"There is no upstream {name!r}.", hint="Add it first: avow upstream add")
+        raise NotFound(
+            f"There is no upstream {name!r}.",
+            hint="avow upstream list shows those that are there; avow upstream add adds one.",
+        )
     return found
 
 

@@ -45,6 +45,10 @@ class Problem:
         place = ": ".join(part for part in (f"{self.source}:{self.line}", self.path) if part)
         return f"{place}: {self.sentence}\n  hint: {self.hint}"
 
+    def plain(self) -> dict[str, str | int]:
+        """What a program reads of it."""
+        return {"path": self.path, "line": self.line, "sentence": self.sentence, "hint": self.hint}
+
 
 class PolicyError(ValueError):
     """The policy cannot be loaded; `problems` lists everything that is wrong with it, in the order of its lines."""

@@ -133,7 +133,8 @@ async def find(c: AsyncConnection, name: str) -> Kept:
     """The entry of a name that has not ended. Raises EntryRefused."""
     rows = (await c.execute(_FOUND, {"older_than": None, "wanted": name, "most": 1})).all()
     if not rows:
-        raise EntryRefused("unknown", name)
+        refused = any(kept.entry.name == name for kept in await listed(c))
+        raise EntryRefused("refused" if refused else "unknown", name)
     [kept] = await _with_events(c, rows)
     if kept.ended_at is not None:
         raise EntryRefused("ended", name)

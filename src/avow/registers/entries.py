@@ -271,6 +271,10 @@ REFUSALS: Final[Mapping[str, tuple[str, str]]] = {
     "not_approved": ("It is not approved yet.", "Operators approve it: avow register approve."),
     "name_taken": ("There is an entry of this name, or there was one.", "Choose another name; names stay on record."),
     "ended": ("This entry has ended.", "Make a new one."),
+    "refused": (
+        "This entry was refused when it was made, so nothing goes under it and it needs no end.",
+        "avow register list shows the rule that it broke; it can be added again under the same name.",
+    ),
     "unknown": ("The register has no such entry.", "avow register list shows the entries."),
 }
 """Each rule by the name under which a refusal is recorded: what is wrong, and what to do."""
