@@ -3,8 +3,8 @@
     python -m bench.growth [--seconds 3] [--tenants 1,1000,100000] [--charges 1000000]
 
 Reserve + settle through the real batcher and the embedded PostgreSQL, loaded on up to 1,000 of the keys, and the look-up of
-a key that is not remembered. Charges, each with its usage, are added to the largest number of tenants. Everything is put there
-by SQL, as if it had come over time. Prints a table and writes bench/results/growth.json.
+a key that is not remembered. Charges, each with its usage, are added to the largest number of tenants: one each second, in the
+order of their ids, by whoever's turn it is. Everything is put there by SQL. Prints a table and writes bench/results/growth.json.
 """
 
 from __future__ import annotations
@@ -50,16 +50,20 @@ _TENANTS = """
     SELECT md5('t' || n)::uuid, $2, md5('w' || n)::uuid FROM generate_series($1::int, $3::int) n
 """
 _CHARGES = """
-    INSERT INTO charge (id, wallet_id, price_id, held, amount, absorbed, tenant_id, subject_id, since, ends_at, policy_version)
-    SELECT md5('c' || n)::uuid, md5('w' || n % $1 + 1)::uuid, $2, 1, 0, 0, md5('t' || n % $1 + 1)::uuid,
-           md5('p' || n % $1 + 1)::uuid, $3::timestamptz - n * interval '1 second', $3::timestamptz + interval '90 days', 1
-    FROM generate_series($4::bigint, $5::bigint) n
-"""
-_USAGES = """
+    WITH made AS MATERIALIZED (
+        SELECT md5('w' || who)::uuid AS wallet, md5('t' || who)::uuid AS tenant, md5('p' || who)::uuid AS person,
+               md5('k' || who)::uuid AS key, uuidv7(ago) AS id, $3::timestamptz + ago AS at,
+               $3::timestamptz + ago + interval '90 days' AS ends
+        FROM generate_series($4::bigint, $6::bigint) n,
+             LATERAL (SELECT n % $1 + 1 AS who, (n - $5) * interval '1 second' AS ago) x
+    ), charged AS (
+        INSERT INTO charge (id, wallet_id, price_id, held, amount, absorbed,
+                            tenant_id, subject_id, since, ends_at, policy_version)
+        SELECT id, wallet, $2, 1, 0, 0, tenant, person, at, ends, 1 FROM made
+    )
     INSERT INTO usage (id, key_id, model, input_tokens, cached_tokens, output_tokens, latency_ms, status, why,
                        tenant_id, subject_id, since, ends_at, policy_version)
-    SELECT c.id, md5('k' || n % $1 + 1)::uuid, 'bench', 0, 0, 0, 9, 200, 'void', c.tenant_id, c.subject_id, c.since, c.ends_at, 1
-    FROM generate_series($2::bigint, $3::bigint) n JOIN charge c ON c.id = md5('c' || n)::uuid
+    SELECT id, key, 'bench', 0, 0, 0, 9, 200, 'void', tenant, person, at, ends, 1 FROM made
 """
 _LOADED = "SELECT md5('k' || n)::uuid AS id FROM generate_series(1, $1::int) n"
 CHUNK = 250_000
@@ -76,9 +80,8 @@ async def grow(admin: asyncpg.Connection, begin: int, end: int, at: datetime) ->
 async def charge(admin: asyncpg.Connection, tenants: int, count: int, price: prices.Price, at: datetime) -> None:
     for first in range(1, count + 1, CHUNK):
         last = min(count, first + CHUNK - 1)
-        await admin.execute(_CHARGES, tenants, price.id, at, first, last)
-        await admin.execute(_USAGES, tenants, first, last)
-    await admin.execute("ANALYZE")
+        await admin.execute(_CHARGES, tenants, price.id, at, first, count, last)
+    await admin.execute("VACUUM (ANALYZE) charge, usage")  # as it was done meanwhile, had they come over time
 
 
 async def looked_up_ms(admin: asyncpg.Connection, tenants: int, at: datetime) -> float:

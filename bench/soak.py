@@ -255,7 +255,9 @@ def main() -> int:
             found = soak(ground, seconds)
     finally:
         homes.forget()
-    found = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine.describe(), **found}
+    command = f"python -m bench.soak {seconds:g}"
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    found = {"at": at, "command": command, "machine": machine.describe(), **found}
     RESULTS.write_text(json.dumps(found, indent=2) + "\n")
     print(json.dumps(found, indent=2))
     return 0

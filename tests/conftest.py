@@ -42,6 +42,11 @@ LONG_FIRST = (
         "test_markers",
         "gateway/test_markers",
         "engines",
+        "test_openapi",
+        "test_restored",
+        "imports/test_carrying",
+        "mutants",
+        "policy",
     ),
     *("house", "vault", "privacy", "gateway", "billing", "accounts"),
 )
@@ -74,6 +79,16 @@ class Databases:
 
     def dsn(self, role: str) -> Dsn:
         return self.admin.role(role, PASSWORDS[role])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_authorities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A client trusts one authority, which is nobody's: to read all of the world's, for each client anew, takes longer than
+    most tests' requests."""
+    certificate, _ = make_certificate(tmp_path_factory.mktemp("authorities"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(certificate))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -129,11 +144,20 @@ async def new_database(lending: Lending) -> None:
     await lending.end()
 
 
+@pytest.fixture(scope="session")
+def lent() -> dict[str, Databases]:
+    """What speaks to the database that is lent now, by its name: the statements that it compiled serve the next test too."""
+    return {}
+
+
 @pytest.fixture
-async def database(lending: Lending) -> AsyncIterator[Databases]:
+async def database(lending: Lending, lent: dict[str, Databases]) -> AsyncIterator[Databases]:
     """A migrated database in which nothing of another test is."""
     async with lending.lent() as dsn:
-        made = Databases(dsn, *(Database(dsn.role(r, PASSWORDS[r])) for r in access.LOGIN_ROLES[:3]))
+        if dsn.database not in lent:
+            lent.clear()
+            lent[dsn.database] = Databases(dsn, *(Database(dsn.role(r, PASSWORDS[r])) for r in access.LOGIN_ROLES[:3]))
+        made = lent[dsn.database]
         try:
             yield made
         finally:

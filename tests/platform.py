@@ -33,7 +33,7 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
 MODEL = "avow/smollm2-135m"
 CLOCK_FILE = "clock"
-DROPPED = ("DATABASE_URL", "PYTHONDONTWRITEBYTECODE")
+DROPPED = ("DATABASE_URL", "PYTHONDONTWRITEBYTECODE", "SSL_CERT_FILE")
 BEGIN = 4
 """Of so many characters that markers share, all are looked for at once."""
 OUTSIDE = ("mail", "demo.json")
@@ -325,6 +325,11 @@ class Platform:
         assert made.is_success, made.text
         key: dict[str, str] = made.json()
         return key
+
+    def hire(self, role: str, email: str, password: str, *terms: str) -> None:
+        """Make somebody staff, as the operator does."""
+        signed = ("--trained-until", "2100-01-01", "--agreement", "NDA 7")
+        self.cli("user", "create", "--role", role, "--email", email, *signed, *terms, stdin=password + "\n")
 
     def erase(self, client: httpx.Client, password: str) -> dict[str, Any]:
         """Ask for erasure as the signed-in person and wait for the receipt, which is returned."""

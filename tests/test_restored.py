@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,12 +12,11 @@ from pathlib import Path
 
 import asyncpg
 
-from avow.base.postgres import Cluster
+from avow.base.postgres import FOLDER, Cluster
 from avow.privacy.memory import LOCK
 from tests import LIMIT_S
 from tests.platform import Platform, new_platform, wait_until
 
-STAFF = ("--role", "privacy", "--trained-until", "2099-01-01", "--agreement", "A-1")
 EVE, PASSWORD = "eve@example.org", "a long word for eve"
 
 
@@ -24,7 +24,7 @@ def test_a_restore_brings_back_no_key_no_role_and_no_use_that_was_ended(tmp_path
     backup = str(tmp_path / "backup")
     with new_platform(engine="0") as platform:
         platform.start()
-        platform.cli("user", "create", *STAFF, "--email", EVE, stdin=f"{PASSWORD}\n")
+        platform.hire("privacy", EVE, PASSWORD)
         with platform.http() as ada:
             me = platform.sign_up(ada)
             key = platform.key(ada)
@@ -58,6 +58,16 @@ def test_a_restore_brings_back_no_key_no_role_and_no_use_that_was_ended(tmp_path
             assert "proved" in platform.cli("verify", "record").stdout
             [act] = platform.sql("SELECT count(*) AS n FROM audit WHERE act = 'restore a backup'")
             assert act["n"] == 1, "the line of the first restore went with the database"
+            # The machine is lost with its database; keyring and log were kept elsewhere. Who was erased since stays so.
+            platform.sign_in(ada, me["email"], me["password"])
+            platform.erase(ada, me["password"])
+            platform.stop()
+            shutil.rmtree(platform.home / FOLDER)
+            platform.cli("restore", backup)
+            platform.start()
+            refused_to = {"email": me["email"], "password": me["password"]}
+            assert ada.post("/api/auth/login", json=refused_to).status_code == 401
+            assert not platform.sql(f"SELECT id FROM person WHERE id = '{me['id']}'")
 
 
 KILLED = """

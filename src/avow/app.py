@@ -43,12 +43,14 @@ from avow.billing import credit
 from avow.engines import llm
 from avow.policy import ANSWER, Policy, parse
 from avow.privacy import newest
+from avow.privacy.consent_receipts import Maker
 from avow.privacy.letters import Letter
 from avow.privacy.needs import Admit, Identity, Rectify, Tell
 from avow.privacy.newest import Newest
 from avow.privacy.tombstones import Tombstones
 from avow.privacy.versions import Current
 from avow.proof.log import Log
+from avow.proof.receipts import Receipts
 from avow.registers import places
 from avow.registers.broker import Broker
 from avow.registers.documents import Shelf
@@ -220,6 +222,7 @@ def accounts(parts: Parts, database: Database, current: Current) -> Needs:
         secure=parts.settings.base_url.startswith("https://"),
         directory=directory,
         tombstones=parts.tombstones,
+        consent_receipts=Maker(Receipts(parts.ring), parts.settings.base_url),
         passwords=Passwords(parts.hasher),
         provider=_provider(parts, Broker(database, vault)),
         operator_mail=parts.settings.operator_mail,

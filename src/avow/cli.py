@@ -120,7 +120,7 @@ def _check_running(parts: app.Parts) -> None:
 
 @main.group()
 def receipt() -> None:
-    """Receipts of erasures."""
+    """Receipts of erasures and of consents."""
 
 
 @receipt.command("verify")

@@ -55,6 +55,7 @@ COMMANDS: Final[Mapping[str, Command | Silent]] = {
     "model list": Silent("what it shows is about nobody"),
     "upstream add": Command("set upstream"),
     "upstream drain": Command("drain upstream"),
+    "upstream remove": Command("remove upstream"),
     "model add": Command("set model"),
     "limit": Command("set limit"),
     "report": Silent(

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from sqlalchemy import delete, select
+from sqlalchemy import delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow import app, canary
@@ -28,7 +28,7 @@ from avow.base.progress import Told, each, nobody
 from avow.base.recorded import Command
 from avow.billing import allowances, invariants
 from avow.catalog import facts
-from avow.gateway.tables import upstream
+from avow.gateway.tables import route, upstream
 from avow.policy import published
 from avow.privacy import backup, requests, stores
 from avow.privacy.caches import NotifyAndWait
@@ -101,7 +101,9 @@ class Desk:
         return await at_address(c, self.parts.ring, email)
 
     async def look(self, names: Sequence[str] = (), told: Told = nobody) -> AsyncIterator[Evidence]:
-        """Run probes against the running platform and keep what they find: `names`, or all of `looks()`."""
+        """Run probes against the running platform and keep what they find: `names`, or all of `looks()`. Raises ProbeUnknown
+        before any has looked."""
+        probes.check(names)
         policy = self.vault.policy
         reached = (self.keeper, self.parts.settings.base_url, self._copy)
         people_of = canary.People(self.accounts, self.privacy, *reached)
@@ -186,10 +188,11 @@ class Desk:
         await backup.copy_tables(reader, folder, self.parts.program, dict.fromkeys(t.name for t, _ in facts()))
 
     async def _strangers(self) -> list[str]:
-        """Upstreams of outside parties that the policy does not name."""
+        """Upstreams of outside parties that the policy does not name, and at which a model is offered."""
         named = {party.name for party in self.vault.policy.named("processor")}
+        offered = exists().where(route.c.upstream_id == upstream.c.id)
         async with self.keeper.begin() as c:
-            rows = (await c.execute(select(upstream).where(upstream.c.kind != "engine"))).all()
+            rows = (await c.execute(select(upstream).where(upstream.c.kind != "engine", offered))).all()
         return [row.name for row in rows if row.processor is not None and row.processor not in named]
 
     async def _sums_wrong(self, c: AsyncConnection) -> list[str]:
@@ -227,13 +230,12 @@ async def opened(parts: Parts, *, follow: bool = True) -> AsyncIterator[Desk]:
 def privacy_needs(parts: Parts, keeper: Database, vault: Vault) -> Privacy:
     """What the slice of privacy needs, over `keeper`: the stores in the order in which they end, outside files first."""
 
-    async def addresses(subject_id: UUID) -> list[str]:
-        async with keeper.begin() as c:
-            row = (await c.execute(select(person).where(person.c.id == subject_id))).one_or_none()
-            if row is None:
-                return []
-            who = people.actor(row.tenant_id, subject_id)
-            found = await vault.open(c, people.reference(row.tenant_id, subject_id), row.box, "access", who)
+    async def addresses(c: AsyncConnection, subject_id: UUID) -> list[str]:
+        row = (await c.execute(select(person).where(person.c.id == subject_id))).one_or_none()
+        if row is None:
+            return []
+        who = people.actor(row.tenant_id, subject_id)
+        found = await vault.open(c, people.reference(row.tenant_id, subject_id), row.box, "access", who)
         return [] if found is Gone else [str(found["email"])]
 
     async def organisation(c: AsyncConnection, tenant_id: UUID) -> None:

@@ -16,7 +16,7 @@ from avow.terminal import at_desk, run
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from avow.billing import prices
+    from avow.billing.prices import Price
     from avow.desk import Desk
 
 PAGE_MAX = 1000
@@ -98,17 +98,10 @@ def list_keys(context: click.Context, id: UUID, after: UUID | None, limit: int) 
 @click.pass_context
 def list_upstreams(context: click.Context, after: str | None, limit: int) -> None:
     """List the providers, with what is declared of each; their credentials stay sealed."""
-    from sqlalchemy import select
-
-    from avow.gateway import tables
-
-    known = tables.upstream.c
-    columns = [column for column in known if column.name not in ("id", "credential")]
+    from avow.gateway import offered
 
     async def query(_: Desk, c: AsyncConnection) -> Sequence[Row]:
-        rows = select(*columns).order_by(known.name).limit(limit)
-        rows = rows if after is None else rows.where(known.name > after)
-        return [dict(row) for row in (await c.execute(rows)).mappings()]
+        return [dict(row._mapping) for row in await offered.upstreams(c, after, limit)]
 
     _list(context, query, "name", limit)
 
@@ -119,35 +112,22 @@ def list_upstreams(context: click.Context, after: str | None, limit: int) -> Non
 @click.pass_context
 def list_models(context: click.Context, after: str | None, limit: int) -> None:
     """List the models, with their price of a million tokens and the upstreams where they run."""
-    from sqlalchemy import select
-
-    from avow.billing import prices
-    from avow.gateway import tables
+    from avow.billing.prices import Seal
+    from avow.gateway import offered
 
     async def query(at: Desk, c: AsyncConnection) -> Sequence[Row]:
-        model = tables.model.c
-        rows = select(tables.model).order_by(model.id).limit(limit)
-        found = (await c.execute(rows if after is None else rows.where(model.id > after))).mappings().all()
-        ways = select(tables.route.c.model_id, tables.upstream.c.name).join(tables.upstream)
-        routes: dict[str, list[str]] = {}
-        for model_id, name in await c.execute(ways.where(tables.route.c.model_id.in_([row["id"] for row in found]))):
-            routes.setdefault(model_id, []).append(name)
-        book = prices.Prices()
-        await book.load(c, prices.Seal.of(at.vault.ring))
-        return [{**row, **_price(book, row["id"], at), "upstreams": sorted(routes.get(row["id"], ()))} for row in found]
+        found = await offered.models(c, Seal.of(at.vault.ring), at.parts.clock.now(), after, limit)
+        return [{**each.row._mapping, **_price(each.price), "upstreams": each.upstreams} for each in found]
 
     _list(context, query, "id", limit)
 
 
-def _price(book: prices.Prices, model: str, at: Desk) -> Row:
+def _price(price: Price | None) -> Row:
     from avow.base import money
-    from avow.billing import prices
 
-    try:
-        found = book.of(model, at.parts.clock.now())
-    except prices.ModelHasNoPrice:
+    if price is None:
         return {"input": None, "output": None}
-    return {"input": money.text(found.input_nano), "output": money.text(found.output_nano)}
+    return {"input": money.text(price.input_nano), "output": money.text(price.output_nano)}
 
 
 def _list(context: click.Context, query: Query, name: str, limit: int) -> None:

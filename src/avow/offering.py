@@ -109,6 +109,21 @@ def upstream_drain(context: click.Context, name: str, ends: bool) -> None:
     printing.say(f"upstream {name}: {state}", name=name, state=state)
 
 
+@upstream.command("remove")
+@click.argument("name")
+@click.pass_context
+def upstream_remove(context: click.Context, name: str) -> None:
+    """Forget an upstream at which no model is offered, and its API key."""
+    from avow.gateway import offers
+
+    async def work() -> None:
+        async with at_desk(context) as at, at.keeper.begin() as c:
+            await offers.remove_upstream(c, name)
+
+    run(work())
+    printing.say(f"upstream {name}: removed", name=name, state="removed")
+
+
 @click.group()
 def model() -> None:
     """Models that can be called."""

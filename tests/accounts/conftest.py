@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
-import socket
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
+import pyotp
 import pytest
-import uvicorn
 from argon2 import PasswordHasher
 from litestar import Litestar, Router
-from litestar.datastructures import State
 from litestar.di import Provide
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tests import LIMIT_S
 from tests.accounts.provider import CLIENT, SECRET, LocalProvider
 from tests.conftest import Databases
+from tests.listening import listening
 
-from avow.accounts import admission, api, desk_api, members, members_api, openings_api, surface
+from avow.accounts import admission, api, desk_api, members, members_api, openings_api, staff, surface
 from avow.accounts.directory import Directory
 from avow.accounts.needs import Needs, pepper
 from avow.accounts.oidc import CALLBACK, Provider
@@ -41,6 +40,7 @@ from avow.policy import Policy, parse
 from avow.privacy import api as privacy_api
 from avow.privacy import desk_api as privacy_desk_api
 from avow.privacy import outsiders_api, policy_api
+from avow.privacy.consent_receipts import Maker
 from avow.privacy.tombstones import Tombstones
 from avow.proof import desk_api as proof_desk_api
 from avow.proof.log import Log
@@ -90,6 +90,8 @@ class House:
     mailbox: Mailbox
     app: Litestar
     credits: list[tuple[UUID, UUID, UUID]] = field(default_factory=list)
+    factors: dict[str, str] = field(default_factory=dict)
+    """The secret of each authenticator app of the staff, by address."""
 
     def browser(self, **headers: str) -> httpx.AsyncClient:
         """A client of its own, with its own cookies."""
@@ -131,6 +133,19 @@ class House:
         assert (await browser.post("/api/auth/login", json={"email": email, "password": PASSWORD})).status_code == 200
         return browser
 
+    async def hired(self, role: str, days: int = 30, email: str = "") -> httpx.AsyncClient:
+        """Somebody of the staff whose training is valid for so many days, signed in with a second factor."""
+        email = email or f"{role}-{secrets.token_hex(4)}@avow.example"
+        until = self.clock.now() + timedelta(days=days)
+        await staff.appoint(self.needs, self.databases.keeper, {"email": email}, PASSWORD, role, until, "NDA 2026-11")
+        browser = self.browser()
+        entered = await browser.post("/api/auth/login", json={"email": email, "password": PASSWORD})
+        assert entered.is_success, entered.text
+        self.factors[email] = (await browser.post("/api/me/second-factor")).json()["secret"]
+        code = {"code": pyotp.TOTP(self.factors[email]).at(self.clock.now())}
+        assert (await browser.post("/api/me/second-factor/confirm", json=code)).is_success
+        return browser
+
 
 Start = Callable[..., Any]
 
@@ -140,41 +155,16 @@ def policy() -> Policy:
     return parse(PROFILE.read_text())
 
 
-@pytest.fixture
-async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIterator[Start]:
-    """Starts a house; `secure` and `must_confirm` as in production."""
-    servers: list[tuple[uvicorn.Server, asyncio.Task[None], Needs]] = []
+class Stage:
+    """The app, which works for one house after the other: to register its routes takes longer than most tests."""
 
-    async def run(secure: bool = False, must_confirm: bool = False) -> House:
-        clock, hasher = FileClock(tmp_path / "clock"), CountingHasher()
-        (tmp_path / "keyring").mkdir(mode=0o700, exist_ok=True)
-        ring = Ring(tmp_path / "keyring" / "ring.db")
-        credits: list[tuple[UUID, UUID, UUID]] = []
-
-        async def first_credit(c: AsyncConnection, tenant: UUID, subject: UUID, wallet: UUID, at: datetime) -> None:
-            credits.append((tenant, subject, wallet))
-
-        # asyncio turns Nagle's delay off only for sockets that name their protocol.
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.bind(("127.0.0.1", 0))
-        url = f"http://localhost:{listener.getsockname()[1]}"
-        needs = Needs(
-            clock=clock,
-            database=database.app,
-            ring=ring,
-            vault=Vault(ring, policy, clock),
-            first_credit=first_credit,
-            base_url=url,
-            secure=secure,
-            directory=Directory(database.app, pepper(ring), clock, must_confirm=must_confirm),
-            tombstones=Tombstones(tmp_path / "tombstones", ring),
-            passwords=Passwords(hasher),
-            step_s=0.03,
-        )
-        rights = privacy_api.Desk(
-            *(database.app, needs.vault, clock, identity(needs), members.check_erasure, rectify(needs), tell(needs)),
-            *(admit(needs), Log(tmp_path, ring, url).complete, Receipts(ring), url),
-        )
+    def __init__(self) -> None:
+        self._needs: Needs | None = None
+        self._home: Path | None = None
+        self._rights: privacy_api.Desk | None = None
+        given = {**api.dependencies(None), "accounts": Provide(lambda: self._needs, sync_to_thread=False)}
+        own = api.router(None)
+        own.dependencies = given
         others = Router(
             "/",
             route_handlers=[
@@ -184,34 +174,73 @@ async def start(database: Databases, policy: Policy, tmp_path: Path) -> AsyncIte
                 *(*gateway_desk_api.ROUTES, *proof_desk_api.ROUTES),
             ],
             dependencies={
-                **api.dependencies(needs),
+                **given,
                 "staff": Provide(admission.find_staff),
-                "privacy": Provide(lambda: rights, sync_to_thread=False),
-                "home": Provide(lambda: tmp_path, sync_to_thread=False),
+                "privacy": Provide(lambda: self._rights, sync_to_thread=False),
+                "home": Provide(lambda: self._home, sync_to_thread=False),
             },
             before_request=surface.check,
         )
-        app = Litestar(
-            [api.router(needs), others],
-            guards=[admission.admit],
-            state=State({"accounts": needs}),
-            exception_handlers=surface.handlers(),
-            openapi_config=None,
+        self.app = Litestar(
+            [own, others], guards=[admission.admit], exception_handlers=surface.handlers(), openapi_config=None
         )
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", proxy_headers=False))
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
-            await asyncio.sleep(0.01)
-        servers.append((server, task, needs))
-        return House(url, needs, database, clock, hasher, Mailbox(), app, credits)
 
-    yield run
-    for server, task, needs in servers:
-        server.should_exit = True
-        await task
-        needs.passwords.close()
-        needs.vault.close()
-        needs.ring.close()
+    def work_for(self, needs: Needs, home: Path) -> Litestar:
+        """The app with everything of a house in `home`."""
+        self._needs, self._home = needs, home
+        self._rights = privacy_api.Desk(
+            *(needs.database, needs.vault, needs.clock, identity(needs), members.check_erasure, rectify(needs)),
+            *(tell(needs), admit(needs), Log(home, needs.ring, needs.base_url).complete, Receipts(needs.ring)),
+            needs.base_url,
+        )
+        self.app.state["accounts"] = needs
+        return self.app
+
+
+@pytest.fixture(scope="session")
+def stages() -> list[Stage]:
+    """Those for whom nobody works: a test with two houses needs two."""
+    return []
+
+
+@pytest.fixture
+async def start(database: Databases, policy: Policy, stages: list[Stage], tmp_path: Path) -> AsyncIterator[Start]:
+    """Starts a house; `secure` and `must_confirm` as in production."""
+    async with AsyncExitStack() as ending:
+
+        async def run(secure: bool = False, must_confirm: bool = False) -> House:
+            clock, hasher = FileClock(tmp_path / "clock"), CountingHasher()
+            (tmp_path / "keyring").mkdir(mode=0o700, exist_ok=True)
+            ring = Ring(tmp_path / "keyring" / "ring.db")
+            vault, passwords = Vault(ring, policy, clock), Passwords(hasher)
+            for each in (ring, vault, passwords):
+                ending.callback(each.close)
+            stage = stages.pop() if stages else Stage()
+            ending.callback(stages.append, stage)
+            url = f"http://localhost:{await ending.enter_async_context(listening(stage.app))}"
+            credits: list[tuple[UUID, UUID, UUID]] = []
+
+            async def first_credit(c: AsyncConnection, tenant: UUID, subject: UUID, wallet: UUID, at: datetime) -> None:
+                credits.append((tenant, subject, wallet))
+
+            needs = Needs(
+                clock=clock,
+                database=database.app,
+                ring=ring,
+                vault=vault,
+                first_credit=first_credit,
+                base_url=url,
+                secure=secure,
+                directory=Directory(database.app, pepper(ring), clock, must_confirm=must_confirm),
+                tombstones=Tombstones(tmp_path / "tombstones", ring),
+                consent_receipts=Maker(Receipts(ring), url),
+                passwords=passwords,
+                step_s=0.03,
+            )
+            app = stage.work_for(needs, tmp_path)
+            return House(url, needs, database, clock, hasher, Mailbox(), app, credits)
+
+        yield run
 
 
 @pytest.fixture

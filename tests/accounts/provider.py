@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import secrets
-import socket
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
-import uvicorn
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 from litestar import Litestar, Request, Response, get, post
+from tests.listening import listening
 
 from avow.accounts.oidc import encode
 from avow.base.clock import Clock
@@ -32,12 +32,18 @@ class Person:
     name: str = "Ada Lovelace"
 
 
+@cache
+def one_key() -> RSAKey:
+    """The key of every provider of a process: to make one takes longer than to use it."""
+    return RSAKey.generate_key(2048, {"kid": "one"})
+
+
 @dataclass
 class LocalProvider:
     """Whoever comes is `person` and agrees. `claims` and `header` change what the next ID token says, `answer` the way back."""
 
     clock: Clock
-    key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "one"}))
+    key: RSAKey = field(default_factory=one_key)
     person: Person = field(default_factory=Person)
     claims: dict[str, Any] = field(default_factory=dict)
     header: dict[str, Any] = field(default_factory=dict)
@@ -48,20 +54,14 @@ class LocalProvider:
     token: str | None = None
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    _running: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def start(self) -> None:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.bind(("127.0.0.1", 0))
-        self.issuer = f"http://127.0.0.1:{listener.getsockname()[1]}"
         app = Litestar([self._configuration(), self._keys(), self._token()], openapi_config=None)
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
-        self._task = asyncio.create_task(self._server.serve(sockets=[listener]))
-        while not self._server.started:  # noqa: ASYNC110  uvicorn has no event for it
-            await asyncio.sleep(0.01)
+        self.issuer = f"http://127.0.0.1:{await self._running.enter_async_context(listening(app))}"
 
     async def stop(self) -> None:
-        self._server.should_exit = True
-        await self._task
+        await self._running.aclose()
 
     def agree(self, address: str, **answer: str) -> dict[str, str]:
         """What a browser at `address` brings back, once its person has agreed."""

@@ -1,6 +1,6 @@
 """Whatever the table of acts names stands on the record once it was done; what changes something has a line there."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -15,13 +15,13 @@ import pytest
 from sqlalchemy import insert, text
 from tests.accounts.authenticator import Authenticator
 from tests.accounts.conftest import PASSWORD, PROFILE, House
-from tests.accounts.provider import CLIENT, SECRET, LocalProvider
+from tests.accounts.provider import LocalProvider
 from tests.accounts.test_staff import with_staff
 
 from avow import cli, worker
-from avow.accounts import acts, admission, staff
+from avow.accounts import acts, admission
 from avow.accounts.acts import ActUndeclared
-from avow.accounts.oidc import CALLBACK, Provider
+from avow.accounts.oidc import CALLBACK
 from avow.base import jobs
 from avow.base.actor import COMMAND
 from avow.base.ids import uuid7
@@ -80,28 +80,10 @@ class Walk:
             await c.execute(insert(trace).values(**begun, box=box))
         return str(begun["id"])
 
-    async def hired(self, role: str) -> httpx.AsyncClient:
-        """Somebody of the staff, signed in with a second factor."""
-        email, until = f"{role}@avow.example", self.house.clock.now() + timedelta(days=30)
-        needs, browser = self.house.needs, self.house.browser()
-        await staff.appoint(needs, self.house.databases.keeper, {"email": email}, PASSWORD, role, until, "NDA")
-        await self.ask("POST", "/api/auth/login", {"email": email, "password": PASSWORD}, browser)
-        secret = (await self.ask("POST", "/api/me/second-factor", None, browser))["secret"]
-        code = {"code": pyotp.TOTP(secret).at(self.house.clock.now())}
-        await self.ask("POST", "/api/me/second-factor/confirm", code, browser)
-        return browser
-
 
 @pytest.fixture
-async def walk(house: House) -> AsyncIterator[Walk]:
-    provider = LocalProvider(house.clock)
-    await provider.start()
-    ours = Provider(provider.issuer, CLIENT, SECRET, f"{house.needs.base_url}{CALLBACK}", house.clock)
-    object.__setattr__(house.needs, "provider", ours)
-    browser = house.browser()
-    yield Walk(house, provider, browser)
-    await ours.close()
-    await provider.stop()
+async def walk(house: House, provider: LocalProvider) -> Walk:
+    return Walk(house, provider, house.browser())
 
 
 async def sign_up(w: Walk) -> None:
@@ -173,7 +155,7 @@ async def session(w: Walk) -> None:
 
 
 async def find(w: Walk) -> None:
-    w.made["support"] = await w.hired("support")
+    w.made["support"] = await w.house.hired("support")
     asked = {"email": ADA, "purpose": "support", "reason": "ticket 7"}
     await w.ask("POST", "/api/desk/people", asked, w.made["support"])
 
@@ -187,18 +169,18 @@ async def look(w: Walk) -> None:
 
 async def search(w: Walk) -> None:
     asked = {"subject": (await w.ask("GET", "/api/me"))["id"], "reason": "a review"}
-    await w.ask("POST", "/api/desk/openings", asked, await w.hired("auditor"))
+    await w.ask("POST", "/api/desk/openings", asked, await w.house.hired("auditor"))
 
 
 async def answer(w: Walk) -> None:
     asked = await w.ask("POST", "/api/privacy/requests", {"kind": "complain", "password": NEW, "text": "It is slow."})
     body = {"id": asked["id"], "state": "succeeded", "answer": "We mended it."}
-    await w.ask("POST", "/api/desk/requests/answer", body, await w.hired("privacy"))
+    await w.ask("POST", "/api/desk/requests/answer", body, await w.house.hired("privacy"))
 
 
 async def plan(w: Walk) -> None:
     """What the keeper would find is written beside it, for no keeper runs here."""
-    w.made["operator"] = await w.hired("operator")
+    w.made["operator"] = await w.house.hired("operator")
     text = PROFILE.read_text().replace("version = 1", "version = 2", 1)
     w.made["plan"] = (await w.ask("POST", "/api/desk/policy/plans", {"source": text}, w.made["operator"]))["plan"]
     row = {"id": UUID(w.made["plan"]), "state": "made", "made_at": w.house.clock.now(), "made_by": "staff:x"}

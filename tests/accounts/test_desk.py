@@ -4,42 +4,29 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 import httpx
-import pyotp
 import pytest
 from sqlalchemy import insert, text
 from sqlalchemy.exc import ProgrammingError
-from tests.accounts.conftest import PASSWORD, House
+from tests.accounts.conftest import House
 
-from avow.accounts import staff
 from avow.base import jobs
 from avow.base.ids import uuid7
 from avow.billing import credit, prices
-from avow.billing.prices import PER, Price, Seal
+from avow.billing.prices import PER, Counts, Price, Seal
 from avow.gateway.tables import model
+from avow.policy.words import STAFF_PURPOSES
 from avow.privacy import figures
 
 PAINTS = "paints/pictures"
 
 
-async def hired(house: House, role: str) -> httpx.AsyncClient:
-    """Somebody of the staff, signed in with a second factor."""
-    email, until = f"{role}@avow.example", house.clock.now() + timedelta(days=30)
-    browser = house.browser()
-    await staff.appoint(house.needs, house.databases.keeper, {"email": email}, PASSWORD, role, until, "NDA")
-    await browser.post("/api/auth/login", json={"email": email, "password": PASSWORD})
-    secret = (await browser.post("/api/me/second-factor")).json()["secret"]
-    code = {"code": pyotp.TOTP(secret).at(house.clock.now())}
-    assert (await browser.post("/api/me/second-factor/confirm", json=code)).is_success
-    return browser
-
-
 @pytest.fixture
 async def operator(house: House) -> AsyncIterator[httpx.AsyncClient]:
-    browser = await hired(house, "operator")
+    browser = await house.hired("operator")
     yield browser
     await browser.aclose()
 
@@ -80,20 +67,36 @@ async def test_a_credit_comes_from_staff_with_a_reason_and_stands_on_the_persons
     assert ("grant credit", "ticket 9") in [(line["act"], line["reason"]) for line in lines]
 
 
-async def test_a_model_keeps_its_prices_by_size_when_it_is_priced_anew(
-    house: House, operator: httpx.AsyncClient
+async def test_everybody_is_told_what_their_role_may_call(house: House, operator: httpx.AsyncClient) -> None:
+    ada = (await (await house.signed_in()).get("/api/me")).json()
+    staff_member = (await operator.get("/api/me")).json()
+    assert {"PATCH /api/tenant", "DELETE /api/tenant/members/{member_id}"} <= {*ada["may"]}
+    assert not [route for route in ada["may"] if "/desk/" in route] and ada["purposes"] == []
+    assert "POST /api/desk/prices" in staff_member["may"] and "PATCH /api/tenant" not in staff_member["may"]
+    assert "POST /api/desk/openings" not in staff_member["may"], "that is the auditor's"
+    assert "GET /api/me/sessions" not in [*ada["may"], *staff_member["may"]], "that is everybody's who is signed in"
+    assert set(staff_member["purposes"]) == STAFF_PURPOSES["operator"]
+
+
+@pytest.mark.parametrize("counts", [*get_args(Counts), None])
+async def test_only_a_model_that_is_paid_by_tokens_takes_a_price_of_them(
+    house: House, operator: httpx.AsyncClient, counts: Counts | None
 ) -> None:
-    sizes, seal, now = {",": 4, "1024x1792,hd": 12}, Seal.of(house.needs.ring), house.clock.now()
-    old = Price(uuid7(), PAINTS, "USD", 0, 0, 0, now, image_nano=10_000_000 * PER, counts="images", sizes=sizes)
+    seal, now = Seal.of(house.needs.ring), house.clock.now()
+    old = Price(uuid7(), PAINTS, "USD", 0, 0, 0, now, image_nano=10_000_000 * PER, counts=counts)
     async with house.databases.keeper.begin() as c:
         await c.execute(insert(model), {"id": PAINTS, "context_tokens": 10, "output_tokens_max": 10})
         await prices.put(c, old, seal)
     house.clock.move(timedelta(seconds=1))
-    body = {"model": PAINTS, "input": "0.15", "output": "0.60"}
-    assert (await operator.post("/api/desk/prices", json=body)).status_code == 204
-    new, before = (await operator.get("/api/desk/prices", params={"model": PAINTS})).json()
+    answer = await operator.post("/api/desk/prices", json={"model": PAINTS, "input": "0.15", "output": "0.60"})
+    versions = (await operator.get("/api/desk/prices", params={"model": PAINTS})).json()
+    if counts is not None:
+        assert (answer.status_code, answer.json()["code"]) == (409, "price_not_by_tokens")
+        assert [each["input"] for each in versions] == ["0.000000000"], "nothing was changed"
+        return
+    new, before = versions
     assert (new["input"], new["output"], before["input"]) == ("0.150000000", "0.600000000", "0.000000000")
-    assert new["sizes"] == before["sizes"] == sizes and new["image"] == before["image"] == "10000.000000000"
+    assert new["image"] == before["image"] == "10000.000000000", "what is not named stays as it is"
 
 
 async def test_the_database_gives_no_credit_for_who_is_no_staff(house: House) -> None:
@@ -104,7 +107,7 @@ async def test_the_database_gives_no_credit_for_who_is_no_staff(house: House) ->
     given = {"wallet_id": wallet, "subject_id": UUID(me["id"]), "amount": 1, "kind": "promotion", "key": "x"}
     with pytest.raises(ProgrammingError, match="no credit"):
         async with house.databases.app.tenant(UUID(me["tenant_id"])) as c:
-            await credit.give(c, UUID(me["id"]), **given, at=house.clock.now(), policy_version=1)
+            await credit.grant(c, staff_id=UUID(me["id"]), **given, at=house.clock.now(), policy_version=1)
 
 
 async def test_documents_are_paged_by_their_end_and_bad_ones_are_refused(
@@ -131,6 +134,8 @@ async def test_documents_are_paged_by_their_end_and_bad_ones_are_refused(
         f"In {n} days" for n in (1, 2, 3)
     ]
     assert rest["after"] is None
+    unsaid = await operator.post("/api/desk/evidence/withdraw", json={"name": "audits", "reason": " "})
+    assert (unsaid.status_code, unsaid.json()["code"]) == (400, "reason_missing")
     gone = await operator.post("/api/desk/evidence/withdraw", json={"name": "audits", "reason": "wrong"})
     again = await operator.post("/api/desk/evidence/withdraw", json={"name": "audits", "reason": "wrong"})
     assert gone.status_code == 204 and again.json()["code"] == "document_unknown"

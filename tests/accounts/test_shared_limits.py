@@ -7,7 +7,6 @@ from uuid import UUID
 
 import pytest
 from tests.accounts.conftest import PROFILE, House
-from tests.accounts.test_acts import Walk
 from tests.accounts.test_projects import ADA, EVE, join, make, refusal
 from tests.accounts.test_staff import with_staff
 
@@ -70,7 +69,7 @@ async def test_the_operator_limits_organisations_and_models_and_sees_all(house: 
     project = await make(owner)
     await owner.put(f"/api/projects/{project['id']}/limits", json={"parallel": 1})
     tenant_id = (await owner.get("/api/me")).json()["tenant_id"]
-    staff = await Walk(house, None, owner).hired("operator")  # type: ignore[arg-type]
+    staff = await house.hired("operator")
     for asked in (
         {"kind": "organisation", "id": tenant_id, "limits": {"requests_per_min": 9}},
         {"kind": "model", "model": "a/b", "limits": {"tokens_per_min": 9}},

@@ -1,7 +1,5 @@
 """Staff see what the policy lets their role see, with a reason, on record first, and the person can read it."""
 
-import secrets
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -43,34 +41,11 @@ def policy() -> Policy:
     return parse(with_staff(PROFILE.read_text()))
 
 
-secrets_of: dict[str, str] = {}
-"""The secret of each authenticator app, by address."""
-
-Hire = Callable[..., Awaitable[httpx.AsyncClient]]
-
-
-@pytest.fixture
-def hire(house: House) -> Hire:
-    """Makes somebody staff and signs them in."""
-
-    async def hired(role: str, days: int = 300, email: str = "") -> httpx.AsyncClient:
-        email = email or f"{role}-{secrets.token_hex(4)}@avow.example"
-        until = house.needs.clock.now() + timedelta(days=days)
-        await staff.appoint(house.needs, house.databases.keeper, {"email": email}, PASSWORD, role, until, "NDA 2026-11")
-        browser = await entered(house, email)
-        secrets_of[email] = (await browser.post("/api/me/second-factor")).json()["secret"]
-        code = {"code": pyotp.TOTP(secrets_of[email]).at(house.clock.now())}
-        assert (await browser.post("/api/me/second-factor/confirm", json=code)).status_code == 200
-        return browser
-
-    return hired
-
-
 async def entered(house: House, email: str) -> httpx.AsyncClient:
     """A new browser of somebody who signs in, with a code of their app where they have one."""
     browser, body = house.browser(), {"email": email, "password": PASSWORD}
-    if email in secrets_of:
-        body["code"] = pyotp.TOTP(secrets_of[email]).at(house.clock.now() + timedelta(seconds=30))
+    if email in house.factors:
+        body["code"] = pyotp.TOTP(house.factors[email]).at(house.clock.now() + timedelta(seconds=30))
     answer = await browser.post("/api/auth/login", json=body)
     assert answer.status_code == 200, answer.text
     return browser
@@ -85,9 +60,9 @@ def asked(subject: str, category: str = "account", purpose: str = "support", rea
     return {"subject": subject, "category": category, "purpose": purpose, "reason": reason}
 
 
-async def test_support_finds_and_opens_an_account_and_its_owner_reads_who_and_why(house: House, hire: Hire) -> None:
+async def test_support_finds_and_opens_an_account_and_its_owner_reads_who_and_why(house: House) -> None:
     ada, me = await person(house)
-    desk = await hire("support")
+    desk = await house.hired("support")
     found = await desk.post("/api/desk/people", json={"email": "ADA@example.org", "purpose": "support", "reason": WHY})
     assert found.json() == {"id": me["id"], "tenant_id": me["tenant_id"], "confirmed": False}
     opened = await desk.post("/api/desk/open", json=asked(me["id"]))
@@ -115,10 +90,10 @@ async def test_support_finds_and_opens_an_account_and_its_owner_reads_who_and_wh
     ],
 )
 async def test_what_the_policy_does_not_list_is_refused_and_still_leaves_a_mark(
-    house: House, hire: Hire, role: str, question: dict[str, str]
+    house: House, role: str, question: dict[str, str]
 ) -> None:
     ada, me = await person(house)
-    desk = await hire(role)
+    desk = await house.hired(role)
     refused = await desk.post("/api/desk/open", json={**question, "subject": me["id"]})
     assert (refused.status_code, refused.json()["code"]) == (403, "open_refused")
     assert ADA not in refused.text
@@ -128,9 +103,9 @@ async def test_what_the_policy_does_not_list_is_refused_and_still_leaves_a_mark(
 
 @pytest.mark.promise("TRO-3.7")
 @pytest.mark.parametrize(("role", "purpose"), [("support", "support"), ("privacy", "legal"), ("abuse", "enforce")])
-async def test_without_a_reason_nothing_is_shown(house: House, hire: Hire, role: str, purpose: str) -> None:
+async def test_without_a_reason_nothing_is_shown(house: House, role: str, purpose: str) -> None:
     ada, me = await person(house)
-    desk = await hire(role)
+    desk = await house.hired(role)
     bodies = {
         "/api/desk/open": asked(me["id"], purpose=purpose),
         "/api/desk/people": {"email": ADA, "purpose": purpose},
@@ -145,30 +120,30 @@ async def test_without_a_reason_nothing_is_shown(house: House, hire: Hire, role:
     assert (line["role"], line["purpose"], line["reason"]) == (role, purpose, WHY)
 
 
-async def test_people_and_keys_have_no_desk_and_staff_no_customers_routes(house: House, hire: Hire) -> None:
+async def test_people_and_keys_have_no_desk_and_staff_no_customers_routes(house: House) -> None:
     ada, me = await person(house)
     key = (await ada.post("/api/keys", json={})).json()["secret"]
     program = house.browser(authorization=f"Bearer {key}")
     for stranger, code in ((ada, "not_permitted"), (program, "session_needed")):
         refused = await stranger.post("/api/desk/open", json=asked(me["id"]))
         assert (refused.status_code, refused.json()["code"]) == (403, code)
-    desk = await hire("operator")
+    desk = await house.hired("operator")
     for method, path in (("POST", "/api/keys"), ("PATCH", "/api/tenant"), ("POST", "/api/desk/openings")):
         refused = await desk.request(method, path, json={})
         assert (refused.status_code, refused.json()["code"]) == (403, "not_permitted")
     assert (await desk.get("/api/me")).status_code == 200
 
 
-async def test_the_desk_asks_who_it_is_again_after_ten_minutes(house: House, hire: Hire) -> None:
+async def test_the_desk_asks_who_it_is_again_after_ten_minutes(house: House) -> None:
     _, me = await person(house)
-    desk = await hire("support", email="again@avow.example")
+    desk = await house.hired("support", email="again@avow.example")
     house.clock.move(timedelta(minutes=9))
     assert (await desk.post("/api/desk/open", json=asked(me["id"]))).status_code == 200
     house.clock.move(timedelta(minutes=2))
     stale = await desk.post("/api/desk/open", json=asked(me["id"]))
     assert (stale.status_code, stale.json()["code"]) == (403, "step_up_needed")
     assert (await desk.get("/api/me")).status_code == 200
-    shown = pyotp.TOTP(secrets_of["again@avow.example"]).at(house.clock.now())
+    shown = pyotp.TOTP(house.factors["again@avow.example"]).at(house.clock.now())
     assert (await desk.post("/api/auth/step-up", json={"code": shown})).status_code == 200
     assert (await desk.post("/api/desk/open", json=asked(me["id"]))).status_code == 200
 
@@ -185,9 +160,9 @@ async def test_staff_without_a_second_factor_see_nothing(house: House) -> None:
 
 
 @pytest.mark.promise("TRO-4.4")
-async def test_a_role_rests_when_the_training_has_run_out(house: House, hire: Hire) -> None:
+async def test_a_role_rests_when_the_training_has_run_out(house: House) -> None:
     _, me = await person(house)
-    await hire("support", days=1, email="late@avow.example")
+    await house.hired("support", days=1, email="late@avow.example")
     house.clock.move(timedelta(days=1))
     late = await entered(house, "late@avow.example")
     refused = await late.post("/api/desk/open", json=asked(me["id"]))
@@ -215,9 +190,9 @@ async def test_a_customer_is_never_made_staff(house: House) -> None:
             await c.execute(text("DELETE FROM staff"))
 
 
-async def test_who_is_dismissed_is_out_at_once(house: House, hire: Hire) -> None:
+async def test_who_is_dismissed_is_out_at_once(house: House) -> None:
     _, me = await person(house)
-    desk = await hire("support", email="gone@avow.example")
+    desk = await house.hired("support", email="gone@avow.example")
     await staff.dismiss(house.needs, house.databases.keeper, "gone@avow.example")
     assert (await desk.post("/api/desk/open", json=asked(me["id"]))).status_code == 401
     desk = await entered(house, "gone@avow.example")
@@ -228,13 +203,13 @@ async def test_who_is_dismissed_is_out_at_once(house: House, hire: Hire) -> None
         await staff.dismiss(house.needs, house.databases.keeper, "gone@avow.example")
 
 
-async def test_the_auditor_finds_who_looked_by_person_and_by_time(house: House, hire: Hire) -> None:
+async def test_the_auditor_finds_who_looked_by_person_and_by_time(house: House) -> None:
     ada, me = await person(house)
-    desk = await hire("support")
+    desk = await house.hired("support")
     me_staff = (await desk.get("/api/me")).json()["id"]
     before = house.needs.clock.now()
     await desk.post("/api/desk/open", json=asked(me["id"]))
-    auditor = await hire("auditor")
+    auditor = await house.hired("auditor")
     lines = (await auditor.post("/api/desk/openings", json={"subject": me["id"]})).json()["openings"]
     line = next(each for each in lines if each["role"] == "support")
     assert (line["actor"], line["category"], line["outcome"]) == (f"staff:{me_staff}", "account", "opened")
@@ -259,10 +234,10 @@ async def test_the_auditor_finds_who_looked_by_person_and_by_time(house: House, 
     assert (seen[0]["role"], seen[0]["category"], seen[0]["reason"]) == ("auditor", "audit", "yearly review")
 
 
-async def test_who_stands_behind_a_change_is_an_operator_with_valid_training(house: House, hire: Hire) -> None:
+async def test_who_stands_behind_a_change_is_an_operator_with_valid_training(house: House) -> None:
     names = {}
     for role, email in (("operator", "op@avow.example"), ("support", "help@avow.example")):
-        await hire(role, email=email, days=30)
+        await house.hired(role, email=email, days=30)
         found = await people.find(house.needs, email)
         assert found is not None
         names[role] = f"staff:{found.subject_id}"

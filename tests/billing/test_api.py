@@ -23,7 +23,9 @@ from avow.base.clock import FileClock, SystemClock
 from avow.base.ids import uuid7
 from avow.billing import api
 from avow.policy import parse
+from avow.privacy.consent_receipts import Maker
 from avow.privacy.tombstones import Tombstones
+from avow.proof.receipts import Receipts
 from avow.vault import Ring, Vault
 from tests import LIMIT_S
 from tests.billing.conftest import Bank, Payer, settle
@@ -56,6 +58,7 @@ async def client(bank: Bank, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]
         secure=False,
         directory=Directory(bank.databases.app, pepper(ring), clock, must_confirm=False),
         tombstones=Tombstones(tmp_path / "tombstones", ring),
+        consent_receipts=Maker(Receipts(ring), "http://localhost"),
     )
     app = Litestar(
         api.ROUTES,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -10,12 +11,16 @@ import pytest
 from avow.accounts.directory import KeyRefused
 from avow.base.ids import uuid7
 from avow.base.metrics import Sheet
-from avow.billing.events import Open
+from avow.billing.calls import Batch, Calls, Waiting, settling
+from avow.billing.events import Open, Settle
 from avow.billing.figures import FAMILIES
 from avow.billing.ledger import SHARED_EVENTS_MIN
 from avow.billing.refusals import BalanceShort, LedgerUnavailable, RequestSettled, WalletFrozen
 from tests import LIMIT_S
 from tests.billing.conftest import COMPLETION, NOW, Bank, gathered, settle
+
+COUNTED_LATER = 120
+_ROWS_READ = "SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0) AS rows FROM pg_stat_xact_user_tables"
 
 
 async def test_an_open_holds_and_a_settle_charges_and_frees_the_rest(bank: Bank) -> None:
@@ -305,6 +310,43 @@ async def test_batches_probe_indexes_even_when_planned_over_empty_tables(bank: B
         WHERE relname IN ('charge', 'usage', 'wallet', 'wallet_hold', 'api_key') AND seq_scan > 0
     """
     assert await bank.admin.fetch(read_whole) == []
+
+
+@pytest.mark.usefixtures("new_database")
+async def test_a_batch_reads_its_own_rows_only_when_the_tables_were_counted_while_they_were_empty(bank: Bank) -> None:
+    """What PostgreSQL takes for empty (`ANALYZE` while nothing was held) it would rather read whole than probe."""
+    first = await bank.payer(10**9)
+    await bank.limit(first, budget_total_nano=10**9)
+    async with bank.batcher() as ledger:
+        opened = [first.open(100) for _ in range(20)]
+        await asyncio.gather(*map(ledger.open, opened))
+        await asyncio.gather(*(ledger.settle(settle(o, 30)) for o in opened))
+    await bank.admin.execute("ANALYZE")
+
+    payers = [await bank.payer(10**9) for _ in range(COUNTED_LATER)]
+    await bank.admin.execute("UPDATE api_key SET budget_total_nano = 1000000000")
+    connection = await bank.databases.writer.raw()
+    calls = await Calls.prepare(connection, COMPLETION, await connection.fetchval("SELECT worker_begin($1, 1)", NOW))
+    opened = [payer.open(100) for payer in payers]
+    await calls.send(batch(opens=opened))
+    told = batch(
+        opens=[payer.open(100) for payer in payers[:10]],
+        settles=[settle(o, 30, extra=(None, None, False, True)) for o in opened[:10]],
+    )
+    told.checkpoints.extend((o.request_id, 1, 0, 1) for o in opened[10:20])
+    async with connection.transaction():
+        before = {row["relname"]: row["rows"] for row in await connection.fetch(_ROWS_READ)}
+        assert len((await calls.send(told)).charged) == 10
+        after = {row["relname"]: row["rows"] for row in await connection.fetch(_ROWS_READ)}
+    await connection.close()
+    read = {name: rows - before[name] for name, rows in after.items()}
+    assert {"api_key", "key_use", "usage", "wallet", "wallet_hold"} <= {name for name, rows in read.items() if rows}
+    assert {name: rows for name, rows in read.items() if rows >= COUNTED_LATER} == {}
+
+
+def batch(opens: Sequence[Open] = (), settles: Sequence[Settle] = ()) -> Batch:
+    """Of events that nobody waits for."""
+    return Batch([Waiting(o, asyncio.Future(), 0.0) for o in opens], settling(settles).settles, [])
 
 
 async def wait_for_lock(bank: Bank) -> None:

@@ -19,13 +19,13 @@ DESK = {
     "/desk/incidents": "operator",
     "/desk/upstreams": "operator",
     "/desk/models": "operator",
+    "/desk/limits": "operator",
     "/desk/accounts": "operator",
     "/desk/record": "auditor",
     "/desk/retention": "operator",
     "/desk/jobs": "operator",
 }
 """The screens of the desk, and a role that sees each."""
-HIRE = ("user", "create", "--trained-until", "2100-01-01", "--agreement", "NDA 7", "--role")
 
 
 class Colleague:
@@ -33,7 +33,7 @@ class Colleague:
 
     def __init__(self, platform: Platform, role: str) -> None:
         self.email, self.password = f"{role}-{secrets.token_hex(4)}@avow.example", secrets.token_hex(12)
-        platform.cli(*HIRE, role, "--email", self.email, stdin=self.password + "\n")
+        platform.hire(role, self.email, self.password)
         self.http = httpx.Client(base_url=platform.base_url, timeout=60, headers={"sec-fetch-site": "same-origin"})
         platform.sign_in(self.http, self.email, self.password)
         secret = self.http.post("/api/me/second-factor").json()["secret"]

@@ -11,11 +11,11 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route
 from avow import app
 from avow.policy import Policy, cookies, parse
 from tests.browser.conftest import WAIT_MS
+from tests.browser.looks import is_too_wide, serious
 from tests.platform import Platform, new_platform
 
 VENDOR = "https://ads.example.org/"
 PATHS = ("/", "/privacy", "/terms", "/cookies", "/proof", "/privacy/ask", "/app/sign-in")
-SERIOUS = {"serious", "critical"}
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +133,6 @@ def test_the_panel_and_the_register_have_no_serious_fault(
     at = reader(theirs, asking, color_scheme=scheme, bypass_csp=True, viewport={"width": 390, "height": 800})
     for path in ("/", "/cookies"):
         at.go(path)
-        at.page.evaluate(axe)
-        faults = at.page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
-        assert [each["id"] for each in faults if each["impact"] in SERIOUS] == [], path
-        assert not at.page.evaluate("document.documentElement.scrollWidth > innerWidth"), path
+        assert serious(at.page, axe) == [], path
+        assert not is_too_wide(at.page), path
     at.context.close()

@@ -11,8 +11,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import WAIT_MS, Visit
+from tests.browser.looks import is_too_wide, serious
 from tests.browser.staff import DESK, Colleague
-from tests.browser.test_screens import NARROW, SERIOUS, WIDE, settled
+from tests.browser.test_screens import NARROW, WIDE, settled
 from tests.browser.test_trouble import look_at
 from tests.platform import Platform, new_platform, policy_text
 
@@ -126,6 +127,40 @@ def test_a_price_is_shown_by_what_the_model_is_paid_by(
     assert at.wrong == []
 
 
+def test_a_limit_is_set_changed_and_ended(visit: Visit, platform: Platform, staff: dict[str, Colleague]) -> None:
+    at, colleague = staff["operator"].enter(visit("zh")), staff["operator"].http
+    with platform.http() as http:
+        mine = platform.sign_up(http)["tenant_id"]
+        at.go("/desk/limits")
+        expect(at.page.get_by_role("link", name=at.say("Wallet"), exact=True)).to_have_count(0)
+        at.click("Set a limit")
+        at.fill("Organisation (id)", mine)
+        expect(at.page.get_by_role("button", name=at.say("Set it"), exact=True)).to_be_disabled()
+        at.fill("Requests per minute", "90")
+        at.fill("Budget per day", "2.5")
+        at.click("Set it")
+        at.page.get_by_role("dialog").wait_for(state="detached")
+        row = at.page.get_by_role("row").filter(has_text=mine)
+        expect(row).to_contain_text("90", timeout=WAIT_MS)
+        expect(row).to_contain_text("2.5")
+        [seen] = http.get("/api/limits").json()["limits"]
+        assert (seen["limits"]["requests_per_min"], seen["limits"]["budget_day_nano"]) == (90, 2_500_000_000)
+        row.get_by_role("button", name=at.say("Change the limit of {who}", who=mine)).click()
+        at.fill("Requests per minute", "30")
+        at.click("Save")
+        expect(row).to_contain_text("30", timeout=WAIT_MS)
+        row.get_by_role("button", name=at.say("End the limit of {who}", who=mine)).click()
+        at.click("End it")
+        expect(row).to_have_count(0, timeout=WAIT_MS)
+        assert http.get("/api/limits").json()["limits"] == []
+    auditor = staff["auditor"].enter(visit("en"))
+    colleague.post("/api/desk/limits", json={"kind": "model", "model": "a/b", "limits": {"parallel": 3}})
+    auditor.go("/desk/limits")
+    expect(auditor.page.get_by_role("row").filter(has_text=auditor.say("Requests at once"))).to_have_count(1)
+    expect(auditor.page.get_by_role("button", name=auditor.say("Set a limit"))).to_have_count(0)
+    assert at.wrong == auditor.wrong == []
+
+
 def test_a_search_of_the_record_is_sent_by_its_button_alone(visit: Visit, staff: dict[str, Colleague]) -> None:
     at = staff["auditor"].enter(visit("en"))
     at.go("/desk/record")
@@ -151,16 +186,11 @@ def test_no_screen_of_the_desk_has_a_serious_fault_or_is_too_wide(
         page = at[role].page
         at[role].go(path)
         settled(at[role])
-        page.evaluate(axe)
         for scheme, rules in (("light", "{}"), ("dark", "{runOnly: ['color-contrast']}")):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            faults = page.evaluate(f"axe.run({{resultTypes: ['violations'], ...{rules}}})")["violations"]
-            serious = [
-                f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in faults if each["impact"] in SERIOUS
-            ]
-            found.setdefault(path, []).extend(serious)
+            found.setdefault(path, []).extend(serious(page, axe, rules))
         page.set_viewport_size(NARROW)
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+        if is_too_wide(page):
             found[path].append("needs sideways scrolling where it is narrow")
         page.set_viewport_size(WIDE)
         assert not any(page.get_by_role("alert").all_inner_texts()), path

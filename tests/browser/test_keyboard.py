@@ -7,7 +7,8 @@ import secrets
 from playwright.sync_api import ViewportSize, expect
 
 from tests.browser.conftest import WAIT_MS, Visit, Visitor
-from tests.browser.test_screens import enter, serious, settled
+from tests.browser.looks import is_too_wide, serious
+from tests.browser.test_screens import enter, settled
 
 MANY_TABS = 60
 SEEN = """() => {
@@ -84,7 +85,7 @@ def test_signing_up_asking_and_erasing_by_keys_alone(visit: Visit, axe: str) -> 
     tab_to(at, "Erase everything now", "button")
     keys.press("Enter")
     at.page.get_by_role("heading", level=1, name="Your account is gone").wait_for()
-    assert serious(at, axe) == []
+    assert serious(at.page, axe) == []
     assert at.wrong == []
 
 
@@ -109,8 +110,8 @@ def test_dialogs_fit_a_small_screen_and_give_the_keyboard_back(visit: Visit, axe
         at.page.keyboard.press("Enter")
         at.page.get_by_role("dialog").wait_for()
         settled(at)
-        assert serious(at, axe) == [], path
-        assert not at.page.evaluate("document.documentElement.scrollWidth > innerWidth"), path
+        assert serious(at.page, axe) == [], path
+        assert not is_too_wide(at.page), path
         at.page.keyboard.press("Escape")
         at.page.get_by_role("dialog").wait_for(state="detached")
         expect(opener).to_be_focused(timeout=WAIT_MS)

@@ -9,11 +9,11 @@ import pytest
 from playwright.sync_api import ViewportSize, expect
 
 from tests.browser.conftest import WAIT_MS, Visit, Visitor
+from tests.browser.looks import is_too_wide, serious
 from tests.platform import Platform
 
 INSIDE = ("", "/playground", "/keys", "/requests", "/usage", "/privacy", "/organisation", "/wallet", "/settings")
 OUTSIDE = ("/sign-in", "/sign-up", "/forgot", "/invitation#token", "/erased", "/nowhere")
-SERIOUS = {"serious", "critical"}
 NARROW, WIDE = ViewportSize(width=320, height=700), ViewportSize(width=1280, height=900)
 
 TWICE = """(box) => {
@@ -38,13 +38,6 @@ def settled(at: Visitor) -> None:
     expect(at.page.locator(".waiting, .typing")).to_have_count(0, timeout=WAIT_MS)
 
 
-def serious(at: Visitor, axe: str) -> list[str]:
-    """What axe finds serious or critical in the screen as it stands."""
-    at.page.evaluate(axe)
-    faults = at.page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
-    return [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in faults if each["impact"] in SERIOUS]
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_screen_has_a_serious_fault_or_is_too_wide(visit: Visit, axe: str, scheme: Any) -> None:
     at = visit("en" if scheme == "light" else "zh")
@@ -55,9 +48,9 @@ def test_no_screen_has_a_serious_fault_or_is_too_wide(visit: Visit, axe: str, sc
             enter(at)
         at.go(path)
         settled(at)
-        wrong = serious(at, axe)
+        wrong = serious(at.page, axe)
         at.page.set_viewport_size(NARROW)
-        if at.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+        if is_too_wide(at.page):
             wrong.append("needs sideways scrolling where it is narrow")
         at.page.set_viewport_size(WIDE)
         if wrong:

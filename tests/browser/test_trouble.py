@@ -11,6 +11,7 @@ from tests.browser.test_screens import enter, settled
 from tests.platform import Platform
 
 DOWN = "**/api/**"
+MORE_THAN_A_PAGE = 12
 
 
 def other_tab(at: Visitor, path: str) -> Visitor:
@@ -62,6 +63,61 @@ def test_a_slow_answer_shows_the_shape_of_what_comes_and_nothing_jumps_in_twice(
     at.page.unroute("**/api/wallet")
     settled(at)
     expect(at.page.get_by_text("Available", exact=True)).to_have_count(1)
+
+
+def test_a_dialog_that_could_not_do_it_keeps_what_was_typed(visit: Visit) -> None:
+    at = visit("en")
+    enter(at)
+    at.go("/organisation")
+    at.click("Create a project")
+    at.fill("Name", "kept in the dialog")
+    held: list[Route] = []
+    at.page.route(
+        "**/api/projects", lambda route: held.append(route) if route.request.method == "POST" else route.continue_()
+    )
+    dialog = at.page.get_by_role("dialog")
+    go = dialog.get_by_role("button", name=at.say("Create the project"))
+    with at.page.expect_request(lambda one: one.method == "POST"):
+        go.dblclick()
+    at.page.keyboard.press("Escape")
+    expect(dialog).to_be_visible()
+    assert len(held) == 1, "its button works once"
+    held[0].fulfill(status=502, body="<h1>Bad Gateway</h1>", content_type="text/html")
+    dialog.get_by_role("alert").wait_for()
+    expect(go).to_be_focused(timeout=WAIT_MS)
+    assert dialog.get_by_label(at.say("Name"), exact=True).input_value() == "kept in the dialog"
+    at.page.unroute("**/api/projects")
+    at.page.keyboard.press("Enter")
+    dialog.wait_for(state="detached")
+    manage = at.page.get_by_role("button", name=at.say("Manage {name}", name="kept in the dialog"))
+    manage.click()
+    at.click("Rules", "menuitem")
+    expect(dialog.get_by_label(at.say("Name"), exact=True)).to_be_focused(timeout=WAIT_MS)
+    at.page.keyboard.press("Escape")
+    dialog.wait_for(state="detached")
+    expect(manage).to_be_focused(timeout=WAIT_MS)
+    assert at.wrong == []
+
+
+def test_a_page_that_does_not_come_is_asked_for_again(visit: Visit) -> None:
+    at = visit("en")
+    enter(at)
+    for _ in range(MORE_THAN_A_PAGE):
+        at.page.request.get(f"{at.platform.base_url}/api/privacy/data")
+        at.page.request.get(f"{at.platform.base_url}/api/me")
+    at.go("/privacy")
+    section = at.page.get_by_role("region", name=at.say("Who opened your data"))
+    rows = section.get_by_role("listitem")
+    more = section.get_by_role("button", name=at.say("Show more"))
+    more.wait_for()
+    before = rows.count()
+    at.page.route("**/api/me/openings*", lambda route: route.abort())
+    more.click()
+    section.get_by_role("alert").wait_for(timeout=WAIT_MS)
+    assert rows.count() == before, "what was there stays"
+    at.page.unroute("**/api/me/openings*")
+    more.click()
+    expect(rows.nth(before)).to_be_visible(timeout=WAIT_MS)
 
 
 def test_two_tabs_know_the_same(visit: Visit, platform: Platform) -> None:

@@ -258,14 +258,16 @@ def test_an_empty_wallet_is_told_so_and_calls_no_upstream(ground: Ground) -> Non
 
 
 def test_a_revoked_key_is_refused_at_once(ground: Ground) -> None:
-    key = ground.platform.key(ground.http)
-    bearer = {"authorization": f"Bearer {key['secret']}"}
     body = {"model": MODEL, "messages": [{"role": "user", "content": "?"}], "max_tokens": 8}
-    assert ground.http.post("/v1/chat/completions", json=body, headers=bearer).is_success
-    assert ground.http.delete(f"/api/keys/{key['id']}").is_success
-    calls = ground.upstream.calls
-    refused(ground.http.post("/v1/chat/completions", json=body, headers=bearer), 401)
-    assert ground.upstream.calls == calls
+    with ground.platform.http() as http:
+        ground.platform.sign_up(http)  # in the long form the ground's own sign-in is too old for a new key by now
+        key = ground.platform.key(http)
+        bearer = {"authorization": f"Bearer {key['secret']}"}
+        assert http.post("/v1/chat/completions", json=body, headers=bearer).is_success
+        assert http.delete(f"/api/keys/{key['id']}").is_success
+        calls = ground.upstream.calls
+        refused(http.post("/v1/chat/completions", json=body, headers=bearer), 401)
+        assert ground.upstream.calls == calls
 
 
 def test_no_log_line_holds_what_the_upstream_or_a_client_said(ground: Ground) -> None:

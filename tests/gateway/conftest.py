@@ -1,19 +1,16 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import tempfile
 from pathlib import Path
 
 import pytest
 import uvloop
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from avow.gateway import Timeouts
+from tests.certificates import make_certificate
 
-from .house import open_house
+from .house import POLICY, open_house
 
 
 def pytest_asyncio_loop_factories(item):
@@ -25,32 +22,22 @@ def pytest_asyncio_loop_factories(item):
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory) -> str:
     """A self-signed certificate for `localhost` with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=2))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    return str(path)
+    made = make_certificate(tmp_path_factory.mktemp("tls"), "localhost")
+    both = made[0].with_name("localhost.pem")
+    both.write_bytes(b"".join(each.read_bytes() for each in made))
+    return str(both)
 
 
 @pytest.fixture
-async def house(database, tmp_path):
+def house_policy():
+    """The policy of `house`; files with rules of their own have another."""
+    return POLICY
+
+
+@pytest.fixture
+async def house(database, tmp_path, house_policy):
     """The gateway with all its real parts."""
-    async with open_house(database, tmp_path) as made:
+    async with open_house(database, tmp_path, policy=house_policy) as made:
         yield made
 
 

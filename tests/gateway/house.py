@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,7 +15,6 @@ from uuid import UUID
 import anthropic
 import httpx
 import openai
-import uvicorn
 from sqlalchemy import func, insert, select, text, update
 
 from avow import server
@@ -46,6 +44,7 @@ from avow.policy import Policy, parse
 from avow.vault import Ring, Vault
 from tests import LIMIT_S
 from tests.conftest import Databases
+from tests.listening import listening
 
 ACME = """
 [share.provider]
@@ -297,19 +296,8 @@ def chunks_of(answer: httpx.Response) -> list[Any]:
 @asynccontextmanager
 async def serving(app: Any, short: server.Short | None = None):
     """A uvicorn server of `app` on a free port, with our protocol."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    protocol = server.protocol(short)
-    serves = uvicorn.Server(
-        uvicorn.Config(app, log_level="critical", lifespan="off", http=protocol, proxy_headers=False)
-    )
-    task = asyncio.create_task(serves.serve(sockets=[listener]))
-    while not serves.started:  # noqa: ASYNC110  uvicorn has no event for it
-        await asyncio.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        serves.should_exit = True
-        await task
+    async with listening(app, http=server.protocol(short)) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @asynccontextmanager

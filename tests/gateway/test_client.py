@@ -11,7 +11,7 @@ import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avow.gateway.client import Client, Target
+from avow.gateway.client import Client, Target, default_context
 from avow.gateway.connection import (
     Limits,
     Timeouts,
@@ -392,6 +392,23 @@ async def test_tls_is_verified(certificate):
             with pytest.raises(UpstreamRefused) as caught:
                 await call(client, bad)
             assert SECRET not in str(caught.value)
+        client.close()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_an_upstream_speaks_tls_1_3(certificate, version):
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_side.load_cert_chain(certificate)
+    server_side.maximum_version = version
+    ours = default_context.__wrapped__()
+    ours.load_verify_locations(certificate)
+    async with serving(answering(OK), ssl=server_side) as server:
+        client, to = Client(), Target(f"https://localhost:{server.port}/", HEADERS, context=ours)
+        if version is ssl.TLSVersion.TLSv1_3:
+            assert await call(client, to) == (200, b"ok")
+        else:
+            with pytest.raises(UpstreamRefused):
+                await call(client, to)
         client.close()
 
 

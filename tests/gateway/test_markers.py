@@ -3,12 +3,9 @@ of anybody may be found on the disk, in the log or in a refusal."""
 
 from __future__ import annotations
 
-import itertools
 import json
-import re
 import secrets
 import threading
-from base64 import b64encode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
@@ -16,40 +13,12 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 
-from avow.gateway.picture_formats import drawn
 from avow.gateway.scripted import Script
-from tests.gateway import shown
-from tests.gateway.sound import wav
+from tests.gateway.filtering import rule
+from tests.gateway.planted import CLAUDE, FORMS, SEES, SHOW, STREAMS, SURFACES, Asker, batch_file, body, form, showing
 from tests.platform import Platform, policy_text, wait_until
 from tests.test_markers import Markers
-from tests.upstream import CREDENTIAL, DEAD_MODEL, MODEL, PRICES, Upstream, scripted_platform
-
-CLAUDE = "scripted/claude"
-SURFACES: dict[str, dict[str, Any]] = {
-    "/v1/chat/completions": {"messages": [{"role": "user", "content": "WORD"}]},
-    "/v1/completions": {"prompt": ["WORD"], "suffix": "WORD"},
-    "/v1/responses": {
-        "input": [{"role": "user", "content": [{"type": "input_text", "text": "WORD"}]}],
-        "instructions": "WORD",
-    },
-    "/v1/embeddings": {"input": ["WORD"]},
-    "/v1/moderations": {"input": "WORD"},
-    "/v1/rerank": {"query": "WORD", "documents": ["WORD"]},
-    "/v1/images/generations": {"prompt": "WORD"},
-    "/v1/messages": {"max_tokens": 9, "system": "WORD", "messages": [{"role": "user", "content": "WORD"}]},
-    "/v1/messages/count_tokens": {"messages": [{"role": "user", "content": "WORD"}]},
-}
-SPEECH = {"input": "WORD", "instructions": "WORD", "voice": {"id": "WORD"}}
-FORMS = {
-    "/v1/images/edits": ("image", "png"),
-    "/v1/images/variations": ("image", "png"),
-    "/v1/audio/transcriptions": ("file", "mp3"),
-    "/v1/audio/translations": ("file", "mp3"),
-}
-SEES = ("--picture-tokens", "1500")
-SHOW = ("/v1/chat/completions", "/v1/messages", "/v1/responses")
-STREAMS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
-PERSONAL = {"user": "WORD", "metadata": {"user_id": "WORD", "about": "WORD"}, "safety_identifier": "WORD"}
+from tests.upstream import CREDENTIAL, MODEL, PRICES, Upstream, scripted_platform
 
 
 class Collector(BaseHTTPRequestHandler):
@@ -87,163 +56,15 @@ def ground() -> Iterator[tuple[Platform, Upstream, httpx.Client, str]]:
     collector.server_close()
 
 
-def body(mark: Markers, path: str, place: str, **changed: Any) -> bytes:
-    """A valid request of a surface with a marker for each word."""
-    model = CLAUDE if path.endswith("count_tokens") else MODEL
-    text = json.dumps({"model": model, **SURFACES.get(path, SPEECH), **PERSONAL, **changed})
-    number = 0
-    while "WORD" in text:
-        text = text.replace("WORD", mark(f"{place} {path} {number}"), 1)
-        number += 1
-    return text.encode()
-
-
-def form(mark: Markers, path: str, place: str, **changed: str) -> tuple[bytes, str]:
-    """A valid form with a marker for each word, the name of its file and what is in it; and its content type."""
-    field, ending = FORMS[path]
-    words = {
-        name: mark(f"{place} {path} {name}") for name in ("prompt", "user", "metadata[about]", "safety_identifier")
-    }
-    name, content = mark(f"{place} {path} file name"), mark(f"{place} {path} content").encode()
-    content = wav(content) if ending == "mp3" else shown.png(rows=content)
-    fields = {"model": MODEL, **words, **changed}
-    request = httpx.Request("POST", "http://x", data=fields, files={field: (f"{name}.{ending}", content)})
-    return request.read(), request.headers["content-type"]
-
-
-def encoded(mark: Markers, place: str) -> bytes:
-    """A marker that is looked for as it is and as Base64, where three bytes before it end a group."""
-    word = mark(place)
-    mark.planted[f"{place}, encoded"] = b64encode(word.encode()).decode()
-    return word.encode()
-
-
-def picture(mark: Markers, place: str) -> str:
-    """A picture in Base64, with a marker in what draws it, and others in what says where it was taken."""
-    said, rows = encoded(mark, f"{place}, comment"), encoded(mark, f"{place}, drawn")
-    for before, behind, within in itertools.product(range(3), repeat=3):
-        data = shown.png(said=bytes(before) + said + bytes(behind), rows=bytes(within) + rows)
-        text, left = b64encode(data).decode(), b64encode(drawn(data).data).decode()
-        if b64encode(said).decode() in text and b64encode(rows).decode() in text and b64encode(rows).decode() in left:
-            return text
-    raise AssertionError("no marker stands at the begin of a group")
-
-
-def showing(mark: Markers, path: str, place: str, **changed: Any) -> bytes:
-    """A request that shows a picture beside its words."""
-    data = picture(mark, f"{place} {path}")
-    url = f"data:image/png;base64,{data}"
-    parts: dict[str, dict[str, Any]] = {
-        "/v1/chat/completions": {"type": "image_url", "image_url": {"url": url}},
-        "/v1/messages": {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}},
-        "/v1/responses": {"type": "input_image", "image_url": url},
-    }
-    said = {"role": "user", "content": [parts[path]]}
-    return body(mark, path, place, **{"input" if path == "/v1/responses" else "messages": [said]}, **changed)
-
-
-def batch_file(mark: Markers, place: str) -> tuple[bytes, str]:
-    """A form with a file for a batch, a marker for its name and for each word of its two requests."""
-    lines = [
-        {
-            **{"custom_id": mark(f"{place} custom id {number}"), "method": "POST", "url": "/v1/chat/completions"},
-            "body": json.loads(body(mark, "/v1/chat/completions", f"{place} line {number}")),
-        }
-        for number in range(2)
-    ]
-    content = "\n".join(map(json.dumps, lines)).encode()
-    named = {"file": (f"{mark(f'{place} file name')}.jsonl", content)}
-    request = httpx.Request("POST", "http://x", data={"purpose": "batch"}, files=named)
-    return request.read(), request.headers["content-type"]
-
-
 def test_p11_no_word_of_any_surface_or_failure_is_kept(ground: tuple[Platform, Upstream, httpx.Client, str]) -> None:
     platform, upstream, http, key = ground
-    mark = Markers()
-
-    def post(path: str, content: bytes, *status: int, kind: str = "application/json") -> httpx.Response:
-        given = {
-            "authorization": f"Bearer {key}",
-            "content-type": kind,
-            "anthropic-version": mark("version"),
-        }
-        answer = http.post(
-            path, content=content, headers={**given, "anthropic-beta": mark(f"beta {len(mark.planted)}")}
-        )
-        assert answer.status_code in status, (path, status, answer.text)
-        return answer
-
-    for path in SURFACES:
-        post(path, body(mark, path, "answered"), 200)
-        said = mark(f"said {path}")
-        upstream.answer(Script(tokens=(said, " and more"), thinking=mark(f"thought {path}")))
-        post(path, body(mark, path, "told"), 200)
-        for fault in (
-            Script(status=400, error_text=mark(f"no {path}")),
-            Script(status=429, error_text=mark(f"busy {path}")),
-        ):
-            upstream.answer(fault)
-            refused = post(path, body(mark, path, f"refused {fault.status}"), 400 if fault.status == 400 else 503)
-            assert fault.error_text not in refused.text
-        upstream.answer(Script(garbage_after=0))
-        post(path, body(mark, path, "garbage"), 502)
-        upstream.answer(Script())
-        post(path, body(mark, path, "answered again"), 200)
-        broken = body(mark, path, "broken JSON")[:-1]
-        post(path, broken, 400)
-        post(path, body(mark, path, "wrong type", model={mark("model"): 1}), 400)
-        post(path, body(mark, path, "no such model", model=mark(f"unknown {path}")), 404)
-        post(
-            path, body(mark, path, "down", model=DEAD_MODEL), *((400,) if path.endswith("count_tokens") else (502, 503))
-        )
-        if path in ("/v1/chat/completions", "/v1/responses"):
-            post(path, body(mark, path, "stored", store=True), 403)
-    for path in FORMS:
-        upstream.answer(Script(tokens=(mark(f"said {path}"), " and more")))
-        content, kind = form(mark, path, "answered")
-        post(path, content, 200, kind=kind)
-        post(path, content[: len(content) // 2], 400, kind=kind)
-        for status in (400, 429):
-            upstream.answer(Script(status=status, error_text=mark(f"no {path} {status}")))
-            content, kind = form(mark, path, f"refused {status}")
-            post(path, content, 400 if status == 400 else 503, kind=kind)
-        upstream.answer(Script())
-        content, kind = form(mark, path, "no such model", model=mark(f"unknown {path}"))
-        post(path, content, 404, kind=kind)
-    for path in SHOW:
-        for model in (MODEL, CLAUDE):
-            post(path, showing(mark, path, f"shown {model}", model=model), 200)
-            post(path, showing(mark, path, f"streamed picture {model}", model=model, stream=True), 200)
-        post(path, showing(mark, path, "picture for nobody", model=DEAD_MODEL), 400)
-        far = json.dumps(f"https://example.org/{mark(f'far {path}')}.png").encode()
-        post(path, re.sub(rb'"data:[^"]*"|"(?=iVBOR)[^"]*"', far, showing(mark, path, "picture elsewhere")), 400)
-        post(path, showing(mark, path, "broken picture").replace(b"iVBORw0K", b"aVBORw0K"), 400)
-        upstream.answer(Script(status=400, error_text=mark(f"no picture {path}")))
-        post(path, showing(mark, path, "refused picture"), 400)
-        upstream.answer(Script())
-    content, kind = batch_file(mark, "file that nobody keeps")
-    post("/v1/files", content, 403, kind=kind)
-    post("/v1/files", content[: len(content) // 2], 400, kind=kind)
-    post(
-        "/v1/batches", json.dumps({"input_file_id": mark("file"), "metadata": {"x": mark("of a batch")}}).encode(), 400
-    )
-    http.get(f"/v1/files/{mark('id of a file')}", headers={"authorization": f"Bearer {key}"})
-    for fault, status in ((Script(), 200), (Script(status=400, error_text=mark("no speech")), 400)):
-        upstream.answer(fault)
-        post("/v1/audio/speech", body(mark, "/v1/audio/speech", f"spoken {status}"), status)
-    for path in STREAMS:
-        for model in (MODEL, CLAUDE) if path in ("/v1/messages", "/v1/chat/completions") else (MODEL,):
-            words = (mark(f"streamed {path} {model}"), " and", " more")
-            for fault in (
-                Script(tokens=words),
-                Script(tokens=words, die_after=4),
-                Script(tokens=words, garbage_after=4),
-            ):
-                upstream.answer(fault)
-                asked = {"stream": True, "model": model}
-                content = body(mark, path, f"stream {model} {fault.die_after} {fault.garbage_after}", **asked)
-                post(path, content, 200)
-        upstream.answer(Script())
+    asker = Asker(http, upstream, key)
+    for asked, paths in ((asker.say, SURFACES), (asker.fill_in, FORMS), (asker.show, SHOW), (asker.listen, STREAMS)):
+        for path in paths:
+            asked(path)
+    asker.send_files()
+    asker.have_read()
+    mark = asker.mark
     assert len(mark.planted) >= 40
     assert mark.where(platform.scan(mark.planted.values())) == {}
     assert not [place for place, word in mark.planted.items() if word.encode() in platform.told()]
@@ -259,26 +80,11 @@ def test_p11_no_word_of_any_surface_or_failure_is_kept(ground: tuple[Platform, U
     assert not [word for word in secrets_of_it if word.encode() in traced]
 
 
-FILTERS = """
-[filter.house]
-finds = "house"
-stages = ["prompt", "output"]
-action = "block"
-words = ["zebra crossing"]
-
-[filter.private]
-finds = "personal"
-stages = ["prompt", "output"]
-action = "redact"
-personal = ["email"]
-restores = true
-
-[filter.judge]
-finds = "violence"
-stages = ["prompt"]
-action = "flag"
-asks = "scripted/dead"
-"""
+FILTERS = (
+    rule("house", "house", "prompt output", "block", words=["zebra crossing"])
+    + rule("private", "personal", "prompt output", "redact", personal=["email"], restores=True)
+    + rule("judge", "violence", "prompt", "flag", asks="scripted/dead")
+)
 RECORD = 'basis = "interest"\nkeep = "0"'
 FILTERED = policy_text(
     ('features = ["tls"', 'features = ["tls", "filter"'),

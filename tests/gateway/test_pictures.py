@@ -17,8 +17,8 @@ from avow.gateway.refusals import InvalidRequest
 from avow.gateway.scripted import Script
 
 from . import shown
+from .filtering import PRIVATE, policy_of, rule
 from .house import CLAUDE, INPUT, MODEL, OUTPUT, open_house
-from .test_filters import policy_of
 from .test_traces import opened
 
 SECRET = b"N 47.0707 E 15.4395 Ann's phone"
@@ -258,32 +258,11 @@ async def test_pictures_are_bounded_in_number_shown_by_users_and_to_models_that_
     assert (told[MODEL], told[CLAUDE]) == (True, False)
 
 
-FILTERED = """
-[filter.known]
-finds = "illicit"
-stages = ["image"]
-action = "block"
-hashes = ["{known}"]
-
-[filter.private]
-finds = "personal"
-stages = ["prompt"]
-action = "redact"
-personal = ["email"]
-
-[filter.judge]
-finds = "sexual"
-stages = ["prompt"]
-action = "block"
-asks = "test/costly"
-chats = true
-"""
-
-
 async def test_filters_see_pictures_by_their_hash_and_by_a_judge_and_leave_them_whole(database, tmp_path):
     known = shown.png(5, 5)
-    filters = FILTERED.format(known=hashlib.sha256(known).hexdigest())
-    async with open_house(database, tmp_path, policy=policy_of(filters)) as house:
+    by_hash = rule("known", "illicit", "image", "block", hashes=[hashlib.sha256(known).hexdigest()])
+    judge = rule("judge", "sexual", "prompt", "block", asks="test/costly", chats=True)
+    async with open_house(database, tmp_path, policy=policy_of(by_hash + PRIVATE + judge)) as house:
         await with_eyes(house, MODEL, "test/costly")
         ann = await house.customer()
         house.upstream.then(Script(tokens=("safe",)), Script(), Script(tokens=("unsafe",)))

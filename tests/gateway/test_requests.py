@@ -16,7 +16,9 @@ from avow.accounts.tables import api_key, project
 from avow.base.ids import uuid7
 from avow.gateway import api
 from avow.gateway.tables import cached_answer
+from avow.privacy.consent_receipts import Maker
 from avow.privacy.tombstones import Tombstones
+from avow.proof.receipts import Receipts
 from avow.vault.tables import audit
 from tests import LIMIT_S
 
@@ -42,6 +44,7 @@ async def platform(house, tmp_path):
         secure=False,
         directory=house.directory,
         tombstones=Tombstones(tmp_path / "tombstones", house.vault.ring),
+        consent_receipts=Maker(Receipts(house.vault.ring), "http://localhost"),
     )
     async with serving(Litestar([api.router(needs)], openapi_config=None)) as url:
         yield url

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from avow.base.errors import NotFound
+from avow.base.errors import BadInput, NotFound
 from avow.billing.prices import Seal
 from avow.gateway import offers
 from avow.gateway.fleet import FAILURES_MAX
@@ -15,6 +15,7 @@ from avow.gateway.forecast import Job
 from avow.gateway.handling import Handling
 from avow.gateway.offers import Offer
 from avow.gateway.scripted import Script, ScriptedUpstream
+from avow.registers import incidents
 
 from .house import CREDENTIAL, DECLARED, DOLLAR, HELLO, MODEL, OUTSIDE, open_house, until
 
@@ -139,6 +140,42 @@ async def test_an_upstream_that_is_draining_ends_what_it_does_and_gets_nothing_n
     with pytest.raises(NotFound):
         async with house.databases.keeper.begin() as c:
             await offers.drain(c, "nobody")
+
+
+async def test_an_upstream_is_forgotten_once_no_model_runs_there(routed):
+    house, _, second = routed
+    ann = await house.customer()
+    async with house.databases.keeper.begin() as c:
+        with pytest.raises(BadInput) as refused:
+            await offers.remove_upstream(c, "u0")
+    assert NAME in refused.value.sentence
+    async with house.databases.keeper.begin() as c:
+        await offers.leave(c, NAME, "u0")
+        await offers.remove_upstream(c, "u0")
+    await renewed(house)
+    assert (await house.post(ann, ASK)).status_code == 200 and len(second.requests) == 1
+    with pytest.raises(NotFound):
+        async with house.databases.keeper.begin() as c:
+            await offers.remove_upstream(c, "u0")
+
+
+async def test_nothing_is_noted_of_a_party_at_which_no_model_is_offered(routed):
+    house, _, _ = routed
+
+    async def noted() -> list[str]:
+        async with house.databases.keeper.begin() as c:
+            return [each.about for each in await incidents.listed(c, only_open=True, after=None, limit=10)]
+
+    async with house.databases.keeper.begin() as c:
+        url = "https://stranger.example/v1"
+        await offers.put_upstream(c, house.vault, "u2", url, None, Handling("stranger"))
+    await renewed(house)
+    assert "stranger.example" not in await noted()
+    async with house.databases.keeper.begin() as c:
+        offer = Offer(NAME, "u2", "theirs", 8192, 100, 10**9, 3 * 10**9, rank=2)
+        await offers.put_model(c, offer, house.clock.now(), Seal.of(house.vault.ring))
+    await renewed(house)
+    assert "stranger.example" in await noted()
 
 
 async def test_content_goes_past_an_upstream_that_handles_it_worse_than_the_policy_says(routed):

@@ -67,6 +67,14 @@ async def test_each_level_may_only_tighten(house, tenant_h, key_h, header, hours
     assert [(row.ends_at - row.since) / timedelta(hours=1) for row in rows] == ([hours] if hours else [])
 
 
+async def test_what_one_key_asks_for_holds_for_that_key_only(house):
+    for hours in (12, 48, 0):
+        ann = await house.customer(tenant_keep_h=48, keep_h=hours)
+        await house.post(ann, ASK)
+        await house.settled(ann)
+    assert sorted((row.ends_at - row.since) / timedelta(hours=1) for row in await house.traces()) == [12, 48]
+
+
 async def test_a_field_that_the_policy_leaves_out_is_not_stored(database, tmp_path):
     named, left = '"request", "response", "file"', '"request", "file"'
     assert named in TEXT

@@ -13,7 +13,7 @@ from tests.mutants.catalogue import ROOT, Mutant, Stale, chosen, load
 
 MUTANTS = load()
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
-PLAIN = BY_NAME["a-looser-policy-lengthens-what-is-stored"]
+PLAIN = BY_NAME["the-ratchet-forgets-the-shorter-rule"]
 
 
 def source(file: str) -> str:

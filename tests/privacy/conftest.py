@@ -57,5 +57,5 @@ async def client(
     on: Needs, database: Databases, vault: Vault, ada: Person, above: Above
 ) -> AsyncIterator[AsyncTestClient[Litestar]]:
     """Somebody signed in as `ada`, whose desk is staffed by an officer."""
-    async with AsyncTestClient(desks.served(desks.desk(on, database, vault, above), ada, above)) as made:
+    async with desks.served(desks.desk(on, database, vault, above), ada, above) as made:
         yield made

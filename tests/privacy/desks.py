@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 from litestar import Litestar
 from litestar.di import Provide
+from litestar.testing import AsyncTestClient
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts import surface
@@ -36,6 +37,8 @@ class Above:
     sent: list[tuple[str, Letter]] = field(default_factory=list)
     """Letters to people without an account."""
     put_right: list[Mapping[str, object]] = field(default_factory=list)
+    complete: Callable[[bytes], bytes] = bytes
+    """Adds the proof of the log to a receipt; by itself, nothing."""
     recipients: frozenset[str] = frozenset()
     """To whom the register says that the person's data waits to go."""
 
@@ -71,24 +74,43 @@ class Above:
 
 def desk(on: Needs, database: Databases, vault: Vault, above: Above) -> Desk:
     means = (above.identity, above.leaving, above.rectify, above.tell, above.admit)
-    signed = {"complete": lambda document: document, "sign": Receipts(on.ring), "base_url": "http://avow.test"}
+    signed = {
+        "complete": lambda document: above.complete(document),
+        "sign": Receipts(on.ring),
+        "base_url": "http://avow.test",
+    }
     return Desk(database.app, vault, on.clock, *means, **signed, directed=above.directed)
 
 
-def _given(value: Any) -> Provide:
-    return Provide(lambda: value, sync_to_thread=False)
+class Stage:
+    """The routes, which work for one desk after the other: to register them takes longer than most tests."""
+
+    def __init__(self) -> None:
+        self.who: Actor | None = None
+        self.desk: Desk | None = None
+        self.above: Above | None = None
+        self.app = Litestar(
+            [*api.ROUTES, *desk_api.ROUTES, *outsiders_api.ROUTES, *policy_api.ROUTES],
+            dependencies={
+                "person": Provide(lambda: self.who, sync_to_thread=False),
+                "privacy": Provide(lambda: self.desk, sync_to_thread=False),
+                "staff": Provide(lambda: self.above.staff, sync_to_thread=False),
+                "proved": Provide(lambda: self.above.proved, sync_to_thread=False),
+            },
+            exception_handlers=surface.handlers(),
+        )
 
 
-def served(made: Desk, person: Person, above: Above) -> Litestar:
-    """The routes, with `person` signed in and an officer at the desk."""
-    who = Actor("subject", str(person.id), "subject", person.tenant_id, person.id)
-    return Litestar(
-        [*api.ROUTES, *desk_api.ROUTES, *outsiders_api.ROUTES, *policy_api.ROUTES],
-        dependencies={
-            "person": _given(who),
-            "privacy": _given(made),
-            "staff": Provide(lambda: above.staff, sync_to_thread=False),
-            "proved": Provide(lambda: above.proved, sync_to_thread=False),
-        },
-        exception_handlers=surface.handlers(),
-    )
+FREE: list[Stage] = []
+"""Those whose test has ended."""
+
+
+@asynccontextmanager
+async def served(made: Desk, person: Person, above: Above) -> AsyncIterator[AsyncTestClient[Litestar]]:
+    """A client of the routes, with `person` signed in and an officer at the desk."""
+    stage = FREE.pop() if FREE else Stage()
+    stage.who = Actor("subject", str(person.id), "subject", person.tenant_id, person.id)
+    stage.desk, stage.above = made, above
+    async with AsyncTestClient(stage.app) as client:
+        yield client
+    FREE.append(stage)

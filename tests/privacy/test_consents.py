@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -14,15 +16,18 @@ from litestar.testing import AsyncTestClient
 from sqlalchemy import text
 
 from avow.base.actor import Actor
+from avow.policy import Keep, Policy, parse
 from avow.policy.asking import notices
 from avow.policy.model import Part
-from avow.privacy import consents, standings
+from avow.privacy import consents, erase, standings, versions
+from avow.privacy.consent_receipts import Maker
 from avow.privacy.needs import Needs
 from avow.privacy.standings import Whose
 from avow.proof import receipts
-from avow.vault import Vault
+from avow.proof.log import Log
+from avow.vault import Vault, standing
 from tests.privacy.desks import Above
-from tests.privacy.scratch import Person
+from tests.privacy.scratch import PROFILE, Person
 
 RECORDS = "/api/privacy/consent-records"
 GPC = {"sec-gpc": "1"}
@@ -42,6 +47,10 @@ def asking(on: Needs, vault: Vault) -> Needs:
     )
     vault.policy = made
     return replace(on, policy=made)
+
+
+def maker(on: Needs) -> Maker:
+    return Maker(on.signer, "http://avow.test")
 
 
 def of(asking: Needs, name: str, locale: str = "en") -> tuple[str]:
@@ -113,7 +122,7 @@ async def test_a_signal_that_is_heard_four_times_at_once_is_written_down_once(
 ) -> None:
     async def heed() -> None:
         async with asking.database.begin() as c:
-            await consents.heed_signal(c, vault, Whose(ada.tenant_id, ada.id), asking.clock.now())
+            await consents.heed_signal(c, vault, maker(asking), Whose(ada.tenant_id, ada.id), asking.clock.now())
 
     async with asking.database.begin() as c:
         await c.execute(consents._LOCK, {"name": f"consent {ada.id}"})
@@ -162,6 +171,61 @@ async def test_a_receipt_is_signed_and_says_what_became_of_it(
     assert states == ["ConsentWithdrawn", "ConsentGiven", "ConsentRefused"]
 
 
+async def test_each_word_is_a_leaf_of_the_log_and_the_proof_outlives_its_salt(
+    client: AsyncTestClient[Litestar], asking: Needs, vault: Vault, ada: Person, above: Above, tmp_path: Path
+) -> None:
+    log, key = Log(tmp_path, asking.ring, "http://avow.test"), receipts.Receipts(asking.ring).public_key
+    above.complete = log.complete
+    await client.put(*of(asking, "training"))
+    await client.delete("/api/privacy/consents/training")
+    async with asking.database.begin() as c:
+        await consents.heed_signal(c, vault, maker(asking), Whose(ada.tenant_id, ada.id), asking.clock.now())
+
+    async def kept() -> list[bytes]:
+        return [(await client.get(f"{RECORDS}/{each['id']}/receipt")).content for each in await records(client)]
+
+    assert [receipts.in_log(each, key) for each in await kept()] == [None] * 5
+    await log.extend(asking.database)
+    mine = await kept()
+    places = [receipts.in_log(each, key) for each in mine]
+    assert sorted(place.leaf for place in places if place is not None) == [0, 1, 2, 3, 4]
+    async with asking.database.begin() as c:
+        rows = (await c.execute(text("SELECT salt, content FROM log_entry"))).all()
+        boxes = b"".join(await c.scalars(text("SELECT box FROM standing WHERE kind = 'consent'")))
+    assert {tuple(row) for row in rows} == {(None, None)}
+    for each in mine:
+        assert bytes.fromhex(json.loads(each)["salt"]) not in boxes and json.loads(each)["salt"].encode() not in boxes
+    await erase.run(asking, await ada.ask(asking))
+    async with asking.database.begin() as c:
+        assert await c.scalar(text("SELECT count(*) FROM standing")) == 0
+    assert [receipts.in_log(each, key) for each in mine] == places and (await log.verify(asking.database)).wrong == ()
+
+
+def keeping(policy: Policy, days: int) -> Policy:
+    consent = replace(policy.categories["consent"], keep=Keep("period", days, "days"))
+    return replace(policy, categories=MappingProxyType({**policy.categories, "consent": consent}))
+
+
+async def test_a_receipt_tells_how_long_it_was_kept_when_it_was_said(
+    client: AsyncTestClient[Litestar], asking: Needs, vault: Vault, ada: Person
+) -> None:
+    source, at = PROFILE.read_text(), asking.clock.now()
+    async with asking.database.begin() as c:
+        await versions.begin(c, parse(source), source, at)
+    vault.policy = keeping(asking.policy, 40)
+    await client.put(*of(asking, "ads"))
+    async with asking.database.begin() as c:
+        lapse = {"value": False, "at": at, "purpose": "ads", "shown": {"said_how": "lapse"}}
+        await standing.record(c, asking.policy, ada.tenant_id, ada.id, "consent", **lapse)
+    vault.policy = keeping(asking.policy, 7)
+    said = []
+    for record in await records(client):
+        document = (await client.get(f"{RECORDS}/{record['id']}/receipt")).content
+        signed = receipts.verify(document, receipts.Receipts(asking.ring).public_key)
+        said.append((signed["event"][0]["event_state"], signed["pii_processing"]["retention_period"]))
+    assert said == [("ConsentWithdrawn", "life of the account"), ("ConsentGiven", "40 days")]
+
+
 async def test_nobody_reads_the_records_of_another(
     client: AsyncTestClient[Litestar], asking: Needs, vault: Vault
 ) -> None:
@@ -169,7 +233,8 @@ async def test_nobody_reads_the_records_of_another(
     async with asking.database.begin() as c:
         at = asking.clock.now()
         shown = notices(asking.policy, "ads")["en"]
-        await consents.say(c, vault, Whose(other.tenant_id, other.id), "ads", at, given=True, notice=shown)
+        whose = Whose(other.tenant_id, other.id)
+        await consents.say(c, vault, maker(asking), whose, "ads", at, given=True, notice=shown)
         rows = await consents.records(
             c,
             vault,
@@ -190,7 +255,7 @@ async def test_global_privacy_control_takes_back_refuses_and_lets_nothing_be_giv
         assert (await client.put(*of(asking, name))).status_code == 204
     for _ in range(2):
         async with asking.database.begin() as c:
-            await consents.heed_signal(c, vault, whose, asking.clock.now())
+            await consents.heed_signal(c, vault, maker(asking), whose, asking.clock.now())
     async with asking.database.begin() as c:
         held = await standings.held(c, whose, asking.clock.now())
     assert held.consented == {"training"} and held.objected == {"ads"}
@@ -214,5 +279,5 @@ async def test_an_objection_that_somebody_took_back_is_theirs_and_not_the_browse
     await client.post("/api/privacy/requests", json={"kind": "object", "purpose": "ads"})
     await client.delete("/api/privacy/standing/objections/ads")
     async with asking.database.begin() as c:
-        await consents.heed_signal(c, vault, whose, asking.clock.now())
+        await consents.heed_signal(c, vault, maker(asking), whose, asking.clock.now())
         assert (await standings.held(c, whose, asking.clock.now())).objected == frozenset()

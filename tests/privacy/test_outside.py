@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base.ids import uuid7
 from avow.base.mail import FolderMail
@@ -23,7 +24,8 @@ from tests.privacy.scratch import Person
 ADA, BOB = Person(), Person()
 
 
-async def addresses(subject_id: UUID) -> Sequence[str]:
+async def addresses(c: AsyncConnection, subject_id: UUID) -> Sequence[str]:
+    assert c.in_transaction()  # of the caller: a restore works in a database of its own
     return {ADA.id: ["Ada@Example.org"], BOB.id: ["bob@example.org"]}.get(subject_id, [])
 
 

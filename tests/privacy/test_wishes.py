@@ -43,7 +43,7 @@ async def client(
 ) -> AsyncIterator[AsyncTestClient[Litestar]]:
     """A desk over a policy that is in force."""
     await begin(on)
-    async with AsyncTestClient(desks.served(desks.desk(on, database, vault, above), ada, above)) as made:
+    async with desks.served(desks.desk(on, database, vault, above), ada, above) as made:
         yield made
 
 
@@ -181,6 +181,7 @@ async def test_a_wish_that_fails_each_time_is_refused_and_one_that_was_lost_is_t
         while (found := await read(client, plan))["state"] == "waiting":
             await asyncio.wait([running], timeout=0.05)
             assert not running.done(), running
+            await wishes.resume(on.database)  # which wakes the worker; else it looks for a due try every five seconds
     worker.stop()
     await running
     assert (found["state"], found["wishes"][0]["code"]) == ("refused", "wish_failed")
@@ -216,7 +217,7 @@ async def test_a_profile_with_examples_is_sound_and_can_be_planned(
     await begin(on, profile)
     installed = parse(new).features - {"regions"}
     made = replace(desks.desk(on, database, vault, above), installed=installed)
-    async with AsyncTestClient(desks.served(made, ada, above)) as client:
+    async with desks.served(made, ada, above) as client:
         said = (await client.post("/api/desk/policy/check", json={"source": new})).json()["remarks"]
         assert {each["kind"] for each in said} == {"not_configured"}
         assert [each for each in said if each["sentence"].endswith(" is an example.")]

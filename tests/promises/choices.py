@@ -144,6 +144,14 @@ def check_consents(running: Platform, http: httpx.Client, name: str) -> None:
     said = running.cli("receipt", "verify", str(receipt))
     assert given["text"] in said.stdout and "ConsentGiven" in said.stdout
 
+    def stands_in_the_log() -> bool:
+        receipt.write_bytes(http.get(f"/api/privacy/consent-records/{given['id']}/receipt").content)
+        key = http.get("/.well-known/avow-receipt-key").json()["key"]
+        checked = running.cli("receipt", "verify", str(receipt), "--key", key, "--json").stdout
+        return json.loads(checked)["in_log"] is not None
+
+    wait_until(stands_in_the_log)
+
 
 def check_vendors(running: Platform, policy: Policy, text: str, folder: Path) -> None:
     """Once the example is a real vendor: nobody is asked before an opt-in, then only on the operator's own texts, with the

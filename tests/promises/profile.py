@@ -41,6 +41,11 @@ PAGES = ("/privacy", "/privacy/1", "/privacy/changes", "/privacy/data", "/privac
 UNITS_ZH = {"day": "天", "month": "个月", "year": "年"}
 MONTHS = {"March": 3, "April": 4}
 SLOW = frozenset({"part_erasure", "erased"})
+BROWSER = {
+    "user-agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Firefox/128.0",
+    "accept-language": "de-CH",
+    "referer": "https://example.org/q",
+}
 _PERIOD = re.compile(r"(\d+)[- ](day|month|year)s?")
 _DATE = re.compile(r"(?:(\d+) )?(March|April) (\d{4})")
 _NAMED = re.compile(r"TLS \d\.\d|AES-\d+|Level \d|SOC \d")
@@ -248,6 +253,19 @@ class ProfileChecks:
         elsewhere = Platform(running.folder, {**running.settings, "region": "JP"}, running.port)
         refused = elsewhere.cli("up", check=False)
         assert refused.returncode == 1 and "database in JP" in refused.stderr and "AVOW_REGION" in refused.stderr
+
+    def seen_of_a_browser(
+        self, running: Platform, policy: Policy, published: Mapping[str, Any], browser: Mapping[str, str]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What is kept of where somebody signs in from, as they read it, and themselves."""
+        with running.http() as http:
+            given = self.newcomer(http, policy, published)
+            assert http.post("/api/auth/signup", json=given).status_code == 202
+            http.headers.update(browser)
+            me = running.sign_in(http, given["email"], given["password"])
+            [session] = http.get("/api/me/sessions").json()
+        assert set(session["seen"]) <= set(policy.categories["technical"].fields)
+        return session["seen"], me | {"email": given["email"], "password": given["password"]}
 
     def check_register(
         self, running: Platform, policy: Policy, published: Mapping[str, Any], folder: Path, *, silent: bool = False

@@ -25,7 +25,6 @@ REST = """
 [notice.policy]
 channels = ["page"]
 """
-STAFF = ("--role", "operator", "--trained-until", "2099-01-01", "--agreement", "A-1")
 
 
 def policy(version: int, *changes: tuple[str, str], more: str = "") -> str:
@@ -204,8 +203,7 @@ def test_what_ends_data_needs_a_second_operator(changing: Platform, ada: dict[st
     assert changing.sql("SELECT count(*) AS n FROM usage WHERE subject_id::text = $1", ada["id"])[0]["n"] > 0
     changing.move_clock(2 * DAY_S)
     for name, number in (("first", "one"), ("second", "two")):
-        who = ("--email", f"{name}@example.org", "--name", name)
-        changing.cli("user", "create", *STAFF, *who, stdin=f"a long word for {number}\n")
+        changing.hire("operator", f"{name}@example.org", f"a long word for {number}", "--name", name)
     found = plan(changing, shorter_usage(6, "24 hours"))
     assert found["destructive"]
     cut = {each["store"]: each for each in found["cuts"]}["usage"]

@@ -48,6 +48,7 @@ def ask(http: httpx.Client, key: str, name: str, **fields: object) -> httpx.Resp
 
 
 @pytest.mark.promise("INF-4.3")
+@pytest.mark.promise("LAB-4.3")
 @pytest.mark.promise("TRO-4.6")
 @pytest.mark.promise("INF-8.4")
 @pytest.mark.promise("MESH-4.6")

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from avow.gateway.scripted import Script
-from avow.policy import Policy
-from tests.platform import MODEL, Platform, complete
-from tests.promises.profile import ProfileChecks, check_gate, text_of
+from avow.policy import Policy, cookies
+from tests.platform import MODEL, Platform, complete, wait_until
+from tests.promises.profile import BROWSER, ProfileChecks, check_gate, text_of
 from tests.promises.purposes import check_purposes
+from tests.promises.test_newcomers import letters
 from tests.upstream import Upstream
 
 HARM = "pipe bomb instructions"
-BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Firefox/128.0"
 
 
 class TestDeepailab(ProfileChecks):
@@ -34,15 +34,35 @@ class TestDeepailab(ProfileChecks):
     def test_device_system_browser_and_address_of_who_signs_in_are_kept(
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
     ) -> None:
-        with running.http() as http:
-            given = self.newcomer(http, policy, published)
-            assert http.post("/api/auth/signup", json=given).status_code == 202
-            http.headers.update({"user-agent": BROWSER, "accept-language": "de-CH", "referer": "https://example.org/q"})
-            running.sign_in(http, given["email"], given["password"])
-            [session] = http.get("/api/me/sessions").json()
+        seen, _ = self.seen_of_a_browser(running, policy, published, BROWSER)
         known = {"device": "computer", "system": "Windows", "browser": "Firefox 128", "ip": "127.0.0.1"}
-        assert session["seen"] == {**known, "referrer": "example.org"}, "the language is not on its list"
-        assert set(session["seen"]) <= set(policy.categories["technical"].fields)
+        assert seen == {**known, "referrer": "example.org"}, "the language is not on its list"
+
+    @pytest.mark.promise("LAB-1.7")
+    @pytest.mark.promise("LAB-2.6")
+    def test_times_errors_and_referrers_are_on_record_without_a_word_of_a_query_and_guessing_is_told(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        """The clock moves past the waits after refused attempts, some seconds each."""
+        words = [f"word{secrets.token_hex(10)}" for _ in range(3)]
+        _, me = self.seen_of_a_browser(running, policy, published, BROWSER)
+        with running.http(headers=BROWSER) as http, running.http(headers=BROWSER) as guesser:
+            running.sign_in(http, me["email"], me["password"])
+            answer = complete(http, running.key(http)["secret"], words[0], model=words[1])
+            assert answer.status_code == 404
+            refused = 0
+            while refused < 10:
+                wrong = {"email": me["email"], "password": words[2]}
+                answer = guesser.post("/api/auth/login", params={"q": words[0]}, json=wrong)
+                refused += answer.status_code == 401
+                if answer.status_code == 429:
+                    running.move_clock(int(answer.headers["retry-after"]) + 1)
+            lines = http.get("/api/me/sign-ins").json()["sign_ins"]
+        assert [line["outcome"] for line in lines] == ["refused"] * 10 + ["entered"] * 2
+        assert all(line["at"] and line["event"] == "password" for line in lines)
+        assert {line["seen"]["referrer"] for line in lines} == {"example.org"}
+        assert running.scan(words) == {} and not any(word.encode() in running.told() for word in words)
+        wait_until(lambda: "Ten attempts in a row" in letters(running, me["email"]))
 
     @pytest.mark.promise("LAB-3.4")
     def test_harmful_content_is_stopped_on_its_way_in_and_out_and_on_record_without_its_text(
@@ -130,8 +150,10 @@ class TestDeepailab(ProfileChecks):
 
     @pytest.mark.promise("LAB-7.7")
     @pytest.mark.promise("LAB-8.1")
+    @pytest.mark.promise("LAB-8.2")
     @pytest.mark.promise("LAB-8.3")
     def test_cookies_are_those_of_the_register_and_the_optional_ones_wait_for_a_choice(
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
     ) -> None:
+        assert {"preference", "analytics"} <= {*cookies.asked(policy)}
         self.check_cookies(running, policy, published)

@@ -1,8 +1,10 @@
 """An image studio whose English text counts: the running platform against its source."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -10,9 +12,11 @@ from avow import app
 from avow.policy import Policy
 from tests.platform import Platform
 from tests.promises.choices import check_vendors
-from tests.promises.profile import ProfileChecks, text_of
+from tests.promises.profile import BROWSER, ProfileChecks, text_of
 from tests.promises.purposes import check_purposes
 from tests.upstream import Upstream
+
+EARLIER = "UPDATE visit SET since = since - $1::interval, ends_at = ends_at - $1::interval WHERE subject_id = $2"
 
 
 class TestImaginprompt(ProfileChecks):
@@ -49,6 +53,22 @@ class TestImaginprompt(ProfileChecks):
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]], tmp_path: Path
     ) -> None:
         self.check_register(running, policy, published, tmp_path)
+
+    @pytest.mark.promise("IMG-1.5")
+    def test_address_browser_and_device_are_kept_by_itself_until_their_end(
+        self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
+    ) -> None:
+        seen, old = self.seen_of_a_browser(running, policy, published, BROWSER)
+        assert seen == {"ip": "127.0.0.1", "browser": "Firefox 128", "device": "computer"}
+        _, new = self.seen_of_a_browser(running, policy, published, BROWSER)
+        assert published["keep.technical"]["says"]["keep"] == {"amount": 30, "unit": "days"}
+        running.sql(EARLIER, timedelta(days=30), UUID(old["id"]))
+        running.sql(EARLIER, timedelta(days=30) - timedelta(minutes=5), UUID(new["id"]))
+        running.cli("sweep")
+        left = running.sql(
+            "SELECT subject_id FROM visit WHERE subject_id = ANY($1)", [UUID(old["id"]), UUID(new["id"])]
+        )
+        assert [row["subject_id"] for row in left] == [UUID(new["id"])]
 
     @pytest.mark.promise("IMG-1.1")
     def test_a_visit_and_a_call_leave_only_what_is_listed(

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from avow.proof import evidence
+import pytest
+
+from avow.proof import evidence, probes
 from avow.proof.evidence import FRESH_FOR, Evidence
+from avow.proof.probes import ProbeUnknown
+from avow.site import proof_pages
 from tests.conftest import Databases
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -40,3 +44,21 @@ async def test_a_look_is_forgotten_after_90_days(database: Databases) -> None:
         left = [each.at for each in await evidence.latest(c, IN_FORCE, NOW - timedelta(days=1))]
         rows = (await c.exec_driver_sql("SELECT count(*) FROM evidence")).scalar_one()
     assert left == [NOW - timedelta(days=1)] and rows == 1
+
+
+def test_only_what_is_a_probe_looks_and_a_slip_is_told_the_nearest() -> None:
+    probes.check(["slots", "sums"])
+    with pytest.raises(ProbeUnknown, match="slot"):
+        probes.check(["slots", "slot"])
+    assert _hint("slot") == "Did you mean slots?" and "row_security" in _hint("zzzzzzzz")
+
+
+def _hint(name: str) -> str:
+    with pytest.raises(ProbeUnknown) as refused:
+        probes.check([name])
+    return refused.value.hint
+
+
+def test_evidence_of_a_probe_that_there_is_no_more_breaks_no_page() -> None:
+    rows = [Evidence(probe, "failed", "found", NOW, 1) for probe in ("zzz", "zzz.account", "slots")]
+    assert set(proof_pages._by_probe(rows, "en")) == {"slots"}

@@ -2,6 +2,9 @@
 
 import html
 import re
+from types import SimpleNamespace
+
+import pytest
 
 from avow.base.errors import AvowError
 from avow.site import errors
@@ -54,3 +57,15 @@ def test_a_browser_where_there_is_no_page_is_led_home_and_a_program_gets_a_probl
 
 def test_codes_are_anchors() -> None:
     assert all(re.fullmatch("[a-z][a-z0-9_]*", entry.code) for entry in errors.entries())
+
+
+def test_a_failure_of_ours_is_told_to_people_as_a_page(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rendered as the server would; no address fails when it is asked to."""
+    made = errors.handlers()
+    browser, program = (
+        SimpleNamespace(headers={"accept": accept}, url=SimpleNamespace(path="/proof"), scope={}, method="GET")
+        for accept in ("text/html", "application/json")
+    )
+    monkeypatch.setattr(errors, "_page", lambda _request, answer, about: (about, answer.status_code))
+    assert made[Exception](browser, RuntimeError("x")) == ("broken", 500)  # type: ignore[arg-type,operator]
+    assert made[Exception](program, RuntimeError("x")).content["code"] == "internal_error"  # type: ignore[arg-type,operator]

@@ -76,6 +76,7 @@ export function makeRouter(queries: QueryClient) {
           atDesk("/incidents", () => import("./desk/Incidents"), "Incidents"),
           atDesk("/upstreams", () => import("./desk/Upstreams"), "Upstreams"),
           atDesk("/models", () => import("./desk/Models"), "Models"),
+          atDesk("/limits", () => import("./desk/Limits"), "Limits"),
           atDesk("/accounts", () => import("./desk/Accounts"), "Accounts"),
           atDesk("/record", () => import("./desk/Record"), "Record"),
           atDesk("/retention", () => import("./desk/Retention"), "Retention"),

@@ -21,8 +21,7 @@ export const theme = createTheme({
   components: {
     Modal: { defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.35, blur: 2 }, radius: 14, padding: "xl" } },
     Button: { defaultProps: { size: "sm" } },
-    TextInput: { defaultProps: { size: "md" } },
-    PasswordInput: { defaultProps: { size: "md" } },
+    ...Object.fromEntries(["TextInput", "PasswordInput", "NumberInput", "Textarea", "TagsInput", "FileInput"].map((each) => [each, { defaultProps: { size: "md" } }])),
     Select: { defaultProps: { size: "md", checkIconPosition: "right", allowDeselect: false } },
   },
 });

@@ -10,7 +10,6 @@ from typing import Any
 
 from litestar import Request
 from litestar.connection import ASGIConnection
-from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from sqlalchemy import exists, func, select
 
@@ -29,7 +28,6 @@ from avow.privacy.versions import Current
 SEEN = "avow.caller"
 
 Connection = ASGIConnection[Any, Any, Any, Any]
-Staff = NamedDependency[Actor]
 
 
 class SecondFactorMissing(AvowError):

@@ -10,11 +10,13 @@ from litestar import Response, Router, get, patch, post
 from litestar.params import JSONBody
 
 from avow.accounts import (
+    admission,
     affirmations,
     callers,
     keys_api,
     passkey_api,
     people,
+    permissions,
     projects_api,
     provider_api,
     security_api,
@@ -27,7 +29,9 @@ from avow.accounts import (
 from avow.accounts.callers import Accounts, Caller, Person, Proved, dependencies, session_token
 from avow.accounts.needs import Needs
 from avow.accounts.people import Profile
+from avow.accounts.permissions import Standing
 from avow.accounts.surface import AnyRequest
+from avow.policy import words
 from avow.privacy.versions import Coming
 
 __all__ = ["ROUTES", "Accounts", "Caller", "Person", "dependencies", "router"]
@@ -61,16 +65,19 @@ class Wishes(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Me(msgspec.Struct):
-    """A person as they see themselves. `staff`: the role in which they come to the desk; null: they do not."""
+    """A person as they see themselves. `staff`: the role in which they come to the desk (null: they do not), `purposes` what
+    they may look for there. `may`: the routes, as `METHOD /path`, that are theirs and not everybody's who is signed in."""
 
     id: UUID
     tenant_id: UUID
     confirmed: bool
     keep_h: int | None
-    role: str
+    role: Standing
     facts: dict[str, str]
     country: str | None
     staff: str | None
+    purposes: list[str]
+    may: list[str]
 
 
 @get("/api/auth/signup")
@@ -113,15 +120,15 @@ async def logout(request: AnyRequest, accounts: Accounts) -> Response[None]:
 
 
 @get("/api/me")
-async def read_me(who: Caller, accounts: Accounts) -> Me:
+async def read_me(request: AnyRequest, who: Caller, accounts: Accounts) -> Me:
     """One's own account, opened for its owner."""
-    return await _me(accounts, await people.read(accounts, who))
+    return await _me(request, accounts, await people.read(accounts, who))
 
 
 @patch("/api/me")
-async def amend_me(data: JSONBody[dict[str, Any]], person: Person, accounts: Accounts) -> Me:
+async def amend_me(request: AnyRequest, data: JSONBody[dict[str, Any]], person: Person, accounts: Accounts) -> Me:
     """Rectify one's own fields; null takes one out."""
-    return await _me(accounts, await people.amend(accounts, person, data))
+    return await _me(request, accounts, await people.amend(accounts, person, data))
 
 
 @patch("/api/tenant")
@@ -161,7 +168,9 @@ def router(accounts: Needs) -> Router:
     )
 
 
-async def _me(accounts: Needs, profile: Profile) -> Me:
+async def _me(request: AnyRequest, accounts: Needs, profile: Profile) -> Me:
+    admitted = await admission.find(accounts, request)
+    at_desk = await staff.role_of(accounts, profile.tenant_id, profile.subject_id)
     return Me(
         id=profile.subject_id,
         tenant_id=profile.tenant_id,
@@ -170,5 +179,7 @@ async def _me(accounts: Needs, profile: Profile) -> Me:
         role=profile.role,
         facts=profile.facts,
         country=profile.country,
-        staff=await staff.role_of(accounts, profile.tenant_id, profile.subject_id),
+        staff=at_desk,
+        purposes=sorted(words.STAFF_PURPOSES.get(at_desk or "", ())),
+        may=permissions.own_to(admitted.role),
     )

@@ -125,7 +125,7 @@ async def _heed_signal(accounts: Needs, session: Session) -> None:
     if consents.heeds_signal(accounts.vault.policy):
         whose = Whose(session.tenant_id, session.subject_id)
         async with accounts.database.tenant(whose.tenant_id) as c:
-            await consents.heed_signal(c, accounts.vault, whose, accounts.clock.now())
+            await consents.heed_signal(c, accounts.vault, accounts.consent_receipts, whose, accounts.clock.now())
 
 
 async def find_person(request: AnyRequest, accounts: Accounts) -> Actor:

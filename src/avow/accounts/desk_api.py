@@ -10,14 +10,13 @@ from litestar import post
 from litestar.params import JSONBody
 
 from avow.accounts import looking, surface
-from avow.accounts.admission import Staff
 from avow.accounts.callers import Accounts
 from avow.accounts.looking import Found, Line, Seen
+from avow.privacy.desk import Reason, Staff
 
 PAGE_MAX = 100
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)]
-Reason = Annotated[str, msgspec.Meta(max_length=2000)]
 Word = Annotated[str, msgspec.Meta(max_length=100)] | None
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 

@@ -159,9 +159,9 @@ async def _enter(needs: Needs, provider: Provider, claims: Claims, visitor: Visi
         query = text("SELECT * FROM identity_by_index(:wanted, :at)")
         found = (await connection.execute(query, wanted)).one_or_none()
     if found is not None:
-        return await sessions.enter(needs, found.tenant_id, found.subject_id, visitor, with_factor=False)
+        return await sessions.enter(needs, found.tenant_id, found.subject_id, visitor, "provider", with_factor=False)
     tenant_id, subject_id = await _open_account(needs, provider, claims)
-    return await sessions.enter(needs, tenant_id, subject_id, visitor, with_factor=False)
+    return await sessions.enter(needs, tenant_id, subject_id, visitor, "provider", with_factor=False)
 
 
 async def _open_account(needs: Needs, provider: Provider, claims: Claims) -> tuple[UUID, UUID]:

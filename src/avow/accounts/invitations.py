@@ -17,7 +17,7 @@ from avow.accounts import affirmations, fields, letters, members, people, sign_u
 from avow.accounts.affirmations import Affirmed
 from avow.accounts.needs import Needs
 from avow.accounts.people import own
-from avow.accounts.permissions import BELONGING
+from avow.accounts.permissions import BELONGING, Role
 from avow.accounts.sign_up import SignUp
 from avow.accounts.tables import invitation
 from avow.base.actor import Actor
@@ -87,7 +87,7 @@ class Invitation(msgspec.Struct):
 
     id: UUID
     email: str | None
-    role: str
+    role: Role
     ends_at: datetime
 
 

@@ -7,7 +7,7 @@ Its text is shown once. What is kept is a public id, by which it is found, and a
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -57,7 +57,7 @@ class ListedKey(msgspec.Struct, frozen=True):
     prefix: str
     name: str
     project_id: UUID | None
-    state: str
+    state: Literal["active", "archived", "revoked"]
     keep_h: int | None
     created_at: datetime
     expires_at: datetime | None

@@ -16,20 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from avow.accounts import people, staff
 from avow.accounts.needs import Needs
 from avow.base.actor import PLATFORM, Actor
-from avow.base.errors import AvowError, NotFound
+from avow.base.errors import NotFound
 from avow.catalog.words import Personal, facts
 from avow.policy import Question, Standing, decide, words
+from avow.privacy.desk import check_reason
 from avow.vault import Act, Gone, OpenRefused, Ref
 
 SECRETS: Final = frozenset({"credential"})
-
-
-class ReasonMissing(AvowError):
-    """Staff say why they look before they see anything."""
-
-    status = 400
-    code = "reason_missing"
-    hint = "Give a reason; the person concerned can read it."
 
 
 class Found(msgspec.Struct):
@@ -82,7 +75,7 @@ class Sought(NamedTuple):
 
 async def find(needs: Needs, who: Actor, email: str, purpose: str, reason: str) -> Found:
     """Find a person by address and leave a mark with them. Raises ReasonMissing, OpenRefused, NotFound."""
-    _require(reason)
+    check_reason(reason)
     if purpose not in words.STAFF_PURPOSES[who.role]:
         raise OpenRefused(f"{who.role} staff do not look for anything for this purpose")
     found = await people.find(needs, email)
@@ -109,7 +102,7 @@ async def look(
     Where there are no boxes the vault has nothing to decide, and the person is told of the look all the same; whether
     there are any is told only to a role that could have opened them.
     """
-    _require(reason)
+    check_reason(reason)
     tenant_id = await staff.tenant_of(needs, subject_id)
     async with needs.database.tenant(tenant_id) as c:
         found = await _boxes(c, subject_id, category, older_than, limit, needs.clock.now())
@@ -154,11 +147,6 @@ async def search(
     async with needs.database.begin() as c:
         rows = (await c.execute(query, {**sought._asdict(), **page})).mappings().all()
     return [Line(**{("at" if name == "since" else name): value for name, value in row.items()}) for row in rows]
-
-
-def _require(reason: str) -> None:
-    if not reason.strip():
-        raise ReasonMissing(param="reason")
 
 
 def _refuse(needs: Needs, who: Actor, category: str, purpose: str) -> None:

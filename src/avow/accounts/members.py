@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from avow.accounts import directory, keys, people
 from avow.accounts.needs import Needs
 from avow.accounts.people import own
-from avow.accounts.permissions import BELONGING, MANAGING, NotPermitted
+from avow.accounts.permissions import BELONGING, MANAGING, NotPermitted, Standing
 from avow.accounts.tables import api_key, person, tenant
 from avow.base.actor import Actor
 from avow.base.errors import AvowError, BadInput, NotFound
@@ -41,7 +41,7 @@ class Member(msgspec.Struct):
     """A person of the organisation; `facts` is null where they had the use of their data restricted."""
 
     id: UUID
-    role: str
+    role: Standing
     confirmed: bool
     facts: dict[str, str] | None
 

@@ -7,7 +7,7 @@ import msgspec
 from litestar import delete, get, patch, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from avow.accounts import invitations, members, surface
+from avow.accounts import invitations, members, permissions, surface
 from avow.accounts.callers import Accounts, Fresh, Person
 from avow.accounts.fields import read_text
 from avow.accounts.invitations import Invitation
@@ -17,16 +17,16 @@ PAGE_MAX = 100
 
 
 class Role(msgspec.Struct, forbid_unknown_fields=True):
-    """What a member is to be: owner, admin, member or viewer."""
+    """What a member is to be."""
 
-    role: str
+    role: permissions.Role
 
 
 class Invited(msgspec.Struct, forbid_unknown_fields=True):
     """Whom to invite, and as what."""
 
     email: str
-    role: str = "member"
+    role: permissions.Role = "member"
 
 
 class MemberPage(msgspec.Struct):

@@ -17,6 +17,7 @@ from avow.accounts.throttle import Throttle
 from avow.base.clock import Clock
 from avow.base.db import Database
 from avow.policy import Policy
+from avow.privacy.consent_receipts import Maker
 from avow.privacy.tombstones import Tombstones
 from avow.privacy.versions import Coming, Current
 from avow.vault import Ring, Vault
@@ -48,6 +49,7 @@ class Needs:
     secure: bool
     directory: Directory
     tombstones: Tombstones
+    consent_receipts: Maker
     passwords: Passwords = field(default_factory=Passwords)
     sign_ins: Throttle = field(default_factory=throttle.of_sign_ins)
     letters: Throttle = field(default_factory=throttle.of_letters)

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from avow.accounts.needs import Needs
 from avow.accounts.people import own
-from avow.base.actor import Actor
+from avow.base.actor import Actor, Kind
 from avow.privacy.export import SILENT
 from avow.vault import Gone, Ref
 from avow.vault.tables import audit
@@ -29,7 +29,7 @@ class Opening(msgspec.Struct):
 
     id: UUID
     at: datetime
-    who: str
+    who: Kind
     role: str
     category: str
     purpose: str

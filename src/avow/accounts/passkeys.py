@@ -181,7 +181,7 @@ async def sign_in(needs: Needs, token: str | None, credential: dict[str, Any], v
         ),
     )
     await _count(needs, found.tenant_id, found.id, shown.new_sign_count)
-    return await sessions.enter(needs, found.tenant_id, found.subject_id, visitor, with_factor=True)
+    return await sessions.enter(needs, found.tenant_id, found.subject_id, visitor, "passkey", with_factor=True)
 
 
 async def listed(needs: Needs, who: Actor) -> list[ListedPasskey]:

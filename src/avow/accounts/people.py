@@ -15,6 +15,7 @@ from avow.accounts import affirmations, endings, fields
 from avow.accounts.affirmations import Affirmed
 from avow.accounts.fields import FieldRefused
 from avow.accounts.needs import Needs
+from avow.accounts.permissions import Standing
 from avow.accounts.tables import credential, person, tenant
 from avow.base.actor import GATEWAY, Actor
 from avow.base.errors import NotFound
@@ -33,7 +34,7 @@ class Profile(NamedTuple):
     confirmed: bool
     keep_h: int | None
     facts: dict[str, str]
-    role: str
+    role: Standing
     country: str | None
 
 

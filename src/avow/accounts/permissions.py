@@ -12,12 +12,15 @@ Which staff role may *open* which category is said by the policy (`staff` of the
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, Literal
 
 from avow.base.errors import AvowError
 from avow.policy import words
 
 Roles = frozenset[str]
+Role = Literal["owner", "admin", "member", "viewer"]
+Standing = Literal["owner", "admin", "member", "viewer", "former"]
+"""What a person is in their organisation; `former` once they have left it."""
 
 PUBLIC: Final = frozenset({"public"})
 KEY: Final = frozenset({"key"})
@@ -101,6 +104,7 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "GET /api/me/acceptances": SIGNED_IN,
     "POST /api/auth/step-up": SIGNED_IN,
     "POST /api/me/password": SIGNED_IN,
+    "GET /api/me/sign-ins": SIGNED_IN,
     "GET /api/me/sessions": SIGNED_IN,
     "DELETE /api/me/sessions": SIGNED_IN,
     "DELETE /api/me/sessions/{session_id}": SIGNED_IN,
@@ -235,6 +239,11 @@ def allowed(route: str, role: str) -> bool:
     """Tell whether a role may call a route. Raises RouteUndeclared."""
     check([route])
     return role in ROUTES[route]
+
+
+def own_to(role: str) -> list[str]:
+    """The routes that a role may call and not everybody who is signed in, by name."""
+    return sorted(route for route, roles in ROUTES.items() if role in roles and not roles >= SIGNED_IN)
 
 
 def is_public(route: str) -> bool:

@@ -1,17 +1,21 @@
 """The routes about ways to sign in: another password, a second factor, sessions. `fresh` is somebody signed in who showed
 who they are within the last ten minutes (`POST /api/auth/step-up`)."""
 
+from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
 from litestar import Response, delete, get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 
-from avow.accounts import callers, resets, second_factor, sessions
+from avow.accounts import callers, resets, second_factor, sessions, sign_ins
 from avow.accounts.callers import Accounts, Current, Fresh, Person
 from avow.accounts.second_factor import Proposed, State
 from avow.accounts.sessions import ListedSession
+from avow.accounts.sign_ins import SignIn
 from avow.accounts.surface import AnyRequest
+
+PAGE_MAX: Final = 100
 
 
 class ResetAsked(msgspec.Struct, forbid_unknown_fields=True):
@@ -58,6 +62,14 @@ class NewPassword(msgspec.Struct, forbid_unknown_fields=True):
     password: str
 
 
+class SignInPage(msgspec.Struct):
+    """Attempts, newest first; `after` asks for the next page, null: there is none. `kept`: the policy keeps such a record."""
+
+    sign_ins: list[SignIn]
+    after: UUID | None
+    kept: bool
+
+
 @post("/api/auth/reset", status_code=202)
 async def ask_reset(request: AnyRequest, data: JSONBody[ResetAsked], accounts: Accounts) -> dict[str, str]:
     """Ask for a message with which a password is set anew; the answer is the same whether the address was known."""
@@ -90,6 +102,20 @@ async def change_password(data: JSONBody[NewPassword], fresh: Fresh, current: Cu
 async def list_sessions(current: Current, accounts: Accounts) -> list[ListedSession]:
     """One's own sessions, oldest first: times, and from where each began as far as the policy lets that be stored."""
     return await sessions.listed(accounts, current)
+
+
+@get("/api/me/sign-ins")
+async def list_sign_ins(
+    person: Person,
+    accounts: Accounts,
+    after: Annotated[UUID | None, QueryParameter()] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = PAGE_MAX,
+) -> SignInPage:
+    """Sign-ins to one's own account and attempts that were refused: when, by which way, how it ended, and from where as far
+    as the policy lets that be stored."""
+    found = await sign_ins.of(accounts, person, after, limit)
+    more = found[-1].id if len(found) == limit else None
+    return SignInPage(found, more, kept=bool(sign_ins.listed(accounts.policy)))
 
 
 @delete("/api/me/sessions", status_code=204)
@@ -145,6 +171,7 @@ ROUTES = (
     step_up,
     change_password,
     list_sessions,
+    list_sign_ins,
     end_other_sessions,
     end_session,
     read_second_factor,

@@ -7,8 +7,9 @@ has a second factor shows that too: a session that began with less (a password b
 not fresh until then.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -16,9 +17,10 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from avow.accounts import acts, codes, endings, letters, pace, people, tokens, visits
+from avow.accounts import acts, codes, endings, letters, pace, people, sign_ins, tokens, visits
 from avow.accounts.needs import Needs
 from avow.accounts.passwords import Verdict
+from avow.accounts.sign_ins import Outcome, Way
 from avow.accounts.tables import session
 from avow.accounts.visits import Visitor
 from avow.base.actor import Actor
@@ -72,6 +74,14 @@ class SecondFactorRefused(AvowError):
     status = 401
     code = "second_factor_refused"
     hint = "Wait for the next code, and check the clock of the device that makes it; a recovery code works once."
+
+
+OUTCOMES: Final[Mapping[type[AvowError], Outcome]] = {
+    SignInRefused: "refused",
+    SecondFactorNeeded: "factor_missing",
+    SecondFactorRefused: "factor_refused",
+}
+"""How an attempt ended that raised this, as the record of sign-ins says it."""
 
 
 class NotSignedIn(AvowError):
@@ -170,29 +180,34 @@ async def sign_in(
                 # Else whoever signs up with somebody's address learns here whether it had an account.
                 if needs.directory.must_confirm and (found is None or found.confirmed_at is None):
                     raise SignInRefused
-            except (SignInRefused, SecondFactorRefused):
-                needs.networks.fail(visitor.address, needs.clock.now())
-                await _fail(needs, name, tenant_id, subject_id)
+            except (SignInRefused, SecondFactorRefused, SecondFactorNeeded) as no:
+                if found:
+                    await sign_ins.note_refused(needs, tenant_id, subject_id, "password", OUTCOMES[type(no)], visitor)
+                if not isinstance(no, SecondFactorNeeded):
+                    needs.networks.fail(visitor.address, needs.clock.now())
+                    await _fail(needs, name, tenant_id, subject_id)
                 raise
     needs.sign_ins.succeed(name)
     if verdict.upgraded:
         await people.keep_hash(needs, tenant_id, subject_id, verdict.upgraded)
-    return await enter(needs, tenant_id, subject_id, visitor, with_factor=with_factor)
+    return await enter(needs, tenant_id, subject_id, visitor, "password", with_factor=with_factor)
 
 
 async def enter(
-    needs: Needs, tenant_id: UUID, subject_id: UUID, visitor: Visitor, *, with_factor: bool
+    needs: Needs, tenant_id: UUID, subject_id: UUID, visitor: Visitor, way: Way, *, with_factor: bool
 ) -> tuple[str, Actor]:
     """Let somebody in who has shown who they are: a new session in the place of the browser's older one."""
     if visitor.old_token:
         await end(needs, visitor.old_token)
-    token = await begin(needs, tenant_id, subject_id, visitor, with_factor=with_factor)
+    token = await begin(needs, tenant_id, subject_id, visitor, way, with_factor=with_factor)
     return token, people.actor(tenant_id, subject_id)
 
 
-async def begin(needs: Needs, tenant_id: UUID, subject_id: UUID, visitor: Visitor, *, with_factor: bool) -> str:
-    """Begin a session for a person who has shown who they are, and a second factor or not; gives the token, which is kept
-    only as a digest."""
+async def begin(
+    needs: Needs, tenant_id: UUID, subject_id: UUID, visitor: Visitor, way: Way, *, with_factor: bool
+) -> str:
+    """Begin a session for a person who has shown who they are, and a second factor or not, and put that on the record of
+    sign-ins; gives the token, which is kept only as a digest."""
     token, now = tokens.make(), needs.clock.now()
     row = {
         **fact.begin(needs.policy, "credential", tenant_id, subject_id, now),
@@ -206,6 +221,8 @@ async def begin(needs: Needs, tenant_id: UUID, subject_id: UUID, visitor: Visito
     async with needs.database.tenant(tenant_id) as connection:
         await connection.execute(session.insert().values(row))
         await visits.note(needs, connection, row, visitor)
+        outcome: Outcome = "entered_with_factor" if with_factor else "entered"
+        await sign_ins.note(needs, connection, row, way, outcome)
     return token
 
 
@@ -246,6 +263,8 @@ async def is_shown(needs: Needs, tenant_id: UUID, subject_id: UUID, password: st
         else:
             right = await people.is_password(needs, tenant_id, subject_id, password)
         if not right:
+            outcome: Outcome = "factor_refused" if code else "refused"
+            await sign_ins.note_refused(needs, tenant_id, subject_id, "step_up", outcome)
             await _fail(needs, name, tenant_id, subject_id)
     if right:
         needs.sign_ins.succeed(name)

@@ -152,7 +152,20 @@ visit = table(
     Column("box", LargeBinary, nullable=False),
     holds=[personal("technical", box=TECHNICAL_FIELDS)],
 )
-"""From where a session began (`visits`); its `id` is the session's, which may end before it. Empty unless the policy lists it."""
+"""From where a session began, or an attempt to sign in came (`visits`); its `id` is the session's, which may end before it, or
+the attempt's. Empty unless the policy lists it."""
+
+sign_in = table(
+    "sign_in",
+    Column("id", Uuid, primary_key=True),
+    *fact_columns(),
+    Column("box", LargeBinary, nullable=False),
+    Index("sign_in_of_person", "subject_id", "id"),
+    holds=[personal("security_log", box=["event", "outcome"])],
+    app="append",
+)
+"""Attempts to sign in to an account (`sign_ins`); the `id` of one that succeeded is its session's. Empty unless the policy
+keeps it."""
 
 confirmation = table(
     "confirmation",

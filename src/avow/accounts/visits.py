@@ -1,4 +1,4 @@
-"""From where somebody signed in: what the policy lists of it and nothing else, sealed, and shown to the person.
+"""From where somebody signed in, or tried to: what the policy lists of it and nothing else, sealed, and shown to the person.
 
 A policy that lists no technical data lets none be stored: then there is no row at all. Else, of those fields that it lists:
 
@@ -76,7 +76,8 @@ def seen(visitor: Visitor, fields: frozenset[str]) -> dict[str, str]:
 
 
 async def note(needs: Needs, connection: AsyncConnection, of: Mapping[str, Any], visitor: Visitor) -> None:
-    """Store from where the session `of` began, in the transaction that begins it, for as long as the policy says."""
+    """Store from where the session or the attempt `of` came, in the transaction that writes it, for as long as the policy
+    says."""
     told = seen(visitor, listed(needs.policy))
     if not told:
         return
@@ -92,7 +93,7 @@ async def note(needs: Needs, connection: AsyncConnection, of: Mapping[str, Any],
 async def opened(
     needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID, session_ids: Sequence[UUID]
 ) -> dict[UUID, dict[str, Any]]:
-    """From where a person's sessions began, for that person; sessions of which nothing was stored are left out."""
+    """From where a person's sessions or attempts came, for that person; those of which nothing was stored are left out."""
     alive = (visit.c.id.in_(session_ids), or_(visit.c.ends_at.is_(None), visit.c.ends_at > needs.clock.now()))
     rows = (await connection.execute(select(visit.c.id, visit.c.box).where(*alive))).all()
     if not rows:

@@ -15,7 +15,7 @@ class AvowError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
-    hint: str = "Try again; if it persists, tell the operator the request id."
+    hint: str = "Try again; if it persists, tell the operator when it was, and the request id if the answer has one."
     charged: bool = False
 
     def __init__(self, sentence: str | None = None, *, hint: str | None = None, param: str | None = None) -> None:

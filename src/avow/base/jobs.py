@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 import asyncpg
@@ -44,7 +44,7 @@ class Queued(msgspec.Struct):
 
     id: int
     kind: str
-    state: str
+    state: Literal["queued", "picked", "failed"]
     tries: int
     put_at: datetime
     changed_at: datetime

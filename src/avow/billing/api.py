@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -38,7 +38,7 @@ class Line(msgspec.Struct):
 
     id: UUID
     at: datetime
-    kind: str
+    kind: Literal["charge", "promotion", "payment", "correction", "fold"]
     amount: str
 
 

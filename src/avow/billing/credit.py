@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Literal
 from uuid import UUID
 
-from sqlalchemy import TextClause, select, text
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -94,40 +94,20 @@ async def grant(
     at: datetime,
     policy_version: int,
     ends_at: datetime | None = None,
+    staff_id: UUID | None = None,
 ) -> bool:
-    """Credit a wallet as the keeper; False when `key` had credited it before. Raises `CreditDiffers`."""
-    given = {"txn": uuid7(), "wallet": wallet_id, "subject": subject_id, "amount": amount}
+    """Credit a wallet as the keeper, or, with `staff_id`, at the desk by a member of staff, to a wallet of the tenant of the
+    caller's transaction; False when `key` had credited it before. Raises `CreditDiffers`."""
+    given: dict[str, Any] = {"txn": uuid7(), "wallet": wallet_id, "subject": subject_id, "amount": amount}
     given |= {"kind": kind, "key": key, "at": at, "ends": ends_at, "version": policy_version}
-    return await _once(connection, _CREDIT, given)
-
-
-async def _once(connection: AsyncConnection, query: TextClause, given: dict[str, Any]) -> bool:
+    query = _CREDIT if staff_id is None else _GIVE
     try:
-        new: bool = await connection.scalar(query, given)
+        new: bool = await connection.scalar(query, given if staff_id is None else {**given, "staff": staff_id})
     except IntegrityError as wrong:
         if getattr(wrong.orig, "sqlstate", "") == "23505":
             raise CreditDiffers from None
         raise
     return new
-
-
-async def give(
-    connection: AsyncConnection,
-    staff_id: UUID,
-    *,
-    wallet_id: UUID,
-    subject_id: UUID,
-    amount: int,
-    kind: Kind,
-    key: str,
-    at: datetime,
-    policy_version: int,
-    ends_at: datetime | None = None,
-) -> bool:
-    """As `grant`, at the desk: by a member of staff, to a wallet of the tenant of the caller's transaction."""
-    given = {"staff": staff_id, "txn": uuid7(), "wallet": wallet_id, "subject": subject_id, "amount": amount}
-    given |= {"kind": kind, "key": key, "at": at, "ends": ends_at, "version": policy_version}
-    return await _once(connection, _GIVE, given)
 
 
 async def balance(connection: AsyncConnection, wallet_id: UUID) -> tuple[int, int]:

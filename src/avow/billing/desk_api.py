@@ -12,21 +12,18 @@ from litestar.params import JSONBody
 from sqlalchemy import Row, func, select
 
 from avow.accounts import staff as staff_of
-from avow.accounts.admission import Staff
 from avow.accounts.callers import Accounts
-from avow.accounts.looking import ReasonMissing
 from avow.accounts.tables import api_key, person
 from avow.base import money
 from avow.base.errors import BadInput, NotFound
 from avow.billing import credit
 from avow.billing.tables import wallet
 from avow.privacy import standings
+from avow.privacy.desk import Reason, Staff, check_reason
 from avow.privacy.standings import Whose
 from avow.vault import Act
 
 CREDIT_MAX = 1_000_000 * money.NANO
-
-Reason = Annotated[str, msgspec.Meta(max_length=2000)]
 
 
 class Wanted(msgspec.Struct, forbid_unknown_fields=True):
@@ -83,7 +80,7 @@ class Credited(msgspec.Struct):
 @post("/api/desk/account", status_code=200)
 async def read_account(data: JSONBody[Wanted], staff: Staff, accounts: Accounts) -> Account:
     """See what stands with an account; the person can read that somebody looked, and why."""
-    _require(data.reason)
+    check_reason(data.reason)
     tenant_id, now = await staff_of.tenant_of(accounts, data.subject), accounts.clock.now()
     async with accounts.database.tenant(tenant_id) as c:
         row = (await c.execute(select(person).where(person.c.id == data.subject))).one_or_none()
@@ -103,7 +100,7 @@ async def read_account(data: JSONBody[Wanted], staff: Staff, accounts: Accounts)
 @post("/api/desk/credit", status_code=200)
 async def give_credit(data: JSONBody[Credit], staff: Staff, accounts: Accounts) -> Credited:
     """Credit the organisation of a person; they can read that somebody did, and why."""
-    _require(data.reason)
+    check_reason(data.reason)
     amount, now = _amount(data.amount), accounts.clock.now()
     tenant_id = await staff_of.tenant_of(accounts, data.subject)
     async with accounts.database.tenant(tenant_id) as c:
@@ -111,9 +108,9 @@ async def give_credit(data: JSONBody[Credit], staff: Staff, accounts: Accounts) 
         if wallet_id is None:
             raise NotFound("This organisation has no wallet.")
         policy = accounts.policy
-        new = await credit.give(
+        new = await credit.grant(
             c,
-            UUID(str(staff.id)),
+            staff_id=UUID(str(staff.id)),
             wallet_id=wallet_id,
             subject_id=data.subject,
             amount=amount,
@@ -127,11 +124,6 @@ async def give_credit(data: JSONBody[Credit], staff: Staff, accounts: Accounts) 
         act = Act(staff, "grant credit", tenant_id, data.subject, "payment", "billing", data.reason, after=after)
         await accounts.vault.record_act(c, act)
     return Credited(new)
-
-
-def _require(reason: str) -> None:
-    if not reason.strip():
-        raise ReasonMissing(param="reason")
 
 
 def _amount(given: str) -> int:

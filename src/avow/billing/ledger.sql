@@ -5,7 +5,8 @@
 -- What a call is told comes as arrays of rows, whose types the migrations make: one array of rows costs the driver and
 -- PostgreSQL less than an array per field, above all when most are empty.
 -- The plans are made once per session and must probe indexes: a plan made while a table was empty would read it whole later.
--- So rows are looked up by subqueries that cannot become joins.
+-- So rows are looked up by subqueries that cannot become joins, and where rows are changed, the join's condition is
+-- `id = ANY (ARRAY[…])`: that one can be answered by a probe for each element only, while `=` offers an index's whole order too.
 
 -- One batch: settles first (they free money), then opens in order of arrival, then checkpoints. Resending it changes nothing.
 -- Answers list only what differs from "all opened": `refused` are positions in `opens` with a reason and what would be possible
@@ -49,7 +50,7 @@ BEGIN
             DELETE FROM wallet_hold h
             USING unnest(settles) WITH ORDINALITY AS t(id, asked, input, cached, output, latency, status, why, write, reasoning,
                                                        image, audio, estimated, n)
-            WHERE h.id = t.id
+            WHERE h.id = ANY (ARRAY[t.id])
             RETURNING t.n, t.asked, t.input, t.cached, t.output, t.latency, t.status, t.why, t.write, t.reasoning, t.image,
                 t.audio, t.estimated, least(t.asked, h.amount) AS due,
                 h.id, h.wallet_id, h.key_id, h.price_id, h.model, h.amount, h.money_ends_at, h.usage_ends_at,
@@ -68,7 +69,7 @@ BEGIN
         ), moved AS (
             UPDATE wallet w SET held = w.held - x.held, posted = w.posted - x.due
             FROM (SELECT wallet_id, sum(amount)::bigint AS held, sum(due)::bigint AS due FROM gone GROUP BY wallet_id) x
-            WHERE w.id = x.wallet_id
+            WHERE w.id = ANY (ARRAY[x.wallet_id])
         )
         SELECT coalesce(array_agg(n::int), '{}'), coalesce(array_agg(due), '{}'),
                array_agg((key_id, counted_at, shared, shared_at, (why = 'void')::int, tokens_max::bigint - input - output,
@@ -136,7 +137,7 @@ BEGIN
         ), moved AS (
             UPDATE wallet w SET held = w.held + x.amount
             FROM (SELECT wallet_id, sum(amount)::bigint AS amount FROM placed GROUP BY wallet_id) x
-            WHERE w.id = x.wallet_id
+            WHERE w.id = ANY (ARRAY[x.wallet_id])
         )
         SELECT count(*) INTO v_placed FROM placed;
     END IF;
@@ -210,7 +211,7 @@ BEGIN
             ), moved AS (
                 UPDATE wallet w SET held = w.held + x.amount
                 FROM (SELECT wallet_id, sum(amount)::bigint AS amount FROM placed GROUP BY wallet_id) x
-                WHERE w.id = x.wallet_id
+                WHERE w.id = ANY (ARRAY[x.wallet_id])
             ), debited AS (  -- as key_debit
                 UPDATE key_use u SET
                     requests = used_within('minute', x.at, u.minute, u.requests) + x.requests,
@@ -222,7 +223,7 @@ BEGIN
                 FROM (SELECT key_id, max(counted_at) AS at, count(*) AS requests, sum(tokens_max) AS tokens,
                              sum(amount)::bigint AS amount
                       FROM placed WHERE counted_at IS NOT NULL GROUP BY key_id) x
-                WHERE u.id = x.key_id
+                WHERE u.id = ANY (ARRAY[x.key_id])
             )
             SELECT *, used_within('minute', counted_at, minute, requests) + key_requests AS requests_used,
                    used_within('minute', counted_at, minute, tokens) + key_tokens AS tokens_used
@@ -283,7 +284,7 @@ BEGIN
     IF cardinality(checkpoints) > 0 THEN
         UPDATE wallet_hold h
         SET first_byte = true, input_tokens = c.input, cached_tokens = c.cached, output_tokens = c.output
-        FROM unnest(checkpoints) c WHERE h.id = c.id;
+        FROM unnest(checkpoints) c WHERE h.id = ANY (ARRAY[c.id]);
     END IF;
 
     epoch := coalesce((SELECT e.epoch FROM policy_epoch e WHERE e.id = 1), 0);

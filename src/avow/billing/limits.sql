@@ -161,9 +161,9 @@ BEGIN
             sum(used_within('minute', v.minute, g.counted_at, g.tokens))::bigint AS tokens,
             sum(used_within('day', v.minute, g.counted_at, g.back))::bigint AS day,
             sum(used_within('month', v.minute, g.counted_at, g.back))::bigint AS month
-        FROM unnest(corrections) g JOIN key_use v ON v.id = g.key_id WHERE g.counted_at IS NOT NULL GROUP BY g.key_id
+        FROM unnest(corrections) g JOIN key_use v ON v.id = ANY (ARRAY[g.key_id]) WHERE g.counted_at IS NOT NULL GROUP BY g.key_id
     ) x
-    WHERE u.id = x.key_id;
+    WHERE u.id = ANY (ARRAY[x.key_id]);
     UPDATE allowance_use u SET
         requests = u.requests - x.voids, tokens = u.tokens - x.tokens, day_nano = u.day_nano - x.day,
         month_nano = u.month_nano - x.month, total_nano = u.total_nano - x.back, held_nano = u.held_nano - x.held,
@@ -174,10 +174,10 @@ BEGIN
             sum(used_within('minute', v.minute, g.shared_at, g.tokens))::bigint AS tokens,
             sum(used_within('day', v.minute, g.shared_at, g.back))::bigint AS day,
             sum(used_within('month', v.minute, g.shared_at, g.back))::bigint AS month
-        FROM unnest(corrections) g CROSS JOIN LATERAL unnest(g.shared) AS s(id) JOIN allowance_use v ON v.id = s.id
+        FROM unnest(corrections) g CROSS JOIN LATERAL unnest(g.shared) AS s(id) JOIN allowance_use v ON v.id = ANY (ARRAY[s.id])
         GROUP BY v.id
     ) x
-    WHERE u.id = x.id;
+    WHERE u.id = ANY (ARRAY[x.id]);
 END $$;
 
 -- The counter of an allowance for an organisation: its own, but of a model one for each.

@@ -9,7 +9,6 @@ from litestar import get, post, put
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from avow.accounts import projects
-from avow.accounts.admission import Staff
 from avow.accounts.callers import Accounts, Fresh, Person
 from avow.accounts.limits import Limits
 from avow.accounts.people import own
@@ -17,6 +16,7 @@ from avow.base.actor import PLATFORM
 from avow.base.errors import BadInput
 from avow.billing import allowances
 from avow.billing.allowances import Allowance
+from avow.privacy.desk import Staff
 from avow.vault import Act
 
 PAGE_MAX = 100

@@ -40,12 +40,12 @@ BEGIN
             INSERT INTO trace (id, tenant_id, subject_id, since, ends_at, policy_version, box)
             SELECT t.id, c.tenant_id, CASE WHEN t.of_tenant THEN c.tenant_id ELSE c.subject_id END, c.since, t.ends_at,
                    c.policy_version, t.box
-            FROM told t JOIN charge c ON c.id = t.id
+            FROM told t JOIN charge c ON c.id = ANY (ARRAY[t.id])
             WHERE t.box IS NOT NULL AND (NOT v_resent OR t.id = ANY (v_fresh))
         )
         SELECT bool_or(usage_of_tenant), bool_or(line IS NOT NULL) INTO v_usage_of_tenant, v_lines FROM told;
         IF v_usage_of_tenant THEN
-            UPDATE usage u SET subject_id = u.tenant_id FROM unnest(traces) t WHERE u.id = t.id AND t.usage_of_tenant;
+            UPDATE usage u SET subject_id = u.tenant_id FROM unnest(traces) t WHERE u.id = ANY (ARRAY[t.id]) AND t.usage_of_tenant;
         END IF;
         IF v_lines THEN
             PERFORM line_write(t.line, t.id, t.line_box, t.line_size) FROM unnest(traces) t

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
@@ -20,7 +20,7 @@ from avow.base.actor import Actor
 from avow.base.db import Database
 from avow.base.errors import AvowError, NotFound
 from avow.base.ids import uuid7
-from avow.gateway.filters import Hit
+from avow.gateway.filters import Action, Hit, Stage
 from avow.gateway.tables import filter_decision
 from avow.policy import Never, Plan
 from avow.privacy import requests
@@ -54,11 +54,11 @@ class Decision(msgspec.Struct):
     at: datetime
     request_id: UUID
     filter: str
-    stage: str
+    stage: Stage
     kind: str
-    action: str
+    action: Action
     score: int
-    state: str
+    state: Literal["stands", "appealed"]
     expires_at: datetime | None
 
 

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 from litestar import get, post
-from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
-from sqlalchemy import Row, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Row
 
 from avow.base import metrics, money
-from avow.base.actor import PLATFORM, Actor
+from avow.base.actor import PLATFORM
 from avow.base.errors import BadInput
-from avow.billing import prices
-from avow.billing.prices import Price, Prices, Seal
-from avow.gateway import offers, tables, watch
+from avow.billing.prices import Counts, Price, Prices, Seal
+from avow.gateway import offered, offers, watch
 from avow.gateway.handling import Handling, admit
 from avow.policy import Policy
 from avow.privacy.api import Privacy
+from avow.privacy.desk import Home, Staff
 from avow.registers import documents
 from avow.vault import Act
 
 PAGE_MAX = 100
 RATES = ("input", "cached", "output", "cache_write", "reasoning", "image", "audio")
 
-Staff = NamedDependency[Actor]
-Home = NamedDependency[Path]
 Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)]
 After = Annotated[str | None, QueryParameter(max_length=200)]
 Rate = Annotated[str, msgspec.Meta(max_length=40)]
@@ -50,7 +45,7 @@ class Upstream(msgspec.Struct):
     retention_h: int | None
     contract: str | None
     evidence_until: datetime | None
-    state: str
+    state: Literal["active", "draining"]
     refused: str | None
     running: int
     open: int
@@ -70,7 +65,7 @@ class PriceVersion(msgspec.Struct):
 
     valid_from: datetime
     currency: str
-    counts: str | None
+    counts: Counts | None
     input: str
     cached: str
     output: str
@@ -111,10 +106,9 @@ class NewPrice(msgspec.Struct, forbid_unknown_fields=True):
 @get("/api/desk/upstreams")
 async def list_upstreams(privacy: Privacy, home: Home, after: After = None, limit: Limit = PAGE_MAX) -> UpstreamPage:
     """The providers, with what is declared of each and how it does."""
-    now, known = privacy.clock.now(), tables.upstream.c
-    query = select(tables.upstream).order_by(known.name).limit(limit)
+    now = privacy.clock.now()
     async with privacy.database.tenant(PLATFORM) as c:
-        rows = (await c.execute(query if after is None else query.where(known.name > after))).all()
+        rows = await offered.upstreams(c, after, limit)
         held = await documents.valid(c, now)
     seen = metrics.collect(home / "run" / metrics.FOLDER, watch.UPSTREAMS)
     figures = {name: {row.labels[0]: row.values[0] for row in seen.rows_of(name)} for name in seen.families}
@@ -125,15 +119,9 @@ async def list_upstreams(privacy: Privacy, home: Home, after: After = None, limi
 @get("/api/desk/models")
 async def list_models(privacy: Privacy, after: After = None, limit: Limit = PAGE_MAX) -> ModelPage:
     """The models, with where they run and what they cost."""
-    model, now = tables.model.c, privacy.clock.now()
-    query = select(tables.model).order_by(model.id).limit(limit)
     async with privacy.database.tenant(PLATFORM) as c:
-        rows = (await c.execute(query if after is None else query.where(model.id > after))).all()
-        ways = await _ways(c, [row.id for row in rows])
-        book = Prices()
-        await book.load(c, Seal.of(privacy.vault.ring))
-    found = [_model(row, ways.get(row.id, []), _price(book, row.id, now)) for row in rows]
-    return ModelPage(found, found[-1].id if len(found) == limit else None)
+        found = await offered.models(c, Seal.of(privacy.vault.ring), privacy.clock.now(), after, limit)
+    return ModelPage([_model(each) for each in found], found[-1].row.id if len(found) == limit else None)
 
 
 @get("/api/desk/prices")
@@ -171,25 +159,9 @@ def _upstream(
     )
 
 
-async def _ways(c: AsyncConnection, models: Sequence[str]) -> dict[str, list[str]]:
-    """The upstreams where each model runs, by name."""
-    query = select(tables.route.c.model_id, tables.upstream.c.name).join(tables.upstream)
-    found: dict[str, list[str]] = {}
-    for model, name in await c.execute(query.where(tables.route.c.model_id.in_(models)).order_by("name")):
-        found.setdefault(model, []).append(name)
-    return found
-
-
-def _model(row: Row[Any], upstreams: list[str], price: Price | None) -> Model:
-    size = row.context_tokens, row.output_tokens_max, row.routing
-    return Model(row.id, *size, upstreams, None if price is None else _version(price))
-
-
-def _price(book: Prices, model: str, now: datetime) -> Price | None:
-    try:
-        return book.of(model, now)
-    except prices.ModelHasNoPrice:
-        return None
+def _model(each: offered.Model) -> Model:
+    size = each.row.context_tokens, each.row.output_tokens_max, each.row.routing
+    return Model(each.row.id, *size, each.upstreams, None if each.price is None else _version(each.price))
 
 
 def _version(price: Price) -> PriceVersion:

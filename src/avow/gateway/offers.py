@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import msgspec
@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base import money
-from avow.base.errors import BadInput, NotFound
+from avow.base.errors import AvowError, BadInput, NotFound
 from avow.base.ids import uuid7
 from avow.billing import prices
 from avow.billing.prices import Counts, Price, Seal
@@ -33,6 +33,14 @@ RATE_MAX = 4_000_000_000 * money.NANO
 PICTURE_TOKENS_MAX = 1_000_000
 UNITS_MAX = 100_000_000
 """Ten images of so many units are a number that a usage can hold."""
+
+
+class PriceNotByTokens(AvowError):
+    """This model is paid by images, sound or characters, for which a price of tokens says nothing."""
+
+    status: ClassVar[int] = 409
+    code: ClassVar[str] = "price_not_by_tokens"
+    hint = "Nothing was changed. Set its price at the terminal: avow model add MODEL --per-image, --per-minute or so."
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +120,19 @@ async def drain(connection: AsyncConnection, name: str, *, ends: bool = False) -
     await _count(connection)
 
 
+async def remove_upstream(connection: AsyncConnection, name: str) -> None:
+    """Forget an upstream, with its credential. Raises NotFound, and BadInput while a model runs there."""
+    id = await _upstream(connection, name)
+    models = (
+        await connection.execute(select(tables.route.c.model_id).where(tables.route.c.upstream_id == id))
+    ).scalars()
+    if offered := sorted(models):
+        hint = f"Take each away first: avow model leave {offered[0]} --upstream {name}"
+        raise BadInput(f"Models are offered at {name!r}: {', '.join(offered[:5])}.", hint=hint, param="name")
+    await connection.execute(delete(tables.upstream).where(tables.upstream.c.id == id))
+    await _count(connection)
+
+
 async def leave(connection: AsyncConnection, model: str, upstream: str) -> None:
     """A model does not run at an upstream any more. Raises NotFound."""
     at = await _upstream(connection, upstream)
@@ -166,13 +187,15 @@ async def reprice(
     connection: AsyncConnection, seal: Seal, model: str, rates: Mapping[str, int], at: datetime
 ) -> tuple[Price | None, Price]:
     """Let a model cost other `rates` (nano-units per million, by `input`, `output`, `cached`) from `at`, as the product's role;
-    what is not named stays as it is. Gives the price before and the new one. Raises NotFound, BadInput."""
+    what is not named stays as it is. Gives the price before and the new one. Raises NotFound, BadInput, PriceNotByTokens."""
     if await connection.scalar(select(tables.model.c.id).where(tables.model.c.id == model)) is None:
         raise NotFound(f"There is no model {model!r}.", param="model")
     _check_rates(rates.values())
     book = prices.Prices()
     await book.load(connection, seal)
     known = next((each for each in book.versions(model) if each.valid_from <= at), None)
+    if known is not None and known.counts is not None:
+        raise PriceNotByTokens
     base = known or Price(uuid7(), model, "USD", 0, rates.get("cached", rates["input"]), 0, at)
     named = {f"{name}_nano": rate for name, rate in rates.items()}
     new = msgspec.structs.replace(base, id=uuid7(), valid_from=at, **named)

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts.directory import KeyRecord
@@ -199,9 +199,15 @@ async def _admission(
     if admission.holds(now):
         if not broker.is_here(host):
             await broker.note_flow(c, PART, host, row.processor or entries.OWN, now)
-    elif row.processor is not None and f"processor.{row.processor}" not in vault.policy.parts:
+    elif row.processor is not None and await _is_foreign(c, row, vault.policy):
         await incidents.note(c, "egress", PART, host, now)
     return admission
+
+
+async def _is_foreign(c: AsyncConnection, row: Row[Any], policy: Policy) -> bool:
+    """Whether models are offered at a party that the policy does not name."""
+    named = f"processor.{row.processor}" in policy.parts
+    return not named and bool(await c.scalar(select(exists().where(tables.route.c.upstream_id == row.id))))
 
 
 def _credential(row: Row[Any], vault: Vault) -> str:

@@ -24,8 +24,9 @@ from avow.base.errors import AvowError, BadInput, NotFound
 from avow.base.ids import uuid7
 from avow.policy import ANSWER
 from avow.privacy import letters, requests, standings
+from avow.privacy.desk import check_reason
 from avow.privacy.needs import Tell
-from avow.privacy.requests import TEXT_CHARS_MAX, Kind
+from avow.privacy.requests import TEXT_CHARS_MAX, Kind, State
 from avow.privacy.standings import Whose
 from avow.privacy.tables import rights_request
 from avow.vault import Act, Gone, Vault
@@ -46,24 +47,16 @@ class Answered(AvowError):
     hint = "Look at its kind and state with POST /api/desk/requests."
 
 
-class ReasonMissing(AvowError):
-    """Staff say why they act on somebody's data."""
-
-    status = 400
-    code = "reason_missing"
-    hint = "Give a reason; the person concerned can read it."
-
-
 class Waiting(msgspec.Struct):
     """A request in the queue. `overdue`: its date has passed and it has no answer."""
 
     id: UUID
     tenant_id: UUID
     subject_id: UUID
-    kind: str
+    kind: Kind
     purpose: str | None
     place: str | None
-    state: str
+    state: State
     reason: str | None
     received_at: datetime
     due_at: datetime
@@ -107,7 +100,7 @@ async def queue(
 
 async def read(database: Database, vault: Vault, staff: Actor, id: UUID, reason: str) -> Read:
     """Open what somebody wrote; on record before it is shown. Raises ReasonMissing, NotFound, OpenRefused."""
-    _require(reason)
+    check_reason(reason)
     async with database.tenant(await _tenant(database, id)) as c:
         row = await _row(c, id)
         told = await _told(c, vault, staff, row, reason)
@@ -150,17 +143,12 @@ async def release(
     c: AsyncConnection, vault: Vault, tell: Tell, by: Actor, whose: Whose, reason: str, at: datetime
 ) -> None:
     """Lift somebody's restriction, telling them why before it holds (GDPR Art. 18(3)). Raises ReasonMissing, NotFound."""
-    _require(reason)
+    check_reason(reason)
     if not (await standings.held(c, whose, at)).restricted:
         raise NotFound("This person's data is not restricted.")
     await tell(c, *whose, uuid7(), letters.lifted(reason))
     await standings.release(c, vault, whose, at)
     await vault.record_act(c, Act(by, "lift restriction", *whose, "consent", PURPOSE, reason))
-
-
-def _require(reason: str) -> None:
-    if not reason.strip():
-        raise ReasonMissing(param="reason")
 
 
 async def _tenant(database: Database, id: UUID) -> UUID:

@@ -23,9 +23,10 @@ from avow.base.clock import Clock
 from avow.base.db import Database
 from avow.base.errors import BadInput, NotFound
 from avow.policy import Policy, asking, cookies
-from avow.privacy import archive, consent_receipts, consents, copies, progress, requests, standings, stored
+from avow.privacy import archive, consents, copies, progress, requests, standings, stored
 from avow.privacy.archive import Copy
-from avow.privacy.consents import Asked, Directed, NoticeChanged, Record, SignalHonoured
+from avow.privacy.consent_receipts import Maker, Record
+from avow.privacy.consents import Asked, Directed, NoticeChanged, SignalHonoured
 from avow.privacy.copies import Shelf
 from avow.privacy.letters import AUTHORITIES
 from avow.privacy.needs import Admit, Identity, Leaving, Rectify, Signer, Tell
@@ -65,6 +66,10 @@ class Desk:
         return self.vault.policy
 
     @property
+    def maker(self) -> Maker:
+        return Maker(self.sign, self.base_url)
+
+    @property
     def shelf(self) -> Shelf:
         return Shelf(self.database, self.vault)
 
@@ -101,9 +106,9 @@ class Request(msgspec.Struct):
     far, which can be fetched until `copy_ends_at` (null: nothing to fetch)."""
 
     id: UUID
-    kind: str
+    kind: Kind
     purpose: str | None
-    state: str
+    state: State
     times: dict[str, str]
     received_at: datetime
     due_at: datetime
@@ -177,7 +182,7 @@ async def _carry_out(c: AsyncConnection, privacy: Desk, whose: Whose, data: NewR
     elif data.kind == "rectify":
         await privacy.rectify(c, *whose, data.fields or {})
     elif data.kind == "withdraw":
-        await consents.say(c, privacy.vault, whose, purpose, now, given=False, how="request")
+        await consents.say(c, privacy.vault, privacy.maker, whose, purpose, now, given=False, how="request")
     return None
 
 
@@ -294,7 +299,7 @@ async def _consent(person: Actor, privacy: Desk, name: str, hash: str | None, *,
         raise NoticeChanged(param="notice")
     async with privacy.database.tenant(whose.tenant_id) as c:
         now, named = privacy.clock.now(), privacy.directed
-        await consents.say(c, privacy.vault, whose, name, now, given=given, notice=shown, directed=named)
+        await consents.say(c, privacy.vault, privacy.maker, whose, name, now, given=given, notice=shown, directed=named)
 
 
 @get("/api/privacy/consent-records")
@@ -307,16 +312,13 @@ async def list_consent_records(person: Person, privacy: Privacy, before: BeforeR
 
 @get("/api/privacy/consent-records/{id:uuid}/receipt")
 async def read_consent_receipt(id: FromPath[UUID], person: Person, privacy: Privacy) -> Response[bytes]:
-    """The signed receipt of one record, in the structure of ISO/IEC TS 27560."""
+    """The signed receipt of one record, in the structure of ISO/IEC TS 27560, with its proof once the log has it."""
     whose = own(person)
     async with privacy.database.tenant(whose.tenant_id) as c:
-        record = next(iter(await consents.records(c, privacy.vault, person, whose, id=id)), None)
-        if record is None:
-            raise NotFound
-        was_given = await consents.was_given(c, whose, record)
-    made = consent_receipts.fields(privacy.policy, privacy.base_url, whose, record, was_given=was_given)
+        record, document = await consents.receipt(c, privacy.vault, privacy.maker, person, whose, id)
     headers = {"content-disposition": f'attachment; filename="consent-{record.at:%Y-%m-%d}.json"'}
-    return Response(privacy.sign(made), media_type="application/json", headers=headers)
+    complete = await asyncio.to_thread(privacy.complete, document)
+    return Response(complete, media_type="application/json", headers=headers)
 
 
 @get("/api/privacy/receipts/{id:uuid}")

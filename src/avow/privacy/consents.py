@@ -1,9 +1,10 @@
 """Consents: what somebody agreed to, to which text, when and where; taken back as easily as given (GDPR Art. 7).
 
 Each word is a row of `standing`, never overwritten, and holds with the transaction that writes it. It carries the text
-that was shown with its SHA-256, the language and the way; the person reads it, takes it along and gets a signed receipt
-(`consent_receipts`). Global Privacy Control (`Sec-GPC: 1`) is such a word too: it refuses what measures, advertises or
-passes on, is written down once, and lets none of that be given from a browser that says it.
+that was shown with its SHA-256, the language and the way, and a signed receipt (`consent_receipts`) that stands in the
+transparency log; the person reads both and takes them along. Global Privacy Control (`Sec-GPC: 1`) is such a word too: it
+refuses what measures, advertises or passes on, is written down once, and lets none of that be given from a browser that
+says it.
 """
 
 from __future__ import annotations
@@ -15,20 +16,24 @@ from typing import Any, Final, Literal, Protocol
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base.actor import Actor
-from avow.base.errors import AvowError
+from avow.base.errors import AvowError, NotFound
 from avow.base.ids import uuid7
 from avow.policy import Policy, asking, cookies
 from avow.policy.asking import SHARING, Notice
+from avow.policy.model import instant
 from avow.policy.objections import consents, purposes
+from avow.privacy import versions
+from avow.privacy.consent_receipts import Maker, Record
 from avow.privacy.standings import PurposeUnknown, Whose
-from avow.vault import Gone, Ref, Vault, fact, standing
+from avow.vault import Ref, Vault, standing, tlog
+from avow.vault.box import GoneType
 from avow.vault.tables import standing as said
 
 How = Literal["account", "panel", "request", "signal"]
@@ -86,24 +91,10 @@ class Asked(msgspec.Struct):
     """Global Privacy Control of this browser refuses it, whatever was given."""
 
 
-class Record(msgspec.Struct):
-    """One word about a consent. `how`: in the account, on the panel of cookies, by a request, by a signal of the browser, or
-    `lapse`: it ended with the policy that asked for it. `text` is null where nothing was shown."""
-
-    id: UUID
-    name: str
-    given: bool
-    at: datetime
-    how: str | None
-    policy_version: int
-    hash: str | None
-    locale: str | None
-    text: str | None
-
-
 async def say(
     c: AsyncConnection,
     vault: Vault,
+    maker: Maker,
     whose: Whose,
     name: str,
     at: datetime,
@@ -130,21 +121,20 @@ async def say(
     same = {each.hash for each in asking.notices(vault.policy, name).values()}
     if newest is not None and newest.value == given and (notice is None or newest.notice_hash in same):
         return
-    await _write(c, vault, whose, name, at, given=given, how=how, notice=notice)
+    await _write(c, vault, maker, whose, name, at, given=given, how=how, notice=notice)
 
 
-async def heed_signal(c: AsyncConnection, vault: Vault, whose: Whose, at: datetime) -> None:
+async def heed_signal(c: AsyncConnection, vault: Vault, maker: Maker, whose: Whose, at: datetime) -> None:
     """Write down that somebody's browser says Global Privacy Control: what it refuses is taken back, or refused once; a
     use of theirs that it ends counts as objected to, unless they have spoken about it themselves."""
     if await _unheeded(c, vault.policy, whose):
         await c.execute(_LOCK, {"name": f"consent {whose.subject_id}"})
-        rows = [
-            fact.begin(vault.policy, CATEGORY, *whose, at)
-            | {"kind": kind, "purpose": name, "value": kind == "objection", "said_how": "signal"}
-            for kind, name in await _unheeded(c, vault.policy, whose)
-        ]
-        if rows:
-            await c.execute(insert(said).values(rows))
+        for kind, name in await _unheeded(c, vault.policy, whose):
+            if kind == "consent":
+                await _write(c, vault, maker, whose, name, at, given=False, how="signal", notice=None)
+            else:
+                by_signal: dict[str, Any] = {"value": True, "at": at, "purpose": name, "shown": {"said_how": "signal"}}
+                await standing.record(c, vault.policy, *whose, "objection", **by_signal)
 
 
 async def _unheeded(c: AsyncConnection, policy: Policy, whose: Whose) -> list[tuple[standing.Kind, str]]:
@@ -202,21 +192,36 @@ async def asked(
 
 
 async def records(
-    c: AsyncConnection, vault: Vault, person: Actor, whose: Whose, *, before: UUID | None = None, id: UUID | None = None
+    c: AsyncConnection, vault: Vault, person: Actor, whose: Whose, *, before: UUID | None = None
 ) -> list[Record]:
-    """What somebody said about consents, newest first, 50 at a time; `before`: older than that one; `id`: that one."""
+    """What somebody said about consents, newest first, 50 at a time; `before`: older than that one."""
     columns = said.c
     query = select(said).where(columns.subject_id == whose.subject_id, columns.kind == "consent")
     if before is not None:
         query = query.where(columns.id < before)
-    if id is not None:
-        query = query.where(columns.id == id)
     rows = (await c.execute(query.order_by(columns.id.desc()).limit(PER_PAGE))).all()
-    texts = await _texts(c, vault, person, rows)
-    return [_record(row, texts.get(row.id)) for row in rows]
+    boxes = await _opened(c, vault, person, rows)
+    return [_record(row, boxes.get(row.id, {}).get("text")) for row in rows]
 
 
-async def was_given(c: AsyncConnection, whose: Whose, record: Record) -> bool:
+async def receipt(
+    c: AsyncConnection, vault: Vault, maker: Maker, person: Actor, whose: Whose, id: UUID
+) -> tuple[Record, bytes]:
+    """One record with its signed receipt: the one that was made when it was said, which stands in the log; of a word with
+    which none was kept (a lapse), one that is made now of the policy that held then. Raises NotFound."""
+    mine = (said.c.subject_id == whose.subject_id, said.c.kind == "consent", said.c.id == id)
+    row = (await c.execute(select(said).where(*mine))).one_or_none()
+    if row is None:
+        raise NotFound
+    held = (await _opened(c, vault, person, [row])).get(id, {})
+    record = _record(row, held.get("text"))
+    if "receipt" in held:
+        return record, tlog.spelled(held["receipt"])
+    policy = await versions.under(c, record.policy_version) or vault.policy
+    return record, maker.unlogged(policy, whose, record, was_given=await _was_given(c, whose, record))
+
+
+async def _was_given(c: AsyncConnection, whose: Whose, record: Record) -> bool:
     """Whether a consent had been given before a record of it."""
     columns = said.c
     mine = (columns.subject_id == whose.subject_id, columns.kind == "consent", columns.purpose == record.name)
@@ -224,12 +229,14 @@ async def was_given(c: AsyncConnection, whose: Whose, record: Record) -> bool:
     return (await c.execute(found)).first() is not None
 
 
-async def _texts(c: AsyncConnection, vault: Vault, person: Actor, rows: Iterable[Row[Any]]) -> Mapping[UUID, str]:
+async def _opened(
+    c: AsyncConnection, vault: Vault, person: Actor, rows: Iterable[Row[Any]]
+) -> Mapping[UUID, dict[str, Any]]:
     boxed = [row for row in rows if row.box]
     opened = (
         await vault.open_many(c, [(_ref(row._asdict()), row.box) for row in boxed], "access", person) if boxed else []
     )
-    return {row.id: held["text"] for row, held in zip(boxed, opened, strict=True) if held is not Gone}
+    return {row.id: held for row, held in zip(boxed, opened, strict=True) if not isinstance(held, GoneType)}
 
 
 def _record(row: Row[Any], text: str | None) -> Record:
@@ -249,6 +256,7 @@ def _record(row: Row[Any], text: str | None) -> Record:
 async def _write(
     c: AsyncConnection,
     vault: Vault,
+    maker: Maker,
     whose: Whose,
     name: str,
     at: datetime,
@@ -257,13 +265,16 @@ async def _write(
     how: How,
     notice: Notice | None,
 ) -> None:
-    shown: dict[str, Any] = {"id": uuid7(), "said_how": how}
-    if notice is not None:
-        ends_at = vault.policy.categories[CATEGORY].keep.end(at)
-        await vault.prepare(whose.subject_id, CATEGORY, ends_at)
-        ref = _ref({**shown, "tenant_id": whose.tenant_id, "subject_id": whose.subject_id})
-        shown |= {"notice_hash": notice.hash, "notice_locale": notice.locale}
-        shown |= {"box": vault.seal(ref, {"text": notice.text}, ends_at)}
+    text, hash, locale = (notice.text, notice.hash, notice.locale) if notice is not None else (None, None, None)
+    record = Record(uuid7(), name, given, instant(at), how, vault.policy.version, hash, locale, text)
+    was_given = await _was_given(c, whose, record)
+    told: dict[str, Any] = {"text": text} if text is not None else {}
+    told["receipt"] = await maker.logged(c, vault.policy, whose, record, was_given=was_given)
+    ends_at = vault.policy.categories[CATEGORY].keep.end(at)
+    await vault.prepare(whose.subject_id, CATEGORY, ends_at)
+    ref = Ref(whose.tenant_id, said.name, CATEGORY, record.id, whose.subject_id)
+    shown: dict[str, Any] = {"id": record.id, "said_how": how, "notice_hash": hash, "notice_locale": locale}
+    shown["box"] = vault.seal(ref, told, ends_at)
     await standing.record(c, vault.policy, *whose, "consent", value=given, at=at, purpose=name, shown=shown)
 
 

@@ -9,20 +9,17 @@ from uuid import UUID
 
 import msgspec
 from litestar import post
-from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from avow.base.actor import Actor
 from avow.privacy import answers
 from avow.privacy.answers import Read, Waiting
 from avow.privacy.api import Privacy
+from avow.privacy.desk import Reason, Staff
 from avow.privacy.requests import Kind
 
 PAGE_MAX = 100
 
-Staff = NamedDependency[Actor]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)]
-Reason = Annotated[str, msgspec.Meta(max_length=2000)]
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 

@@ -21,13 +21,14 @@ from avow.privacy.stores import Ended, Found, Key, Of, Page, Which
 
 KEEP = timedelta(hours=24)
 
-Addresses = Callable[[UUID], Awaitable[Sequence[str]]]
+Addresses = Callable[[AsyncConnection, UUID], Awaitable[Sequence[str]]]
 
 
 class OutsideFiles:
     """`mail/*.eml` and `demo.json` under AVOW_HOME: they end with the person, and after 24 hours in any case.
 
-    `addresses` gives a person's mail addresses (`accounts`). It can only while their account is there, so this store
+    `addresses` gives a person's mail addresses (`accounts`), read over the connection of the caller: a restore works in a
+    database of its own. It can only while their account is there, so this store
     comes before the tables.
     """
 
@@ -45,11 +46,11 @@ class OutsideFiles:
 
     async def find(self, c: AsyncConnection, subject_id: UUID) -> Found:
         """See Store."""
-        return Found(len(await self._of(subject_id)), None)
+        return Found(len(await self._of(c, subject_id)), None)
 
     async def end(self, c: AsyncConnection, which: Which, policy: Policy, after: Key | None = None) -> Ended:
         """See Store."""
-        wanted = await self._of(which.subject_id) if isinstance(which, Of) else self._before(which.now - KEEP)
+        wanted = await self._of(c, which.subject_id) if isinstance(which, Of) else self._before(which.now - KEEP)
         for path in wanted:
             path.unlink(missing_ok=True)
         return Ended(len(wanted), None)
@@ -64,10 +65,10 @@ class OutsideFiles:
 
     async def residual(self, c: AsyncConnection, subject_id: UUID, policy: Policy) -> int:
         """See Store."""
-        return len(await self._of(subject_id))
+        return len(await self._of(c, subject_id))
 
-    async def _of(self, subject_id: UUID) -> list[Path]:
-        wanted = {address.casefold() for address in await self._addresses(subject_id)}
+    async def _of(self, c: AsyncConnection, subject_id: UUID) -> list[Path]:
+        wanted = {address.casefold() for address in await self._addresses(c, subject_id)}
         if not wanted:
             return []
         return await asyncio.to_thread(lambda: [path for path in self._files() if wanted & _owners(path)])

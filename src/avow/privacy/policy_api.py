@@ -12,16 +12,16 @@ from uuid import UUID
 
 import msgspec
 from litestar import get, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from avow.base.actor import PLATFORM, Actor
+from avow.base.actor import PLATFORM
 from avow.base.clock import Clock
 from avow.base.db import Database
 from avow.policy import PolicyError, Problem, parse
 from avow.policy.language import TEXT_BYTES_MAX
 from avow.privacy import remarks, versions, wishes
 from avow.privacy.api import Privacy
+from avow.privacy.desk import Staff
 from avow.privacy.versions import Coming
 from avow.privacy.wishes import Listed, Shown
 from avow.vault import Vault
@@ -29,8 +29,6 @@ from avow.vault import Vault
 PAGE_MAX = 100
 BODY_BYTES_MAX = 3 * TEXT_BYTES_MAX
 """JSON with the longest text that the policy language takes: outside ASCII an escape has at most three times its bytes."""
-
-Staff = NamedDependency[Actor]
 
 
 class NewPlan(msgspec.Struct, forbid_unknown_fields=True):

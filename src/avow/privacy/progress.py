@@ -40,7 +40,7 @@ class Progress(msgspec.Struct):
 
 
 async def read(c: AsyncConnection, id: UUID, token: str) -> Progress:
-    """The progress of an erasure; no stores before it is planned, and nothing done any more once there is a receipt.
+    """The progress of an erasure; no stores before it is planned, and no times any more once there is a receipt.
 
     Raises NotFound for a token that does not belong to the request.
     """
@@ -48,18 +48,19 @@ async def read(c: AsyncConnection, id: UUID, token: str) -> Progress:
     if not rows:
         raise NotFound
     done = {row.step: row for row in rows if row.step is not None}
-    stores = [_store(step, done.get(step["store"])) for step in rows[0].plan or []]
+    over = rows[0].state == "succeeded"
+    stores = [_store(step, done.get(step["store"]), over=over) for step in rows[0].plan or []]
     keys = done.get(KEYS)
     return Progress(rows[0].state, rows[0].reason, stores, keys.done_at if keys else None)
 
 
-def _store(step: dict[str, Any], done: Any) -> StoreProgress:
+def _store(step: dict[str, Any], done: Any, *, over: bool) -> StoreProgress:
     return StoreProgress(
         store=step["store"],
         categories=step["categories"],
         ending=step["ending"],
         planned=step["facts"],
-        through=done.facts if done else 0,
+        through=done.facts if done else step["facts"] if over else 0,
         done_at=done.done_at if done else None,
         until=datetime.fromisoformat(step["until"]) if step["until"] else None,
     )

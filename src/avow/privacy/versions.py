@@ -114,6 +114,12 @@ async def one(c: AsyncConnection, number: int) -> Version:
     return _version(row)
 
 
+async def under(c: AsyncConnection, number: int) -> Policy | None:
+    """The policy of one version, as it was published; None: there is no such version. Raises VersionUnreadable."""
+    row = (await c.execute(select(policy_version).where(policy_version.c.version == number))).one_or_none()
+    return None if row is None else await asyncio.to_thread(_held, row, [])
+
+
 async def current(c: AsyncConnection) -> Version:
     """The version in force. Raises VersionUnknown before the first start."""
     return _version(await _current(c))

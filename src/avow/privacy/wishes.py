@@ -76,7 +76,7 @@ class Wish(msgspec.Struct):
     kind: str
     by: str
     at: datetime
-    state: str
+    state: Literal["waiting", "done", "refused"]
     code: str | None
     detail: str | None
     hint: str | None
@@ -87,7 +87,7 @@ class Listed(msgspec.Struct):
     be done, `made`, `applied`. `effective_at` null: as soon as it is applied. `destructive`: two operators stand behind it."""
 
     id: UUID
-    state: str
+    state: Literal["waiting", "refused", "made", "applied"]
     version: int | None
     made_at: datetime
     made_by: str
@@ -242,8 +242,9 @@ def _listed(row: Row[Any]) -> Listed:
 
 def _waiting(row: Row[Any]) -> Listed:
     """A plan that is not there yet, or never will be."""
-    state = "refused" if row.state == "refused" else "waiting"
-    return Listed(row.id, state, None, row.at, row.by, None, row.effective_at, None)
+    return Listed(
+        row.id, "refused" if row.state == "refused" else "waiting", None, row.at, row.by, None, row.effective_at, None
+    )
 
 
 def _wish(row: Row[Any]) -> Wish:

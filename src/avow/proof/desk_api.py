@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
 import msgspec
 from litestar import get, post
-from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 
 from avow.base import jobs, metrics
-from avow.base.actor import PLATFORM, Actor
+from avow.base.actor import PLATFORM
 from avow.base.errors import NotFound
 from avow.base.jobs import Queued
 from avow.base.metrics import Sheet
 from avow.policy.model import Category
 from avow.privacy import figures
 from avow.privacy.api import Privacy
+from avow.privacy.desk import Home, Staff
 from avow.vault import Act
 
 PAGE_MAX = 100
@@ -31,8 +30,6 @@ LOOK_ID: Final = UUID(int=1)
 LATE_AFTER: Final = timedelta(minutes=20)
 """A sweep comes every ten minutes, and takes some."""
 
-Staff = NamedDependency[Actor]
-Home = NamedDependency[Path]
 State = Literal["queued", "picked", "failed"]
 
 

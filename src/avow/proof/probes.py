@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from avow import catalog
 from avow.base.clock import Clock
 from avow.base.db import Database
+from avow.base.errors import NotFound
 from avow.base.ids import uuid7
 from avow.base.log import failure
 from avow.catalog import facts, undeclared_columns, undeclared_paths
@@ -33,7 +35,20 @@ from avow.policy.words import PROBES
 from avow.privacy import versions
 from avow.privacy.requests import OPEN
 from avow.privacy.tables import rights_request
-from avow.proof import ages, border, collected, content, cookies, grants, hygiene, parts, purposes, remains, scan
+from avow.proof import (
+    ages,
+    border,
+    collected,
+    content,
+    cookies,
+    grants,
+    hygiene,
+    parts,
+    purposes,
+    remains,
+    scan,
+    sign_ins,
+)
 from avow.proof import journey as journeys
 from avow.proof.evidence import Evidence, Finding
 from avow.proof.log import Verified as LogVerified
@@ -377,7 +392,8 @@ ALL: dict[str, Probe] = _BUILT_IN | {
     for probe in (
         *(parts.part_api, parts.part_opt_out, parts.part_field_choice, parts.part_self_service, parts.part_staff),
         *(parts.part_processors, parts.part_backups, parts.part_erasure, parts.part_rights, parts.part_consents),
-        *(parts.part_notices, parts.part_acceptance, parts.part_age_gate, parts.part_technical_log),
+        *(parts.part_notices, parts.part_acceptance, parts.part_age_gate),
+        *(sign_ins.part_technical_log, sign_ins.part_security_log),
         *(content.part_cache, content.part_filter, grants.part_improvement),
         *(cookies.part_cookies, cookies.part_ads),
         *(border.part_evidence, border.part_disclosures, border.part_regions),
@@ -392,6 +408,21 @@ DAILY = frozenset(
 """What reads all files, or lives a canary's life. The others look every hour."""
 STANDING = frozenset({"journey", "log"})
 """What stands behind every sentence, so that none names it."""
+
+
+class ProbeUnknown(NotFound):
+    """There is no probe of this name."""
+
+    code = "probe_unknown"
+
+
+def check(names: Sequence[str]) -> None:
+    """Raises ProbeUnknown for the first name that no probe has."""
+    for name in names:
+        if name not in ALL:
+            near = get_close_matches(name, ALL, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"Probes are {', '.join(sorted(ALL))}."
+            raise ProbeUnknown(f"There is no probe {name!r}.", hint=hint)
 
 
 async def look(on: Ground, name: str) -> list[Evidence]:

@@ -12,16 +12,16 @@ from uuid import UUID
 
 import msgspec
 from litestar import get, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 
-from avow.base.actor import PLATFORM, Actor
+from avow.base.actor import PLATFORM
 from avow.base.errors import BadInput
 from avow.privacy.api import Desk, Privacy
+from avow.privacy.desk import Home, Reason, Staff, check_reason
 from avow.registers import book, documents, incidents, ropa
 from avow.registers.book import Kept, Whose
-from avow.registers.documents import Shelf
-from avow.registers.entries import Entry, EntryRefused
+from avow.registers.documents import Became, Shelf
+from avow.registers.entries import APPROVERS, Entry, EntryRefused
 from avow.registers.incidents import Incident
 from avow.vault import Act
 
@@ -29,12 +29,9 @@ PAGE_MAX = 100
 FILE_BODY_BYTES_MAX = 2 * documents.SIZE_MAX
 """JSON with the largest document in base 64."""
 
-Staff = NamedDependency[Actor]
-Home = NamedDependency[Path]
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)]
 EntryName = Annotated[str, PathParameter(max_length=100)]
-Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
 
 
 class IncidentPage(msgspec.Struct):
@@ -47,7 +44,7 @@ class IncidentPage(msgspec.Struct):
 class Closing(msgspec.Struct, forbid_unknown_fields=True):
     """Why an incident is closed."""
 
-    reason: Reason
+    reason: Reason = ""
 
 
 @get("/api/desk/incidents")
@@ -66,13 +63,14 @@ async def list_incidents(
 @post("/api/desk/incidents/{id:uuid}/close", status_code=204)
 async def close_incident(id: FromPath[UUID], data: JSONBody[Closing], staff: Staff, privacy: Privacy) -> None:
     """Close an incident that was looked into; what happens again opens a new one."""
+    check_reason(data.reason)
     async with privacy.database.tenant(PLATFORM) as c:
         await incidents.close(c, privacy.vault, staff, id, data.reason)
 
 
 class ListedEntry(msgspec.Struct):
-    """An entry of the register. `refused`: the rule that it broke when it was made. `approved`, `sent`: how many operators
-    stand behind it, how often something went."""
+    """An entry of the register. `refused`: the rule that it broke when it was made. `approved`: how many operators
+    stand behind it of those `needed`; `sent`: how often something went."""
 
     id: UUID
     entry: Entry
@@ -80,6 +78,7 @@ class ListedEntry(msgspec.Struct):
     made_at: str
     refused: str | None
     approved: int
+    needed: int
     ended: bool
     sent: int
 
@@ -148,7 +147,7 @@ class Document(msgspec.Struct):
     valid_from: datetime
     valid_until: datetime
     added_at: datetime
-    became: str
+    became: Became
 
 
 class Resting(msgspec.Struct):
@@ -189,7 +188,7 @@ class Withdrawal(msgspec.Struct, forbid_unknown_fields=True):
     """Which documents are taken away, and why."""
 
     name: Annotated[str, msgspec.Meta(max_length=100)]
-    reason: Reason
+    reason: Reason = ""
 
 
 @get("/api/desk/evidence")
@@ -230,6 +229,7 @@ async def add_document(data: JSONBody[NewDocument], staff: Staff, privacy: Priva
 @post("/api/desk/evidence/withdraw", status_code=204)
 async def withdraw_document(data: JSONBody[Withdrawal], staff: Staff, privacy: Privacy, home: Home) -> None:
     """Take the documents of a name away; the claims that rest on it leave the pages with this."""
+    check_reason(data.reason)
     async with privacy.database.tenant(PLATFORM) as c:
         gone = await documents.hand_back(c, data.name)
         told = {"purpose": "proof", "reason": data.reason, "after": {"name": data.name}}
@@ -249,7 +249,8 @@ async def read_records(privacy: Privacy) -> dict[str, Any]:
 
 
 def _listed(kept: Kept) -> ListedEntry:
-    counts = kept.refusal, len(kept.approved), kept.ended_at is not None, kept.sent
+    needed = APPROVERS.get(kept.entry.basis, 0)
+    counts = kept.refusal, len(kept.approved), needed, kept.ended_at is not None, kept.sent
     return ListedEntry(kept.id, kept.entry, kept.whose.person, kept.made_at.isoformat(), *counts)
 
 

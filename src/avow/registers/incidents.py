@@ -36,7 +36,7 @@ class Incident(msgspec.Struct):
     `evidence` (a document stands behind its claim no more; `about` is its name)."""
 
     id: UUID
-    kind: str
+    kind: Literal["egress", "evidence"]
     part: str
     about: str
     first_at: datetime

@@ -132,4 +132,5 @@ async def _record(request: AnyRequest, policy: Policy, reader: Reader, choice: C
                 continue
             name, given = cookies.consent_of(kind), kind in choice.allowed
             notice, now = asking.notices(policy, name)[locale], accounts.clock.now()
-            await consents.say(c, accounts.vault, whose, name, now, given=given, how="panel", notice=notice)
+            maker = accounts.consent_receipts
+            await consents.say(c, accounts.vault, maker, whose, name, now, given=given, how="panel", notice=notice)

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from litestar import Response, get
 from litestar.datastructures import State
-from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from avow.accounts import surface
@@ -55,20 +54,23 @@ def handlers() -> ExceptionHandlersMap:
         def render(request: surface.AnyRequest, error: Any) -> Response[Any]:
             made: Response[Any] = usual[kind](request, error)
             status = made.status_code or 500
-            return _missing(request, made, status) if status in MISSING and _is_browser(request) else made
+            about = "missing" if status in MISSING else "broken" if status >= 500 else None
+            return _page(request, made, about) if about and _is_browser(request) else made
 
         return render
 
-    return {**usual, AvowError: shown(AvowError), HTTPException: shown(HTTPException)}
+    return {kind: shown(kind) for kind in usual if isinstance(kind, type)}
 
 
 def _is_browser(request: surface.AnyRequest) -> bool:
     return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(("/api/", "/v1/"))
 
 
-def _missing(request: surface.AnyRequest, made: Response[Any], status: int) -> Response[str]:
-    found = page(request.app.state.site, "missing.html", stranger(request), status)
-    found.headers.update({name: value for name, value in made.headers.items() if name.lower() == "allow"})
+def _page(request: surface.AnyRequest, made: Response[Any], about: str) -> Response[str]:
+    found = page(request.app.state.site, "astray.html", stranger(request), made.status_code or 500, about=about)
+    found.headers.update(
+        {name: value for name, value in made.headers.items() if name.lower() in ("allow", "retry-after")}
+    )
     return found
 
 

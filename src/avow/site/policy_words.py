@@ -193,6 +193,10 @@ PROBES: Mapping[str, tuple[str, str]] = {
         "A canary that asks the same again gets the same answer, another one and one that opted out do not.",
         "金丝雀账户再次提出相同请求会得到同一回复，其他账户和选择不存储的请求则不会。",
     ),
+    "part_security_log": (
+        "A canary that gives a wrong password and then the right one reads both on its record of sign-ins.",
+        "金丝雀账户先后输入错误与正确的密码，两次尝试均可在其登录记录中查到。",
+    ),
     "part_technical_log": (
         "Of a canary that signs in is stored what the policy lists and nothing else that its browser says.",
         "金丝雀账户登录时，仅存储政策列明的信息，不存储其浏览器提供的其他内容。",
@@ -223,8 +227,8 @@ PROBES: Mapping[str, tuple[str, str]] = {
     ),
     "part_consents": (
         "A canary's consent is off until given, holds once given, and is gone once taken back; its record has the text that "
-        "was shown, and a signed receipt.",
-        "金丝雀账户的同意默认关闭，给予后生效，撤回后即失效；记录中保存所展示的文本，并有签名回执。",
+        "was shown, and a signed receipt that stands in the log.",
+        "金丝雀账户的同意默认关闭，给予后生效，撤回后即失效；记录中保存所展示的文本，并有载入日志的签名回执。",
     ),
     "part_cookies": (
         "Public pages set nothing before a choice; what is set stands in the register, no longer than it says there, and "

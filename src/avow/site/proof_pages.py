@@ -28,7 +28,7 @@ from avow.site import policy_pages, sentences
 from avow.site.layout import Site, page
 from avow.site.reader import Reading
 from avow.site.sentences import Sentence
-from avow.site.words import translate
+from avow.site.words import WORDS, translate
 
 
 class SentenceUnknown(NotFound):
@@ -151,6 +151,8 @@ def _by_probe(evidence: Iterable[Evidence], locale: str) -> dict[str, list[dict[
     probes: dict[str, list[dict[str, Any]]] = {}
     for row in evidence:
         probe, _, about = row.probe.partition(".")
+        if f"probe_{probe}" not in WORDS:  # of a probe that there was once
+            continue
         title = translate(locale, f"category_{about}") if about in words.CATEGORIES else about
         shown = {
             "probe": row.probe,

@@ -16,9 +16,9 @@ ALL: dict[str, tuple[str, str]] = {
     "proof_program": ("for programs", "供程序读取"),
     "proof_log": ("The log", "日志"),
     "proof_log_lead": (
-        "All evidence, each version of the policy and each receipt of an erasure is a leaf of one Merkle tree. Leaves are salted "
-        "hashes: what must be erased can be, and all proofs still hold.",
-        "所有检验结果、每一版政策以及每份删除回执都是同一棵默克尔树的叶。叶为加盐哈希：必须删除的内容可以删除，而全部证明依然成立。",
+        "All evidence, each version of the policy and each receipt of an erasure or a consent is a leaf of one Merkle tree. "
+        "Leaves are salted hashes: what must be erased can be, and all proofs still hold.",
+        "所有检验结果、每一版政策以及每份删除回执和同意回执都是同一棵默克尔树的叶。叶为加盐哈希：必须删除的内容可以删除，而全部证明依然成立。",
     ),
     "proof_log_name": ("Name", "名称"),
     "proof_log_size": ("Leaves", "叶数"),

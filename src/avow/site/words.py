@@ -135,6 +135,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "There is nothing at this address, or not any more. The start page leads to all that is public.",
         "此地址没有内容，或内容已不存在。首页可通往所有公开页面。",
     ),
+    "broken_title": ("Something went wrong here", "此处出了问题"),
+    "broken_lead": (
+        "The fault is ours, and it is noted. Try again in a moment; if it stays, tell the operator when it was.",
+        "这是我们的问题，已被记录。请稍后再试；如仍出现，请告知运营者发生的时间。",
+    ),
     "errors": ("Errors", "错误"),
     "errors_lead": (
         "Each refusal names one of these codes. Beside it stands the status, below it what to do next.",

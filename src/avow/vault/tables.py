@@ -30,7 +30,7 @@ standing = table(
     CheckConstraint("said_how IN ('account', 'panel', 'request', 'signal', 'lapse')", name="how"),
     Index("standing_of_person", "subject_id", "kind", "purpose", "since", "id"),
     holds=[
-        personal("consent", box=["text"]),
+        personal("consent", box=["text", "receipt"]),
         personal(
             "consent",
             clear=["kind", "purpose", "value", "said_how", "notice_hash", "notice_locale"],
@@ -42,7 +42,8 @@ standing = table(
 )
 """Append only; the newest row of a person, kind and purpose holds. `since` is when it was said, `policy_version` to
 which text. `value` false: withdrawn or lifted. A restriction covers every purpose and leaves it empty. The box of a consent
-holds the text that was shown, `notice_hash` is the SHA-256 of that text (UTF-8), and `said_how` where it was said: in the
+holds the text that was shown and the signed receipt with the salt of its leaf in the log, `notice_hash` is the SHA-256 of
+that text (UTF-8), and `said_how` where it was said: in the
 account, on the panel of cookies, by a request, by a signal of the browser (Sec-GPC), or not by the person: it lapsed."""
 
 audit = table(

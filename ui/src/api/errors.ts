@@ -41,6 +41,7 @@ const SAID: Record<string, () => string> = {
   project_archived: () => t("This project is archived. Choose another, or have it taken out of the archive."),
   too_many_invitations: () => t("Your organisation has as many open invitations as it can have."),
   invitations_slowed: () => t("Your organisation has sent many invitations. Wait a little."),
+  price_not_by_tokens: () => t("This model is not paid by tokens. Its price is set at the terminal: avow model add."),
   second_factor_missing: () => t("Staff need a second factor. Set one up in the settings, then come back."),
 };
 

@@ -3,6 +3,7 @@ import { queryOptions, useQuery, useQueryClient } from "@tanstack/react-query";
 
 import { spoken, useLanguage } from "../words/language";
 import { api, signedIn, told } from "./client";
+import type { paths } from "./schema";
 import { tellTabs } from "./tabs";
 
 export const me = queryOptions({
@@ -23,6 +24,17 @@ export function useMe() {
   return found;
 }
 
+type Called<P> = { [M in keyof P]: P[M] extends undefined ? never : M }[keyof P] & string;
+
+/** A route as the platform's table of permissions names it. */
+export type Route = { [P in keyof paths & string]: `${Uppercase<Exclude<Called<paths[P]>, "parameters">>} ${P}` }[keyof paths & string];
+
+/** Whether somebody may call a route that is not everybody's: the platform says so, and spares them what it would refuse. */
+export function useMay(): (route: Route) => boolean {
+  const { may } = useMe();
+  return (route) => may.includes(route);
+}
+
 /** Ends the session here and on the server, and forgets all that was shown. */
 export function useSignOut(): () => Promise<void> {
   const queries = useQueryClient();
@@ -36,6 +48,11 @@ export function useSignOut(): () => Promise<void> {
 }
 
 export const wallet = queryOptions({ queryKey: ["wallet"], queryFn: () => told(api.GET("/api/wallet")) });
+
+/** The currency in which one's organisation pays. */
+export function useCurrency(): string {
+  return useQuery(wallet).data?.currency ?? "USD";
+}
 
 const words = (language: "en" | "zh") =>
   queryOptions({

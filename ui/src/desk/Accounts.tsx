@@ -1,11 +1,12 @@
 // An account as staff see it: found by address or id with a reason, what stands with it, a credit, and what may be opened.
-import { Button, Group, Modal, Select, TextInput } from "@mantine/core";
+import { Button, Select, TextInput } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useState } from "react";
+import { useState } from "react";
 
 import { api, told } from "../api/client";
-import { useMe, useNames } from "../api/me";
-import type { components } from "../api/schema";
+import type { Account } from "../api/desk";
+import { useMay, useMe, useNames } from "../api/me";
+import { Ask } from "../parts/Dialog";
 import { Empty, Figure, Page, Problem, Section, State } from "../parts/Page";
 import { day, money, number } from "../words/figures";
 import { t, useLanguage } from "../words/language";
@@ -13,32 +14,20 @@ import { useAct } from "./act";
 import { Openable } from "./Openable";
 import { Reason } from "./Reason";
 
-export type Account = components["schemas"]["Account"];
-const CREDITS = ["billing", "operator"];
-
-/** What each role may look for (`policy.words.STAFF_PURPOSES`); the API refuses the rest. */
-export const PURPOSES: Record<string, readonly string[]> = {
-  support: ["support", "debugging"],
-  billing: ["billing"],
-  privacy: ["legal", "proof", "support"],
-  operator: ["debugging", "enforce", "legal", "security"],
-};
-
 export function Accounts() {
   useLanguage();
   const [found, setFound] = useState<Account | null>(null);
   return (
     <Page wide title={t("Accounts")} lead={t("Somebody is found by their whole address or their id, with a reason that they can read. Nobody is listed.")}>
       <Find found={setFound} />
-      {found ? <Stands of={found} /> : <Empty title={t("Nobody was looked up yet")}>{t("What stands with an account appears here: its organisation, its money, what the person said about the use of their data.")}</Empty>}
+      {found ? <Stands key={found.subject} of={found} /> : <Empty title={t("Nobody was looked up yet")}>{t("What stands with an account appears here: its organisation, its money, what the person said about the use of their data.")}</Empty>}
     </Page>
   );
 }
 
 function Find({ found }: { found: (account: Account) => void }) {
   const name = useNames();
-  const { staff } = useMe();
-  const purposes = PURPOSES[staff ?? ""] ?? [];
+  const { purposes } = useMe();
   const [who, setWho] = useState("");
   const [purpose, setPurpose] = useState(purposes[0] ?? "");
   const [reason, setReason] = useState("");
@@ -47,12 +36,8 @@ function Find({ found }: { found: (account: Account) => void }) {
     const subject = wanted.includes("@") ? (await told(api.POST("/api/desk/people", { body: { email: wanted, purpose, reason } }))).id : wanted;
     return told(api.POST("/api/desk/account", { body: { subject, reason } }));
   }, found);
-  const send = (event: FormEvent) => {
-    event.preventDefault();
-    finding.run();
-  };
   return (
-    <form className="stack" onSubmit={send}>
+    <form className="stack" onSubmit={finding.submit}>
       <div className="grid-2">
         <TextInput size="sm" label={t("Address or id")} description={t("whole, as it was given")} required withAsterisk={false} autoComplete="off" value={who} onChange={(event) => setWho(event.currentTarget.value)} />
         <Select size="sm" label={t("Purpose")} description={t("for which you look")} value={purpose} onChange={(value) => setPurpose(value ?? "")} data={purposes.map((value) => ({ value, label: name("purpose", value) }))} />
@@ -70,15 +55,16 @@ function Find({ found }: { found: (account: Account) => void }) {
 
 function Stands({ of: account }: { of: Account }) {
   const name = useNames();
-  const { staff } = useMe();
+  const may = useMay();
   const [crediting, setCrediting] = useState(false);
+  const [credited, setCredited] = useState(false);
   const purposes = (all: readonly string[]) => (all.length ? all.map((each) => name("purpose", each)).join(", ") : t("nothing"));
   return (
     <>
       <Section
         title={t("What stands with it")}
         act={
-          CREDITS.includes(staff ?? "") &&
+          may("POST /api/desk/credit") &&
           account.wallets.length > 0 && (
             <Button variant="default" size="xs" onClick={() => setCrediting(true)}>
               {t("Give a credit")}
@@ -86,6 +72,7 @@ function Stands({ of: account }: { of: Account }) {
           )
         }
       >
+        {credited && <p role="status">{t("The credit is in the wallet, and on the record.")}</p>}
         <dl className="figures">
           {account.wallets.map((purse) => (
             <Figure key={purse.id} of={t("Balance")} note={purse.state === "frozen" ? t("frozen") : t("{amount} held", { amount: money(purse.held, purse.currency) })}>
@@ -117,42 +104,31 @@ function Stands({ of: account }: { of: Account }) {
         </dl>
       </Section>
       <Openable key={account.subject} of={account} />
-      <Modal opened={crediting} onClose={() => setCrediting(false)} title={t("Give a credit")} closeButtonProps={{ "aria-label": t("Close") }}>
-        <Give to={account} done={() => setCrediting(false)} />
-      </Modal>
+      {crediting && <Give to={account} close={() => setCrediting(false)} done={() => setCredited(true)} />}
     </>
   );
 }
 
 /** Each opening of the form is one credit: sent again, after a lost answer, it is given once. */
-function Give({ to: account, done }: { to: Account; done: () => void }) {
+function Give({ to: account, close, done }: { to: Account; close: () => void; done: () => void }) {
   const queries = useQueryClient();
   const [key] = useState(newKey);
   const [amount, setAmount] = useState("");
   const [kind, setKind] = useState<"promotion" | "correction">("correction");
   const [reason, setReason] = useState("");
-  const giving = useAct(
-    () => told(api.POST("/api/desk/credit", { body: { subject: account.subject, amount, kind, key, reason } })),
-    () => queries.invalidateQueries({ queryKey: ["desk"] }),
-  );
-  if (giving.isSuccess)
-    return (
-      <div className="stack">
-        <p role="status">{t("The credit is in the wallet, and on the record.")}</p>
-        <Group justify="flex-end">
-          <Button onClick={done}>{t("Close")}</Button>
-        </Group>
-      </div>
-    );
   return (
-    <form
-      className="stack"
-      onSubmit={(event) => {
-        event.preventDefault();
-        giving.run();
+    <Ask
+      title={t("Give a credit")}
+      go={t("Give the credit")}
+      close={close}
+      isReady={amount !== "" && reason.trim() !== ""}
+      run={() => told(api.POST("/api/desk/credit", { body: { subject: account.subject, amount, kind, key, reason } }))}
+      done={async () => {
+        done();
+        await queries.invalidateQueries({ queryKey: ["desk"] });
       }}
     >
-      <TextInput label={t("Amount")} description={account.wallets[0]?.currency} inputMode="decimal" required withAsterisk={false} value={amount} onChange={(event) => setAmount(event.currentTarget.value)} />
+      <TextInput label={t("Amount")} description={account.wallets[0]?.currency} inputMode="decimal" required withAsterisk={false} data-autofocus value={amount} onChange={(event) => setAmount(event.currentTarget.value)} />
       <Select
         label={t("As")}
         value={kind}
@@ -163,13 +139,7 @@ function Give({ to: account, done }: { to: Account; done: () => void }) {
         ]}
       />
       <Reason value={reason} set={setReason} />
-      <Problem error={giving.error} />
-      <Group justify="flex-end">
-        <Button type="submit" loading={giving.isPending} disabled={!amount || !reason.trim()}>
-          {t("Give the credit")}
-        </Button>
-      </Group>
-    </form>
+    </Ask>
   );
 }
 

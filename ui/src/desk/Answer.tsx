@@ -4,26 +4,27 @@ import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 
 import { api, told } from "../api/client";
-import { useMe } from "../api/me";
+import type { Waiting } from "../api/desk";
+import { useMay } from "../api/me";
 import type { components } from "../api/schema";
+import { useLeave } from "../parts/Dialog";
 import { Problem } from "../parts/Page";
 import { moment } from "../words/figures";
 import { t } from "../words/language";
-import { OPEN } from "../words/rights";
+import { isOpen } from "../words/rights";
 import { useAct } from "./act";
 import { Reason } from "./Reason";
-import type { Waiting } from "./Requests";
 import { BY_PEOPLE } from "./rights";
 
 type Read = components["schemas"]["Read"];
 const ANSWER_CHARS_MAX = 4000;
 
-export function Answer({ of: request, done }: { of: Waiting; done: () => void }) {
-  const { staff } = useMe();
+export function Answer({ of: request }: { of: Waiting }) {
+  const may = useMay();
   const [read, setRead] = useState<Read | null>(null);
   const [reason, setReason] = useState("");
   const opening = useAct(() => told(api.POST("/api/desk/requests/open", { body: { id: request.id, reason } })), setRead);
-  const isOurs = BY_PEOPLE.includes(request.kind) && OPEN.includes(request.state);
+  const isOurs = BY_PEOPLE.includes(request.kind) && isOpen(request);
   return (
     <div className="stack">
       <dl className="facts">
@@ -40,18 +41,15 @@ export function Answer({ of: request, done }: { of: Waiting; done: () => void })
         <dt>{t("Due")}</dt>
         <dd>{moment(request.due_at)}</dd>
       </dl>
-      {!isOurs && OPEN.includes(request.state) && <p className="note">{t("The platform carries this out by itself. If it fails, the job stands under Jobs and can be tried again there.")}</p>}
-      {staff !== "privacy" ? (
+      {!isOurs && isOpen(request) && <p className="note">{t("The platform carries this out by itself. If it fails, the job stands under Jobs and can be tried again there.")}</p>}
+      {!may("POST /api/desk/requests/open") ? (
         <p className="note">{t("Only the privacy officer opens what somebody wrote, and answers.")}</p>
       ) : read ? (
         <Written of={read} />
       ) : (
         <form
           className="stack"
-          onSubmit={(event) => {
-            event.preventDefault();
-            opening.run();
-          }}
+          onSubmit={opening.submit}
         >
           <Reason value={reason} set={setReason} />
           <Problem error={opening.error} />
@@ -60,7 +58,7 @@ export function Answer({ of: request, done }: { of: Waiting; done: () => void })
           </Button>
         </form>
       )}
-      {staff === "privacy" && isOurs && read && <Reply to={request} done={done} />}
+      {may("POST /api/desk/requests/answer") && isOurs && read && <Reply to={request} />}
     </div>
   );
 }
@@ -87,14 +85,15 @@ function Written({ of: read }: { of: Read }) {
   );
 }
 
-function Reply({ to: request, done }: { to: Waiting; done: () => void }) {
+function Reply({ to: request }: { to: Waiting }) {
+  const leave = useLeave();
   const queries = useQueryClient();
   const [answer, setAnswer] = useState("");
   const sending = useAct(
     (state: "succeeded" | "refused") => told(api.POST("/api/desk/requests/answer", { body: { id: request.id, state, answer } })),
     async () => {
       await queries.invalidateQueries({ queryKey: ["desk"] });
-      done();
+      leave();
     },
   );
   const send = (state: "succeeded" | "refused") => (event: FormEvent) => {

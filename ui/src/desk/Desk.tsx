@@ -7,7 +7,7 @@ import { useMe, useNames } from "../api/me";
 import { Empty, Page } from "../parts/Page";
 import { t, useLanguage } from "../words/language";
 import "./desk.css";
-import { placesOf } from "./places";
+import { usePlaces } from "./places";
 
 /** Whether somebody has what the desk asks of staff; null: not known yet. */
 function useIsStrong(): boolean | null {
@@ -21,6 +21,7 @@ export function Desk() {
   const isStrong = useIsStrong();
   const name = useNames();
   const { staff } = useMe();
+  const places = usePlaces();
   if (!staff)
     return (
       <Page title={t("Desk")}>
@@ -32,7 +33,7 @@ export function Desk() {
       <nav className="desk-places" aria-label={t("Desk")}>
         <p className="note">{t("Desk, as {role}", { role: name("role", staff) })}</p>
         <ul>
-          {[{ to: "/desk", name: () => t("Today") }, ...placesOf(staff)].map((place) => (
+          {[{ to: "/desk", name: () => t("Today") }, ...places].map((place) => (
             <li key={place.to}>
               <Link to={place.to} activeOptions={{ exact: place.to === "/desk" }} activeProps={{ "aria-current": "page" }}>
                 {place.name()}

@@ -1,72 +1,67 @@
 // The claims that a document stands behind, and the documents, those first that end first.
-import { Button, FileInput, Group, Modal, TagsInput, TextInput } from "@mantine/core";
-import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useState } from "react";
+import { Button, FileInput, TagsInput, TextInput } from "@mantine/core";
+import { useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
 
 import { api, told } from "../api/client";
-import { useMe } from "../api/me";
+import { useMay } from "../api/me";
+import { usePaged } from "../api/paged";
 import type { components } from "../api/schema";
-import { Confirm } from "../parts/Confirm";
 import { DataTable } from "../parts/DataTable";
-import { Empty, Loaded, Page, Problem, Section, State, type Tone } from "../parts/Page";
+import { Ask } from "../parts/Dialog";
+import { Empty, Page, Section, State, type Tone } from "../parts/Page";
+import { Row, Rows } from "../parts/Rows";
 import { away, day, moment } from "../words/figures";
 import { spoken, t, useLanguage } from "../words/language";
-import { useAct } from "./act";
 import { content } from "./content";
 import { Reason } from "./Reason";
 
 type Claim = components["schemas"]["Resting"];
+type Document = components["schemas"]["Document"];
 const PAGE = 50;
 const MONTH_MS = 30 * 24 * 3600 * 1000;
 
-const BECAME: Record<string, readonly [Tone, () => string]> = {
+const BECAME: Record<Document["became"], readonly [Tone, () => string]> = {
   valid: ["good", () => t("valid")],
   early: ["open", () => t("not valid yet")],
   lapsed: ["bad", () => t("lapsed")],
   missing: ["bad", () => t("its file is missing")],
   changed: ["bad", () => t("its file was changed")],
+  withdrawn: ["plain", () => t("withdrawn")],
 };
 
 export function Evidence() {
   useLanguage();
-  const { staff } = useMe();
+  const may = useMay();
   const [adding, setAdding] = useState<string[] | null>(null);
   const [leaving, setLeaving] = useState<string | null>(null);
-  const found = useInfiniteQuery({
-    queryKey: ["desk", "evidence"],
-    queryFn: ({ pageParam }) => told(api.GET("/api/desk/evidence", { params: { query: { limit: PAGE, ...(pageParam ? { after: pageParam } : {}) } } })),
-    initialPageParam: null as string | null,
-    getNextPageParam: (last) => last.after,
+  const found = usePaged({
+    key: ["desk", "evidence"],
+    page: (after: string | null) => told(api.GET("/api/desk/evidence", { params: { query: { limit: PAGE, after } } })),
+    rows: (page) => page.documents,
+    end: (page) => page.after,
   });
-  const claims = found.data?.pages[0]?.claims;
+  const claims = found.first?.claims;
   return (
     <Page
       wide
       title={t("Evidence")}
       lead={t("What people do and code cannot show stands on the page while a document behind it is valid, and not a moment longer.")}
-      act={staff === "operator" && <Button onClick={() => setAdding([])}>{t("Add a document")}</Button>}
+      act={may("POST /api/desk/evidence") && <Button onClick={() => setAdding([])}>{t("Add a document")}</Button>}
     >
       <Section title={t("Claims")}>
-        <Loaded of={{ ...found, data: claims }} lines={4}>
-          {(all) =>
-            all.length === 0 ? (
-              <Empty title={t("The policy makes no claim that rests on a document")} />
-            ) : (
-              <ul className="rows">
-                {all.toSorted(bySoonest).map((claim) => (
-                  <Stands key={claim.name} of={claim} add={staff === "operator" ? () => setAdding([claim.name]) : undefined} />
-                ))}
-              </ul>
-            )
-          }
-        </Loaded>
+        <Rows
+          of={{ ...found, data: claims?.toSorted(bySoonest), more: undefined }}
+          lines={4}
+          none={<Empty title={t("The policy makes no claim that rests on a document")} />}
+          row={(claim) => <Stands key={claim.name} of={claim} add={may("POST /api/desk/evidence") ? () => setAdding([claim.name]) : undefined} />}
+        />
       </Section>
       <Section title={t("Documents")}>
         <DataTable
           label={t("Documents")}
-          of={{ ...found, data: found.data?.pages.flatMap((page) => page.documents) }}
+          of={found}
           id={(row) => row.id}
-          pages={found}
           none={<Empty title={t("No document yet")}>{t("A document is kept sealed beside the database, with who issued it and from when until when it holds.")}</Empty>}
           columns={[
             { title: t("Name"), of: (row) => <code>{row.name}</code> },
@@ -83,7 +78,7 @@ export function Evidence() {
             {
               title: t("State"),
               of: (row) => {
-                const [tone, said] = BECAME[row.became] ?? ["plain", () => row.became];
+                const [tone, said] = BECAME[row.became];
                 return <State tone={tone}>{said()}</State>;
               },
             },
@@ -91,7 +86,7 @@ export function Evidence() {
             {
               title: t("Act"),
               of: (row) =>
-                staff === "operator" ? (
+                may("POST /api/desk/evidence/withdraw") ? (
                   <Button variant="default" size="xs" onClick={() => setLeaving(row.name)} aria-label={t("Withdraw {name}", { name: row.name })}>
                     {t("Withdraw")}
                   </Button>
@@ -102,10 +97,8 @@ export function Evidence() {
           ]}
         />
       </Section>
-      <Modal opened={adding !== null} onClose={() => setAdding(null)} size="lg" title={t("Add a document")} closeButtonProps={{ "aria-label": t("Close") }}>
-        {adding && <Add names={adding} known={claims?.map((each) => each.name) ?? []} done={() => setAdding(null)} />}
-      </Modal>
-      {leaving && <Withdraw name={leaving} done={() => setLeaving(null)} />}
+      {adding && <Add names={adding} known={claims?.map((each) => each.name) ?? []} close={() => setAdding(null)} />}
+      {leaving && <Withdraw name={leaving} close={() => setLeaving(null)} />}
     </Page>
   );
 }
@@ -118,59 +111,56 @@ function bySoonest(one: Claim, other: Claim): number {
 function Stands({ of: claim, add }: { of: Claim; add: (() => void) | undefined }) {
   const isSoon = claim.until !== null && claim.until !== undefined && new Date(claim.until).getTime() - Date.now() < MONTH_MS;
   return (
-    <li className="row">
-      <div className="row-main">
-        <p className="row-title">
-          <code>{claim.name}</code>
+    <Row
+      title={<code>{claim.name}</code>}
+      end={
+        <div className="row-end">
+          <State tone={!claim.valid ? "plain" : isSoon ? "open" : "good"}>{claim.valid ? t("on the page") : t("not published")}</State>
+          {claim.until && (
+            <p className="note" title={moment(claim.until)}>
+              {t("lapses {when}", { when: away(claim.until) })}
+            </p>
+          )}
+          {!claim.valid && add && (
+            <p>
+              <button type="button" className="link note" onClick={add}>
+                {t("Add its document")}
+              </button>
+            </p>
+          )}
+        </div>
+      }
+    >
+      {claim[spoken()].map((sentence) => (
+        <p className="note" key={sentence}>
+          {sentence}
         </p>
-        {claim[spoken()].map((sentence) => (
-          <p className="note" key={sentence}>
-            {sentence}
-          </p>
-        ))}
-      </div>
-      <div className="row-end">
-        <State tone={!claim.valid ? "plain" : isSoon ? "open" : "good"}>{claim.valid ? t("on the page") : t("not published")}</State>
-        {claim.until && (
-          <p className="note" title={moment(claim.until)}>
-            {t("lapses {when}", { when: away(claim.until) })}
-          </p>
-        )}
-        {!claim.valid && add && (
-          <p>
-            <button type="button" className="link note" onClick={add}>
-              {t("Add its document")}
-            </button>
-          </p>
-        )}
-      </div>
-    </li>
+      ))}
+    </Row>
   );
 }
 
-function Add({ names: begun, known, done }: { names: string[]; known: string[]; done: () => void }) {
+function Add({ names: begun, known, close }: { names: string[]; known: string[]; close: () => void }) {
   const queries = useQueryClient();
   const [file, setFile] = useState<File | null>(null);
   const [names, setNames] = useState(begun);
   const [issuer, setIssuer] = useState("");
   const [from, setFrom] = useState(new Date().toISOString().slice(0, 10));
   const [until, setUntil] = useState("");
-  const adding = useAct(
-    async () => {
-      const dates = { valid_from: `${from}T00:00:00Z`, valid_until: `${until}T00:00:00Z` };
-      return told(api.POST("/api/desk/evidence", { body: { names, issuer, content: await content(file as File), ...dates } }));
-    },
-    async () => {
-      await queries.invalidateQueries({ queryKey: ["desk"] });
-      done();
-    },
-  );
-  const send = (event: FormEvent) => {
-    event.preventDefault();
-    adding.run();
+  const add = async () => {
+    const dates = { valid_from: `${from}T00:00:00Z`, valid_until: `${until}T00:00:00Z` };
+    return told(api.POST("/api/desk/evidence", { body: { names, issuer, content: await content(file as File), ...dates } }));
   };
   return (
-    <form className="stack" onSubmit={send}>
+    <Ask
+      title={t("Add a document")}
+      size="lg"
+      go={t("Keep it")}
+      close={close}
+      isReady={file !== null && names.length > 0 && issuer.trim() !== "" && from !== "" && until !== ""}
+      run={add}
+      done={() => queries.invalidateQueries({ queryKey: ["desk"] })}
+    >
       <FileInput label={t("File")} description={t("20 MB at most. Its SHA-256 is kept beside it.")} required withAsterisk={false} placeholder={t("Choose a file")} value={file} onChange={setFile} />
       <TagsInput label={t("Stands behind")} description={t("The names by which the policy calls it. Press Enter after each.")} data={known} value={names} onChange={setNames} />
       <TextInput label={t("Issued by")} required withAsterisk={false} maxLength={200} dir="auto" value={issuer} onChange={(event) => setIssuer(event.currentTarget.value)} />
@@ -178,33 +168,25 @@ function Add({ names: begun, known, done }: { names: string[]; known: string[]; 
         <TextInput type="date" label={t("Valid from (UTC)")} required withAsterisk={false} value={from} onChange={(event) => setFrom(event.currentTarget.value)} />
         <TextInput type="date" label={t("Until before (UTC)")} required withAsterisk={false} value={until} onChange={(event) => setUntil(event.currentTarget.value)} />
       </div>
-      <Problem error={adding.error} />
-      <Group justify="flex-end">
-        <Button type="submit" loading={adding.isPending} disabled={!file || names.length === 0 || !issuer.trim() || !from || !until}>
-          {t("Keep it")}
-        </Button>
-      </Group>
-    </form>
+    </Ask>
   );
 }
 
-function Withdraw({ name, done }: { name: string; done: () => void }) {
+function Withdraw({ name, close }: { name: string; close: () => void }) {
   const queries = useQueryClient();
   const [reason, setReason] = useState("");
   return (
-    <Confirm
-      opened
+    <Ask
+      isDangerous
       title={t("Withdraw the documents of {name}?", { name })}
       go={t("Withdraw")}
-      close={done}
-      ready={reason.trim() !== ""}
-      run={async () => {
-        await told(api.POST("/api/desk/evidence/withdraw", { body: { name, reason } }));
-        await queries.invalidateQueries({ queryKey: ["desk"] });
-      }}
+      close={close}
+      isReady={reason.trim() !== ""}
+      run={() => told(api.POST("/api/desk/evidence/withdraw", { body: { name, reason } }))}
+      done={() => queries.invalidateQueries({ queryKey: ["desk"] })}
     >
       <p>{t("Their files are deleted, and what rests on them leaves the page at once. The history says that it did.")}</p>
       <Reason value={reason} set={setReason} isOfPlatform />
-    </Confirm>
+    </Ask>
   );
 }

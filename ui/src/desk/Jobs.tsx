@@ -1,10 +1,12 @@
 // The keeper's queue: what waits, runs or failed, and the way to have it tried again.
 import { Button, Select } from "@mantine/core";
-import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
+import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { api, told } from "../api/client";
-import { useMe } from "../api/me";
+import { useMay } from "../api/me";
+import { usePaged } from "../api/paged";
+import type { components } from "../api/schema";
 import { DataTable } from "../parts/DataTable";
 import { Empty, Figure, Loaded, Page, Problem, State, type Tone } from "../parts/Page";
 import { away, moment, number } from "../words/figures";
@@ -14,7 +16,9 @@ import { useAct } from "./act";
 const PAGE = 50;
 const LOOK_MS = 5000;
 
-const STATES: Record<string, readonly [Tone, () => string]> = {
+type Queued = components["schemas"]["Queued"];
+
+const STATES: Record<Queued["state"], readonly [Tone, () => string]> = {
   queued: ["open", () => t("waits")],
   picked: ["good", () => t("runs")],
   failed: ["bad", () => t("failed")],
@@ -33,28 +37,25 @@ const KINDS: Record<string, () => string> = {
   "proof.look": () => t("All probes"),
 };
 
-type State_ = "queued" | "picked" | "failed";
-
 export function Jobs() {
   useLanguage();
-  const { staff } = useMe();
+  const may = useMay();
   const queries = useQueryClient();
-  const [state, setState] = useState<State_ | "">("");
-  const found = useInfiniteQuery({
-    queryKey: ["desk", "jobs", state],
-    queryFn: ({ pageParam }) => told(api.GET("/api/desk/jobs", { params: { query: { limit: PAGE, ...(state ? { state } : {}), ...(pageParam ? { before: pageParam } : {}) } } })),
-    initialPageParam: null as number | null,
-    getNextPageParam: (last) => last.before,
-    refetchInterval: LOOK_MS,
+  const [state, setState] = useState<Queued["state"] | "">("");
+  const found = usePaged({
+    key: ["desk", "jobs", state],
+    page: (before: number | null) => told(api.GET("/api/desk/jobs", { params: { query: { limit: PAGE, state: state || null, before } } })),
+    rows: (page) => page.jobs,
+    end: (page) => page.before,
+    options: { refetchInterval: LOOK_MS },
   });
   const retrying = useAct(
     (id: number) => told(api.POST("/api/desk/jobs/retry", { body: { id } })),
     () => queries.invalidateQueries({ queryKey: ["desk", "jobs"] }),
   );
-  const counts = found.data?.pages[0]?.counts;
   return (
     <Page wide title={t("Jobs")} lead={t("Work that goes on after a request. A job that failed five times waits here for somebody; a kill loses none.")}>
-      <Loaded of={{ ...found, data: counts }} lines={2}>
+      <Loaded of={{ ...found, data: found.first?.counts }} lines={2}>
         {(all) => (
           <dl className="figures">
             {Object.entries(STATES).map(([each, [, said]]) => (
@@ -70,23 +71,22 @@ export function Jobs() {
           size="sm"
           aria-label={t("State")}
           value={state}
-          onChange={(value) => setState((value ?? "") as State_ | "")}
+          onChange={(value) => setState((value ?? "") as Queued["state"] | "")}
           data={[{ value: "", label: t("All states") }, ...Object.entries(STATES).map(([value, [, said]]) => ({ value, label: said() }))]}
         />
       </div>
       <Problem error={retrying.error} />
       <DataTable
         label={t("Jobs")}
-        of={{ ...found, data: found.data?.pages.flatMap((page) => page.jobs) }}
+        of={found}
         id={(row) => row.id}
-        pages={found}
         none={<Empty title={t("The queue is empty")}>{t("A job appears here while it waits, runs, or has failed.")}</Empty>}
         columns={[
           { title: t("Job"), of: (row) => KINDS[row.kind]?.() ?? <code>{row.kind}</code> },
           {
             title: t("State"),
             of: (row) => {
-              const [tone, said] = STATES[row.state] ?? ["plain", () => row.state];
+              const [tone, said] = STATES[row.state];
               return <State tone={tone}>{said()}</State>;
             },
           },
@@ -96,7 +96,7 @@ export function Jobs() {
           {
             title: t("Act"),
             of: (row) =>
-              row.state === "failed" && staff === "operator" ? (
+              row.state === "failed" && may("POST /api/desk/jobs/retry") ? (
                 <Button variant="default" size="xs" disabled={retrying.isPending} onClick={() => retrying.run(row.id)} aria-label={t("Try job {id} again", { id: row.id })}>
                   {t("Try again")}
                 </Button>

@@ -1,12 +1,14 @@
 // The models and what they cost; each price is a version that stays, and charges name the one they were made by.
-import { Button, Group, Modal, TextInput } from "@mantine/core";
-import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useState } from "react";
+import { Button, Group, TextInput } from "@mantine/core";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
 
 import { api, told } from "../api/client";
-import { useMe } from "../api/me";
+import { useMay } from "../api/me";
+import { usePaged } from "../api/paged";
 import type { components } from "../api/schema";
 import { DataTable } from "../parts/DataTable";
+import { Dialog } from "../parts/Dialog";
 import { Empty, Page, Problem, State } from "../parts/Page";
 import { moment, number, rate } from "../words/figures";
 import { t, useLanguage } from "../words/language";
@@ -21,7 +23,7 @@ const PER = 1_000_000;
 const OTHERS = ",";
 
 /** What a model that is not paid by tokens is paid by, and what one of it costs. */
-const COUNTED: Record<string, { one: () => string; cost: (price: Price) => number }> = {
+const COUNTED: Record<NonNullable<Price["counts"]>, { one: () => string; cost: (price: Price) => number }> = {
   images: { one: () => t("an image"), cost: (price) => Number(price.image) / PER },
   seconds: { one: () => t("a minute of sound"), cost: (price) => (Number(price.audio) * 60) / PER },
   characters: { one: () => t("a character"), cost: (price) => Number(price.input) / PER },
@@ -29,21 +31,20 @@ const COUNTED: Record<string, { one: () => string; cost: (price: Price) => numbe
 
 export function Models() {
   useLanguage();
-  const { staff } = useMe();
+  const may = useMay();
   const [shown, setShown] = useState<Model | null>(null);
-  const found = useInfiniteQuery({
-    queryKey: ["desk", "models"],
-    queryFn: ({ pageParam }) => told(api.GET("/api/desk/models", { params: { query: { limit: PAGE, ...(pageParam ? { after: pageParam } : {}) } } })),
-    initialPageParam: null as string | null,
-    getNextPageParam: (last) => last.after,
+  const found = usePaged({
+    key: ["desk", "models"],
+    page: (after: string | null) => told(api.GET("/api/desk/models", { params: { query: { limit: PAGE, after } } })),
+    rows: (page) => page.models,
+    end: (page) => page.after,
   });
   return (
     <Page wide title={t("Models and prices")} lead={t("A price holds from the moment in which it is set; what runs is charged by the one under which it was reserved.")}>
       <DataTable
         label={t("Models")}
-        of={{ ...found, data: found.data?.pages.flatMap((page) => page.models) }}
+        of={found}
         id={(row) => row.id}
-        pages={found}
         none={<Empty title={t("No model yet")}>{t("avow model add MODEL --upstream NAME offers one.")}</Empty>}
         columns={[
           {
@@ -68,9 +69,11 @@ export function Models() {
           },
         ]}
       />
-      <Modal opened={shown !== null} onClose={() => setShown(null)} size="xl" title={shown?.id ?? ""} closeButtonProps={{ "aria-label": t("Close") }}>
-        {shown && <Prices of={shown} canSet={staff === "operator"} />}
-      </Modal>
+      {shown && (
+        <Dialog title={shown.id} size="xl" close={() => setShown(null)}>
+          <Prices of={shown} canSet={may("POST /api/desk/prices")} />
+        </Dialog>
+      )}
     </Page>
   );
 }
@@ -135,15 +138,11 @@ function SetPrice({ of: model }: { of: Model }) {
       await queries.invalidateQueries({ queryKey: ["desk"] });
     },
   );
-  const send = (event: FormEvent) => {
-    event.preventDefault();
-    setting.run();
-  };
   const field = (label: string, value: string, set: (value: string) => void, note: string, isNeeded = true) => (
     <TextInput size="sm" label={label} description={note} inputMode="decimal" required={isNeeded} withAsterisk={false} value={value} onChange={(event) => set(event.currentTarget.value)} />
   );
   return (
-    <form className="stack" onSubmit={send}>
+    <form className="stack" onSubmit={setting.submit}>
       <div className="grid-2">
         {field(t("Input"), input, setInput, t("of a million, such as 0.15"))}
         {field(t("Cached input"), cached, setCached, t("empty: as it is"), false)}

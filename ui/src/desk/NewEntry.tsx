@@ -1,21 +1,19 @@
 // An entry of the register, with what its ground needs and nothing else. A rule that it breaks is told in words.
-import { Button, FileInput, Group, Select, TagsInput, Textarea, TextInput } from "@mantine/core";
+import { FileInput, Select, TagsInput, Textarea, TextInput } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useState } from "react";
+import { useState } from "react";
 
 import { api, told } from "../api/client";
 import { useChoices } from "../api/me";
-import { Problem } from "../parts/Page";
+import { Ask } from "../parts/Dialog";
 import { t } from "../words/language";
-import { useAct } from "./act";
 import { content, sha256 } from "./content";
-import { GROUNDS } from "./Registers";
+import { GROUNDS, PERSONS } from "./grounds";
 
-const PERSONS = ["legal", "protection", "public_safety", "interest", "consent"];
 const NOTHING = { name: "", to: "", recipient: "", region: "", host: "", contract: "", contractOn: "", instrument: "", notice: "", tenant: "", subject: "", authority: "", since: "", until: "", from: "", to_: "", silent: "" };
 type Said = typeof NOTHING;
 
-export function NewEntry({ done }: { done: () => void }) {
+export function NewEntry({ close }: { close: () => void }) {
   const queries = useQueryClient();
   const categories = useChoices("category");
   const purposes = useChoices("purpose");
@@ -25,24 +23,18 @@ export function NewEntry({ done }: { done: () => void }) {
   const [fields, setFields] = useState<string[]>([]);
   const [reason, setReason] = useState("");
   const [process, setProcess] = useState<File | null>(null);
-  const making = useAct(
-    async () => told(api.POST("/api/desk/register", { body: await body(said, basis, purpose, fields, reason, process) })),
-    async () => {
-      await queries.invalidateQueries({ queryKey: ["desk"] });
-      done();
-    },
-  );
   const text = (of: keyof Said, label: string, more: { description?: string; type?: string; required?: boolean } = {}) => (
     <TextInput size="sm" withAsterisk={false} label={label} {...more} value={said[of]} onChange={(event) => setSaid({ ...said, [of]: event.currentTarget.value })} />
   );
   const isLegal = basis === "legal";
   return (
-    <form
-      className="stack"
-      onSubmit={(event: FormEvent) => {
-        event.preventDefault();
-        making.run();
-      }}
+    <Ask
+      title={t("Make an entry")}
+      size="xl"
+      go={t("Make the entry")}
+      close={close}
+      run={async () => told(api.POST("/api/desk/register", { body: await body(said, basis, purpose, fields, reason, process) }))}
+      done={() => queries.invalidateQueries({ queryKey: ["desk"] })}
     >
       <div className="grid-2">
         <Select size="sm" label={t("Ground")} value={basis} onChange={(value) => setBasis(value ?? "provider")} data={Object.entries(GROUNDS).map(([value, ground]) => ({ value, label: ground() }))} />
@@ -78,13 +70,7 @@ export function NewEntry({ done }: { done: () => void }) {
         </>
       )}
       <Textarea size="sm" label={t("Why, or how interests were weighed")} maxLength={4000} autosize minRows={2} maxRows={8} dir="auto" value={reason} onChange={(event) => setReason(event.currentTarget.value)} />
-      <Problem error={making.error} />
-      <Group justify="flex-end">
-        <Button type="submit" loading={making.isPending}>
-          {t("Make the entry")}
-        </Button>
-      </Group>
-    </form>
+    </Ask>
   );
 }
 

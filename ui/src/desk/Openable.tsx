@@ -3,13 +3,13 @@ import { Button, Select } from "@mantine/core";
 import { Fragment, useState } from "react";
 
 import { api, told } from "../api/client";
+import type { Account } from "../api/desk";
 import { useChoices, useMe, useNames } from "../api/me";
 import type { components } from "../api/schema";
 import { Empty, Problem, Section } from "../parts/Page";
 import { moment } from "../words/figures";
 import { t } from "../words/language";
 import { useAct } from "./act";
-import { type Account, PURPOSES } from "./Accounts";
 import { Reason } from "./Reason";
 
 type Seen = components["schemas"]["Seen"];
@@ -18,8 +18,7 @@ const PAGE = 20;
 export function Openable({ of: account }: { of: Account }) {
   const name = useNames();
   const categories = useChoices("category");
-  const { staff } = useMe();
-  const purposes = PURPOSES[staff ?? ""] ?? [];
+  const { purposes } = useMe();
   const [category, setCategory] = useState("account");
   const [purpose, setPurpose] = useState(purposes[0] ?? "");
   const [reason, setReason] = useState("");

@@ -5,15 +5,16 @@ import { Link, useParams } from "@tanstack/react-router";
 import { useState } from "react";
 
 import { api, told } from "../api/client";
-import { useMe, useNames } from "../api/me";
+import { useMay, useMe, useNames } from "../api/me";
 import type { components } from "../api/schema";
-import { Confirm } from "../parts/Confirm";
 import { DataTable } from "../parts/DataTable";
+import { Ask } from "../parts/Dialog";
 import { Empty, Loaded, Page, Problem, Section, State, type Tone } from "../parts/Page";
+import { Row } from "../parts/Rows";
 import { moment, number } from "../words/figures";
 import { spoken, t, useLanguage } from "../words/language";
 import { useAct } from "./act";
-import { PLAN_STATES } from "./Policy";
+import { PLAN_STATES } from "./plans";
 
 type Shown = components["schemas"]["Shown"];
 const LOOK_MS = 700;
@@ -69,13 +70,14 @@ function isWaiting(plan: Shown | undefined): boolean {
 }
 
 function Stands({ of: plan }: { of: Shown }) {
-  const { id: me, staff } = useMe();
+  const { id: me } = useMe();
+  const may = useMay();
   const queries = useQueryClient();
   const [applying, setApplying] = useState(false);
   const refresh = () => queries.invalidateQueries({ queryKey: ["desk"] });
   const path = { params: { path: { id: plan.id } } };
   const approving = useAct(() => told(api.POST("/api/desk/policy/plans/{id}/approve", path)), refresh);
-  const [tone, said] = PLAN_STATES[plan.state] ?? ["plain", () => plan.state];
+  const [tone, said] = PLAN_STATES[plan.state];
   const isMine = plan.made_by === `staff:${me}`;
   const needsOther = plan.destructive === true && !plan.approved_by;
   return (
@@ -106,7 +108,7 @@ function Stands({ of: plan }: { of: Shown }) {
           {t("The keeper works on it; this page follows.")}
         </p>
       )}
-      {plan.state === "made" && staff === "operator" && (
+      {plan.state === "made" && may("POST /api/desk/policy/plans/{id}/apply") && (
         <div className="stack">
           {needsOther && <p className="note">{isMine ? t("It takes data away: another operator has to approve it.") : t("It takes data away: approve it if you stand behind it, and it can be applied.")}</p>}
           <Problem error={approving.error} />
@@ -122,18 +124,11 @@ function Stands({ of: plan }: { of: Shown }) {
           </Group>
         </div>
       )}
-      <Confirm
-        opened={applying}
-        title={t("Apply this change?")}
-        go={t("Apply it")}
-        close={() => setApplying(false)}
-        run={async () => {
-          await told(api.POST("/api/desk/policy/plans/{id}/apply", path));
-          await refresh();
-        }}
-      >
-        <p>{t("The version is published. What it tightens holds at once and ends data that is there; that cannot be taken back by a later change.")}</p>
-      </Confirm>
+      {applying && (
+        <Ask isDangerous title={t("Apply this change?")} go={t("Apply it")} close={() => setApplying(false)} run={() => told(api.POST("/api/desk/policy/plans/{id}/apply", path))} done={refresh}>
+          <p>{t("The version is published. What it tightens holds at once and ends data that is there; that cannot be taken back by a later change.")}</p>
+        </Ask>
+      )}
     </>
   );
 }
@@ -221,40 +216,27 @@ function Ends({ of: found }: { of: Found }) {
     <Section title={t("What it does to what is there")}>
       <ul className="rows">
         {cuts.map((cut) => (
-          <li className="row" key={cut.store}>
-            <div className="row-main">
-              <p className="row-title">{cut.categories.map((each) => name("category", each)).join(", ")}</p>
-              <p className="row-note">{t("{shortened} records end sooner, {expired} of them at once", { shortened: number(cut.shortened), expired: number(cut.expired) })}</p>
-            </div>
-            <State tone="bad">{t("takes data away")}</State>
-          </li>
+          <Row
+            key={cut.store}
+            title={cut.categories.map((each) => name("category", each)).join(", ")}
+            note={t("{shortened} records end sooner, {expired} of them at once", { shortened: number(cut.shortened), expired: number(cut.expired) })}
+            end={<State tone="bad">{t("takes data away")}</State>}
+          />
         ))}
         {lapses.map((lapse) => (
-          <li className="row" key={lapse.purpose}>
-            <div className="row-main">
-              <p className="row-title">{name("purpose", lapse.purpose)}</p>
-              <p className="row-note">{t("the consent of {people} people lapses", { people: number(lapse.people) })}</p>
-            </div>
-          </li>
+          <Row key={lapse.purpose} title={name("purpose", lapse.purpose)} note={t("the consent of {people} people lapses", { people: number(lapse.people) })} />
         ))}
         {processors.map((party) => (
-          <li className="row" key={party.name}>
-            <div className="row-main">
-              <p className="row-title">{party.name}</p>
-              <p className="row-note">{t("gets no more: {what}", { what: party.loses.map((each) => name("category", each)).join(", ") })}</p>
-            </div>
-          </li>
+          <Row key={party.name} title={party.name} note={t("gets no more: {what}", { what: party.loses.map((each) => name("category", each)).join(", ") })} />
         ))}
-        <li className="row">
-          <div className="row-main">
-            <p className="row-title">{t("Who is told")}</p>
-            <p className="row-note">
-              {notice.channels.length === 0
-                ? t("nobody; the change stands on the page of changes")
-                : t("{people} people one by one; by {channels}", { people: number(notice.people), channels: notice.channels.map(channel).join(", ") })}
-            </p>
-          </div>
-        </li>
+        <Row
+          title={t("Who is told")}
+          note={
+            notice.channels.length === 0
+              ? t("nobody; the change stands on the page of changes")
+              : t("{people} people one by one; by {channels}", { people: number(notice.people), channels: notice.channels.map(channel).join(", ") })
+          }
+        />
         {cuts.length + lapses.length + processors.length === 0 && (
           <li className="row">
             <p className="row-title">{t("No record ends sooner, no consent lapses, nobody is cut off")}</p>

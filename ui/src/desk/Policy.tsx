@@ -1,18 +1,20 @@
 // The policy as it is in force, an editor that says what is wrong as one writes, and the plans that were made.
 import { Button, Textarea, TextInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
-import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { useRef, useState } from "react";
 
 import { api, told } from "../api/client";
-import { useMe } from "../api/me";
+import { useMay } from "../api/me";
+import { usePaged } from "../api/paged";
 import type { components } from "../api/schema";
 import { DataTable } from "../parts/DataTable";
-import { Empty, Figure, Loaded, Page, Problem, Section, State, type Tone } from "../parts/Page";
+import { Empty, Figure, Loaded, Page, Problem, Section, State } from "../parts/Page";
 import { day, moment, number } from "../words/figures";
 import { t, useLanguage } from "../words/language";
 import { useAct } from "./act";
+import { PLAN_STATES } from "./plans";
 
 type Held = components["schemas"]["PolicyText"];
 type Remark = components["schemas"]["Remark"];
@@ -21,16 +23,9 @@ const PAGE = 20;
 const CHECK_MS = 400;
 const DRAFT = "avow.policy-draft";
 
-export const PLAN_STATES: Record<string, readonly [Tone, () => string]> = {
-  waiting: ["open", () => t("being found out")],
-  refused: ["bad", () => t("cannot be done")],
-  made: ["open", () => t("planned")],
-  applied: ["good", () => t("applied")],
-};
-
 export function Policy() {
   useLanguage();
-  const { staff } = useMe();
+  const may = useMay();
   const held = useQuery({ queryKey: ["desk", "policy"], queryFn: () => told(api.GET("/api/desk/policy")) });
   return (
     <Page wide title={t("Policy")} lead={t("The policy is what the platform does. A change is planned first, on the data that is there; what takes data away needs two operators.")}>
@@ -47,7 +42,7 @@ export function Policy() {
                 </Figure>
               ))}
             </dl>
-            <Editor held={policy} canPlan={staff === "operator"} />
+            <Editor held={policy} canPlan={may("POST /api/desk/policy/plans")} />
           </>
         )}
       </Loaded>
@@ -108,10 +103,7 @@ function Editor({ held, canPlan }: { held: Held; canPlan: boolean }) {
           {canPlan && (
             <form
               className="cluster"
-              onSubmit={(event) => {
-                event.preventDefault();
-                planning.run();
-              }}
+              onSubmit={planning.submit}
             >
               <TextInput size="sm" type="datetime-local" label={t("Takes effect")} description={t("empty: as soon as it is applied")} value={from} onChange={(event) => setFrom(event.currentTarget.value)} />
               <Button type="submit" loading={planning.isPending} disabled={!isOther || faults.length > 0 || settled !== source}>
@@ -159,19 +151,18 @@ function Said({ of: remark, goTo }: { of: Remark; goTo: (line: number) => void }
 }
 
 function Plans() {
-  const found = useInfiniteQuery({
-    queryKey: ["desk", "plans"],
-    queryFn: ({ pageParam }) => told(api.GET("/api/desk/policy/plans", { params: { query: { limit: PAGE, ...(pageParam ? { before: pageParam } : {}) } } })),
-    initialPageParam: null as string | null,
-    getNextPageParam: (last) => last.before,
+  const found = usePaged({
+    key: ["desk", "plans"],
+    page: (before: string | null) => told(api.GET("/api/desk/policy/plans", { params: { query: { limit: PAGE, before } } })),
+    rows: (page) => page.plans,
+    end: (page) => page.before,
   });
   return (
     <Section title={t("Plans")}>
       <DataTable
         label={t("Plans")}
-        of={{ ...found, data: found.data?.pages.flatMap((page) => page.plans) }}
+        of={found}
         id={(row) => row.id}
-        pages={found}
         none={<Empty title={t("No change was planned yet")}>{t("A plan says what a change would do before it is done.")}</Empty>}
         columns={[
           {
@@ -185,7 +176,7 @@ function Plans() {
           {
             title: t("State"),
             of: (row) => {
-              const [tone, said] = PLAN_STATES[row.state] ?? ["plain", () => row.state];
+              const [tone, said] = PLAN_STATES[row.state];
               return <State tone={tone}>{said()}</State>;
             },
           },

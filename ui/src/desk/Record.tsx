@@ -1,10 +1,10 @@
 // The record of who looked at whom and who changed what, searched by the auditor; the search itself stands on it.
 import { Button, Select, TextInput } from "@mantine/core";
-import { useInfiniteQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 
 import { api, told } from "../api/client";
 import { useNames } from "../api/me";
+import { usePaged } from "../api/paged";
 import { DataTable } from "../parts/DataTable";
 import { Empty, Page, State } from "../parts/Page";
 import { moment, number } from "../words/figures";
@@ -31,16 +31,13 @@ export function Record() {
   const [sought, setSought] = useState(NOTHING);
   const [reason, setReason] = useState("");
   const [asked, setAsked] = useState<(Sought & { reason: string }) | null>(null);
-  const found = useInfiniteQuery({
-    queryKey: ["desk", "record", asked],
-    queryFn: ({ pageParam }) => told(api.POST("/api/desk/openings", { body: { ...wanted(asked as Sought), reason: asked?.reason ?? "", after: pageParam, limit: PAGE } })),
-    initialPageParam: null as string | null,
-    getNextPageParam: (last) => last.after,
-    enabled: asked !== null,
+  const found = usePaged({
+    key: ["desk", "record", asked],
+    page: (after: string | null) => told(api.POST("/api/desk/openings", { body: { ...wanted(asked ?? NOTHING), reason: asked?.reason ?? "", after, limit: PAGE } })),
+    rows: (page) => page.openings,
+    end: (page) => page.after,
     // What is on the record is asked for by whoever presses the button: nothing that has changed elsewhere asks again.
-    staleTime: "static",
-    refetchOnWindowFocus: false,
-    refetchOnReconnect: false,
+    options: { enabled: asked !== null, staleTime: "static", refetchOnWindowFocus: false, refetchOnReconnect: false },
   });
   const field = (of: keyof Sought, label: string, more: { type?: string; description?: string } = {}) => (
     <TextInput size="sm" label={label} {...more} value={sought[of]} onChange={(event) => setSought({ ...sought, [of]: event.currentTarget.value })} />
@@ -75,7 +72,7 @@ export function Record() {
         </div>
         <Reason value={reason} set={setReason} isOfPlatform />
         <div>
-          <Button type="submit" loading={found.isFetching && !found.isFetchingNextPage} disabled={!reason.trim()}>
+          <Button type="submit" loading={found.isFetching && !found.more.isComing} disabled={!reason.trim()}>
             {t("Search the record")}
           </Button>
         </div>
@@ -83,9 +80,8 @@ export function Record() {
       {asked !== null && (
         <DataTable
           label={t("Record")}
-          of={{ ...found, data: found.data?.pages.flatMap((page) => page.openings) }}
+          of={found}
           id={(row) => row.id}
-          pages={found}
           none={<Empty title={t("Nothing on the record fits")}>{t("Leave a field empty, and search again.")}</Empty>}
           columns={[
             { title: t("When"), isWhole: true, of: (row) => moment(row.at) },

@@ -1,57 +1,45 @@
 // Who gets what on which ground: the entries of the register, those that were refused too, and what was seen to go out.
-import { Button, Modal } from "@mantine/core";
-import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Button } from "@mantine/core";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { api, told } from "../api/client";
-import { useMe, useNames } from "../api/me";
+import { useMay, useNames } from "../api/me";
+import { usePaged } from "../api/paged";
 import type { components } from "../api/schema";
 import { DataTable } from "../parts/DataTable";
 import { Empty, Loaded, Page, Problem, Section, State } from "../parts/Page";
 import { day, moment, number } from "../words/figures";
 import { t, useLanguage } from "../words/language";
 import { useAct } from "./act";
+import { GROUNDS } from "./grounds";
 import { NewEntry } from "./NewEntry";
 
 type Listed = components["schemas"]["ListedEntry"];
 const PAGE = 50;
 
-export const GROUNDS: Record<string, () => string> = {
-  own: () => t("Our own machine"),
-  provider: () => t("Processor"),
-  legal: () => t("Legal process"),
-  corporate: () => t("Sale of the company"),
-  protection: () => t("Protection of rights"),
-  public_safety: () => t("Public safety"),
-  interest: () => t("Legitimate interest"),
-  consent: () => t("Consent"),
-};
-/** How many operators stand behind an entry besides whoever made it (`entries.APPROVERS`). */
-const APPROVERS: Record<string, number> = { legal: 2, corporate: 2, protection: 1, public_safety: 1, interest: 1 };
-
 export function Registers() {
   useLanguage();
-  const { staff } = useMe();
+  const may = useMay();
   const [writing, setWriting] = useState(false);
-  const found = useInfiniteQuery({
-    queryKey: ["desk", "register"],
-    queryFn: ({ pageParam }) => told(api.GET("/api/desk/register", { params: { query: { limit: PAGE, ...(pageParam ? { after: pageParam } : {}) } } })),
-    initialPageParam: null as string | null,
-    getNextPageParam: (last) => last.after,
+  const found = usePaged({
+    key: ["desk", "register"],
+    page: (after: string | null) => told(api.GET("/api/desk/register", { params: { query: { limit: PAGE, after } } })),
+    rows: (page) => page.entries,
+    end: (page) => page.after,
   });
   return (
     <Page
       wide
       title={t("Registers")}
       lead={t("Nothing goes to anybody without an entry that holds. One that breaks a rule is refused, and the refusal stays.")}
-      act={staff !== "auditor" && <Button onClick={() => setWriting(true)}>{t("Make an entry")}</Button>}
+      act={may("POST /api/desk/register") && <Button onClick={() => setWriting(true)}>{t("Make an entry")}</Button>}
     >
       <Section title={t("Entries")}>
         <DataTable
           label={t("Entries")}
-          of={{ ...found, data: found.data?.pages.flatMap((page) => page.entries) }}
+          of={found}
           id={(row) => row.id}
-          pages={found}
           none={<Empty title={t("No entry yet")}>{t("Processors that the policy names, and upstreams of our own, need none; everybody else does.")}</Empty>}
           columns={[
             {
@@ -67,14 +55,12 @@ export function Registers() {
             { title: t("What goes"), of: (row) => <What of={row} /> },
             { title: t("Made"), isWhole: true, of: (row) => day(row.made_at) },
             { title: t("Sent"), isNumber: true, of: (row) => number(row.sent) },
-            { title: t("State"), of: (row) => <Stands of={row} canApprove={staff === "operator"} /> },
+            { title: t("State"), of: (row) => <Stands of={row} canApprove={may("POST /api/desk/register/{name}/approve")} /> },
           ]}
         />
       </Section>
       <Observed />
-      <Modal opened={writing} onClose={() => setWriting(false)} size="xl" title={t("Make an entry")} closeButtonProps={{ "aria-label": t("Close") }}>
-        <NewEntry done={() => setWriting(false)} />
-      </Modal>
+      {writing && <NewEntry close={() => setWriting(false)} />}
     </Page>
   );
 }
@@ -114,7 +100,6 @@ function Stands({ of: row, canApprove }: { of: Listed; canApprove: boolean }) {
     () => told(api.POST("/api/desk/register/{name}/approve", { params: { path: { name: row.entry.name } } })),
     () => queries.invalidateQueries({ queryKey: ["desk", "register"] }),
   );
-  const needed = APPROVERS[row.entry.basis] ?? 0;
   if (row.refused)
     return (
       <>
@@ -125,10 +110,10 @@ function Stands({ of: row, canApprove }: { of: Listed; canApprove: boolean }) {
       </>
     );
   if (row.ended) return <State tone="plain">{t("ended")}</State>;
-  if (row.approved >= needed) return <State tone="good">{t("holds")}</State>;
+  if (row.approved >= row.needed) return <State tone="good">{t("holds")}</State>;
   return (
     <>
-      <State tone="open">{t("{count} of {needed} approve", { count: number(row.approved), needed: number(needed) })}</State>
+      <State tone="open">{t("{count} of {needed} approve", { count: number(row.approved), needed: number(row.needed) })}</State>
       {canApprove && (
         <span className="cell-note">
           <Button variant="default" size="compact-xs" loading={approving.isPending} onClick={() => approving.run()} aria-label={t("Approve {name}", { name: row.entry.name })}>

@@ -1,37 +1,36 @@
 // The queue of rights requests, what is due first at the top; each is opened with a reason, read and answered.
-import { Button, Modal, Select, Switch } from "@mantine/core";
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { Button, Select, Switch } from "@mantine/core";
 import { useState } from "react";
 
 import { api, told } from "../api/client";
+import type { Waiting } from "../api/desk";
 import { useNames } from "../api/me";
-import type { components } from "../api/schema";
+import { usePaged } from "../api/paged";
 import { DataTable } from "../parts/DataTable";
+import { Dialog } from "../parts/Dialog";
 import { Empty, Page, State } from "../parts/Page";
 import { away, day, moment } from "../words/figures";
 import { t, useLanguage } from "../words/language";
-import { OPEN, STATES } from "../words/rights";
+import { STATES, isOpen } from "../words/rights";
 import { Answer } from "./Answer";
 import { BY_PEOPLE, KINDS } from "./rights";
 
-export type Waiting = components["schemas"]["Waiting"];
 type Kind = Waiting["kind"];
+type Place = Pick<Waiting, "due_at" | "id">;
 const PAGE = 50;
 
 export function Requests() {
   useLanguage();
   const name = useNames();
   const [isOpenOnly, setOpenOnly] = useState(true);
-  const [kind, setKind] = useState("");
+  const [kind, setKind] = useState<Kind | "">("");
   const [shown, setShown] = useState<Waiting | null>(null);
-  const found = useInfiniteQuery({
-    queryKey: ["desk", "requests", isOpenOnly, kind],
-    queryFn: ({ pageParam }) =>
-      told(api.POST("/api/desk/requests", { body: { open: isOpenOnly, kind: (kind || null) as never, after: pageParam, limit: PAGE } })),
-    initialPageParam: null as { due_at: string; id: string } | null,
-    getNextPageParam: (last) => last.after,
+  const found = usePaged({
+    key: ["desk", "requests", isOpenOnly, kind],
+    page: (after: Place | null) => told(api.POST("/api/desk/requests", { body: { open: isOpenOnly, kind: kind || null, after, limit: PAGE } })),
+    rows: (page) => page.requests,
+    end: (page) => page.after,
   });
-  const rows = found.data?.pages.flatMap((page) => page.requests);
   return (
     <Page wide title={t("Rights requests")} lead={t("What people ask about their data, by the date by which the policy promises an answer. There is no extension of it.")}>
       <div className="cluster">
@@ -39,16 +38,15 @@ export function Requests() {
           size="sm"
           aria-label={t("Kind")}
           value={kind}
-          onChange={(value) => setKind(value ?? "")}
+          onChange={(value) => setKind((value ?? "") as Kind | "")}
           data={[{ value: "", label: t("All kinds") }, ...Object.entries(KINDS).map(([value, said]) => ({ value, label: said() }))]}
         />
         <Switch label={t("Open ones only")} checked={isOpenOnly} onChange={(event) => setOpenOnly(event.currentTarget.checked)} />
       </div>
       <DataTable
         label={t("Rights requests")}
-        of={{ ...found, data: rows }}
+        of={found}
         id={(row) => row.id}
-        pages={found}
         none={<Empty title={t("Nobody waits for an answer")}>{t("A request appears here with its due date as soon as somebody makes it.")}</Empty>}
         columns={[
           { title: t("Due"), of: (row) => <Due of={row} /> },
@@ -74,17 +72,19 @@ export function Requests() {
           },
         ]}
       />
-      <Modal opened={shown !== null} onClose={() => setShown(null)} size="lg" title={shown ? said(shown.kind) : ""} closeButtonProps={{ "aria-label": t("Close") }}>
-        {shown && <Answer of={shown} done={() => setShown(null)} />}
-      </Modal>
+      {shown && (
+        <Dialog title={said(shown.kind)} size="lg" close={() => setShown(null)}>
+          <Answer of={shown} />
+        </Dialog>
+      )}
     </Page>
   );
 }
 
-const said = (kind: Kind) => KINDS[kind]?.() ?? kind;
+const said = (kind: Kind) => KINDS[kind]();
 
 function Due({ of: row }: { of: Waiting }) {
-  if (!OPEN.includes(row.state)) return <>{day(row.due_at)}</>;
+  if (!isOpen(row)) return <>{day(row.due_at)}</>;
   return (
     <>
       <State tone={row.overdue ? "bad" : "open"}>{row.overdue ? t("overdue {when}", { when: away(row.due_at) }) : away(row.due_at)}</State>
@@ -94,11 +94,11 @@ function Due({ of: row }: { of: Waiting }) {
 }
 
 function Stands({ of: row }: { of: Waiting }) {
-  const [tone, word] = STATES[row.state] ?? ["plain", () => row.state];
+  const [tone, word] = STATES[row.state];
   return (
     <>
       <State tone={tone}>{word()}</State>
-      {OPEN.includes(row.state) && <span className="cell-note">{BY_PEOPLE.includes(row.kind) ? t("for you to answer") : t("carried out by the platform")}</span>}
+      {isOpen(row) && <span className="cell-note">{BY_PEOPLE.includes(row.kind) ? t("for you to answer") : t("carried out by the platform")}</span>}
       {row.reason && <span className="cell-note" lang="en">{row.reason.replaceAll("_", " ")}</span>}
     </>
   );

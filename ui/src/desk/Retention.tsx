@@ -3,7 +3,7 @@ import { Button } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 
 import { api, told } from "../api/client";
-import { useMe, useNames } from "../api/me";
+import { useMay, useNames } from "../api/me";
 import type { components } from "../api/schema";
 import { DataTable } from "../parts/DataTable";
 import { Empty, Figure, Loaded, Page, Problem, Section, State, type Tone } from "../parts/Page";
@@ -71,7 +71,7 @@ function rule(row: Ends): string {
 
 function Probes() {
   const name = useNames();
-  const { staff } = useMe();
+  const may = useMay();
   const queries = useQueryClient();
   const found = useQuery({ queryKey: ["desk", "probes"], queryFn: () => told(api.GET("/api/evidence")), refetchInterval: LOOK_MS });
   const looking = useAct(
@@ -84,7 +84,7 @@ function Probes() {
       title={t("Probes and canaries")}
       note={t("What was looked at more than a day ago counts as not proved.")}
       act={
-        staff === "operator" && (
+        may("POST /api/desk/probes") && (
           <Button variant="default" size="xs" loading={looking.isPending} disabled={looking.isSuccess} onClick={() => looking.run()}>
             {looking.isSuccess ? t("They look now") : t("Look now")}
           </Button>

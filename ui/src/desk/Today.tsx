@@ -4,11 +4,10 @@ import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 
 import { api, told } from "../api/client";
-import { useMe } from "../api/me";
 import { Loaded, Page } from "../parts/Page";
 import { number } from "../words/figures";
 import { t, useLanguage } from "../words/language";
-import { placesOf } from "./places";
+import { usePlaces } from "./places";
 
 const SOON_MS = 30 * 24 * 3600 * 1000;
 const PAGE = 100;
@@ -16,8 +15,7 @@ const MOST = 99;
 
 export function Today() {
   useLanguage();
-  const { staff } = useMe();
-  const mine = new Set(placesOf(staff ?? "").map((place) => place.to));
+  const mine = new Set(usePlaces().map((place) => place.to));
   return (
     <Page wide title={t("Today")} lead={t("What waits for somebody, and what is wrong.")}>
       <div className="today">

@@ -1,7 +1,6 @@
 // The providers: what is declared of each, whether the policy lets it see content, and how it does now.
-import { useInfiniteQuery } from "@tanstack/react-query";
-
 import { api, told } from "../api/client";
+import { usePaged } from "../api/paged";
 import type { components } from "../api/schema";
 import { DataTable } from "../parts/DataTable";
 import { Empty, Page, State } from "../parts/Page";
@@ -15,20 +14,19 @@ const MS_OF_S = 1000;
 
 export function Upstreams() {
   useLanguage();
-  const found = useInfiniteQuery({
-    queryKey: ["desk", "upstreams"],
-    queryFn: ({ pageParam }) => told(api.GET("/api/desk/upstreams", { params: { query: { limit: PAGE, ...(pageParam ? { after: pageParam } : {}) } } })),
-    initialPageParam: null as string | null,
-    getNextPageParam: (last) => last.after,
-    refetchInterval: LOOK_MS,
+  const found = usePaged({
+    key: ["desk", "upstreams"],
+    page: (after: string | null) => told(api.GET("/api/desk/upstreams", { params: { query: { limit: PAGE, after } } })),
+    rows: (page) => page.upstreams,
+    end: (page) => page.after,
+    options: { refetchInterval: LOOK_MS },
   });
   return (
     <Page wide title={t("Upstreams")} lead={t("Where models run. One that the policy does not let see content gets none, whatever it costs. They are added at the terminal, where their keys are typed.")}>
       <DataTable
         label={t("Upstreams")}
-        of={{ ...found, data: found.data?.pages.flatMap((page) => page.upstreams) }}
+        of={found}
         id={(row) => row.name}
-        pages={found}
         none={<Empty title={t("No upstream yet")}>{t("avow upstream add NAME URL adds one.")}</Empty>}
         columns={[
           {

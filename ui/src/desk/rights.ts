@@ -5,4 +5,4 @@ import { KINDS as OWN } from "../words/rights";
 export const KINDS: typeof OWN = { ...OWN, access: () => t("Copy of their data") };
 
 /** Kinds that wait for somebody at the desk; the keeper carries the others out by itself. */
-export const BY_PEOPLE = ["rectify", "complain"];
+export const BY_PEOPLE: readonly (keyof typeof OWN)[] = ["rectify", "complain"];

@@ -4,10 +4,9 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { api, told } from "../api/client";
-import { useMe, useNames } from "../api/me";
+import { useMay, useMe, useNames } from "../api/me";
 import { stored } from "../api/stored";
 import { t, useLanguage } from "../words/language";
-import { MANAGING } from "../words/roles";
 import { ConsentSwitches } from "./Consents";
 import { useOnce } from "./once";
 import { Loaded, Problem, Section } from "./Page";
@@ -68,7 +67,8 @@ export function Choices() {
 
 /** How long the organisation wishes content to be kept; nothing is, unless it asks. */
 function Keeping() {
-  const { keep_h, role } = useMe();
+  const { keep_h } = useMe();
+  const may = useMay();
   const queries = useQueryClient();
   const rule = useQuery(stored).data?.find((each) => each.category === CONTENT);
   const [hours, setHours] = useState<number | string>(keep_h ?? "");
@@ -80,7 +80,7 @@ function Keeping() {
       await queries.invalidateQueries();
     },
   });
-  if (!rule?.asked || !MANAGING.includes(role)) return null;
+  if (!rule?.asked || !may("PATCH /api/tenant")) return null;
   return (
     <form className="ask keeping" onSubmit={saving.submit}>
       <NumberInput

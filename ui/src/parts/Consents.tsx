@@ -1,14 +1,16 @@
 // Consents, each with the text that it is given to; those about cookies hold for this browser too. Below, what was said
 // about them, and the signed receipt of each.
-import { Button, Switch } from "@mantine/core";
-import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Switch } from "@mantine/core";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 
 import { api, told } from "../api/client";
 import { useNames } from "../api/me";
+import { usePaged } from "../api/paged";
 import { moment } from "../words/figures";
 import { type Language, t, useLanguage } from "../words/language";
 import { useOnce } from "./once";
 import { Loaded, Problem, Section } from "./Page";
+import { Row, Rows } from "./Rows";
 
 const PER_PAGE = 50;
 const KEYS = ["consents", "cookies", "consent-records", "standing"];
@@ -76,47 +78,34 @@ export function ConsentSwitches() {
 export function ConsentRecords() {
   useLanguage();
   const name = useNames();
-  const found = useInfiniteQuery({
-    queryKey: ["consent-records"],
-    queryFn: ({ pageParam }) => told(api.GET("/api/privacy/consent-records", { params: { query: pageParam ? { before: pageParam } : {} } })),
-    initialPageParam: null as string | null,
-    getNextPageParam: (last) => (last.length < PER_PAGE ? undefined : last[last.length - 1]?.id),
+  const found = usePaged({
+    key: ["consent-records"],
+    page: (before: string | null) => told(api.GET("/api/privacy/consent-records", { params: { query: { before } } })),
+    rows: (page) => page,
+    end: (page) => (page.length < PER_PAGE ? null : page.at(-1)?.id),
   });
-  const lines = found.data?.pages.flat();
-  if (lines?.length === 0) return null;
+  if (found.data?.length === 0) return null;
   return (
     <Section
       title={t("Your consents on record")}
       note={t("Each with the text that you were shown. A receipt is signed; anybody can check it.")}
       act={<a href="/cookies">{t("All cookies")}</a>}
     >
-      <Loaded of={{ ...found, data: lines }}>
-        {(all) => (
-          <ul className="rows">
-            {all.map((line) => (
-              <li className="row" key={line.id}>
-                <div className="row-main">
-                  <p className="row-title">
-                    {name("consent", line.name)}: {line.given ? t("consented") : t("refused or taken back")}
-                  </p>
-                  <p className="row-note">
-                    {moment(line.at)}
-                    {line.how === "signal" ? ` · ${t("by your browser's signal")}` : ""}
-                  </p>
-                </div>
-                <a href={`/api/privacy/consent-records/${line.id}/receipt`} download>
-                  {t("Receipt")}
-                </a>
-              </li>
-            ))}
-          </ul>
+      <Rows
+        of={found}
+        row={(line) => (
+          <Row
+            key={line.id}
+            title={`${name("consent", line.name)}: ${line.given ? t("consented") : t("refused or taken back")}`}
+            note={`${moment(line.at)}${line.how === "signal" ? ` · ${t("by your browser's signal")}` : ""}`}
+            end={
+              <a href={`/api/privacy/consent-records/${line.id}/receipt`} download>
+                {t("Receipt")}
+              </a>
+            }
+          />
         )}
-      </Loaded>
-      {found.hasNextPage && (
-        <Button variant="default" loading={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>
-          {t("Show more")}
-        </Button>
-      )}
+      />
     </Section>
   );
 }

@@ -3,6 +3,7 @@ import { useNames } from "../api/me";
 import type { Stored } from "../api/stored";
 import { away, moment, period, records } from "../words/figures";
 import { t, useLanguage } from "../words/language";
+import { Row } from "./Rows";
 
 export function DataMap({ of, rules = false }: { of: readonly Stored[]; rules?: boolean }) {
   useLanguage();
@@ -10,19 +11,22 @@ export function DataMap({ of, rules = false }: { of: readonly Stored[]; rules?: 
   return (
     <ul className="rows">
       {of.map((each) => (
-        <li className="row" key={each.category}>
-          <div className="row-main">
-            <p className="row-title">{name("category", each.category)}</p>
-            <p className="row-note">
+        <Row
+          key={each.category}
+          title={name("category", each.category)}
+          note={
+            <>
               <span>{kept(each)}</span>
               {rules && each.keep !== "never" && <span>{each.purposes.map((purpose) => name("purpose", purpose)).join(" · ")}</span>}
-            </p>
-          </div>
-          <div className="row-end">
-            <p className="row-title">{each.facts === 0 ? t("nothing") : records(each.facts)}</p>
-            <p className="note">{ends(each)}</p>
-          </div>
-        </li>
+            </>
+          }
+          end={
+            <div className="row-end">
+              <p className="row-title">{each.facts === 0 ? t("nothing") : records(each.facts)}</p>
+              <p className="note">{ends(each)}</p>
+            </div>
+          }
+        />
       ))}
     </ul>
   );

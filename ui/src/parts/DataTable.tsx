@@ -1,10 +1,10 @@
 // A table of rows with what stands in each column, and the way to more of them. On a narrow screen each row stands as lines of
 // its own; the roles are said because a table that is laid out otherwise is no table to some browsers.
-import { Button } from "@mantine/core";
 import type { ReactNode } from "react";
 
-import { t } from "../words/language";
+import type { Listed } from "../api/paged";
 import { Loaded } from "./Page";
+import { More } from "./Rows";
 
 export interface Column<R> {
   title: string;
@@ -14,19 +14,12 @@ export interface Column<R> {
   isWhole?: boolean;
 }
 
-interface Asked<R> {
-  data: readonly R[] | undefined;
-  error: unknown;
-  refetch: () => unknown;
-}
-
 export function DataTable<R>(props: {
   label: string;
-  of: Asked<R>;
+  of: Listed<R>;
   columns: readonly Column<R>[];
   id: (row: R) => string | number;
   none: ReactNode;
-  pages?: Pages;
 }) {
   return (
     <Loaded of={props.of} lines={4}>
@@ -59,28 +52,10 @@ export function DataTable<R>(props: {
                 </tbody>
               </table>
             </div>
-            {props.pages && <More of={props.pages} />}
+            <More of={props.of.more} />
           </>
         )
       }
     </Loaded>
-  );
-}
-
-export interface Pages {
-  hasNextPage: boolean;
-  isFetchingNextPage: boolean;
-  fetchNextPage: () => unknown;
-}
-
-/** The way to the next page, where there is one. */
-export function More({ of: found }: { of: Pages }) {
-  if (!found.hasNextPage) return null;
-  return (
-    <div>
-      <Button variant="default" size="xs" loading={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>
-        {t("Show more")}
-      </Button>
-    </div>
   );
 }

@@ -1,5 +1,5 @@
 // Erasing everything: first what would go and what stays and why, then the word of the person, then no way back.
-import { Button, Checkbox, Modal, PasswordInput } from "@mantine/core";
+import { Button, Checkbox, PasswordInput } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
@@ -7,12 +7,13 @@ import { useState } from "react";
 import { api, signedIn, told } from "../api/client";
 import { begin } from "../api/erasure";
 import { useNames } from "../api/me";
+import type { components } from "../api/schema";
 import { type Stored, stored } from "../api/stored";
 import { tellTabs } from "../api/tabs";
 import { day, records } from "../words/figures";
 import { t, useLanguage } from "../words/language";
-import { useOnce } from "./once";
-import { Loaded, Problem, Section } from "./Page";
+import { Ask } from "./Dialog";
+import { Loaded, Section } from "./Page";
 
 export function Erase() {
   useLanguage();
@@ -24,31 +25,35 @@ export function Erase() {
           {t("Show the plan")}
         </Button>
       </div>
-      <Modal opened={open} onClose={() => setOpen(false)} title={t("What an erasure does")} size="lg" closeButtonProps={{ "aria-label": t("Close") }}>
-        {open && <Plan />}
-      </Modal>
+      {open && <Plan close={() => setOpen(false)} />}
     </Section>
   );
 }
 
-function Plan() {
+function Plan({ close }: { close: () => void }) {
   const navigate = useNavigate();
   const queries = useQueryClient();
   const found = useQuery({ ...stored, staleTime: 0 });
   const [password, setPassword] = useState("");
   const [sure, setSure] = useState(false);
-  const erasing = useOnce({
-    mutationFn: () => told(api.POST("/api/privacy/requests", { body: { kind: "erase", password } })),
-    onSuccess: async (taken) => {
-      begin({ id: taken.id, token: taken.receipt_token });
-      signedIn(false);
-      tellTabs({ what: "left" });
-      await navigate({ to: "/erased" });
-      queries.clear();
-    },
-  });
+  const go = async (taken: components["schemas"]["Taken"]) => {
+    begin({ id: taken.id, token: taken.receipt_token });
+    signedIn(false);
+    tellTabs({ what: "left" });
+    await navigate({ to: "/erased" });
+    queries.clear();
+  };
   return (
-    <form className="stack" onSubmit={erasing.submit}>
+    <Ask
+      isDangerous
+      title={t("What an erasure does")}
+      size="lg"
+      go={t("Erase everything now")}
+      close={close}
+      isReady={sure && password !== ""}
+      run={() => told(api.POST("/api/privacy/requests", { body: { kind: "erase", password } }))}
+      done={go}
+    >
       <Loaded of={found} lines={6}>
         {(all) => {
           const there = all.filter((each) => each.facts > 0);
@@ -63,11 +68,7 @@ function Plan() {
       <p className="note">{t("Keys are destroyed, so that what lies in backups or on disks can never be read again. Money left in your wallet is lost. This cannot be undone.")}</p>
       <PasswordInput label={t("Your password")} autoComplete="current-password" required withAsterisk={false} value={password} onChange={(event) => setPassword(event.currentTarget.value)} />
       <Checkbox label={t("I understand: my account is gone after this.")} checked={sure} onChange={(event) => setSure(event.currentTarget.checked)} />
-      <Problem error={erasing.error} />
-      <Button type="submit" className="danger" loading={erasing.isPending} disabled={!sure || !password || erasing.isSuccess}>
-        {t("Erase everything now")}
-      </Button>
-    </form>
+    </Ask>
   );
 }
 

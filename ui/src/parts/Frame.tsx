@@ -2,25 +2,32 @@
 import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 
-import { useMe, useNames, useSignOut } from "../api/me";
+import { type Route, useMay, useMe, useNames, useSignOut } from "../api/me";
 import { t, useLanguage } from "../words/language";
 import { Notices } from "./Notices";
 
-const PLACES = [
+interface Place {
+  to: string;
+  name: () => string;
+  /** The route by which it begins: whom it would refuse is not led there. */
+  route?: Route;
+}
+
+const PLACES: readonly (readonly Place[])[] = [
   [
-    ["/", () => t("Home")],
-    ["/playground", () => t("Playground")],
-    ["/keys", () => t("API keys")],
-    ["/requests", () => t("Requests")],
-    ["/usage", () => t("Usage")],
+    { to: "/", name: () => t("Home") },
+    { to: "/playground", name: () => t("Playground"), route: "POST /api/keys" },
+    { to: "/keys", name: () => t("API keys"), route: "GET /api/keys" },
+    { to: "/requests", name: () => t("Requests"), route: "GET /api/requests" },
+    { to: "/usage", name: () => t("Usage"), route: "GET /api/usage" },
   ],
   [
-    ["/privacy", () => t("Privacy centre")],
-    ["/organisation", () => t("Organisation")],
-    ["/wallet", () => t("Wallet")],
-    ["/settings", () => t("Settings")],
+    { to: "/privacy", name: () => t("Privacy centre") },
+    { to: "/organisation", name: () => t("Organisation"), route: "GET /api/projects" },
+    { to: "/wallet", name: () => t("Wallet"), route: "GET /api/wallet" },
+    { to: "/settings", name: () => t("Settings") },
   ],
-] as const;
+];
 
 export function Frame() {
   useLanguage();
@@ -29,6 +36,7 @@ export function Frame() {
   const { pathname } = useLocation();
   useEffect(() => setOpen(false), [pathname]);
   const { staff } = useMe();
+  const may = useMay();
   return (
     <div className="frame">
       <a className="skip" href="#main">
@@ -45,8 +53,8 @@ export function Frame() {
         </div>
         <nav id="places" className={open ? "places open" : "places"} aria-label={t("Screens")}>
           {PLACES.map((group) => (
-            <ul key={group[0][0]}>
-              {group.map(([to, name]) => (
+            <ul key={group[0]?.to}>
+              {group.filter(({ route }) => !route || may(route)).map(({ to, name }) => (
                 <li key={to}>
                   <Link to={to} activeOptions={{ exact: to === "/" }} activeProps={{ "aria-current": "page" }}>
                     {name()}

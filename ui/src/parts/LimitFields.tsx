@@ -1,8 +1,6 @@
 // What a key, or the keys of a project together, may use: rates, requests at once, budgets. Empty: no such limit.
 import { NumberInput } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
 
-import { wallet } from "../api/me";
 import type { Limits } from "../api/projects";
 import { money, number } from "../words/figures";
 import { t } from "../words/language";
@@ -20,8 +18,7 @@ const BUDGETS = [
   ["budget_total_nano", () => t("Budget in total")],
 ] as const;
 
-export function LimitFields({ of: limits, change }: { of: Limits; change: (limits: Limits) => void }) {
-  const currency = useQuery(wallet).data?.currency ?? "";
+export function LimitFields({ of: limits, currency, change }: { of: Limits; currency: string; change: (limits: Limits) => void }) {
   const set = (field: keyof Limits, value: number | null) => change({ ...limits, [field]: value });
   return (
     <>
@@ -42,7 +39,7 @@ export function LimitFields({ of: limits, change }: { of: Limits; change: (limit
           label={label()}
           placeholder={t("no limit")}
           min={0}
-          suffix={` ${currency}`}
+          suffix={currency && ` ${currency}`}
           value={limits[field] == null ? "" : Number(limits[field]) / NANO}
           onChange={(value) => set(field, value === "" ? null : Math.round(Number(value) * NANO))}
         />
@@ -51,11 +48,14 @@ export function LimitFields({ of: limits, change }: { of: Limits; change: (limit
   );
 }
 
-/** The limits that are set, each in a few words. */
-export function useLimitWords(): (limits: Limits) => string[] {
-  const currency = useQuery(wallet).data?.currency ?? "USD";
-  return (limits) => [
+function amount(value: number, currency: string): string {
+  return currency ? money(String(value), currency) : number(value);
+}
+
+/** The limits that are set, each in a few words; without a `currency`, budgets are told as bare amounts. */
+export function limitWords(limits: Limits, currency: string): string[] {
+  return [
     ...RATES.filter(([field]) => limits[field] != null).map(([field, label]) => `${label()}: ${number(Number(limits[field]))}`),
-    ...BUDGETS.filter(([field]) => limits[field] != null).map(([field, label]) => `${label()}: ${money(String(Number(limits[field]) / NANO), currency)}`),
+    ...BUDGETS.filter(([field]) => limits[field] != null).map(([field, label]) => `${label()}: ${amount(Number(limits[field]) / NANO, currency)}`),
   ];
 }

@@ -1,16 +1,17 @@
 // Who opened one's data or changed one's account, for what, and why.
-import { Button } from "@mantine/core";
-import { useInfiniteQuery } from "@tanstack/react-query";
-
 import { api, told } from "../api/client";
 import { useNames } from "../api/me";
+import { usePaged } from "../api/paged";
+import type { components } from "../api/schema";
 import { moment, number } from "../words/figures";
 import { t, useLanguage } from "../words/language";
-import { Empty, Loaded, Section, State } from "./Page";
+import { Empty, Section, State } from "./Page";
+import { Row, Rows } from "./Rows";
 
+type Opening = components["schemas"]["Opening"];
 const PAGE = 10;
 
-const WHO: Record<string, () => string> = {
+const WHO: Record<Opening["who"], () => string> = {
   subject: () => t("you"),
   key: () => t("your API key"),
   staff: () => t("staff"),
@@ -39,56 +40,41 @@ const ACTS: Record<string, () => string> = {
 export function Openings() {
   useLanguage();
   const name = useNames();
-  const found = useInfiniteQuery({
-    queryKey: ["openings"],
-    queryFn: ({ pageParam }) => told(api.GET("/api/me/openings", { params: { query: { limit: PAGE, ...(pageParam ? { after: pageParam } : {}) } } })),
-    initialPageParam: null as string | null,
-    getNextPageParam: (last) => last.after,
+  const found = usePaged({
+    key: ["openings"],
+    page: (after: string | null) => told(api.GET("/api/me/openings", { params: { query: { limit: PAGE, after } } })),
+    rows: (page) => page.openings,
+    end: (page) => page.after,
   });
-  const lines = found.data?.pages.flatMap((page) => page.openings);
   return (
     <Section title={t("Who opened your data")} note={t("Every opening is written down before anything is shown, with its purpose; staff must give a reason.")}>
-      <Loaded of={{ ...found, data: lines }}>
-        {(all) =>
-          all.length === 0 ? (
-            <Empty title={t("Nobody has")} />
-          ) : (
-            <ul className="rows">
-              {all.map((line) => (
-                <li className="row" key={line.id}>
-                  <div className="row-main">
-                    <p className="row-title">
-                      {line.act ? (ACTS[line.act]?.() ?? <span lang="en">{line.act}</span>) : name("category", line.category)}
-                      {!line.act && line.count > 1 && ` × ${number(line.count)}`}
-                    </p>
-                    <p className="row-note">
-                      <span>{moment(line.at)}</span>
-                      <span>
-                        {WHO[line.who]?.() ?? line.who}
-                        {line.who === "staff" && ` (${name("role", line.role)})`}
-                      </span>
-                      <span>{line.purpose === "access" ? t("to show it to you") : name("purpose", line.purpose)}</span>
-                      {line.reason && <bdi>“{line.reason}”</bdi>}
-                    </p>
-                  </div>
-                  {line.outcome === "refused" && (
-                    <div className="row-end">
-                      <State tone="bad">{t("refused")}</State>
-                    </div>
-                  )}
-                </li>
-              ))}
-            </ul>
-          )
-        }
-      </Loaded>
-      {found.hasNextPage && (
-        <div>
-          <Button variant="default" size="xs" loading={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>
-            {t("Show more")}
-          </Button>
-        </div>
-      )}
+      <Rows
+        of={found}
+        none={<Empty title={t("Nobody has")} />}
+        row={(line) => (
+          <Row
+            key={line.id}
+            title={
+              <>
+                {line.act ? (ACTS[line.act]?.() ?? <span lang="en">{line.act}</span>) : name("category", line.category)}
+                {!line.act && line.count > 1 && ` × ${number(line.count)}`}
+              </>
+            }
+            note={
+              <>
+                <span>{moment(line.at)}</span>
+                <span>
+                  {WHO[line.who]()}
+                  {line.who === "staff" && ` (${name("role", line.role)})`}
+                </span>
+                <span>{line.purpose === "access" ? t("to show it to you") : name("purpose", line.purpose)}</span>
+                {line.reason && <bdi>“{line.reason}”</bdi>}
+              </>
+            }
+            end={line.outcome === "refused" && <State tone="bad">{t("refused")}</State>}
+          />
+        )}
+      />
     </Section>
   );
 }

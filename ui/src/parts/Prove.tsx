@@ -1,6 +1,6 @@
 // The dialog over whatever somebody was doing, when the platform asks once more who is there. What lies below stays as it
 // is; when they have shown who they are, what they did is sent again.
-import { Button, Group, Modal, PasswordInput, TextInput } from "@mantine/core";
+import { Button, Group, PasswordInput, TextInput } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useCallback, useEffect, useRef, useState } from "react";
 
@@ -9,6 +9,8 @@ import { me } from "../api/me";
 import { hasPasskeys, signInWithPasskey } from "../api/passkey";
 import { hearTabs, tellTabs } from "../api/tabs";
 import { t, useLanguage } from "../words/language";
+import { Dialog } from "./Dialog";
+import { EmailField } from "./EmailField";
 import { useOnce } from "./once";
 import { Problem } from "./Page";
 
@@ -64,10 +66,10 @@ export function Prove() {
       }),
     [queries, end],
   );
-  return open && <Dialog what={open.what} leftElsewhere={leftElsewhere} end={end} />;
+  return open && <Showing what={open.what} leftElsewhere={leftElsewhere} end={end} />;
 }
 
-function Dialog({ what, leftElsewhere, end }: { what: Proof; leftElsewhere: boolean; end: (shown: boolean) => void }) {
+function Showing({ what, leftElsewhere, end }: { what: Proof; leftElsewhere: boolean; end: (shown: boolean) => void }) {
   const known = useQueryClient().getQueryData(me.queryKey);
   const [email, setEmail] = useState(known?.facts.email ?? "");
   const [password, setPassword] = useState("");
@@ -96,14 +98,10 @@ function Dialog({ what, leftElsewhere, end }: { what: Proof; leftElsewhere: bool
   const isCodeEnough = asksCode && !isSignIn;
 
   return (
-    <Modal
-      opened
-      onClose={() => end(false)}
-      withCloseButton={!isSignIn}
-      closeOnEscape={!isSignIn}
-      closeOnClickOutside={!isSignIn}
+    <Dialog
+      isHeld={isSignIn}
       title={isSignIn ? (leftElsewhere ? t("You signed out in another tab") : t("Your session has ended")) : t("Show that it is you")}
-      closeButtonProps={{ "aria-label": t("Close") }}
+      close={() => end(false)}
     >
       <form onSubmit={submit} className="stack">
         <p className="note">
@@ -114,14 +112,7 @@ function Dialog({ what, leftElsewhere, end }: { what: Proof; leftElsewhere: bool
               : t("This needs your password once more; it then holds for ten minutes.")}
         </p>
         {isSignIn && (
-          <TextInput
-            label={t("E-mail address")}
-            type="email"
-            autoComplete="username"
-            required
-            value={email}
-            onChange={(event) => setEmail(event.currentTarget.value)}
-          />
+          <EmailField value={email} set={setEmail} />
         )}
         {!isCodeEnough && (
           <PasswordInput
@@ -158,7 +149,7 @@ function Dialog({ what, leftElsewhere, end }: { what: Proof; leftElsewhere: bool
           </Button>
         </Group>
       </form>
-    </Modal>
+    </Dialog>
   );
 }
 

@@ -7,7 +7,8 @@ import { Refusal, api, told } from "../api/client";
 import { day } from "../words/figures";
 import { t, useLanguage } from "../words/language";
 import { useOnce } from "./once";
-import { Loaded, Problem, Section } from "./Page";
+import { Problem, Section } from "./Page";
+import { Row, Rows } from "./Rows";
 
 const provider = queryOptions({
   queryKey: ["provider"],
@@ -52,32 +53,27 @@ export function Identities() {
   if (!name) return null;
   return (
     <Section title={t("Sign-in elsewhere")} note={t("Who you are at {name} lets you in here. Kept of it is your number there, sealed, and nothing else.", { name })}>
-      <Loaded of={found} lines={1}>
-        {(all) => (
-          <>
-            {all.length > 0 && (
-              <ul className="rows">
-                {all.map((each) => (
-                  <li className="row" key={each.id}>
-                    <div className="row-main">
-                      <p className="row-title">{each.issuer}</p>
-                      <p className="row-note">{t("linked {day}", { day: day(each.since) })}</p>
-                    </div>
-                    <Button variant="default" size="xs" disabled={unlink.isPending} onClick={() => unlink.run(each.id)}>
-                      {t("Unlink")}
-                    </Button>
-                  </li>
-                ))}
-              </ul>
-            )}
-            <div>
-              <Button variant="default" loading={link.isPending} onClick={() => link.run()}>
-                {t("Link with {name}", { name })}
+      <Rows
+        of={found}
+        lines={1}
+        row={(each) => (
+          <Row
+            key={each.id}
+            title={each.issuer}
+            note={t("linked {day}", { day: day(each.since) })}
+            end={
+              <Button variant="default" size="xs" disabled={unlink.isPending} onClick={() => unlink.run(each.id)}>
+                {t("Unlink")}
               </Button>
-            </div>
-          </>
+            }
+          />
         )}
-      </Loaded>
+      />
+      <div>
+        <Button variant="default" loading={link.isPending} onClick={() => link.run()}>
+          {t("Link with {name}", { name })}
+        </Button>
+      </div>
       <Problem error={link.error ?? unlink.error ?? refused} />
     </Section>
   );

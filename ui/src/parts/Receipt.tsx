@@ -5,14 +5,16 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { api, told } from "../api/client";
 import { useNames } from "../api/me";
 import { type Request, forgetContent } from "../api/requests";
+import type { components } from "../api/schema";
 import { moment } from "../words/figures";
 import { t, useLanguage } from "../words/language";
 import { Countdown } from "./Countdown";
+import { useLeave } from "./Dialog";
 import { useOnce } from "./once";
 import { Loaded, Problem } from "./Page";
 
 const APART = ["id", "at", "expires_at"];
-const LEVELS: Record<string, () => string> = {
+const LEVELS: Record<components["schemas"]["policy_explain_Line"]["level"], () => string> = {
   platform: () => t("the policy"),
   tenant: () => t("your organisation"),
   project: () => t("the project"),
@@ -20,7 +22,7 @@ const LEVELS: Record<string, () => string> = {
   request: () => t("the request itself"),
 };
 
-export function Receipt({ of: row, gone }: { of: Request; gone: () => void }) {
+export function Receipt({ of: row }: { of: Request }) {
   useLanguage();
   return (
     <div className="stack">
@@ -38,7 +40,7 @@ export function Receipt({ of: row, gone }: { of: Request; gone: () => void }) {
       </dl>
       {row.stored && <Said id={row.id} />}
       <Why id={row.id} />
-      {row.stored && <End id={row.id} gone={gone} />}
+      {row.stored && <End id={row.id} />}
     </div>
   );
 }
@@ -97,7 +99,7 @@ function Why({ id }: { id: string }) {
                   <tr key={line.name}>
                     <td>{line.clause ? <a href={`/privacy#${line.clause}`}>{rule(line.name)}</a> : rule(line.name)}</td>
                     <td>{line.value}</td>
-                    <td>{LEVELS[line.level]?.() ?? line.level}</td>
+                    <td>{LEVELS[line.level]()}</td>
                   </tr>
                 ))}
               </tbody>
@@ -109,13 +111,14 @@ function Why({ id }: { id: string }) {
   );
 }
 
-function End({ id, gone }: { id: string; gone: () => void }) {
+function End({ id }: { id: string }) {
+  const leave = useLeave();
   const queries = useQueryClient();
   const ending = useOnce({
     mutationFn: () => told(api.DELETE("/api/requests/{request_id}", { params: { path: { request_id: id } } })),
     onSuccess: () => {
       forgetContent(queries, id);
-      gone();
+      leave();
     },
   });
   return (

@@ -1,5 +1,5 @@
 // A copy of one's data to take along, and every request that was made, with its state and the date by which it is answered.
-import { Button, Modal, Select, Textarea } from "@mantine/core";
+import { Button, Select, Textarea } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 
@@ -8,9 +8,11 @@ import { useNames } from "../api/me";
 import type { components } from "../api/schema";
 import { away, day, moment, number } from "../words/figures";
 import { t, useLanguage } from "../words/language";
-import { KINDS, OPEN, STATES } from "../words/rights";
+import { KINDS, STATES, isOpen } from "../words/rights";
+import { Ask } from "./Dialog";
 import { useOnce } from "./once";
-import { Empty, Loaded, Problem, Section, State } from "./Page";
+import { Empty, Problem, Section, State } from "./Page";
+import { Row, Rows } from "./Rows";
 import { save } from "./save";
 
 type Request = components["schemas"]["Request"];
@@ -21,7 +23,7 @@ const asked = {
   queryKey: ["rights"],
   queryFn: () => told(api.GET("/api/privacy/requests")),
   refetchInterval: (query: { state: { data?: Request[] } }) =>
-    query.state.data?.some((each) => COPIES.includes(each.kind) && OPEN.includes(each.state)) ? LOOK_MS : (false as const),
+    query.state.data?.some((each) => COPIES.includes(each.kind) && isOpen(each)) ? LOOK_MS : (false as const),
 };
 
 export function CopyOfData() {
@@ -33,7 +35,7 @@ export function CopyOfData() {
     onSuccess: () => queries.invalidateQueries({ queryKey: ["rights"] }),
   });
   const newest = found.data?.find((each) => COPIES.includes(each.kind));
-  const isRunning = newest !== undefined && OPEN.includes(newest.state);
+  const isRunning = newest !== undefined && isOpen(newest);
   return (
     <Section title={t("Download your data")} note={t("A ZIP file with everything that is stored about you, in JSON, and a page that explains it. It can be fetched once.")}>
       {newest && (isRunning || newest.copy_ends_at) && <Copy of={newest} />}
@@ -62,7 +64,7 @@ function Copy({ of: request }: { of: Request }) {
   });
   return (
     <div className="card stack" role="status">
-      {OPEN.includes(request.state) ? (
+      {isOpen(request) ? (
         <>
           <p className="row-title">{t("Your copy is being made")}</p>
           <p className="note">{t("{count} records so far. You can leave this page; it goes on.", { count: number(request.copied) })}</p>
@@ -98,62 +100,54 @@ export function Requests() {
         </Button>
       }
     >
-      <Loaded of={found}>
-        {(all) =>
-          all.length === 0 ? (
-            <Empty title={t("You have asked for nothing yet")}>{t("Each request appears here with its state and the date by which it is answered.")}</Empty>
-          ) : (
-            <ul className="rows">
-              {all.map((each) => {
-                const [tone, said] = STATES[each.state] ?? ["plain", () => each.state];
-                return (
-                  <li className="row" key={each.id}>
-                    <div className="row-main">
-                      <p className="row-title">
-                        {KINDS[each.kind]?.() ?? each.kind}
-                        {each.purpose && `: ${name("purpose", each.purpose)}`}
-                      </p>
-                      <p className="row-note">
-                        <span>{moment(each.received_at)}</span>
-                        {each.reason && <span>{each.reason.replaceAll("_", " ")}</span>}
-                        {each.complain_to && <a href={each.complain_to}>{t("Complain to an authority")}</a>}
-                      </p>
-                    </div>
-                    <div className="row-end">
-                      <State tone={tone}>{said()}</State>
-                      {OPEN.includes(each.state) && (
-                        <p className="note" title={day(each.due_at)}>
-                          {t("due {when}", { when: away(each.due_at) })}
-                        </p>
-                      )}
-                    </div>
-                  </li>
-                );
-              })}
-            </ul>
-          )
-        }
-      </Loaded>
-      <Modal opened={writing} onClose={() => setWriting(false)} title={t("Write to the privacy desk")} closeButtonProps={{ "aria-label": t("Close") }}>
-        <Write done={() => setWriting(false)} />
-      </Modal>
+      <Rows
+        of={found}
+        none={<Empty title={t("You have asked for nothing yet")}>{t("Each request appears here with its state and the date by which it is answered.")}</Empty>}
+        row={(each) => {
+          const [tone, said] = STATES[each.state];
+          return (
+            <Row
+              key={each.id}
+              title={`${KINDS[each.kind]()}${each.purpose ? `: ${name("purpose", each.purpose)}` : ""}`}
+              note={
+                <>
+                  <span>{moment(each.received_at)}</span>
+                  {each.reason && <span lang="en">{each.reason.replaceAll("_", " ")}</span>}
+                  {each.complain_to && <a href={each.complain_to}>{t("Complain to an authority")}</a>}
+                </>
+              }
+              end={
+                <div className="row-end">
+                  <State tone={tone}>{said()}</State>
+                  {isOpen(each) && (
+                    <p className="note" title={day(each.due_at)}>
+                      {t("due {when}", { when: away(each.due_at) })}
+                    </p>
+                  )}
+                </div>
+              }
+            />
+          );
+        }}
+      />
+      {writing && <Write close={() => setWriting(false)} />}
     </Section>
   );
 }
 
-function Write({ done }: { done: () => void }) {
+function Write({ close }: { close: () => void }) {
   const queries = useQueryClient();
   const [kind, setKind] = useState<"complain" | "rectify">("complain");
   const [text, setText] = useState("");
-  const sending = useOnce({
-    mutationFn: () => told(api.POST("/api/privacy/requests", { body: { kind, text } })),
-    onSuccess: async () => {
-      await queries.invalidateQueries({ queryKey: ["rights"] });
-      done();
-    },
-  });
   return (
-    <form className="stack" onSubmit={sending.submit}>
+    <Ask
+      title={t("Write to the privacy desk")}
+      go={t("Send")}
+      close={close}
+      isReady={text.trim() !== ""}
+      run={() => told(api.POST("/api/privacy/requests", { body: { kind, text } }))}
+      done={() => queries.invalidateQueries({ queryKey: ["rights"] })}
+    >
       <Select
         label={t("What this is")}
         value={kind}
@@ -163,12 +157,8 @@ function Write({ done }: { done: () => void }) {
           { value: "rectify", label: t("Put something right") },
         ]}
       />
-      <Textarea label={t("In your words")} required withAsterisk={false} maxLength={4000} autosize minRows={4} maxRows={12} value={text} onChange={(event) => setText(event.currentTarget.value)} />
+      <Textarea label={t("In your words")} required withAsterisk={false} maxLength={4000} autosize minRows={4} maxRows={12} value={text} onChange={(event) => setText(event.currentTarget.value)} data-autofocus />
       <p className="note">{t("A person answers, by mail and here. Fields of your account you change yourself, in the settings.")}</p>
-      <Problem error={sending.error} />
-      <Button type="submit" loading={sending.isPending} disabled={!text.trim()}>
-        {t("Send")}
-      </Button>
-    </form>
+    </Ask>
   );
 }

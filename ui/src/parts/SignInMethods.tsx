@@ -1,5 +1,5 @@
 // Ways to sign in beside the password: an app that makes codes, and passkeys.
-import { Button, Modal, PasswordInput, TextInput } from "@mantine/core";
+import { Button, PasswordInput, TextInput } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { encode } from "uqr";
@@ -9,8 +9,10 @@ import { addPasskey, hasPasskeys } from "../api/passkey";
 import { day } from "../words/figures";
 import { t, useLanguage } from "../words/language";
 import { CopyBox } from "./Copy";
+import { Ask, Dialog } from "./Dialog";
 import { useOnce } from "./once";
 import { Loaded, Problem, Section, State } from "./Page";
+import { Row, Rows } from "./Rows";
 
 export function SecondFactor() {
   useLanguage();
@@ -53,40 +55,42 @@ export function SecondFactor() {
         }
       </Loaded>
       <Problem error={begin.error ?? renew.error} />
-      <Modal opened={begin.data !== undefined && codes === null && !found.data?.enabled} onClose={() => begin.reset()} title={t("Set up the app")} closeButtonProps={{ "aria-label": t("Close") }}>
-        {begin.data && (
-          <Scan
-            {...begin.data}
-            done={(made) => {
-              setCodes(made);
-              void forget();
-            }}
-          />
-        )}
-      </Modal>
-      <Modal opened={codes !== null} onClose={() => (setCodes(null), begin.reset(), void forget())} title={t("Recovery codes")} closeButtonProps={{ "aria-label": t("Close") }}>
-        <div className="stack">
-          <p className="note">{t("Each works once in the place of the app. Keep them somewhere else; they are never shown again.")}</p>
-          <CopyBox label={t("Recovery codes")} text={codes?.join("\n") ?? ""} />
-        </div>
-      </Modal>
-      <Modal opened={removing} onClose={() => setRemoving(false)} title={t("Remove the second factor?")} closeButtonProps={{ "aria-label": t("Close") }}>
-        <Remove done={() => (setRemoving(false), void forget())} />
-      </Modal>
+      {begin.data && codes === null && !found.data?.enabled && (
+        <Scan
+          {...begin.data}
+          close={begin.reset}
+          done={(made) => {
+            setCodes(made);
+            return forget();
+          }}
+        />
+      )}
+      {codes && (
+        <Dialog title={t("Recovery codes")} close={() => (setCodes(null), begin.reset(), void forget())}>
+          <div className="stack">
+            <p className="note">{t("Each works once in the place of the app. Keep them somewhere else; they are never shown again.")}</p>
+            <CopyBox label={t("Recovery codes")} text={codes.join("\n")} />
+          </div>
+        </Dialog>
+      )}
+      {removing && <Remove close={() => setRemoving(false)} done={forget} />}
     </Section>
   );
 }
 
-function Scan({ secret, uri, done }: { secret: string; uri: string; done: (codes: string[]) => void }) {
+function Scan({ secret, uri, close, done }: { secret: string; uri: string; close: () => void; done: (codes: string[]) => unknown }) {
   const [code, setCode] = useState("");
-  const confirming = useOnce({
-    mutationFn: () => told(api.POST("/api/me/second-factor/confirm", { body: { code: code.trim() } })),
-    onSuccess: ({ recovery_codes }) => done(recovery_codes),
-  });
   const picture = encode(uri, { border: 2 });
   const path = picture.data.flatMap((row, y) => row.map((on, x) => (on ? `M${x} ${y}h1v1h-1z` : ""))).join("");
   return (
-    <form className="stack" onSubmit={confirming.submit}>
+    <Ask
+      title={t("Set up the app")}
+      go={t("Continue")}
+      close={close}
+      isReady={code.trim() !== ""}
+      run={() => told(api.POST("/api/me/second-factor/confirm", { body: { code: code.trim() } }))}
+      done={({ recovery_codes: made }) => done(made)}
+    >
       <p className="note">{t("Scan this with an authenticator app, or type the secret there. Then write the code that it shows.")}</p>
       <svg className="qr" viewBox={`0 0 ${picture.size} ${picture.size}`} role="img" aria-label={t("Picture for an authenticator app")}>
         <rect width={picture.size} height={picture.size} fill="#fff" />
@@ -94,29 +98,25 @@ function Scan({ secret, uri, done }: { secret: string; uri: string; done: (codes
       </svg>
       <CopyBox label={t("Secret")} text={secret} />
       <TextInput label={t("Code")} autoComplete="one-time-code" inputMode="numeric" value={code} onChange={(event) => setCode(event.currentTarget.value)} />
-      <Problem error={confirming.error} />
-      <Button type="submit" loading={confirming.isPending} disabled={!code.trim()}>
-        {t("Continue")}
-      </Button>
-    </form>
+    </Ask>
   );
 }
 
-function Remove({ done }: { done: () => void }) {
+function Remove({ close, done }: { close: () => void; done: () => unknown }) {
   const [password, setPassword] = useState("");
-  const removing = useOnce({
-    mutationFn: () => told(api.POST("/api/me/second-factor/remove", { body: { password } })),
-    onSuccess: done,
-  });
   return (
-    <form className="stack" onSubmit={removing.submit}>
+    <Ask
+      isDangerous
+      title={t("Remove the second factor?")}
+      go={t("Remove")}
+      close={close}
+      isReady={password !== ""}
+      run={() => told(api.POST("/api/me/second-factor/remove", { body: { password } }))}
+      done={done}
+    >
       <p className="note">{t("From then on the password alone is enough; it must have 15 characters.")}</p>
-      <PasswordInput label={t("Your password")} autoComplete="current-password" value={password} onChange={(event) => setPassword(event.currentTarget.value)} />
-      <Problem error={removing.error} />
-      <Button type="submit" className="danger" loading={removing.isPending} disabled={!password}>
-        {t("Remove")}
-      </Button>
-    </form>
+      <PasswordInput label={t("Your password")} autoComplete="current-password" data-autofocus value={password} onChange={(event) => setPassword(event.currentTarget.value)} />
+    </Ask>
   );
 }
 
@@ -140,25 +140,22 @@ export function Passkeys() {
   const cancelled = add.error instanceof Refusal && add.error.code === "passkey_cancelled";
   return (
     <Section title={t("Passkeys")} note={t("Your finger, face or PIN on this device signs you in, and counts as both factors.")}>
-      <Loaded of={found} lines={1}>
-        {(all) =>
-          all.length > 0 && (
-            <ul className="rows">
-              {all.map((each) => (
-                <li className="row" key={each.id}>
-                  <div className="row-main">
-                    <bdi className="row-title">{each.name || t("Passkey")}</bdi>
-                    <p className="row-note">{t("created {day}", { day: day(each.since) })}</p>
-                  </div>
-                  <Button variant="default" size="xs" disabled={remove.isPending} onClick={() => remove.run(each.id)}>
-                    {t("Remove")}
-                  </Button>
-                </li>
-              ))}
-            </ul>
-          )
-        }
-      </Loaded>
+      <Rows
+        of={found}
+        lines={1}
+        row={(each) => (
+          <Row
+            key={each.id}
+            title={<bdi>{each.name || t("Passkey")}</bdi>}
+            note={t("created {day}", { day: day(each.since) })}
+            end={
+              <Button variant="default" size="xs" disabled={remove.isPending} onClick={() => remove.run(each.id)}>
+                {t("Remove")}
+              </Button>
+            }
+          />
+        )}
+      />
       {hasPasskeys() ? (
         <form className="ask keeping narrow" onSubmit={add.submit}>
           <TextInput label={t("Name of a new passkey")} value={name} onChange={(event) => setName(event.currentTarget.value)} />

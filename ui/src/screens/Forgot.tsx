@@ -1,9 +1,10 @@
 // A forgotten password: a message is asked for; its link leads to a page that needs no app.
-import { Button, TextInput } from "@mantine/core";
+import { Button } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 
 import { api, told } from "../api/client";
+import { EmailField } from "../parts/EmailField";
 import { Entrance } from "../parts/Entrance";
 import { useOnce } from "../parts/once";
 import { Problem } from "../parts/Page";
@@ -25,15 +26,7 @@ export function Forgot() {
   }
   return (
     <Entrance title={t("Choose a new password")} lead={t("A message with a link goes to your address.")} submit={asked.submit} below={back}>
-      <TextInput
-        label={t("E-mail address")}
-        type="email"
-        autoComplete="username"
-        required
-        withAsterisk={false}
-        value={email}
-        onChange={(event) => setEmail(event.currentTarget.value)}
-      />
+      <EmailField value={email} set={setEmail} />
       <Problem error={asked.error} />
       <Button type="submit" size="md" fullWidth loading={asked.isPending}>
         {t("Send the message")}

@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 
 import { api, told } from "../api/client";
-import { useMe, wallet } from "../api/me";
+import { useMay, useMe, wallet } from "../api/me";
 import { stored } from "../api/stored";
 import { byDay, usageSince } from "../api/usage";
 import { Bars } from "../parts/Bars";
@@ -18,13 +18,8 @@ const DAYS = 30;
 export function Home() {
   useLanguage();
   const { confirmed, facts } = useMe();
-  const days = lastDays(DAYS);
-  const purse = useQuery(wallet);
-  const use = useQuery(usageSince(days[0] ?? ""));
+  const may = useMay();
   const held = useQuery(stored);
-  const currency = purse.data?.currency ?? "USD";
-  const sums = byDay(use.data?.days ?? []);
-  const total = [...sums.values()].reduce((all, each) => ({ requests: all.requests + each.requests, cost: all.cost + each.cost }), { requests: 0, cost: 0 });
   const name = facts.name || facts.username;
   return (
     <Page title={name ? t("Hello, {name}", { name }) : t("Hello")} lead={t("What you have, what you used, and what is stored about you right now.")}>
@@ -33,6 +28,25 @@ export function Home() {
           <p>{t("Your address is not confirmed yet. Follow the link in the message that was sent at sign-up.")}</p>
         </aside>
       )}
+      {may("GET /api/usage") && <Spent />}
+      <Section title={t("Stored about you right now")} act={<Link to="/privacy">{t("Privacy centre")}</Link>}>
+        <Loaded of={held} lines={6}>{(found) => <DataMap of={found.filter((each) => each.facts > 0)} />}</Loaded>
+      </Section>
+      <Evidence />
+    </Page>
+  );
+}
+
+/** The organisation's money, and what was used of it. */
+function Spent() {
+  const days = lastDays(DAYS);
+  const purse = useQuery(wallet);
+  const use = useQuery(usageSince(days[0] ?? ""));
+  const currency = purse.data?.currency ?? "USD";
+  const sums = byDay(use.data?.days ?? []);
+  const total = [...sums.values()].reduce((all, each) => ({ requests: all.requests + each.requests, cost: all.cost + each.cost }), { requests: 0, cost: 0 });
+  return (
+    <>
       <dl className="figures">
         <Figure of={t("Balance")} note={purse.data && Number(purse.data.held) > 0 ? t("{amount} held by running requests", { amount: money(purse.data.held, currency) }) : undefined}>
           {purse.data ? money(purse.data.available, currency) : "–"}
@@ -54,11 +68,7 @@ export function Home() {
           )
         }
       </Loaded>
-      <Section title={t("Stored about you right now")} act={<Link to="/privacy">{t("Privacy centre")}</Link>}>
-        <Loaded of={held} lines={6}>{(found) => <DataMap of={found.filter((each) => each.facts > 0)} />}</Loaded>
-      </Section>
-      <Evidence />
-    </Page>
+    </>
   );
 }
 

@@ -1,21 +1,21 @@
 // API keys: made (and shown once), given rules, rotated, revoked.
-import { Button, Menu, Modal } from "@mantine/core";
-import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Button, Menu } from "@mantine/core";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { api, told } from "../api/client";
+import { usePaged } from "../api/paged";
 import { projects } from "../api/projects";
-import type { components } from "../api/schema";
-import { Confirm } from "../parts/Confirm";
 import { CopyBox } from "../parts/Copy";
-import { KeyForm } from "../parts/KeyForm";
+import { Ask } from "../parts/Dialog";
+import { type Key, KeyForm } from "../parts/KeyForm";
 import { useOnce } from "../parts/once";
-import { Empty, Loaded, Page, Problem, State } from "../parts/Page";
+import { Empty, Page, Problem, State } from "../parts/Page";
+import { Row, Rows } from "../parts/Rows";
 import { away, day, moment } from "../words/figures";
 import { t, useLanguage } from "../words/language";
 
-export type Key = components["schemas"]["ListedKey"];
-const STATES: Record<string, () => string> = {
+const STATES: Record<Key["state"], () => string> = {
   revoked: () => t("revoked"),
   archived: () => t("stopped: its project is archived"),
   active: () => t("expired"),
@@ -24,58 +24,28 @@ type Secret = { secret: string; oldUntil?: string };
 
 export function Keys() {
   useLanguage();
-  const found = useInfiniteQuery({
-    queryKey: ["keys"],
-    queryFn: ({ pageParam }) => told(api.GET("/api/keys", { params: { query: pageParam ? { after: pageParam } : {} } })),
-    initialPageParam: null as string | null,
-    getNextPageParam: (last) => last.after,
+  const found = usePaged({
+    key: ["keys"],
+    page: (after: string | null) => told(api.GET("/api/keys", { params: { query: { after } } })),
+    rows: (page) => page.keys,
+    end: (page) => page.after,
   });
   const [editing, setEditing] = useState<Key | "new" | null>(null);
   const [secret, setSecret] = useState<Secret | null>(null);
-  const keys = found.data?.pages.flatMap((page) => page.keys);
-  const create = (
-    <Button onClick={() => setEditing("new")}>{t("Create a key")}</Button>
-  );
+  const create = <Button onClick={() => setEditing("new")}>{t("Create a key")}</Button>;
   return (
-    <Page title={t("API keys")} lead={t("A key lets a program call the API for you. Its secret is shown once, and never stored in the clear.")} act={keys?.length ? create : undefined}>
+    <Page title={t("API keys")} lead={t("A key lets a program call the API for you. Its secret is shown once, and never stored in the clear.")} act={found.data?.length ? create : undefined}>
       {secret && <Shown {...secret} close={() => setSecret(null)} />}
-      <Loaded of={{ ...found, data: keys }}>
-        {(all) =>
-          all.length === 0 ? (
-            <Empty title={t("No keys yet")} act={create}>
-              {t("With a key, every OpenAI client works here: it needs this address and the key, nothing else.")}
-            </Empty>
-          ) : (
-            <ul className="rows">
-              {all.map((key) => (
-                <Row key={key.id} of={key} edit={() => setEditing(key)} rotated={setSecret} />
-              ))}
-            </ul>
-          )
+      <Rows
+        of={found}
+        none={
+          <Empty title={t("No keys yet")} act={create}>
+            {t("With a key, every OpenAI client works here: it needs this address and the key, nothing else.")}
+          </Empty>
         }
-      </Loaded>
-      {found.hasNextPage && (
-        <Button variant="default" loading={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>
-          {t("Show more")}
-        </Button>
-      )}
-      <Modal
-        opened={editing !== null}
-        onClose={() => setEditing(null)}
-        title={editing === "new" ? t("Create a key") : t("Rules of this key")}
-        size="lg"
-        closeButtonProps={{ "aria-label": t("Close") }}
-      >
-        {editing && (
-          <KeyForm
-            of={editing === "new" ? null : editing}
-            done={(made) => {
-              setEditing(null);
-              if (made) setSecret({ secret: made });
-            }}
-          />
-        )}
-      </Modal>
+        row={(key) => <One key={key.id} of={key} edit={() => setEditing(key)} rotated={setSecret} />}
+      />
+      {editing && <KeyForm of={editing === "new" ? null : editing} close={() => setEditing(null)} made={(made) => setSecret({ secret: made })} />}
     </Page>
   );
 }
@@ -96,7 +66,7 @@ function Shown(props: Secret & { close: () => void }) {
   );
 }
 
-function Row({ of: key, edit, rotated }: { of: Key; edit: () => void; rotated: (made: Secret) => void }) {
+function One({ of: key, edit, rotated }: { of: Key; edit: () => void; rotated: (made: Secret) => void }) {
   const queries = useQueryClient();
   const [revoking, setRevoking] = useState(false);
   const forget = () => queries.invalidateQueries({ queryKey: ["keys"] });
@@ -111,12 +81,14 @@ function Row({ of: key, edit, rotated }: { of: Key; edit: () => void; rotated: (
   const project = useQuery({ ...projects, enabled: key.project_id !== null }).data?.find((each) => each.id === key.project_id);
   const works = key.state === "active" && !(key.expires_at && new Date(key.expires_at) <= new Date());
   return (
-    <li className="row">
-      <div className="row-main">
-        <p className="row-title">
-          <bdi>{key.name || t("Unnamed key")}</bdi> {!works && <State tone="plain">{(STATES[key.state] ?? STATES.active)?.()}</State>}
-        </p>
-        <p className="row-note">
+    <Row
+      title={
+        <>
+          <bdi>{key.name || t("Unnamed key")}</bdi> {!works && <State tone="plain">{STATES[key.state]()}</State>}
+        </>
+      }
+      note={
+        <>
           <code>{key.prefix}…</code>
           <span>{key.last_used_at ? t("last used {when}", { when: away(key.last_used_at) }) : t("never used")}</span>
           <span>{t("created {day}", { day: day(key.created_at) })}</span>
@@ -124,37 +96,33 @@ function Row({ of: key, edit, rotated }: { of: Key; edit: () => void; rotated: (
           {key.expires_at && <span>{t("ends {time}", { time: moment(key.expires_at) })}</span>}
           {key.models && <span>{t("{count} models", { count: key.models.length })}</span>}
           {key.keep_h !== null && key.keep_h !== undefined && <span>{t("keeps content {hours} h at most", { hours: key.keep_h })}</span>}
-        </p>
-        <Problem error={rotate.error} />
-      </div>
-      {works && (
-        <Menu position="bottom-end">
-          <Menu.Target>
-            <Button variant="default" size="xs" loading={rotate.isPending} aria-label={t("Manage {name}", { name: key.name || key.prefix })}>
-              {t("Manage")}
-            </Button>
-          </Menu.Target>
-          <Menu.Dropdown>
-            <Menu.Item onClick={edit}>{t("Rules")}</Menu.Item>
-            <Menu.Item onClick={() => rotate.run()}>{t("New secret (the old one works for a day)")}</Menu.Item>
-            <Menu.Item className="danger-text" onClick={() => setRevoking(true)}>
-              {t("Revoke")}
-            </Menu.Item>
-          </Menu.Dropdown>
-        </Menu>
+        </>
+      }
+      end={
+        works && (
+          <Menu position="bottom-end">
+            <Menu.Target>
+              <Button variant="default" size="xs" loading={rotate.isPending} aria-label={t("Manage {name}", { name: key.name || key.prefix })}>
+                {t("Manage")}
+              </Button>
+            </Menu.Target>
+            <Menu.Dropdown>
+              <Menu.Item onClick={edit}>{t("Rules")}</Menu.Item>
+              <Menu.Item onClick={() => rotate.run()}>{t("New secret (the old one works for a day)")}</Menu.Item>
+              <Menu.Item className="danger-text" onClick={() => setRevoking(true)}>
+                {t("Revoke")}
+              </Menu.Item>
+            </Menu.Dropdown>
+          </Menu>
+        )
+      }
+    >
+      <Problem error={rotate.error} />
+      {revoking && (
+        <Ask isDangerous title={t("Revoke this key?")} go={t("Revoke")} close={() => setRevoking(false)} run={() => told(api.DELETE("/api/keys/{key_id}", path))} done={forget}>
+          <p>{t("Programs that use it stop working at once. This cannot be undone.")}</p>
+        </Ask>
       )}
-      <Confirm
-        opened={revoking}
-        title={t("Revoke this key?")}
-        go={t("Revoke")}
-        close={() => setRevoking(false)}
-        run={async () => {
-          await told(api.DELETE("/api/keys/{key_id}", path));
-          await forget();
-        }}
-      >
-        <p>{t("Programs that use it stop working at once. This cannot be undone.")}</p>
-      </Confirm>
-    </li>
+    </Row>
   );
 }

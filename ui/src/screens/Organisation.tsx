@@ -4,20 +4,21 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { api, told } from "../api/client";
-import { useMe } from "../api/me";
+import { useCurrency, useMay, useMe } from "../api/me";
 import { allowances } from "../api/projects";
-import { Confirm } from "../parts/Confirm";
-import { useLimitWords } from "../parts/LimitFields";
+import { Ask } from "../parts/Dialog";
+import { limitWords } from "../parts/LimitFields";
 import { Invitations, Members } from "../parts/Members";
 import { Page, Section } from "../parts/Page";
 import { Projects } from "../parts/Projects";
 import { t, useLanguage } from "../words/language";
-import { BELONGING, MANAGING, role as said } from "../words/roles";
+import { role as said } from "../words/roles";
 
 export function Organisation() {
   useLanguage();
   const { role } = useMe();
-  if (!BELONGING.includes(role)) {
+  const may = useMay();
+  if (!may("POST /api/tenant/leave")) {
     return (
       <Page title={t("Organisation")} lead={t("You belong to no organisation any more. Your account and your own rights in it stay.")}>
         {null}
@@ -28,7 +29,7 @@ export function Organisation() {
     <Page title={t("Organisation")} lead={t("Whom you work with, and what your keys may use together. Your role: {role}.", { role: said(role) })}>
       <Together />
       <Projects />
-      {MANAGING.includes(role) && (
+      {may("GET /api/tenant/members") && (
         <>
           <Members />
           <Invitations />
@@ -41,13 +42,13 @@ export function Organisation() {
 
 /** What the operator lets the whole organisation use. */
 function Together() {
-  const words = useLimitWords();
+  const currency = useCurrency();
   const limits = useQuery(allowances).data?.find((each) => each.kind === "organisation")?.limits;
   if (!limits) return null;
   return (
     <Section title={t("Limits of your organisation")} note={t("Set by the operator; they hold for all keys together.")}>
       <p className="row-note">
-        {words(limits).map((each) => (
+        {limitWords(limits, currency).map((each) => (
           <span key={each}>{each}</span>
         ))}
       </p>
@@ -65,18 +66,18 @@ function Leave() {
           {t("Leave")}
         </Button>
       </div>
-      <Confirm
-        opened={leaving}
-        title={t("Leave the organisation?")}
-        go={t("Leave")}
-        close={() => setLeaving(false)}
-        run={async () => {
-          await told(api.POST("/api/tenant/leave"));
-          await queries.invalidateQueries();
-        }}
-      >
-        <p>{t("You come back only if somebody there makes you a member again.")}</p>
-      </Confirm>
+      {leaving && (
+        <Ask
+          isDangerous
+          title={t("Leave the organisation?")}
+          go={t("Leave")}
+          close={() => setLeaving(false)}
+          run={() => told(api.POST("/api/tenant/leave"))}
+          done={() => queries.invalidateQueries()}
+        >
+          <p>{t("You come back only if somebody there makes you a member again.")}</p>
+        </Ask>
+      )}
     </Section>
   );
 }

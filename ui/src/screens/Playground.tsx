@@ -4,7 +4,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 
 import { type Turn, chat, models } from "../api/chat";
-import { wallet } from "../api/me";
+import { useCurrency } from "../api/me";
 import { Empty, Page, Problem } from "../parts/Page";
 import { Snippets } from "../parts/Snippets";
 import { money, moment } from "../words/figures";
@@ -22,7 +22,7 @@ export function Playground() {
   useLanguage();
   const queries = useQueryClient();
   const known = useQuery({ queryKey: ["models"], queryFn: models, staleTime: 60_000, retry: false });
-  const currency = useQuery(wallet).data?.currency ?? "USD";
+  const currency = useCurrency();
   const [model, setModel] = useState<string | null>(null);
   const [system, setSystem] = useState("");
   const [temperature, setTemperature] = useState<number | string>(0.7);

@@ -11,6 +11,7 @@ import { Erase } from "../parts/Erase";
 import { Loaded, Page, Section } from "../parts/Page";
 import { Openings } from "../parts/Openings";
 import { CopyOfData, Requests } from "../parts/Rights";
+import { Row, Rows } from "../parts/Rows";
 import { day } from "../words/figures";
 import { t, useLanguage } from "../words/language";
 
@@ -40,26 +41,18 @@ function Accepted() {
   const found = useQuery({ queryKey: ["acceptances"], queryFn: () => told(api.GET("/api/me/acceptances")) });
   return (
     <Section title={t("The policy you accepted")} act={<a href="/privacy/changes">{t("All versions")}</a>}>
-      <Loaded of={found} lines={1}>
-        {(all) =>
-          all.length === 0 ? (
-            <p>{t("None was asked for yet: this policy is accepted by using the platform.")}</p>
-          ) : (
-            <ul className="rows">
-              {all.map((each) => (
-                <li className="row" key={each.version}>
-                  <div className="row-main">
-                    <a className="row-title" href={each.page}>
-                      {t("Version {number}", { number: each.version })}
-                    </a>
-                  </div>
-                  <p className="row-end note">{each.how === "explicit" ? t("you agreed on {day}", { day: day(each.at) }) : t("accepted by use on {day}", { day: day(each.at) })}</p>
-                </li>
-              ))}
-            </ul>
-          )
-        }
-      </Loaded>
+      <Rows
+        of={found}
+        lines={1}
+        none={<p>{t("None was asked for yet: this policy is accepted by using the platform.")}</p>}
+        row={(each) => (
+          <Row
+            key={each.version}
+            title={<a href={each.page}>{t("Version {number}", { number: each.version })}</a>}
+            end={<p className="row-end note">{each.how === "explicit" ? t("you agreed on {day}", { day: day(each.at) }) : t("accepted by use on {day}", { day: day(each.at) })}</p>}
+          />
+        )}
+      />
     </Section>
   );
 }

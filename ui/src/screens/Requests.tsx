@@ -1,15 +1,15 @@
 // One's own requests: what each cost, and what is kept of it until when. Only the rows in view are drawn.
-import { Button, Modal, TextInput } from "@mantine/core";
-import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Button, TextInput } from "@mantine/core";
+import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef, useState } from "react";
 
 import { api, told } from "../api/client";
-import { wallet } from "../api/me";
+import { useCurrency } from "../api/me";
 import { type Request, forgetContents, requests } from "../api/requests";
-import { Confirm } from "../parts/Confirm";
 import { Countdown } from "../parts/Countdown";
+import { Ask, Dialog } from "../parts/Dialog";
 import { Empty, Loaded, Page, State } from "../parts/Page";
 import { Receipt } from "../parts/Receipt";
 import { money, moment, number } from "../words/figures";
@@ -48,10 +48,12 @@ export function Requests() {
           )
         }
       </Loaded>
-      <EndMany opened={ending} close={() => setEnding(false)} />
-      <Modal opened={shown !== null} onClose={() => setShown(null)} title={t("One request")} size="lg" closeButtonProps={{ "aria-label": t("Close") }}>
-        {shown && <Receipt of={shown} gone={() => setShown(null)} />}
-      </Modal>
+      {ending && <EndMany close={() => setEnding(false)} />}
+      {shown && (
+        <Dialog title={t("One request")} size="lg" close={() => setShown(null)}>
+          <Receipt of={shown} />
+        </Dialog>
+      )}
     </Page>
   );
 }
@@ -95,7 +97,7 @@ function List({ rows, isWhole, more, show }: { rows: readonly Request[]; isWhole
 }
 
 function Row({ of: row, show }: { of: Request; show: () => void }) {
-  const currency = useQuery(wallet).data?.currency ?? "USD";
+  const currency = useCurrency();
   return (
     <button type="button" className="request-row" onClick={show}>
       <span className="request-what">
@@ -114,27 +116,25 @@ function Row({ of: row, show }: { of: Request; show: () => void }) {
   );
 }
 
-function EndMany({ opened, close }: { opened: boolean; close: () => void }) {
+function EndMany({ close }: { close: () => void }) {
   const queries = useQueryClient();
   const [since, setSince] = useState("");
   const [until, setUntil] = useState("");
   const time = (day: string) => (day ? new Date(`${day}T00:00:00`).toISOString() : undefined);
   return (
-    <Confirm
-      opened={opened}
+    <Ask
+      isDangerous
       title={t("Delete the content of requests?")}
       go={since || until ? t("Delete this range") : t("Delete all")}
       close={close}
-      run={async () => {
-        await told(api.DELETE("/api/requests", { params: { query: { since: time(since), until: time(until) } } }));
-        await forgetContents(queries);
-      }}
+      run={() => told(api.DELETE("/api/requests", { params: { query: { since: time(since), until: time(until) } } }))}
+      done={() => forgetContents(queries)}
     >
       <p>{t("What was asked and answered goes at once and cannot be brought back. The lines with tokens and cost stay until their own end.")}</p>
       <div className="grid-2">
         <TextInput type="date" label={t("From")} description={t("empty: from the first")} value={since} onChange={(event) => setSince(event.currentTarget.value)} />
         <TextInput type="date" label={t("Until before")} description={t("empty: until now")} value={until} onChange={(event) => setUntil(event.currentTarget.value)} />
       </div>
-    </Confirm>
+    </Ask>
   );
 }

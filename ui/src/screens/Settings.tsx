@@ -9,7 +9,9 @@ import { asked } from "../parts/Newcomer";
 import { useOnce } from "../parts/once";
 import { Loaded, Page, Problem, Section } from "../parts/Page";
 import { Identities } from "../parts/Provider";
+import { Row, Rows } from "../parts/Rows";
 import { Passkeys, SecondFactor } from "../parts/SignInMethods";
+import { SignIns } from "../parts/SignIns";
 import { away, moment } from "../words/figures";
 import { LANGUAGES, type Language, speak, t, useLanguage } from "../words/language";
 
@@ -24,6 +26,7 @@ export function Settings() {
       <Passkeys />
       <Identities />
       <Sessions />
+      <SignIns />
     </Page>
   );
 }
@@ -132,33 +135,33 @@ function Sessions() {
         ) : undefined
       }
     >
-      <Loaded of={found}>
-        {(all) => (
-          <ul className="rows">
-            {all.map((each) => (
-              <li className="row" key={each.id}>
-                <div className="row-main">
-                  <p className="row-title">{each.current ? t("This session") : t("Another session")}</p>
-                  <p className="row-note">
-                    <span>{t("since {time}", { time: moment(each.since) })}</span>
-                    <span>{t("seen {when}", { when: away(each.last_seen_at) })}</span>
-                    {Object.entries(each.seen).map(([field, value]) => (
-                      <span key={field}>
-                        {name("field", field)}: {String(value)}
-                      </span>
-                    ))}
-                  </p>
-                </div>
-                {!each.current && (
-                  <Button variant="default" size="xs" disabled={end.isPending} onClick={() => end.run(each.id)}>
-                    {t("End")}
-                  </Button>
-                )}
-              </li>
-            ))}
-          </ul>
+      <Rows
+        of={found}
+        row={(each) => (
+          <Row
+            key={each.id}
+            title={each.current ? t("This session") : t("Another session")}
+            note={
+              <>
+                <span>{t("since {time}", { time: moment(each.since) })}</span>
+                <span>{t("seen {when}", { when: away(each.last_seen_at) })}</span>
+                {Object.entries(each.seen).map(([field, value]) => (
+                  <span key={field}>
+                    {name("field", field)}: {String(value)}
+                  </span>
+                ))}
+              </>
+            }
+            end={
+              !each.current && (
+                <Button variant="default" size="xs" disabled={end.isPending} onClick={() => end.run(each.id)}>
+                  {t("End")}
+                </Button>
+              )
+            }
+          />
         )}
-      </Loaded>
+      />
       <Problem error={end.error ?? endOthers.error} />
     </Section>
   );

@@ -6,6 +6,7 @@ import { useState } from "react";
 
 import { Refusal, api, told } from "../api/client";
 import { hasPasskeys, signInWithPasskey } from "../api/passkey";
+import { EmailField } from "../parts/EmailField";
 import { Entrance } from "../parts/Entrance";
 import { useOnce } from "../parts/once";
 import { Problem } from "../parts/Page";
@@ -51,15 +52,7 @@ export function SignIn() {
         </>
       }
     >
-      <TextInput
-        label={t("E-mail address")}
-        type="email"
-        autoComplete="username"
-        required
-        withAsterisk={false}
-        value={email}
-        onChange={(event) => setEmail(event.currentTarget.value)}
-      />
+      <EmailField value={email} set={setEmail} />
       <PasswordInput
         label={t("Password")}
         autoComplete="current-password"

@@ -3,7 +3,7 @@ import { Button, SegmentedControl } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 
-import { wallet } from "../api/me";
+import { useCurrency } from "../api/me";
 import { type Sum, byDay, usageSince } from "../api/usage";
 import { Bars } from "../parts/Bars";
 import { Empty, Loaded, Page, Section } from "../parts/Page";
@@ -19,7 +19,7 @@ export function Usage() {
   const [span, setSpan] = useState<number>(30);
   const days = lastDays(span);
   const found = useQuery(usageSince(days[0] ?? ""));
-  const currency = useQuery(wallet).data?.currency ?? "USD";
+  const currency = useCurrency();
   return (
     <Page
       title={t("Usage")}

@@ -1,13 +1,15 @@
 // The organisation's money: what there is, and each change of it that concerns the person who looks.
-import { Button } from "@mantine/core";
-import { useInfiniteQuery } from "@tanstack/react-query";
-
 import { api, told } from "../api/client";
+import { usePaged } from "../api/paged";
+import type { components } from "../api/schema";
 import { Empty, Figure, Loaded, Page, Section } from "../parts/Page";
+import { Row, Rows } from "../parts/Rows";
 import { moment, money } from "../words/figures";
 import { t, useLanguage } from "../words/language";
 
-const KINDS: Record<string, () => string> = {
+type Kind = components["schemas"]["billing_api_Line"]["kind"];
+
+const KINDS: Record<Kind, () => string> = {
   charge: () => t("Request"),
   promotion: () => t("Credit, a gift"),
   payment: () => t("Credit, paid"),
@@ -17,17 +19,15 @@ const KINDS: Record<string, () => string> = {
 
 export function Wallet() {
   useLanguage();
-  const found = useInfiniteQuery({
-    queryKey: ["wallet", "ledger"],
-    queryFn: ({ pageParam }) => told(api.GET("/api/wallet", { params: { query: pageParam ? { after: pageParam } : {} } })),
-    initialPageParam: null as string | null,
-    getNextPageParam: (last) => last.after,
+  const found = usePaged({
+    key: ["wallet", "ledger"],
+    page: (after: string | null) => told(api.GET("/api/wallet", { params: { query: { after } } })),
+    rows: (page) => page.ledger,
+    end: (page) => page.after,
   });
-  const first = found.data?.pages[0];
-  const lines = found.data?.pages.flatMap((page) => page.ledger);
   return (
     <Page title={t("Wallet")} lead={t("Money is reserved before it is spent: a request never costs more than was there for it.")}>
-      <Loaded of={{ ...found, data: first }} lines={2}>
+      <Loaded of={{ ...found, data: found.first }} lines={2}>
         {(purse) => (
           <dl className="figures">
             <Figure of={t("Available")}>{money(purse.available, purse.currency)}</Figure>
@@ -37,30 +37,19 @@ export function Wallet() {
         )}
       </Loaded>
       <Section title={t("Changes")} note={t("Credits of your organisation, and your own requests.")}>
-        <Loaded of={{ ...found, data: lines }} lines={6}>
-          {(all) =>
-            all.length === 0 ? (
-              <Empty title={t("Nothing has changed yet")}>{t("Credits and charges appear here as they are made.")}</Empty>
-            ) : (
-              <ul className="rows">
-                {all.map((line) => (
-                  <li className="row" key={line.id}>
-                    <div className="row-main">
-                      <p className="row-title">{KINDS[line.kind]?.() ?? line.kind.replaceAll("_", " ")}</p>
-                      <p className="row-note">{moment(line.at)}</p>
-                    </div>
-                    <p className="row-end amount">{money(line.amount, first?.currency ?? "USD")}</p>
-                  </li>
-                ))}
-              </ul>
-            )
-          }
-        </Loaded>
-        {found.hasNextPage && (
-          <Button variant="default" loading={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>
-            {t("Show more")}
-          </Button>
-        )}
+        <Rows
+          of={found}
+          lines={6}
+          none={<Empty title={t("Nothing has changed yet")}>{t("Credits and charges appear here as they are made.")}</Empty>}
+          row={(line) => (
+            <Row
+              key={line.id}
+              title={KINDS[line.kind]()}
+              note={moment(line.at)}
+              end={<p className="row-end amount">{money(line.amount, found.first?.currency ?? "USD")}</p>}
+            />
+          )}
+        />
       </Section>
     </Page>
   );

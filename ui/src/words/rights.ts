@@ -1,8 +1,11 @@
 // What requests of people are called, and how far they are.
+import type { components } from "../api/schema";
 import type { Tone } from "../parts/Page";
 import { t } from "./language";
 
-export const KINDS: Record<string, () => string> = {
+type Request = components["schemas"]["Request"];
+
+export const KINDS: Record<Request["kind"], () => string> = {
   access: () => t("Copy of my data, with what it means"),
   port: () => t("Copy to take to another service"),
   rectify: () => t("Put something right"),
@@ -13,7 +16,7 @@ export const KINDS: Record<string, () => string> = {
   complain: () => t("Complaint"),
 };
 
-export const STATES: Record<string, readonly [Tone, () => string]> = {
+export const STATES: Record<Request["state"], readonly [Tone, () => string]> = {
   received: ["open", () => t("received")],
   verified: ["open", () => t("in the queue")],
   planned: ["open", () => t("planned")],
@@ -23,4 +26,7 @@ export const STATES: Record<string, readonly [Tone, () => string]> = {
   failed: ["bad", () => t("failed")],
 };
 
-export const OPEN = ["received", "verified", "planned", "running"];
+/** Whether a request waits for its answer. */
+export function isOpen({ state }: Pick<Request, "state">): boolean {
+  return STATES[state][0] === "open";
+}

@@ -1,10 +1,11 @@
 // What people are in their organisation, and what they may make others there.
+import type { components } from "../api/schema";
 import { t } from "./language";
 
-export const MANAGING = ["owner", "admin"];
-export const BELONGING = ["owner", "admin", "member", "viewer"];
+export type Role = components["schemas"]["Role"]["role"];
+type Belonging = components["schemas"]["Me"]["role"];
 
-const SAID: Record<string, () => string> = {
+const SAID: Record<Belonging, () => string> = {
   owner: () => t("Owner"),
   admin: () => t("Administrator"),
   member: () => t("Member"),
@@ -12,11 +13,16 @@ const SAID: Record<string, () => string> = {
   former: () => t("has left"),
 };
 
-export function role(id: string): string {
-  return SAID[id]?.() ?? id;
+export function role(id: Belonging): string {
+  return SAID[id]();
 }
 
-/** The roles that somebody can give: owners all, administrators those without power. */
-export function givable(mine: string): string[] {
-  return BELONGING.filter((each) => mine === "owner" || !MANAGING.includes(each));
+/** The roles that somebody can give (`members.GIVES`). */
+const GIVES: Partial<Record<Belonging, readonly Role[]>> = {
+  owner: ["owner", "admin", "member", "viewer"],
+  admin: ["member", "viewer"],
+};
+
+export function givable(mine: Belonging): readonly Belonging[] {
+  return GIVES[mine] ?? [];
 }
