@@ -55,16 +55,19 @@ export function Ask<T>({ go, run, done, isReady = true, isDangerous = false, chi
     },
   });
   const { error, isPending } = running;
+  const leave = () => {
+    if (!running.isRunning()) frame.leave();
+  };
   useEffect(() => {
     if (error) button.current?.focus(); // a button that was busy has lost the keyboard
   }, [error]);
   return (
-    <Around {...shown} frame={frame} isHeld={isPending}>
+    <Around {...shown} frame={{ ...frame, leave }} isHeld={isPending}>
       <form className="stack" onSubmit={running.submit}>
         {children}
         <Problem error={error} />
         <Group justify="flex-end" gap="sm">
-          <Button variant="default" onClick={frame.leave} disabled={isPending}>
+          <Button variant="default" onClick={leave} disabled={isPending}>
             {t("Cancel")}
           </Button>
           <Button ref={button} type="submit" className={isDangerous ? "danger" : undefined} loading={isPending} disabled={!isReady}>

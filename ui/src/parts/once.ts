@@ -26,5 +26,7 @@ export function useOnce<T, V = void>(options: UseMutationOptions<T, Error, V>) {
     event.preventDefault();
     run(undefined as V);
   };
-  return { ...mutation, run, submit };
+  /** Whether it runs now, known before the next drawing. */
+  const isRunning = () => last.current.isRunning;
+  return { ...mutation, run, submit, isRunning };
 }
