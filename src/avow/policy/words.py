@@ -383,6 +383,7 @@ WATCHED: Mapping[str, str] = {
     "notices": "a canary's notice stands until dismissed, and nobody waits to be told of a published change",
     "acceptance": "a canary accepts the policy; that is recorded with its version, and no consent follows from it",
     "age_gate": "a newcomer who does not affirm the age of their country is refused, in each that the policy names",
+    "security_log": "a canary that gives a wrong password and then the right one reads both on its record of sign-ins",
     "technical_log": "of a canary that signs in is stored what the policy lists and nothing else that its browser says",
     "cache": "a canary that asks the same again gets the same answer; another one, and one that opted out, do not",
     "filter": "on what each filter looks for it does what the policy says, and its record holds no text",
