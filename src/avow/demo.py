@@ -1,7 +1,7 @@
 """The demo person of `avow up`, their note `demo.json`, and the first answered completion.
 
-The note stands for the outside world: it is what a person would have written down for themselves. Its key and password
-end with it after a day; a later start makes new ones and says so.
+The note stands for the outside world: it is what a person would have written down for themselves. It goes after a day; the next
+start then makes a new key and a new password, which end those before, and says so.
 """
 
 from __future__ import annotations

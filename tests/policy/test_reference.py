@@ -24,5 +24,7 @@ def test_every_key_and_word_has_its_place() -> None:
         words.CLOCKS,
         words.STAFF,
         words.PROBES,
+        words.PARTS,
+        {f"part_{part}" for part in words.WATCHED},
     ):
         assert all(f"| `{word}` | " in page for word in known)

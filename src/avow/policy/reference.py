@@ -169,12 +169,11 @@ def _purposes_of_staff() -> str:
 
 
 def _claims(title: str, known: Mapping[str, words.Claim | None]) -> str:
+    """Sentences with what stands behind them; a part without one of its own has its row in `_parts`."""
     rows = [
         f"| `{name}` | {claim.en} | {claim.zh} | {', '.join(claim.controls)} | {', '.join(claim.probes)} |"
-        if claim is not None
-        else f"| `{name}` | its categories: {', '.join(_categories_of(name))} | | | |"
         for name, claim in known.items()
-        if name not in words.PARTS
+        if claim is not None
     ]
     head = ["| word | in English | in Chinese | made true by | checked by |", "|---|---|---|---|---|"]
     return "\n".join([f"## {title}", "", *head, *rows, ""])
@@ -209,7 +208,8 @@ def _categories_of(feature: str) -> list[str]:
 
 
 def _probes() -> str:
-    rows = [f"| `{name}` | {looks_at} |" for name, looks_at in words.PROBES.items()]
+    every = {**words.PROBES, **{f"part_{part}": looks_at for part, looks_at in words.WATCHED.items()}}
+    rows = [f"| `{name}` | {looks_at} |" for name, looks_at in every.items()]
     return "\n".join(["## Probes", "", "| name | looks at |", "|---|---|", *rows, ""])
 
 

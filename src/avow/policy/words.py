@@ -194,6 +194,8 @@ STAFF_PURPOSES: Mapping[str, frozenset[str]] = {
 """What each staff role may look for, where the policy lets it open a category and the category serves the purpose."""
 
 PARTS: Mapping[str, str] = {
+    "chat": "chats with models",
+    "studio": "the image studio",
     "acceptance": "the recording of who accepted which version",
     "ads": "advertising slots, empty until somebody opts in",
     "age_gate": "the question of age at sign-up, by country",
@@ -237,11 +239,7 @@ PARTS: Mapping[str, str] = {
 }
 """Parts of Avow without a sentence of their own. What a policy says with them is published where they are installed."""
 
-AWAITED: Mapping[str, str] = {
-    "part_chat": "it works: chats with models",
-    "part_studio": "it works: the image studio",
-    **{f"part_{part}": f"it works: {says}" for part, says in PARTS.items()},
-}
+AWAITED: Mapping[str, str] = {f"part_{part}": f"it works: {says}" for part, says in PARTS.items()}
 """Probes that come with their parts. Until a part is installed, what it would prove is not published."""
 
 FEATURES: Mapping[str, Claim | None] = {
@@ -251,8 +249,6 @@ FEATURES: Mapping[str, Claim | None] = {
         controls=("server",),
         probes=("tls",),
     ),
-    "chat": None,
-    "studio": None,
     **dict.fromkeys(PARTS),
 }
 
@@ -373,9 +369,29 @@ PROBES: Mapping[str, str] = {
 }
 """What each probe that a clause names looks at. `proof` has one of each name; without it the clause is unproved."""
 
-WATCHED: Final = (
-    *("api", "opt_out", "field_choice", "self_service", "staff", "processors", "backups", "erasure", "rights"),
-    *("consents", "notices", "acceptance", "age_gate", "technical_log", "cache", "filter"),
-    *("evidence", "disclosures", "regions", "improvement", "cookies", "ads"),
-)
-"""The parts that a probe of their own, `part_NAME`, looks at; a test compares them with `proof.probes.ALL`."""
+WATCHED: Mapping[str, str] = {
+    "api": "a canary with a key gets an answer of the model that it chose; a stranger gets none",
+    "opt_out": "nothing is stored of a canary's request, or account, that opted out, while the control is stored",
+    "field_choice": "what is stored of a canary's request lacks the fields that the policy leaves out",
+    "self_service": "a canary deletes what is its own by itself, and it is gone",
+    "staff": "a look of staff at a canary stands on its record with its reason; without one nothing is opened",
+    "processors": "no outside party gets content that the public register does not name",
+    "backups": "no backup outlives its end, each knows what was erased, and none holds a key",
+    "erasure": "a canary that asks for erasure gets a genuine receipt and can sign in no more",
+    "rights": "what a canary restricts is not used until it lifts that; due dates are as published",
+    "consents": "a canary's consent is off until given, holds once given, and is gone once taken back",
+    "notices": "a canary's notice stands until dismissed, and nobody waits to be told of a published change",
+    "acceptance": "a canary accepts the policy; that is recorded with its version, and no consent follows from it",
+    "age_gate": "a newcomer who does not affirm the age of their country is refused, in each that the policy names",
+    "security_log": "a canary that gives a wrong password and then the right one reads both on its record of sign-ins",
+    "technical_log": "of a canary that signs in is stored what the policy lists and nothing else that its browser says",
+    "cache": "a canary that asks the same again gets the same answer; another one, and one that opted out, do not",
+    "filter": "on what each filter looks for it does what the policy says, and its record holds no text",
+    "evidence": "the document behind each claim is held, unchanged and valid",
+    "disclosures": "a host that nobody entered is blocked and noted; what went out went under entries that hold",
+    "regions": "every part of the service stands in a country that the policy names",
+    "improvement": "ten organisations of canaries make a sum, which is gone once one objects, is restricted or has ended",
+    "cookies": "public pages set nothing before a choice, and then only what stands in the register",
+    "ads": "no page calls an advertiser before an opt-in or under Global Privacy Control",
+}
+"""What the probe `part_NAME` of a part looks at; a test compares their names with `proof.probes.ALL`."""
