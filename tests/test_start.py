@@ -13,15 +13,20 @@ import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import httpx
 import pytest
 from openai import OpenAI
 
-from avow import start
+from avow import catalog, start
+from avow.app import Parts, PolicyUnfit
 from avow.policy import parse
+from avow.privacy import versions
 from avow.privacy.versions import Version
 from tests import LIMIT_S
+from tests.conftest import Databases
 from tests.platform import MODEL, Platform, complete, new_platform, policy_text, wait_until
 
 CUSTOMERS = "SELECT p.id FROM person p JOIN tenant_kind k USING (tenant_id) WHERE k.kind = 'customer' ORDER BY p.id"
@@ -398,3 +403,20 @@ def test_a_policy_is_exported_in_the_words_of_others(platform: Platform) -> None
     assert fides["system"]
     rendered = platform.cli("policy", "render", "infiner", "--locale", "zh").stdout
     assert "30 天" in rendered
+
+
+async def test_a_policy_in_force_that_lacks_what_is_stored_is_refused_before_anything_is_migrated(
+    database: Databases,
+) -> None:
+    """Its Avow could not start on migrated tables, and without it no other policy is taken on."""
+    older = policy_text().replace('"text", "receipt"', '"text"')
+    assert older != policy_text()
+
+    kept = SimpleNamespace(database=lambda _: database.keeper, demo=True, installed=frozenset(catalog.parts()))
+    parts = cast(Parts, kept)
+    await start._refuse_outgrown(parts)
+    async with database.keeper.begin() as c:
+        await versions.begin(c, parse(older), older, datetime.now(UTC))
+    with pytest.raises(PolicyUnfit, match="receipt") as refused:
+        await start._refuse_outgrown(parts)
+    assert "nothing was migrated" in refused.value.hint

@@ -18,7 +18,7 @@ from avow import app, checking, demo, desk, keeper, server, settings, supervisor
 from avow.app import Parts
 from avow.base import access, log
 from avow.base.actor import KEEPER
-from avow.base.db import Database
+from avow.base.db import AWAY, Database
 from avow.base.errors import AvowError
 from avow.base.migrate import migrate
 from avow.base.postgres import Cluster
@@ -29,7 +29,7 @@ from avow.gateway.offers import Offer
 from avow.gateway.tables import model
 from avow.policy import Policy, unpublishable
 from avow.privacy import backup, renewal, versions
-from avow.privacy.versions import Version
+from avow.privacy.versions import Version, VersionUnknown
 from avow.proof import probes
 from avow.registers import places
 from avow.supervisor import Child, Ready, Reaped
@@ -49,8 +49,9 @@ ENGINE_OFFER = Offer(
 
 
 OUTGROWN = (
-    "This is the policy in force, which an older Avow took on. Write what is missing into your policy file, count its "
-    "version up, then: avow policy plan FILE, and avow policy apply with the plan's id; both work while Avow is stopped."
+    "This is the policy in force, which an older Avow took on; nothing was migrated, so that one still starts. Write what is "
+    "missing into your policy file, count its version up, then, with the Avow that ran here last: avow policy plan FILE, and "
+    "avow policy apply with the plan's id."
 )
 
 
@@ -78,7 +79,7 @@ def run(parts: Parts) -> int:
     try:
         policy = asyncio.run(prepare(parts))
         _refuse_places(parts, policy)
-        _refuse_unfit(parts, policy, hint=OUTGROWN)
+        _refuse_unfit(parts, policy)
         if waiting := [each.part for each in checking.unconfigured(policy, parts.installed)]:
             log.say(
                 f"avow: not here, so nothing is published of: {', '.join(waiting)} "
@@ -112,6 +113,7 @@ def _refuse_places(parts: Parts, policy: Policy) -> None:
 async def prepare(parts: Parts) -> Policy:
     """Roles, tables, functions; then the policy, of which the one in force is returned. Before any traffic."""
     await backup.take_place(parts.admin)
+    await _refuse_outgrown(parts)
     await migrate(parts.admin, {role: parts.password(role) for role in access.LOGIN_ROLES})
     keeper = parts.database(access.KEEPER)
     try:
@@ -127,6 +129,20 @@ async def prepare(parts: Parts) -> Policy:
         return policy
     finally:
         await keeper.close()
+
+
+async def _refuse_outgrown(parts: Parts) -> None:
+    """Refuse a policy in force that does not name all that this Avow stores, while the database is still the older one's: once it
+    is migrated, no Avow could start that takes on another. Raises PolicyUnfit, VersionUnreadable."""
+    keeper = parts.database(access.KEEPER)
+    try:
+        async with keeper.begin() as c:
+            policy = (await versions.in_force(c)).policy
+    except (VersionUnknown, *AWAY):  # nothing was ever in force here
+        return
+    finally:
+        await keeper.close()
+    _refuse_unfit(parts, policy, hint=OUTGROWN)
 
 
 async def catch_up(parts: Parts, keeper: Database) -> None:

@@ -15,7 +15,7 @@ from tests.browser.looks import is_too_wide, serious
 from tests.browser.staff import DESK, Colleague
 from tests.browser.test_screens import NARROW, WIDE, settled
 from tests.browser.test_trouble import look_at
-from tests.platform import Platform, new_platform, policy_text
+from tests.platform import MODEL, Platform, new_platform, policy_text
 
 PRICED = {
     "paints/pictures": (
@@ -154,7 +154,7 @@ def test_a_limit_is_set_changed_and_ended(visit: Visit, platform: Platform, staf
         expect(row).to_have_count(0, timeout=WAIT_MS)
         assert http.get("/api/limits").json()["limits"] == []
     auditor = staff["auditor"].enter(visit("en"))
-    colleague.post("/api/desk/limits", json={"kind": "model", "model": "a/b", "limits": {"parallel": 3}})
+    colleague.post("/api/desk/limits", json={"kind": "model", "model": MODEL, "limits": {"parallel": 3}})
     auditor.go("/desk/limits")
     expect(auditor.page.get_by_role("row").filter(has_text=auditor.say("Requests at once"))).to_have_count(1)
     expect(auditor.page.get_by_role("button", name=auditor.say("Set a limit"))).to_have_count(0)
