@@ -284,9 +284,14 @@ def test_what_nobody_declared_keeps_it_from_starting(second: Platform) -> None:
 def test_an_upstream_that_the_policy_does_not_name_is_found(second: Platform) -> None:
     assert second.cli("verify", "declared").returncode == 0
     second.cli("upstream", "add", "stranger", "https://192.0.2.1/v1")
+    assert second.cli("verify", "declared").returncode == 0, "nobody can call it"
+    second.cli("model", "add", "a/b", "--upstream", "stranger", "--input", "1", "--output", "1")
     found = second.cli("verify", "declared", check=False)
-    second.sql("DELETE FROM upstream WHERE name = 'stranger'")
     assert found.returncode == 1 and "upstream stranger" in found.stdout
+    assert "model leave a/b" in second.cli("upstream", "remove", "stranger", check=False).stderr
+    second.cli("model", "leave", "a/b", "--upstream", "stranger")
+    second.cli("upstream", "remove", "stranger")
+    assert second.cli("verify", "declared").returncode == 0
 
 
 def test_a_second_avow_is_kept_out_of_the_home(second: Platform) -> None:
