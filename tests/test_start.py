@@ -12,6 +12,7 @@ import ssl
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -411,17 +412,23 @@ def test_a_policy_is_exported_in_the_words_of_others(platform: Platform) -> None
 
 
 async def test_a_policy_in_force_that_lacks_what_is_stored_is_refused_before_anything_is_migrated(
-    database: Databases,
+    database: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its Avow could not start on migrated tables, and without it no other policy is taken on."""
     older = policy_text().replace('"text", "receipt"', '"text"')
     assert older != policy_text()
+    made = {"database": lambda _: database.keeper, "demo": True, "installed": frozenset(catalog.parts()), "admin": None}
+    parts, begun = cast(Parts, SimpleNamespace(**made, password=str)), list[str]()
 
-    kept = SimpleNamespace(database=lambda _: database.keeper, demo=True, installed=frozenset(catalog.parts()))
-    parts = cast(Parts, kept)
+    async def note(name: str, *_: object) -> None:
+        begun.append(name)
+
+    monkeypatch.setattr(start.backup, "take_place", partial(note, "take_place"))
+    monkeypatch.setattr(start, "migrate", partial(note, "migrate"))
     await start._refuse_outgrown(parts)
     async with database.keeper.begin() as c:
         await versions.begin(c, parse(older), older, datetime.now(UTC))
     with pytest.raises(PolicyUnfit, match="receipt") as refused:
-        await start._refuse_outgrown(parts)
+        await start.prepare(parts)
+    assert begun == ["take_place"]
     assert "nothing was migrated" in refused.value.hint

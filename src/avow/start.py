@@ -138,7 +138,7 @@ async def _refuse_outgrown(parts: Parts) -> None:
     try:
         async with keeper.begin() as c:
             policy = (await versions.in_force(c)).policy
-    except (VersionUnknown, *AWAY):  # nothing was ever in force here
+    except (VersionUnknown, *AWAY):  # nothing was in force here yet, or its tables are too old to tell
         return
     finally:
         await keeper.close()
