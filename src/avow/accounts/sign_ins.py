@@ -32,7 +32,7 @@ from avow.accounts.tables import sign_in
 from avow.accounts.visits import Visitor
 from avow.base.actor import Actor
 from avow.policy import Policy
-from avow.vault import Buried, Gone, Ref, fact
+from avow.vault import Gone, Ref, fact
 
 CATEGORY: Final = "security_log"
 PART: Final = "security_log"
@@ -63,15 +63,7 @@ def listed(policy: Policy) -> frozenset[str]:
 async def note(needs: Needs, connection: AsyncConnection, of: Mapping[str, Any], way: Way, outcome: Outcome) -> None:
     """Write an attempt down in the caller's transaction. `of` names whose it is, since when, and by which `id`."""
     told = {name: said for name, said in (("event", way), ("outcome", outcome)) if name in listed(needs.policy)}
-    if not told:
-        return
-    row = fact.begin(needs.policy, CATEGORY, of["tenant_id"], of["subject_id"], of["since"]) | {"id": of["id"]}
-    try:
-        await needs.vault.prepare(row["subject_id"], CATEGORY, row["ends_at"])
-    except Buried:
-        return
-    row["box"] = needs.vault.seal(_ref(row["tenant_id"], row["subject_id"], row["id"]), told, row["ends_at"])
-    await connection.execute(sign_in.insert().values(row))
+    await visits.keep(needs, connection, of, sign_in, CATEGORY, told)
 
 
 async def note_refused(

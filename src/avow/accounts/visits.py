@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import Table, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts import people
@@ -78,16 +78,29 @@ def seen(visitor: Visitor, fields: frozenset[str]) -> dict[str, str]:
 async def note(needs: Needs, connection: AsyncConnection, of: Mapping[str, Any], visitor: Visitor) -> None:
     """Store from where the session or the attempt `of` came, in the transaction that writes it, for as long as the policy
     says."""
-    told = seen(visitor, listed(needs.policy))
+    await keep(needs, connection, of, visit, CATEGORY, seen(visitor, listed(needs.policy)))
+
+
+async def keep(
+    needs: Needs,
+    connection: AsyncConnection,
+    of: Mapping[str, Any],
+    into: Table,
+    category: str,
+    told: Mapping[str, Any],
+) -> None:
+    """Store what is `told` beside the row `of`, under its id, whose and when; nothing where that is nothing, or its person is
+    erased."""
     if not told:
         return
-    row = fact.begin(needs.policy, CATEGORY, of["tenant_id"], of["subject_id"], of["since"]) | {"id": of["id"]}
+    row = fact.begin(needs.policy, category, of["tenant_id"], of["subject_id"], of["since"]) | {"id": of["id"]}
     try:
-        await needs.vault.prepare(row["subject_id"], CATEGORY, row["ends_at"])
+        await needs.vault.prepare(row["subject_id"], category, row["ends_at"])
     except Buried:
         return
-    row["box"] = needs.vault.seal(_ref(row["tenant_id"], row["subject_id"], row["id"]), told, row["ends_at"])
-    await connection.execute(visit.insert().values(row))
+    ref = Ref(row["tenant_id"], into.name, category, row["id"], row["subject_id"])
+    row["box"] = needs.vault.seal(ref, told, row["ends_at"])
+    await connection.execute(into.insert().values(row))
 
 
 async def opened(
