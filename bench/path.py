@@ -268,7 +268,7 @@ async def steps(house: House) -> list[tuple[str, float]]:
     head.append((b"content-length", b"%d" % len(house.body)))
     request = wire.parse(house.body)
     wish = Wish(request, house.record, len(house.body), None)
-    order = orders._judge(wish, book, at, None)
+    order = orders.judge(wish, book, at, None)
     way = house.upstream.ways["chat"][0]
     read = way.dialect.read(ANSWER)
     outcome = Outcome(usage=read.usage, answer=ANSWER)
@@ -280,7 +280,7 @@ async def steps(house: House) -> list[tuple[str, float]]:
         ("the key: HMAC and memory", lambda: _run(house.directory.admit(house.key_text.text, "inference", None))),
         ("the body parsed and checked", lambda: wire.parse(house.body)),
         ("the compiled plan found", lambda: plan_of(house.record)),
-        ("judged, priced, an id, the hold's fields", lambda: orders._open(orders._judge(wish, book, at, None))),
+        ("judged, priced, an id, the hold's fields", lambda: orders.opening(orders.judge(wish, book, at, None))),
         ("encoded again for the upstream", lambda: house.upstream.message(way, request, "bench", 64)),
         ("the upstream's answer read", lambda: way.dialect.read(ANSWER)),
         ("metered", lambda: meter.measure(outcome, order.price, request.fields)),

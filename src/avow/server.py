@@ -20,7 +20,7 @@ from uvicorn._types import ASGIApplication
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from avow.base.errors import AvowError
-from avow.gateway.direct import Turn
+from avow.gateway.direct import Known, Turn
 
 BACKLOG = 2048
 HEAD_BYTES_MAX = 65_536  # request line and headers; one network read more may pass through memory
@@ -150,6 +150,7 @@ class _Protocol(HttpToolsProtocol):
     _body_since_s: float | None = None  # None while no body is awaited
     _bodies = 0
     _idle_since_s = 0.0
+    _known: Known | None = None
     short: Short | None = None
 
     def connection_made(self, transport: object) -> None:
@@ -157,10 +158,22 @@ class _Protocol(HttpToolsProtocol):
         super().connection_made(transport)  # type: ignore[arg-type]
 
     def data_received(self, data: bytes) -> None:
+        known, self._known = self._known, None
+        if known is not None and self.cycle.response_complete and not self.transport.is_closing():
+            body = known.body(data)
+            if body is not None:
+                self._known = known
+                again = known.turn(body)
+                self.cycle = again  # type: ignore[assignment]
+                return again.set()
         heads, bodies = self._heads, self._bodies
         super().data_received(data)
-        if isinstance(self.cycle, Turn) and self.cycle.more_body:
-            self._take_long_way(self.cycle)
+        turn = self.cycle
+        if isinstance(turn, Turn):
+            if turn.more_body:
+                self._take_long_way(turn)
+            elif self._heads == heads + 1 and self._body_since_s is self._head_since_s is None:
+                self._known = Known.of(data, turn)
         if self._heads != heads:
             return
         # Behind the head, what is no body is chunk extensions or trailers.

@@ -217,7 +217,7 @@ async def _exchanged(pieces: Iterable[bytes]) -> tuple[str, int, bytes]:
         held.data_received(piece)
     held.connection_lost(None)
     try:
-        await exchange._head()
+        await exchange.head()
         return "answered", exchange.status, await exchange.rest(1 << 20)
     except UpstreamError:
         return "failed", 0, b""

@@ -172,6 +172,21 @@ class Directory:
             self._used[found.key_id] = self.clock.now()
         return found
 
+    def at_hand(self, key: str, scope: Scope) -> KeyRecord | None:
+        """As `admit`, for a key that is remembered and may be used from anywhere; None: `admit` has to be asked."""
+        seen = self._remembered(key[_PUBLIC_ID])
+        if seen is None or not hmac.compare_digest(seen.plain, hashlib.sha256(key.encode()).digest()):
+            return None
+        found = seen.record
+        if found.network_digests is not None or (found.scopes is not None and scope not in found.scopes):
+            return None
+        if self._current is not None and agreements.is_asked(self._current, found.accepted):
+            return None
+        self._working(seen)
+        if len(self._used) < self.size_max:
+            self._used[found.key_id] = self.clock.now()
+        return found
+
     async def by_id(self, tenant_id: UUID, key_id: UUID, scope: Scope) -> KeyRecord:
         """As `admit`, for work that a key has begun and that goes on without it; from where is not asked again."""
         async with self.database.tenant(tenant_id) as connection:

@@ -133,6 +133,17 @@ class Batcher:
         Raises `BalanceShort` and `BudgetExceeded` (with what could be had), `RateExceeded`, `KeyRefused`, `WalletFrozen`,
         `RequestSettled`, `LedgerUnavailable`. A caller that is cancelled leaves no hold behind.
         """
+        future = self.opening(event)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if not future.cancelled() and future.exception() is None:
+                self._void(event)
+            raise
+
+    def opening(self, event: Open) -> asyncio.Future[Opened]:
+        """As `open`, for who does not await: the future ends as `open` does, and whoever cancels it has to `settle` what came of
+        it. Raises `LedgerUnavailable` where nothing more can wait."""
         event.check()
         if len(self._opens) >= self._queue_max or self._closing or not self._tasks or self._tasks[0].done():
             raise LedgerUnavailable
@@ -140,17 +151,16 @@ class Batcher:
         self._opens.append(waiting)
         self._young_opens.append(waiting)
         self._nudge()
-        try:
-            return await waiting.future
-        except asyncio.CancelledError:
-            if not waiting.future.cancelled() and waiting.future.exception() is None:
-                self._void(event)
-            raise
+        return waiting.future
 
     async def settle(self, event: Settle) -> Settled:
         """Return when the charge is durable. Never fails and is never dropped, also when the caller is cancelled."""
+        return await self.settling(event)
+
+    def settling(self, event: Settle) -> asyncio.Future[Settled]:
+        """As `settle`, for who does not await."""
         event.check()
-        return await self._enqueue(event)
+        return self._enqueue(event)
 
     def progress(self, request_id: UUID, input_tokens: int, cached_tokens: int, output_tokens: int) -> None:
         """Say how far a stream has come; call it for each event. Told to the ledger every second or 256 tokens.

@@ -68,14 +68,24 @@ _UNFIT = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, Ty
 
 
 class Call:
-    """One call. `outcome` is complete once `run` has returned; cancelling the task of `run` stops the upstream."""
+    """One call. `outcome` is complete once `run` has returned; cancelling the task of `run` stops the upstream. `begun` is an
+    exchange that was begun with the first route."""
 
-    def __init__(self, order: Order, client: Client, fleet: Fleet, progress: Progress, listener: Listener) -> None:
+    def __init__(
+        self,
+        order: Order,
+        client: Client,
+        fleet: Fleet,
+        progress: Progress,
+        listener: Listener,
+        begun: Exchange | None = None,
+    ) -> None:
         self.outcome = Outcome()
         self._order, self._client, self._fleet = order, client, fleet
         self._way = order.routes[0].upstream.ways[order.surface.name][0]
         self._progress, self._listener = progress, listener
         self._exchange: Exchange | None = None
+        self._begun = begun
         self._leaving, self._is_outside = order.routes[0].upstream.leaving, False
         self._bytes_left: int | None = None
         self._tokens_max, self._streams = order.output_tokens_max, order.request.stream
@@ -172,8 +182,14 @@ class Call:
         order, upstream = self._order, route.upstream
         way, target = upstream.ways[order.surface.name]
         self._way, self._leaving, self._is_outside = way, upstream.leaving, upstream.processor is not None
-        body = upstream.message(way, order.request, route.their_name, order.tokens_max)
-        exchange = self._exchange = await self._client.send(target, body, resend=True, sent=self._sent)
+        exchange, self._begun = self._begun, None
+        if exchange is not None:
+            self._exchange = exchange
+            self._sent()
+            await exchange.head()
+        else:
+            body = upstream.message(way, order.request, route.their_name, order.tokens_max)
+            exchange = self._exchange = await self._client.send(target, body, resend=True, sent=self._sent)
         if exchange.status != 200:
             log.info("upstream_refused", upstream=upstream.name, status=exchange.status)
             raise upstreams.refusal(exchange.status, exchange.header(b"retry-after"))

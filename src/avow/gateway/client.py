@@ -98,11 +98,18 @@ class Pool:
                 return handed, True
         return await self._open(), False
 
+    def at_hand(self) -> Connection | None:
+        """A connection that waits for work."""
+        return self._idle.popitem()[0] if self._idle else None
+
     async def acquire_fresh(self) -> Connection:
         """A connection after a stale one: those that wait are as old as it, so they are closed first."""
+        self.close_idle()
+        return (await self.acquire())[0]
+
+    def close_idle(self) -> None:
         for connection in list(self._idle):
             connection.close()
-        return (await self.acquire())[0]
 
     def release(self, connection: Connection) -> None:
         """The connection is free: the first in the queue gets it."""
@@ -215,6 +222,20 @@ class Client:
                 raise
         return await self._exchange(await pool.acquire_fresh(), message, sent)
 
+    def start(self, target: Target, body: bytes, told: Callable[[bool], None]) -> Exchange | None:
+        """Send one request by a connection that is there, and await nothing; see `Exchange.told`. None: none is there."""
+        connection = self._pool(target).at_hand()
+        if connection is None:
+            return None
+        exchange = Exchange()
+        connection.start(exchange, b"".join((target.head, b"%d\r\n\r\n" % len(body), body)))
+        exchange.told = told
+        return exchange if exchange.is_under_way else None
+
+    def forget(self, target: Target) -> None:
+        """Close the connections that wait for work: one as old as they was found closed."""
+        self._pool(target).close_idle()
+
     def close(self) -> None:
         """Close every connection; exchanges under way fail with `UpstreamLost`."""
         for pool in self._pools.values():
@@ -225,7 +246,7 @@ class Client:
         connection.start(exchange, message)
         if sent is not None:
             sent()
-        await exchange._head()
+        await exchange.head()
         return exchange
 
     def _pool(self, target: Target) -> Pool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
@@ -37,7 +37,7 @@ from avow.gateway import extents, forms, judging, media, meter, orders, pictures
 from avow.gateway.cache import Asked, Cache, Word
 from avow.gateway.call import Call
 from avow.gateway.client import Client
-from avow.gateway.connection import UpstreamTimeout
+from avow.gateway.connection import Exchange, UpstreamTimeout
 from avow.gateway.decisions import Decisions
 from avow.gateway.fleet import Fleet
 from avow.gateway.meter import Measured, Outcome
@@ -57,6 +57,7 @@ log = structlog.get_logger()
 CALLS_PER_KEY_MAX = 256
 STREAM_S_MAX = 1200.0
 SWEEP_S = 1.0
+CLOSING_S = 0.02
 DRAIN_S_MAX = 60.0
 LARGE_BYTES = 256 * 1024  # a digest of more is not for the loop
 SEALED_BYTES = 64 * 1024  # more is searched for card numbers beside the loop
@@ -72,6 +73,8 @@ class Keys(Protocol):
     """API keys by their text; see `accounts.directory.Directory`. Raises what tells the client why it is refused."""
 
     async def admit(self, key: str, scope: Scope, address: str | None) -> KeyRecord: ...
+
+    def at_hand(self, key: str, scope: Scope) -> KeyRecord | None: ...
 
 
 class Reply(Protocol):
@@ -90,6 +93,12 @@ class Reply(Protocol):
     async def flush(self) -> None: ...
 
     async def end(self, data: bytes) -> None: ...
+
+
+class Handed(Protocol):
+    """A completion without a task that can be given one."""
+
+    def hand_over(self) -> None: ...
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -145,28 +154,41 @@ class Gateway:
         self.decisions, self.spans = decisions, spans
         self._stream_s_max = stream_s_max
         self._calls_per_key_max = calls_per_key_max
+        self.loop = asyncio.get_running_loop()
         self._calls: Counter[int] = Counter()
         self.watch = Watch()
         self._running: dict[Completion, asyncio.Task[None]] = {}
+        self.plain: set[Handed] = set()
+        """Those that have no task, yet."""
+        self.is_closing = False
         self._sweeper: asyncio.TimerHandle | None = None
 
     @property
     def running(self) -> int:
         """How many requests are under way."""
-        return len(self._running)
+        return len(self._running) + len(self.plain)
 
     def start(self, ask: Ask, reply: Reply) -> Completion:
         """Begin a completion in a task of its own; it ends settled, whatever becomes of the caller."""
         completion = Completion(self, ask, reply)
-        task = asyncio.get_running_loop().create_task(completion.run())
-        completion.task = self._running[completion] = task
+        self.run(completion, completion.run())
+        return completion
+
+    def run(self, completion: Completion, work: Coroutine[Any, Any, None]) -> None:
+        """Give a completion a task."""
+        task = completion.task = self._running[completion] = self.loop.create_task(work)
         task.add_done_callback(completion.forget)
         if self._sweeper is None:
             self._sweep()
-        return completion
 
     async def close(self, grace_s: float = 20.0) -> None:
         """Let what runs finish; after `grace_s` stop the upstreams, settle what was delivered and tell the clients."""
+        self.is_closing = True
+        for plain in list(self.plain):
+            plain.hand_over()
+        ends_at = self.loop.time() + grace_s
+        while self.plain and self.loop.time() < ends_at:  # noqa: ASYNC110 (they wait for the ledger, which has limits)
+            await asyncio.sleep(CLOSING_S)
         for _ in range(2):
             if self._running:
                 await asyncio.wait(list(self._running.values()), timeout=grace_s)
@@ -223,20 +245,26 @@ class Gateway:
 class Completion:
     """One request under way."""
 
+    task: asyncio.Task[None] | None = None
+    begun = False
+    _left = _counted = _stoppable = False
+    _key: KeyRecord | None = None
+    _request: Request | None = None
+    _order: Order | None = None
+    _exchange: Exchange | None = None
+    """What was sent to the upstream before the task began."""
+    _at_upstream: Call | None = None
+    _given_up: AvowError | None = None
+    _begun_s: float | None = None
+    _cached: Word = "off"
+    _form_digest = b""
+    _searching: Searching | None = None
+
     def __init__(self, gateway: Gateway, ask: Ask, reply: Reply) -> None:
-        self.task: asyncio.Task[None] | None = None
         self._gateway, self._ask, self._reply = gateway, ask, reply
-        self._loop = asyncio.get_running_loop()
+        self._loop = gateway.loop
         self.started_at = self._loop.time()
-        self._order: Order | None = None
-        self._given_up: AvowError | None = None
-        self.begun = self._left = self._counted = False
-        self._at_upstream: Call | None = None
-        self._stoppable = False
-        self._begun_s: float | None = None
-        self._cached: Word = "off"
-        self._form_digest = b""
-        self._searching: Searching | None = None
+        self._key = ask.key
 
     def leave(self) -> None:
         """The client has gone: the upstream is stopped at once, or drained where its rule says so, and that is settled."""
@@ -262,8 +290,11 @@ class Completion:
 
     async def run(self) -> None:
         """Answer, or refuse in the shape of its surface. Raises nothing."""
+        await self._told_ending(self._complete())
+
+    async def _told_ending(self, work: Awaitable[None]) -> None:
         try:
-            await self._complete()
+            await work
         except AvowError as error:
             await self._refuse(error)
         except AWAY:
@@ -275,43 +306,55 @@ class Completion:
         gateway = self._gateway
         surface = self._ask.surface
         # Who asks before what: nothing is parsed for somebody unknown.
-        key = self._ask.key or await gateway.keys.admit(self._ask.secret, "inference", self._ask.address)
-        request = await self._parsed(surface)
+        key = self._key or await gateway.keys.admit(self._ask.secret, "inference", self._ask.address)
+        request = self._request or await self._parsed(surface)
         gateway.enter(key.key_id)
-        claim = None
         try:
+            claim = None
             ours = judging.ours(gateway.rules.current, surface, request)
-            texts = judging.texts(request.fields["input"]) if ours else []
+            texts = judging.texts(request.fields["input"]) if ours else None
             if self._ask.claim is not None:
                 claim = await self._claimed(self._ask.claim, key)
             wish = Wish(request, key, len(self._ask.body), self._ask.retention_h, surface)
             place = orders.place_own if ours else orders.place
             order = self._order = await place(wish, gateway.rules, gateway.ledger, gateway.clock)
-            try:
-                if claim is not None:
-                    await self._take(claim, order)
-                if ours:
-                    outcome = await self._judged(order, texts)
-                else:
-                    outcome = await self._searched() or await self._obtain(self._order)
-                order = self._order
-                said_in = order.surface.said_in
-                most, extent = order.output_tokens_max, request.extent
-                measured = meter.measure(outcome, order.price, request.fields, said_in, most, extent)
-                if self._searching is not None and self._searching.hits:
-                    await gateway.decisions.record(order, self._searching.hits)
-                box = await self._seal(order, outcome)
-                line = await self._line(order, outcome, measured)
-            except BaseException:  # whatever went wrong: a hold that nobody ends is somebody's money
-                await gateway.ledger.settle(orders.void(order))
-                raise
-            settled = await gateway.ledger.settle(self._settle(order, outcome, measured, _kept(order, box, line)))
+            ended = await self._carried_out(order, claim, texts)
         finally:
             gateway.exit(key.key_id)
+        await self._closed(claim, *ended)
+
+    async def _carried_out(
+        self, order: Order, claim: Claim | None = None, texts: list[str] | None = None
+    ) -> tuple[Order, Outcome, Measured, Settled, bool]:
+        """An order from its hold to its durable charge, and whether anything of it is kept; `texts` are for our own filters."""
+        gateway = self._gateway
+        try:
+            if claim is not None:
+                await self._take(claim, order)
+            if texts is not None:
+                outcome = await self._judged(order, texts)
+            else:
+                outcome = await self._searched() or await self._obtain(self._order or order)
+            order = self._order or order
+            measured = measure(order, outcome)
+            if self._searching is not None and self._searching.hits:
+                await gateway.decisions.record(order, self._searching.hits)
+            box = await self._seal(order, outcome)
+            line = await self._line(order, outcome, measured)
+        except BaseException:  # whatever went wrong: a hold that nobody ends is somebody's money
+            await gateway.ledger.settle(orders.void(order))
+            raise
+        settled = await gateway.ledger.settle(self._settle(order, outcome, measured, kept(order, box, line)))
+        return order, outcome, measured, settled, box is not None
+
+    async def _closed(
+        self, claim: Claim | None, order: Order, outcome: Outcome, measured: Measured, settled: Settled, is_kept: bool
+    ) -> None:
+        """What is left to do for an order that is paid: count it, and tell the client."""
         self._count(order, outcome, measured, settled)
         if claim is not None:
             await self._end(claim, order, outcome, settled)
-        await self._answer(order, outcome, settled, box is not None)
+        await self._answer(order, outcome, settled, is_kept)
 
     async def _parsed(self, surface: Surface) -> Request:
         if not surface.takes_form:
@@ -394,7 +437,8 @@ class Completion:
         """Only here and while filters search may the task be cancelled, and only by `leave` and `give_up`."""
         outcome = Outcome(why="client_left")
         if not self._left and self._given_up is None:
-            call = Call(order, self._gateway.client, self._gateway.fleet, self._gateway.ledger.progress, self)
+            gateway = self._gateway
+            call = Call(order, gateway.client, gateway.fleet, gateway.ledger.progress, self, self._exchange)
             self._at_upstream, self._stoppable = call, True
             outcome = await call.run()
             self._at_upstream = None
@@ -449,23 +493,26 @@ class Completion:
         """The box of what was asked and answered, or None where nothing is kept."""
         if isinstance(order.kept_until, Never) or not outcome.answer:
             return None
-        ref = Ref(order.key.tenant_id, "trace", CONTENT, order.request_id, order.content_owner)
         try:
-            said, kept = outcome.answer, order.surface.kept
-            said = said if kept is None else await asyncio.to_thread(kept, said)
-            parts = {"request": _asked(order), "response": msgspec.Raw(said)}
-            fields = {name: part for name, part in parts.items() if order.plan.stores(CONTENT, name)}
-            cut = outcome.why not in ("done", "cached") or _is_broken_off(said)
-            seal = partial(self._gateway.vault.seal, ref, fields, order.kept_until, cut=cut)
+            said, short = outcome.answer, order.surface.kept
+            said = said if short is None else await asyncio.to_thread(short, said)
+            seal = partial(self._box, order, said, cut=outcome.why not in ("done", "cached"))
             try:
                 return await asyncio.to_thread(seal) if len(self._ask.body) + len(said) > SEALED_BYTES else seal()
             except NotPrepared:  # an hour's first box of a person
-                await self._gateway.vault.prepare(ref.subject_id, CONTENT, order.kept_until)
+                await self._gateway.vault.prepare(order.content_owner, CONTENT, order.kept_until)
                 return await asyncio.to_thread(seal)
         except Exception as error:  # the answer is paid for, kept or not
             kind = error.code if isinstance(error, AvowError) else type(error).__name__
             log.warning("trace_not_kept", kind=kind)
             return None
+
+    def _box(self, order: Order, said: bytes, *, cut: bool) -> bytes:
+        ref = Ref(order.key.tenant_id, "trace", CONTENT, order.request_id, order.content_owner)
+        parts = {"request": _asked(order), "response": msgspec.Raw(said)}
+        fields = {name: part for name, part in parts.items() if order.plan.stores(CONTENT, name)}
+        assert not isinstance(order.kept_until, Never)
+        return self._gateway.vault.seal(ref, fields, order.kept_until, cut=cut or _is_broken_off(said))
 
     async def _line(self, order: Order, outcome: Outcome, measured: Measured) -> tuple[Any, ...]:
         """What is written beside the charge of a line of a batch; a failure that costs nothing may be tried again. Raises where
@@ -526,8 +573,12 @@ class Completion:
             self._tell(cost_comment(settled.charged))
             await self._reply.end(outcome.tail)
         else:
-            headers = [*_headers(order, kept, self._cached), (b"avow-cost", money.text(settled.charged).encode())]
-            await self._reply.whole(200, headers, self._told(order, outcome), order.request.answered_as)
+            told = self._told(order, outcome)
+            await self._reply.whole(200, self._headers(order, settled, kept), told, order.request.answered_as)
+
+    def _headers(self, order: Order, settled: Settled, is_kept: bool) -> Headers:
+        """Those of an answer that is told whole."""
+        return [*_headers(order, is_kept, self._cached), (b"avow-cost", money.text(settled.charged).encode())]
 
     async def _refuse(self, error: AvowError, failure: str = "") -> None:
         """Tell the client why not; `failure` names an exception that should not have been."""
@@ -547,7 +598,13 @@ def _is_broken_off(answer: bytes) -> bool:
     return b'"length"' in answer or b'"max_tokens"' in answer or b'"incomplete"' in answer
 
 
-def _kept(order: Order, box: bytes | None, line: tuple[Any, ...]) -> tuple[Any, ...] | None:
+def measure(order: Order, outcome: Outcome) -> Measured:
+    """What an order's client pays."""
+    request, said_in = order.request, order.surface.said_in
+    return meter.measure(outcome, order.price, request.fields, said_in, order.output_tokens_max, request.extent)
+
+
+def kept(order: Order, box: bytes | None, line: tuple[Any, ...] = _NO_LINE) -> tuple[Any, ...] | None:
     """What the ledger's wrapper writes beside the charge: the trace, whose it and the usage are, and the line of a batch
     (None: nothing to say)."""
     of_tenant = CONTENT in order.plan.of_tenant, USAGE in order.plan.of_tenant

@@ -10,6 +10,7 @@ for ends the connection, and no error repeats what was received. Times are secon
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -19,6 +20,12 @@ import httptools
 from avow.base.errors import AvowError
 
 INFORMATIONAL_MAX = 8
+TOLD_BYTES_MAX = 64 * 1024
+_PLAIN = re.compile(rb"HTTP/1\.1 200 [\t -~\x80-\xff]*\r\n(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~\x80-\xff]*\r\n)+\r\n")
+_FRAMING = re.compile(
+    rb"\n(content-length|transfer-encoding|content-encoding|(?:proxy-)?connection|upgrade):[\t ]*([^\r]*)",
+    re.IGNORECASE,
+)
 FRAMING = frozenset((b"content-length", b"transfer-encoding", b"content-encoding"))
 DISCARD_S_MAX = 1.0
 NOT_HTTP = "The upstream's answer is not valid HTTP."
@@ -110,14 +117,20 @@ class Home(Protocol):
 class Exchange:
     """One response as it arrives. `status` and `headers` are set once `Client.send` has returned it."""
 
-    __slots__ = ("_chunks", "_connection", "_failure", "_finished", "_size", "_take", "_waiter", "headers", "status")
+    __slots__ = (
+        *("_chunks", "_connection", "_failure", "_finished", "_has_begun", "_size", "_take", "_waiter"),
+        *("headers", "status", "told"),
+    )
 
     def __init__(self) -> None:
+        self.told: Callable[[bool], None] | None = None
+        """For who does not await: called once, with whether a whole answer is there that `taken` has; False: a status other than
+        200, much of something long, or a failure has come, and it has to be awaited like any other."""
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self._chunks: list[bytes] = []
         self._size = 0
-        self._finished = False
+        self._finished = self._has_begun = False
         self._failure: UpstreamError | None = None
         self._waiter: asyncio.Future[bool] | None = None
         self._take: Callable[[bytes], bool] | None = None
@@ -125,6 +138,21 @@ class Exchange:
 
     def __repr__(self) -> str:
         return f"Exchange(status={self.status}, finished={self._finished})"
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether its end is still to come."""
+        return not self._finished
+
+    @property
+    def size(self) -> int:
+        """Bytes of its body that came and were not taken."""
+        return self._size
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the connection had been closed before one byte of an answer came, as one that was kept for long may be."""
+        return isinstance(self._failure, UpstreamLost) and not self._has_begun
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header; `name` in lower case."""
@@ -205,7 +233,14 @@ class Exchange:
         finally:
             self._waiter = None
 
-    async def _head(self) -> None:
+    def taken(self) -> bytes:
+        """The body of a whole answer; it stays here, should the exchange be awaited after all."""
+        size, body = self._size, self._taken()
+        self._chunks, self._size = [body], size
+        return body
+
+    async def head(self) -> None:
+        """Wait for the head. Raises an `UpstreamError`."""
         while not self.status:
             if self._failure is not None:
                 raise self._failure
@@ -213,6 +248,11 @@ class Exchange:
 
     def _came(self) -> None:
         """Something came: it is taken at once, or who waits for it is woken."""
+        if self.told is not None:
+            self._has_begun = True
+            if self.status not in (0, 200) or self._size > TOLD_BYTES_MAX:
+                self._tell(False)
+            return
         take = self._take
         if take is None or not self._chunks:
             self._wake()
@@ -226,6 +266,11 @@ class Exchange:
             if self._waiter is not None and not self._waiter.done():
                 self._waiter.set_exception(error)
 
+    def _tell(self, whole: bool) -> None:
+        told, self.told = self.told, None
+        if told is not None:
+            told(whole)
+
     def _wake(self, *, stopped: bool = False) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(stopped)
@@ -234,7 +279,10 @@ class Exchange:
         self._connection = None
         self._finished = True
         self._failure = failure
-        self._wake()
+        if self.told is not None:
+            self._tell(failure is None and self.status == 200)
+        else:
+            self._wake()
 
 
 class Connection(asyncio.Protocol):
@@ -315,6 +363,9 @@ class Connection(asyncio.Protocol):
         if exchange is None:
             self.close()
             return
+        if not self.received and exchange.told is not None and (body := _whole(data, self._pool.limits)) is not None:
+            self._take_whole(exchange, body)
+            return
         self.received = True
         total_before = self._total_bytes
         try:
@@ -328,6 +379,20 @@ class Connection(asyncio.Protocol):
             self._finish(exchange)
         else:
             self._advance(exchange)
+
+    def _take_whole(self, exchange: Exchange, body: bytes) -> None:
+        """A whole answer that needs no parser, which stays where it was: between two messages."""
+        self.received = self._complete = self._keep = True
+        exchange.status, exchange._finished = 200, True
+        exchange._chunks.append(body)
+        exchange._size = len(body)
+        exchange._connection = self._exchange = None
+        if self._pool.keep:
+            self._watch(self._loop.time() + self._pool.timeouts.idle_s)
+            self._pool.release(self)
+        else:
+            self.close()
+        exchange._tell(True)
 
     def _bound(self, size: int, body_came: bool) -> None:
         limits = self._pool.limits
@@ -441,3 +506,20 @@ class Connection(asyncio.Protocol):
             self._watch(self._at)
         else:
             self.fail(UpstreamTimeout())
+
+
+def _whole(data: bytes, limits: Limits) -> bytes | None:
+    """The body of an answer that is plain: status 200, framed by one length, uncoded, and there whole. None: it is for the
+    parser, which is asked about everything else; whatever is taken here it would take alike."""
+    head = _PLAIN.match(data)
+    if head is None:
+        return None
+    begin, length = head.end(), None
+    for name, value in _FRAMING.findall(data, 0, begin):
+        if name.lower() == b"content-length" and length is None and value.isdigit() and len(value) < 10:
+            length = int(value)
+        elif value.lower() != b"keep-alive" or name.lower() != b"connection":
+            return None
+    if length is None or len(data) - begin != length or length > limits.body_bytes or begin > limits.head_bytes:
+        return None
+    return data[begin:]

@@ -8,7 +8,7 @@ own care for connections (pipelining, back-pressure, keep-alive, shutdown) holds
 
 from __future__ import annotations
 
-from asyncio import Task
+import re
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from avow.base.errors import AvowError
 from avow.gateway import asgi, surfaces
 from avow.gateway.cache import Asked
 from avow.gateway.completion import Ask, Completion, Gateway, Headers
+from avow.gateway.plain import Plain
 from avow.gateway.surfaces import Surface
 
 _STATUS = {each.value: b"HTTP/1.1 %d %s\r\n" % (each, each.phrase.encode()) for each in HTTPStatus}
@@ -24,6 +25,12 @@ _JSON, _STREAM = (
     b"".join(b"%b: %b\r\n" % each for each in headers)
     for headers in (asgi.JSON, [*asgi.STREAM, (b"transfer-encoding", b"chunked")])
 )
+
+
+KNOWN_BYTES_MAX = 8 * 1024
+LENGTH_DIGITS_MAX = 8
+_END = b"\r\n\r\n"
+_LENGTH = re.compile(rb"\r\ncontent-length:[\t ]*([0-9]+)(?=[\t ]*\r\n)", re.IGNORECASE)
 
 
 class Flow(Protocol):
@@ -81,6 +88,46 @@ class Direct:
         return Turn(self._gateway, connection, surface, judged)
 
 
+class Known:
+    """A head that a connection has sent, byte by byte but for the length of the body: what was judged of it holds again.
+
+    Clients that keep a connection send the same head with each request. One that comes again with its whole body in one read,
+    while nothing else is under way, needs no parser and no judgement: `body` has the body, and `turn` the next turn.
+    """
+
+    __slots__ = ("_at", "_before", "_behind", "_length_max", "_turn")
+
+    def __init__(self, turn: Turn, before: bytes, behind: bytes) -> None:
+        self._turn, self._before, self._behind = turn, before, behind
+        self._at = len(before)
+        self._length_max = asgi.BODY_BYTES_UNKNOWN
+
+    @classmethod
+    def of(cls, data: bytes, turn: Turn) -> Known | None:
+        """The head of a request that came as `data`; None: it is none to be known again."""
+        head = data[: len(data) - len(turn.body)]
+        found = _LENGTH.search(head)
+        if len(head) > KNOWN_BYTES_MAX or found is None or head.find(_END) != len(head) - len(_END):
+            return None
+        return cls(turn, head[: found.start(1)], head[found.end(1) :])
+
+    def body(self, data: bytes) -> bytes | None:
+        """The body, where `data` is this head with another length and no more than its body; None: it is for the parser."""
+        if not data.startswith(self._before):
+            return None
+        end = data.find(b"\r", self._at, self._at + LENGTH_DIGITS_MAX + 1)
+        length = data[self._at : end]
+        if not length.isdigit() or not data.startswith(self._behind, end):
+            return None
+        body = data[end + len(self._behind) :]
+        return body if len(body) == int(length) <= self._length_max else None
+
+    def turn(self, body: bytes) -> Turn:
+        turn = self._turn.again()
+        turn.body, turn.more_body = body, False
+        return turn
+
+
 class Turn:
     """One request and its response: to the server the request under way, to the gateway the way back to the client."""
 
@@ -104,6 +151,10 @@ class Turn:
         self.more_body = self.keep_alive = True
         self.disconnected = self.response_complete = False
 
+    def again(self) -> Turn:
+        """A turn for the next request that has the same head."""
+        return Turn(self._gateway, self._connection, self._surface, self._judged)
+
     # what the server does with the request under way
 
     @property
@@ -120,11 +171,9 @@ class Turn:
             secret, retention_h, cache, claim = self._judged
             address = client[0] if client else None
             ask = Ask(secret, self.body, retention_h, address, self._surface, cache, claim)
-            self._completion = completion = self._gateway.start(ask, self)
-            assert completion.task is not None
-            completion.task.add_done_callback(self._over)
+            self._completion = Plain(self._gateway, ask, self)
 
-    def _over(self, _: Task[None]) -> None:
+    def over(self) -> None:
         self._completion = None
         if not self.response_complete and not self.disconnected:
             self._connection.transport.close()  # given up although the client is still there
@@ -133,6 +182,13 @@ class Turn:
 
     async def whole(self, status: int, headers: Headers, body: bytes, kind: bytes = b"") -> None:
         await self.flush()
+        self.tell(status, headers, body, kind)
+
+    @property
+    def is_held_up(self) -> bool:
+        return self._connection.flow.write_paused and not self.disconnected
+
+    def tell(self, status: int, headers: Headers, body: bytes, kind: bytes = b"") -> None:
         head = self._headed(status, _kind(kind) or _JSON, [*headers, (b"content-length", b"%d" % len(body))])
         self._write(head + body)
         self._end()

@@ -136,6 +136,15 @@ class Fleet:
             health = self._healths[upstream.name] = Health()
         return health
 
+    def begin(self, upstream: Upstream) -> None:
+        """A call of the only route there is begins."""
+        self._retries = min(RETRIES_SAVED_MAX, self._retries + RETRY_SHARE)
+        self.of(upstream).begin()
+
+    def withdraw(self, upstream: Upstream) -> None:
+        """A call that was begun is begun anew."""
+        self.of(upstream).in_flight -= 1
+
     def healths(self) -> Iterator[tuple[str, Health]]:
         """The upstreams that were asked so far, by name, and how they are."""
         yield from self._healths.items()

@@ -6,6 +6,7 @@ than the rules it was judged by is given back, the rules are loaded anew, and th
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -50,6 +51,10 @@ class Ledger(Protocol):
     async def open(self, event: Open) -> Opened: ...
 
     async def settle(self, event: Settle) -> Settled: ...
+
+    def opening(self, event: Open) -> asyncio.Future[Opened]: ...
+
+    def settling(self, event: Settle) -> asyncio.Future[Settled]: ...
 
     def progress(self, request_id: UUID, input_tokens: int, cached_tokens: int, output_tokens: int) -> None: ...
 
@@ -103,9 +108,9 @@ async def place(wish: Wish, rules: RuleBook, ledger: Ledger, clock: Clock) -> Or
     """Judge a wish and hold its highest price. Raises the refusals of the local checks and those of the ledger."""
     tokens_max = wish.request.max_tokens
     for _ in range(TRIES_MAX):
-        order = _judge(wish, rules, clock.now(), tokens_max)
+        order = judge(wish, rules, clock.now(), tokens_max)
         try:
-            opened = await ledger.open(_open(order))
+            opened = await ledger.open(opening(order))
         except TokensShort as short:
             if wish.request.max_tokens is not None or wish.request.extent is not None:
                 raise
@@ -136,7 +141,7 @@ async def place_own(wish: Wish, rules: RuleBook, ledger: Ledger, clock: Clock) -
         model, price = Model(OWN_MODEL, (), 0, 0), Price(UUID(int=0), OWN_MODEL, "USD", 0, 0, 0, at)
         whose = wish.request, wish.key, current.plan(wish.key)
         order = Order(uuid7(), surface, *whose, model, (), price, at, 0, 0, 0, Never.NEVER)
-        opened = await ledger.open(_open(order))
+        opened = await ledger.open(opening(order))
         if opened.policy_epoch <= order.plan.epoch:
             return order if opened.rate is None else msgspec.structs.replace(order, rate=opened.rate)
         await ledger.settle(void(order))
@@ -154,7 +159,7 @@ def money_ends_at(order: Order) -> datetime | None:
     return _end(order.plan, MONEY, order.at)
 
 
-def _judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> Order:
+def judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> Order:
     """The local checks: is there such a model with a price, and may its upstream see this content?"""
     rules, request = book.current, wish.request
     plan = rules.plan(wish.key)
@@ -232,7 +237,8 @@ def _affordable(order: Order, short: MoneyShort) -> int:
     return tokens
 
 
-def _open(order: Order) -> Open:
+def opening(order: Order) -> Open:
+    """What the ledger is told of an order."""
     return Open(
         request_id=order.request_id,
         key_id=order.key.key_id,
