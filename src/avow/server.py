@@ -163,9 +163,8 @@ class _Protocol(HttpToolsProtocol):
             body = known.body(data)
             if body is not None:
                 self._known = known
-                again = known.turn(body)
-                self.cycle = again  # type: ignore[assignment]
-                return again.set()
+                self.cycle = known.turn.again(body)  # type: ignore[assignment]
+                return
         heads, bodies = self._heads, self._bodies
         super().data_received(data)
         turn = self.cycle

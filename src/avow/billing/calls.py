@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from asyncpg.prepared_stmt import PreparedStatement
 from msgspec.structs import astuple
 
@@ -22,17 +23,17 @@ E = TypeVar("E")
 A = TypeVar("A")
 
 
-class Waiting(Generic[E, A]):
+class Waiting(msgspec.Struct, Generic[E, A], eq=False):
     """An event and the future of its answer, which its caller may have left.
 
     `born` is the loop's time; `spooled`: it stands in the spool file; `durable`: it is over, there or in PostgreSQL.
     """
 
-    __slots__ = ("born", "durable", "event", "future", "spooled")
-
-    def __init__(self, event: E, future: asyncio.Future[A], born: float) -> None:
-        self.event, self.future, self.born = event, future, born
-        self.spooled = self.durable = False
+    event: E
+    future: asyncio.Future[A]
+    born: float
+    spooled: bool = False
+    durable: bool = False
 
     def fail(self, error: Exception) -> None:
         if not self.future.done():

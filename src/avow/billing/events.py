@@ -68,11 +68,10 @@ class Settle(msgspec.Struct, frozen=True, gc=False):
 
     def check(self) -> None:
         """Raise `ValueError` for what PostgreSQL would refuse, before it can spoil a batch."""
-        counts = (
-            *(self.input_tokens, self.cached_tokens, self.output_tokens, self.latency_ms, self.status),
-            *(self.cache_write_tokens, self.reasoning_tokens, self.image_tokens, self.audio_tokens),
-        )
-        if not 0 <= self.amount <= AMOUNT_MAX or min(counts) < 0 or max(counts) > TOKENS_MAX:
+        # All bits of the counts: below zero where one is, and above the largest where one is, for that has all bits that it can.
+        bits = self.input_tokens | self.cached_tokens | self.output_tokens | self.latency_ms | self.status
+        bits |= self.cache_write_tokens | self.reasoning_tokens | self.image_tokens | self.audio_tokens
+        if not 0 <= self.amount <= AMOUNT_MAX or not 0 <= bits <= TOKENS_MAX:
             raise ValueError("amounts lie between 0 and 2^62, counts between 0 and 2^31 - 1")
 
 

@@ -255,6 +255,11 @@ class Batcher:
         """What waits; checkpoints go by the first lane only, so that none overtakes a later one."""
         share = self._share(lane)
         batch = Batch([], [], [])
+        if len(self._settles) + len(self._opens) <= share:
+            batch.settles += self._settles
+            batch.opens += [waiting for waiting in self._opens if not waiting.future.done()]
+            self._settles.clear()
+            self._opens.clear()
         while self._settles and len(batch.settles) < share:
             batch.settles.append(self._settles.popleft())
         while self._opens and len(batch.settles) + len(batch.opens) < share:
@@ -391,15 +396,17 @@ class Batcher:
                 self._nudge()
 
     def _fail_late(self, limit: float) -> None:
-        while self._young_opens and (self._young_opens[0].born <= limit or self._young_opens[0].future.done()):
-            waiting = self._young_opens.popleft()
-            if not waiting.future.done():
+        young = self._young_opens
+        while young and ((is_over := young[0].future.done()) or young[0].born <= limit):
+            waiting = young.popleft()
+            if not is_over:
                 waiting.fail(LedgerUnavailable())
 
     async def _spool_late(self, limit: float) -> None:
         late: list[Waiting[Settle, Settled]] = []
-        while self._young_settles and (self._young_settles[0].born <= limit or self._young_settles[0].durable):
-            waiting = self._young_settles.popleft()
+        young = self._young_settles
+        while young and (young[0].durable or young[0].born <= limit):
+            waiting = young.popleft()
             if not waiting.durable:
                 late.append(waiting)
         if late:

@@ -64,6 +64,8 @@ class Cache:
 
         Without the client's word only requests count whose answer is always the same.
         """
+        if asked != "use" and not (order.surface.repeats or order.request.fields.get("temperature") == 0):
+            return None
         if (
             isinstance(order.kept_until, Never)
             or order.request.stream
@@ -71,8 +73,6 @@ class Cache:
             or asked == "off"
             or not order.surface.bills
         ):
-            return None
-        if asked != "use" and not (order.surface.repeats or order.request.fields.get("temperature") == 0):
             return None
         ends_at = order.plan.end(CACHE, order.at)
         if isinstance(ends_at, Never) or not order.plan.stores(CACHE, "response"):

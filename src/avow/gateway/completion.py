@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 from uuid import UUID
 
 import msgspec
@@ -67,6 +67,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 Beside = Callable[[UUID, int, bytes, int], tuple[UUID, bytes, int]]
 """Makes of a request's id, status, answer and cost the line of a batch that is written with its charge: its id, box and size."""
 _NO_LINE = (None, None, None)
+_STORED, _NOT_STORED = (b"avow-stored", b"trace"), (b"avow-stored", b"none")
+_CACHE: dict[Word, tuple[bytes, bytes]] = {word: (b"avow-cache", word.encode()) for word in get_args(Word)}
 
 
 class Keys(Protocol):
@@ -393,8 +395,8 @@ class Completion:
 
     async def _take(self, claim: Claim, order: Order) -> None:
         """Give the key to this request. Raises where another one was quicker, or it cannot be told."""
-        ends_at = orders.money_ends_at(order)
-        await self._gateway.claims.take(claim, order.request_id, order.at, ends_at, order.plan.policy_version)
+        ends_at, version = order.money_ends_at, order.plan.policy_version
+        await self._gateway.claims.take(claim, order.request_id, order.at, ends_at, version)
 
     async def _end(self, claim: Claim, order: Order, outcome: Outcome, settled: Settled) -> None:
         with contextlib.suppress(*AWAY):  # the charge tells the same
@@ -510,7 +512,8 @@ class Completion:
     def _box(self, order: Order, said: bytes, *, cut: bool) -> bytes:
         ref = Ref(order.key.tenant_id, "trace", CONTENT, order.request_id, order.content_owner)
         parts = {"request": _asked(order), "response": msgspec.Raw(said)}
-        fields = {name: part for name, part in parts.items() if order.plan.stores(CONTENT, name)}
+        stored = order.plan.stored(CONTENT)
+        fields = parts if stored.issuperset(parts) else {name: parts[name] for name in stored.intersection(parts)}
         assert not isinstance(order.kept_until, Never)
         return self._gateway.vault.seal(ref, fields, order.kept_until, cut=cut or _is_broken_off(said))
 
@@ -530,26 +533,27 @@ class Completion:
 
     def _settle(self, order: Order, outcome: Outcome, measured: Measured, kept: tuple[Any, ...] | None) -> Settle:
         used = measured.used
+        latency_ms = int((self._loop.time() - self.started_at) * 1000)
         return Settle(
-            request_id=order.request_id,
-            amount=measured.amount,
-            input_tokens=used.input,
-            cached_tokens=used.cached,
-            output_tokens=used.output,
-            latency_ms=int((self._loop.time() - self.started_at) * 1000),
-            status=outcome.status,
-            why=outcome.why,
-            cache_write_tokens=used.cache_write,
-            reasoning_tokens=used.reasoning,
-            image_tokens=used.image,
-            audio_tokens=used.audio,
-            estimated=measured.estimated,
-            extra=kept,
+            order.request_id,
+            measured.amount,
+            used.input,
+            used.cached,
+            used.output,
+            latency_ms,
+            outcome.status,
+            outcome.why,
+            used.cache_write,
+            used.reasoning,
+            used.image,
+            used.audio,
+            measured.estimated,
+            kept,
         )
 
     def _count(self, order: Order, outcome: Outcome, measured: Measured, settled: Settled) -> None:
         self._counted, took_s = True, self._loop.time() - self.started_at
-        if extents.outlasts(outcome.usage, order.request.extent):
+        if order.request.extent is not None and extents.outlasts(outcome.usage, order.request.extent):
             self._gateway.watch.outlasted(order.model.id)
             log.warning("audio_longer_than_held", kind=order.model.id)
         self._gateway.watch.settled(
@@ -615,6 +619,8 @@ def kept(order: Order, box: bytes | None, line: tuple[Any, ...] = _NO_LINE) -> t
 
 def _asked(order: Order) -> dict[str, Any]:
     """What is kept of a request: of its files only how large they were."""
+    if not order.request.files:
+        return order.request.fields
     files = {file.field: f"{file.type}, {len(file.data)} bytes, not kept" for file in order.request.files}
     return {**order.request.fields, **files}
 
@@ -623,8 +629,8 @@ def _headers(order: Order, kept: bool, cached: Word = "off") -> list[tuple[bytes
     headers = [
         (b"avow-request-id", str(order.request_id).encode()),
         (b"avow-policy", order.plan.policy_hash.encode()),
-        (b"avow-stored", b"trace" if kept else b"none"),
-        (b"avow-cache", cached.encode()),
+        _STORED if kept else _NOT_STORED,
+        _CACHE[cached],
     ]
     if kept and isinstance(order.kept_until, datetime):
         headers.append((b"avow-expires-at", order.kept_until.isoformat(timespec="seconds").encode()))

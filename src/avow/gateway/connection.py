@@ -21,9 +21,12 @@ from avow.base.errors import AvowError
 
 INFORMATIONAL_MAX = 8
 TOLD_BYTES_MAX = 64 * 1024
-_PLAIN = re.compile(rb"HTTP/1\.1 200 [\t -~\x80-\xff]*\r\n(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~\x80-\xff]*\r\n)+\r\n")
-_FRAMING = re.compile(
-    rb"\n(content-length|transfer-encoding|content-encoding|(?:proxy-)?connection|upgrade):[\t ]*([^\r]*)",
+_OTHERS = (
+    rb"(?:(?!(?:content-length|transfer-encoding|content-encoding|(?:proxy-)?connection|upgrade):)"
+    rb"[!#$%&'*+\-.^_`|~0-9a-z]+:[\t -~\x80-\xff]*\r\n|connection:[\t ]*keep-alive\r\n)*"
+)
+_PLAIN = re.compile(
+    rb"HTTP/1\.1 200 [\t -~\x80-\xff]*\r\n%bcontent-length:[\t ]*([0-9]{1,9})\r\n%b\r\n" % (_OTHERS, _OTHERS),
     re.IGNORECASE,
 )
 FRAMING = frozenset((b"content-length", b"transfer-encoding", b"content-encoding"))
@@ -117,24 +120,20 @@ class Home(Protocol):
 class Exchange:
     """One response as it arrives. `status` and `headers` are set once `Client.send` has returned it."""
 
-    __slots__ = (
-        *("_chunks", "_connection", "_failure", "_finished", "_has_begun", "_size", "_take", "_waiter"),
-        *("headers", "status", "told"),
-    )
+    status = 0
+    told: Callable[[bool], None] | None = None
+    """For who does not await: called once, with whether a whole answer is there that `taken` has; False: a status other than
+    200, much of something long, or a failure has come, and it has to be awaited like any other."""
+    _size = 0
+    _finished = _has_begun = False
+    _failure: UpstreamError | None = None
+    _waiter: asyncio.Future[bool] | None = None
+    _take: Callable[[bytes], bool] | None = None
+    _connection: Connection | None = None
 
     def __init__(self) -> None:
-        self.told: Callable[[bool], None] | None = None
-        """For who does not await: called once, with whether a whole answer is there that `taken` has; False: a status other than
-        200, much of something long, or a failure has come, and it has to be awaited like any other."""
-        self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self._chunks: list[bytes] = []
-        self._size = 0
-        self._finished = self._has_begun = False
-        self._failure: UpstreamError | None = None
-        self._waiter: asyncio.Future[bool] | None = None
-        self._take: Callable[[bytes], bool] | None = None
-        self._connection: Connection | None = None
 
     def __repr__(self) -> str:
         return f"Exchange(status={self.status}, finished={self._finished})"
@@ -300,14 +299,15 @@ class Connection(asyncio.Protocol):
 
     def _reset(self) -> None:
         self._complete = self._extra = self._head_done = self._keep = False
-        self._until_eof = self._paused = self._draining = self.received = False
+        self._until_eof = self._paused = self._draining = self.received = self._is_used = False
         self._informational = 0
         self._quiet_bytes = self._total_bytes = 0
         self._fault = ""
 
     def start(self, exchange: Exchange, message: bytes) -> None:
         """Send `message`; the response goes to `exchange`."""
-        self._reset()
+        if self._is_used:
+            self._reset()
         self._exchange = exchange
         exchange._connection = self
         now = self._loop.time()
@@ -366,7 +366,7 @@ class Connection(asyncio.Protocol):
         if not self.received and exchange.told is not None and (body := _whole(data, self._pool.limits)) is not None:
             self._take_whole(exchange, body)
             return
-        self.received = True
+        self.received = self._is_used = True
         total_before = self._total_bytes
         try:
             self._parser.feed_data(data)
@@ -382,7 +382,6 @@ class Connection(asyncio.Protocol):
 
     def _take_whole(self, exchange: Exchange, body: bytes) -> None:
         """A whole answer that needs no parser, which stays where it was: between two messages."""
-        self.received = self._complete = self._keep = True
         exchange.status, exchange._finished = 200, True
         exchange._chunks.append(body)
         exchange._size = len(body)
@@ -514,12 +513,7 @@ def _whole(data: bytes, limits: Limits) -> bytes | None:
     head = _PLAIN.match(data)
     if head is None:
         return None
-    begin, length = head.end(), None
-    for name, value in _FRAMING.findall(data, 0, begin):
-        if name.lower() == b"content-length" and length is None and value.isdigit() and len(value) < 10:
-            length = int(value)
-        elif value.lower() != b"keep-alive" or name.lower() != b"connection":
-            return None
-    if length is None or len(data) - begin != length or length > limits.body_bytes or begin > limits.head_bytes:
+    begin, length = head.end(), int(head[1])
+    if len(data) - begin != length or length > limits.body_bytes or begin > limits.head_bytes:
         return None
     return data[begin:]

@@ -12,12 +12,12 @@ import re
 from http import HTTPStatus
 from typing import Any, Protocol
 
+import msgspec
+
 from avow.base.errors import AvowError
 from avow.gateway import asgi, surfaces
-from avow.gateway.cache import Asked
 from avow.gateway.completion import Ask, Completion, Gateway, Headers
 from avow.gateway.plain import Plain
-from avow.gateway.surfaces import Surface
 
 _STATUS = {each.value: b"HTTP/1.1 %d %s\r\n" % (each, each.phrase.encode()) for each in HTTPStatus}
 _BY_URL = {path.encode(): surface for path, surface in surfaces.BY_PATH.items()}
@@ -85,22 +85,23 @@ class Direct:
                 return None
         except AvowError:
             return None
-        return Turn(self._gateway, connection, surface, judged)
+        secret, retention_h, cache, claim = judged
+        address = connection.client[0] if connection.client else None
+        return Turn(self._gateway, connection, Ask(secret, b"", retention_h, address, surface, cache, claim))
 
 
 class Known:
     """A head that a connection has sent, byte by byte but for the length of the body: what was judged of it holds again.
 
     Clients that keep a connection send the same head with each request. One that comes again with its whole body in one read,
-    while nothing else is under way, needs no parser and no judgement: `body` has the body, and `turn` the next turn.
+    while nothing else is under way, needs no parser and no judgement: `body` has the body, and `turn` is begun `again`.
     """
 
-    __slots__ = ("_at", "_before", "_behind", "_length_max", "_turn")
+    __slots__ = ("_at", "_before", "_behind", "turn")
 
     def __init__(self, turn: Turn, before: bytes, behind: bytes) -> None:
-        self._turn, self._before, self._behind = turn, before, behind
+        self.turn, self._before, self._behind = turn, before, behind
         self._at = len(before)
-        self._length_max = asgi.BODY_BYTES_UNKNOWN
 
     @classmethod
     def of(cls, data: bytes, turn: Turn) -> Known | None:
@@ -120,40 +121,29 @@ class Known:
         if not length.isdigit() or not data.startswith(self._behind, end):
             return None
         body = data[end + len(self._behind) :]
-        return body if len(body) == int(length) <= self._length_max else None
-
-    def turn(self, body: bytes) -> Turn:
-        turn = self._turn.again()
-        turn.body, turn.more_body = body, False
-        return turn
+        return body if len(body) == int(length) <= asgi.BODY_BYTES_UNKNOWN else None
 
 
 class Turn:
     """One request and its response: to the server the request under way, to the gateway the way back to the client."""
 
-    __slots__ = (
-        *("_completion", "_connection", "_gateway", "_head", "_judged", "_surface"),
-        *("body", "disconnected", "keep_alive", "more_body", "response_complete"),
-    )
+    _completion: Completion | None = None
+    _head = body = b""
+    more_body = keep_alive = True
+    disconnected = response_complete = False
 
-    def __init__(
-        self,
-        gateway: Gateway,
-        connection: Connection,
-        surface: Surface,
-        judged: tuple[str, int | None, Asked | None, bytes | None],
-    ) -> None:
-        self._gateway, self._connection = gateway, connection
-        self._surface, self._judged = surface, judged
-        self._completion: Completion | None = None
-        self._head = b""
-        self.body = b""
-        self.more_body = self.keep_alive = True
-        self.disconnected = self.response_complete = False
+    def __init__(self, gateway: Gateway, connection: Connection, ask: Ask) -> None:
+        self._gateway, self._connection, self._ask = gateway, connection, ask
 
-    def again(self) -> Turn:
-        """A turn for the next request that has the same head."""
-        return Turn(self._gateway, self._connection, self._surface, self._judged)
+    def again(self, body: bytes) -> Turn:
+        """The turn of the next request, which has the same head and came whole."""
+        turn = Turn(self._gateway, self._connection, self._ask)
+        turn.body, turn.more_body = body, False
+        turn._start()
+        return turn
+
+    def _start(self) -> None:
+        self._completion = Plain(self._gateway, msgspec.structs.replace(self._ask, body=self.body), self)
 
     # what the server does with the request under way
 
@@ -167,11 +157,7 @@ class Turn:
             if self._completion is not None:
                 self._completion.leave()
         elif not self.more_body and self._completion is None and not self.response_complete:
-            client = self._connection.client
-            secret, retention_h, cache, claim = self._judged
-            address = client[0] if client else None
-            ask = Ask(secret, self.body, retention_h, address, self._surface, cache, claim)
-            self._completion = Plain(self._gateway, ask, self)
+            self._start()
 
     def over(self) -> None:
         self._completion = None
@@ -219,10 +205,10 @@ class Turn:
         every = [*self._connection.server_state.default_headers, *headers]
         if not self.keep_alive:
             every.append((b"connection", b"close"))
-        lines = b"".join([b"%b: %b\r\n" % each for each in every])
-        if lines.count(b"\r") != len(every) or lines.count(b"\n") != len(every):
+        lines = b"\r\n".join(map(b": ".join, every))
+        if lines.count(b"\r") != len(every) - 1 or lines.count(b"\n") != len(every) - 1:
             raise ValueError("a header holds a line break")
-        return b"%b%b%b\r\n" % (_STATUS[status], fixed, lines)
+        return b"%b%b%b\r\n\r\n" % (_STATUS[status], fixed, lines)
 
     def _write(self, data: bytes) -> None:
         if not self.disconnected:

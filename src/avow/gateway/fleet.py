@@ -136,14 +136,11 @@ class Fleet:
             health = self._healths[upstream.name] = Health()
         return health
 
-    def begin(self, upstream: Upstream) -> None:
-        """A call of the only route there is begins."""
-        self._retries = min(RETRIES_SAVED_MAX, self._retries + RETRY_SHARE)
-        self.of(upstream).begin()
-
-    def withdraw(self, upstream: Upstream) -> None:
-        """A call that was begun is begun anew."""
-        self.of(upstream).in_flight -= 1
+    def begin(self, health: Health) -> None:
+        """A call of the only route there is begins; it is well."""
+        if self._retries < RETRIES_SAVED_MAX:
+            self._retries += RETRY_SHARE
+        health.in_flight += 1
 
     def healths(self) -> Iterator[tuple[str, Health]]:
         """The upstreams that were asked so far, by name, and how they are."""
@@ -196,7 +193,7 @@ class Fleet:
         """A call that was begun at an upstream has ended."""
         health = self.of(upstream)
         health.end(well, took_s, self._now_s())
-        if health.is_open and health.probing is None and upstream.probe is not None:
+        if not well and health.is_open and health.probing is None and upstream.probe is not None:
             health.probing = asyncio.get_running_loop().create_task(self._probe(upstream, health))
 
     def close(self) -> None:

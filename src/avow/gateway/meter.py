@@ -108,13 +108,5 @@ def measure(
 def _told(usage: Usage) -> Used:
     """The upstream's word in our counts, none larger than the ledger takes."""
     parts = usage.buckets()
-    if (
-        parts.cache_write
-        or parts.image
-        or parts.audio
-        or parts.reasoning
-        or max(parts.read, parts.written) > TOKENS_MAX
-    ):
-        read, written = min(parts.read, TOKENS_MAX), min(parts.written, TOKENS_MAX)
-        return Used(read, parts.cached, written, parts.cache_write, parts.reasoning, parts.image, parts.audio)
-    return Used(parts.read, parts.cached, parts.written)
+    read, written = min(parts.read, TOKENS_MAX), min(parts.written, TOKENS_MAX)
+    return Used(read, parts.cached, written, parts.cache_write, parts.reasoning, parts.image, parts.audio)

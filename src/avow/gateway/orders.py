@@ -87,6 +87,8 @@ class Order(msgspec.Struct, frozen=True):
     tokens_max: int
     amount: int
     kept_until: datetime | Never | None
+    money_ends_at: datetime | None
+    usage_ends_at: datetime | None
     rate: Rate | None = None
 
     @property
@@ -140,7 +142,9 @@ async def place_own(wish: Wish, rules: RuleBook, ledger: Ledger, clock: Clock) -
         surface = replace(wish.surface, said_in=(), bills=False, repeats=False)
         model, price = Model(OWN_MODEL, (), 0, 0), Price(UUID(int=0), OWN_MODEL, "USD", 0, 0, 0, at)
         whose = wish.request, wish.key, current.plan(wish.key)
-        order = Order(uuid7(), surface, *whose, model, (), price, at, 0, 0, 0, Never.NEVER)
+        money_ends_at, usage_ends_at = (_end(whose[2], category, at) for category in (MONEY, USAGE))
+        ends = Never.NEVER, money_ends_at, usage_ends_at
+        order = Order(uuid7(), surface, *whose, model, (), price, at, 0, 0, 0, *ends)
         opened = await ledger.open(opening(order))
         if opened.policy_epoch <= order.plan.epoch:
             return order if opened.rate is None else msgspec.structs.replace(order, rate=opened.rate)
@@ -154,24 +158,21 @@ def void(order: Order) -> Settle:
     return Settle(order.request_id, 0, 0, 0, 0, 0, 503, "void")
 
 
-def money_ends_at(order: Order) -> datetime | None:
-    """The end of what the ledger keeps of the order's money."""
-    return _end(order.plan, MONEY, order.at)
-
-
 def judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> Order:
     """The local checks: is there such a model with a price, and may its upstream see this content?"""
-    rules, request = book.current, wish.request
-    plan = rules.plan(wish.key)
-    model = rules.models.get(request.model)
-    if model is None or not model.open_to(wish.key):
+    rules, request, key, surface = book.current, wish.request, wish.key, wish.surface
+    terms = rules.terms(key, request.model, surface)
+    if terms is None:
         raise refusals.ModelUnknown(param="model")
-    seen_by = model.seen_by(plan, at)
-    if not seen_by:
-        raise refusals.PolicyForbids(model.reason(plan))
-    routes = [route for route in seen_by if wish.surface.name in route.upstream.ways]
+    model, plan, routes = terms.model, terms.plan, terms.routes
+    if not model.stays_here:
+        routes = [route for route in routes if route.upstream.admission.holds(at)]
     if not routes:
-        raise refusals.NotOffered(param="model")
+        raise (
+            refusals.NotOffered(param="model")
+            if model.seen_by(plan, at)
+            else refusals.PolicyForbids(model.reason(plan))
+        )
     if wish.body_bytes > LARGE_BYTES:
         routes = [route for route in routes if route.upstream.fits is None or route.upstream.fits(request)]
         if not routes:
@@ -179,11 +180,13 @@ def judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> O
     if request.pictures and model.picture_tokens is None:
         raise TakesNoPictures(param="model")
     price = rules.prices.of(model.id, at)
-    if not wish.surface.is_priced(price):
+    if not surface.is_priced(price):
         raise refusals.NotPriced(param="model")
     if request.extent is not None:
         extents.check(price, request.fields)
-    kept_until = plan.end(CONTENT, at, wish.retention_h)
+    kept_until, money_ends_at, usage_ends_at = terms.ends(at)
+    if wish.retention_h is not None:
+        kept_until = plan.end(CONTENT, at, wish.retention_h)
     if request.stores and isinstance(kept_until, Never):
         raise refusals.StoringForbidden(param="store")
     input_tokens = tokens = amount = 0
@@ -192,14 +195,30 @@ def judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> O
         most = extents.bounds(price, request.extent, text, model.output_tokens_max)
         input_tokens, tokens = most.input, most.output // max(request.choices, 1)
         amount = prices.upper(price, most.input, most.output, most.image, most.audio)
-    elif wish.surface.bills:
-        seen = sum(each.chars for each in request.pictures), len(request.pictures) * (model.picture_tokens or 0)
-        input_tokens = meter.upper_input_tokens(wish.body_bytes - seen[0]) + seen[1] + request.input_extra
+    elif surface.bills:
+        input_tokens = meter.upper_input_tokens(wish.body_bytes) + request.input_extra
+        if request.pictures:
+            input_tokens += len(request.pictures) * (model.picture_tokens or 0) - sum(
+                each.chars for each in request.pictures
+            )
         tokens = _tokens_max(wish, input_tokens, tokens_max or model.output_tokens_max, model.output_tokens_max)
         amount = prices.upper(price, input_tokens, tokens * request.choices)
-    surface = wish.surface
     return Order(
-        uuid7(), surface, request, wish.key, plan, model, routes, price, at, input_tokens, tokens, amount, kept_until
+        uuid7(),
+        surface,
+        request,
+        key,
+        plan,
+        model,
+        routes,
+        price,
+        at,
+        input_tokens,
+        tokens,
+        amount,
+        kept_until,
+        money_ends_at,
+        usage_ends_at,
     )
 
 
@@ -239,18 +258,19 @@ def _affordable(order: Order, short: MoneyShort) -> int:
 
 def opening(order: Order) -> Open:
     """What the ledger is told of an order."""
+    tokens_max = min(order.input_tokens_max + order.output_tokens_max, TOKENS_MAX)
     return Open(
-        request_id=order.request_id,
-        key_id=order.key.key_id,
-        amount=order.amount,
-        price_id=order.price.id,
-        model=order.model.id,
-        at=order.at,
-        expires_at=order.at + HOLD,
-        money_ends_at=money_ends_at(order),
-        usage_ends_at=_end(order.plan, USAGE, order.at),
-        policy_version=order.plan.policy_version,
-        tokens_max=min(order.input_tokens_max + order.output_tokens_max, TOKENS_MAX),
+        order.request_id,
+        order.key.key_id,
+        order.amount,
+        order.price.id,
+        order.model.id,
+        order.at,
+        order.at + HOLD,
+        order.money_ends_at,
+        order.usage_ends_at,
+        order.plan.policy_version,
+        tokens_max,
     )
 
 

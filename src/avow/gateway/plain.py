@@ -18,6 +18,7 @@ from avow.billing.events import Opened, Settled
 from avow.billing.refusals import MoneyShort, TokensShort
 from avow.gateway import orders
 from avow.gateway.completion import SEALED_BYTES, Ask, Completion, Gateway, Headers, Reply, kept, measure
+from avow.gateway.fleet import Health
 from avow.gateway.meter import Measured, Outcome
 from avow.gateway.orders import Order, Wish
 from avow.policy import Never
@@ -43,6 +44,7 @@ class Plain(Completion):
     _reply: Way
     _plain_order: Order
     _asked_s: float
+    _health: Health
     _ended: tuple[Outcome, Measured, bool]
 
     def __init__(self, gateway: Gateway, ask: Ask, reply: Way) -> None:
@@ -66,7 +68,7 @@ class Plain(Completion):
         exchange = self._exchange
         if exchange is not None and self.task is None:
             exchange.told = None
-            self._gateway.fleet.withdraw(self._plain_order.routes[0].upstream)
+            self._health.in_flight -= 1
             self._take_task(self._gone_on(self._plain_order))
 
     def forget(self, task: asyncio.Task[None]) -> None:
@@ -109,9 +111,8 @@ class Plain(Completion):
         way = order.routes[0].upstream.ways[order.surface.name][0]
         if way.back is not None or way.only_streams or way.sends_form or way.dialect.wrap is not None:
             return False
-        if self._gateway.fleet.of(order.routes[0].upstream).is_open:
-            return False
-        return self._gateway.cache.place(order, self._ask.cache) is None
+        health = self._health = self._gateway.fleet.of(order.routes[0].upstream)
+        return not health.is_open and self._gateway.cache.place(order, self._ask.cache) is None
 
     def _opened(self, opening: asyncio.Future[Opened]) -> None:
         gateway, order = self._gateway, self._plain_order
@@ -138,8 +139,8 @@ class Plain(Completion):
             return self._take_task(self._gone_on(order))
         if self._exchange is None:
             return self._take_task(self._gone_on(order))
+        gateway.fleet.begin(self._health)
         self._asked_s = self._loop.time()
-        gateway.fleet.begin(route.upstream)
 
     def _answered(self, whole: bool) -> None:
         """What came of the upstream is settled where it is a whole answer that can be read and sealed at once."""
@@ -161,7 +162,7 @@ class Plain(Completion):
                 settle = None
         elif exchange.is_stale:
             gateway.client.forget(route.upstream.ways[order.surface.name][1])
-            gateway.fleet.withdraw(route.upstream)
+            self._health.in_flight -= 1
             self._exchange = None
             return self._take_task(self._gone_on(order))
         if settle is None:

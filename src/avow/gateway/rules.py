@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -27,8 +27,9 @@ from avow.gateway import filters, handling, tables, upstreams
 from avow.gateway.filters import Filters
 from avow.gateway.fleet import Route, Routing
 from avow.gateway.handling import Admission, Handling
+from avow.gateway.surfaces import Surface
 from avow.gateway.upstreams import Upstream
-from avow.policy import Overrides, Plan, Policy, compile
+from avow.policy import NEVER, Never, Overrides, Plan, Policy, compile
 from avow.registers import broker, documents, entries, incidents
 from avow.vault import Vault
 
@@ -83,9 +84,41 @@ class Model:
         return "; ".join(sorted(said))
 
 
+class Terms:
+    """What holds for every request of a key to a model by a surface, as long as the rules do; the periods, for a UTC day."""
+
+    __slots__ = ("_day", "kept", "key", "model", "money", "plan", "routes", "surface", "usage")
+
+    def __init__(self, rules: Rules, key: KeyRecord, model: Model, surface: Surface) -> None:
+        self.key, self.model, self.surface = key, model, surface
+        plan = self.plan = rules.plan(key)
+        self.routes = [
+            route
+            for route in model.routes
+            if (route.upstream.processor is None or plan.may_see(route.upstream.processor))
+            and surface.name in route.upstream.ways
+        ]
+        """Those that offer the surface and that the plan lets see content; what is declared of them is asked at each use."""
+        self._day = 0
+
+    def ends(self, at: datetime) -> tuple[datetime | Never | None, datetime | None, datetime | None]:
+        """The ends of the content, the charge and the usage of a request made at `at`, in UTC. What the ledger must write and the
+        policy never keeps ends as it begins."""
+        day = at.toordinal()
+        if day != self._day:
+            self.kept, self.money, self.usage = (self.plan.lasts(each, at) for each in (CONTENT, MONEY, USAGE))
+            self._day = day
+        kept, money, usage = self.kept, self.money, self.usage
+        return (
+            at + kept if isinstance(kept, timedelta) else kept,
+            None if money is None else at if money is NEVER else at + money,
+            None if usage is None else at if usage is NEVER else at + usage,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """One epoch's rules. Immutable but for the plans compiled so far."""
+    """One epoch's rules. Immutable but for the plans and terms compiled so far."""
 
     epoch: int
     policy: Policy
@@ -93,6 +126,21 @@ class Rules:
     prices: Prices
     filters: Filters | None = None
     _plans: dict[tuple[int, int | None, int | None, int | None], Plan] = field(default_factory=dict, repr=False)
+    _terms: dict[tuple[int, str, str], Terms] = field(default_factory=dict, repr=False)
+    """By the key's record, which is the same as long as it is remembered, and is held by them."""
+
+    def terms(self, key: KeyRecord, model_id: str, surface: Surface) -> Terms | None:
+        """The terms of a key for a model and a surface; None: there is no such model for it."""
+        name = (id(key), model_id, surface.name)
+        terms = self._terms.get(name)
+        if terms is None:
+            model = self.models.get(model_id)
+            if model is None or not model.open_to(key):
+                return None
+            if len(self._terms) >= PLANS_MAX:
+                self._terms.clear()
+            terms = self._terms[name] = Terms(self, key, model, surface)
+        return terms
 
     def plan(self, key: KeyRecord) -> Plan:
         """What may be stored of this key's requests, and who may see them."""

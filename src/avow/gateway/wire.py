@@ -36,6 +36,7 @@ REPRICING = (
 )
 _TAKEN_OUT = frozenset(PERSONAL + REPRICING)
 UNPRICED = ("audio", "web_search_options")
+_UNPRICED = frozenset(UNPRICED)
 TOOLS = frozenset(("function", "custom"))
 TEXT_PARTS = frozenset(("text", "refusal"))
 PICTURE = "image_url"
@@ -196,20 +197,21 @@ def _check_depth(body: bytes) -> None:
 def _check_keys(body: bytes, fields: dict[str, Any], escaped: bool) -> None:
     if len(fields) > FIELDS_MAX:
         raise InvalidRequest("The body has too many fields.")
-    plain = not escaped and len(fields) * len(body) <= SEARCHED_BYTES_MAX
-    for name in fields:
-        quoted = _QUOTED.get(name)
-        if quoted is None:
-            if not _NAME.fullmatch(name):
-                raise InvalidRequest("The name of a field is not valid.")
-            quoted = b'"%b"' % name.encode()
-        plain = plain and body.count(quoted) == 1
-    if plain:
+    quoted: list[Any] = [*map(_QUOTED.get, fields)]
+    if None in quoted:
+        quoted = [_quoted(name) for name in fields]
+    if not escaped and len(fields) * len(body) <= SEARCHED_BYTES_MAX and max(map(body.count, quoted), default=1) == 1:
         return
     # Commas tell exactly: those inside the values that were kept, plus one between two fields, and no others.
     values = _decode_raw(body).values()
     if body.count(b",") != len(fields) - 1 + sum(bytes(value).count(b",") for value in values):
         raise InvalidRequest("A field occurs twice.")
+
+
+def _quoted(name: str) -> bytes:
+    if not _NAME.fullmatch(name):
+        raise InvalidRequest("The name of a field is not valid.")
+    return b'"%b"' % name.encode()
 
 
 def _check_caches(value: Any) -> None:
@@ -228,17 +230,22 @@ def _check_caches(value: Any) -> None:
 def _check_priced(known: Known, fields: dict[str, Any]) -> bool:
     """Refuse what cannot be priced; returns whether there are pictures."""
     shows = False
-    for name in UNPRICED:
-        if fields.get(name) is not None:
-            raise InvalidRequest("This parameter is not supported.", param=name)
+    if not _UNPRICED.isdisjoint(fields):
+        for name in UNPRICED:
+            if fields.get(name) is not None:
+                raise InvalidRequest("This parameter is not supported.", param=name)
     if known.modalities is not None and known.modalities != ["text"]:
         raise InvalidRequest("Only text is supported.", param="modalities")
     for number, message in enumerate(known.messages):
-        for part in message.content if type(message.content) is list else ():
+        if type(message.content) is not list:
+            continue
+        for part in message.content:
             if part.type not in TEXT_PARTS and part.type != PICTURE:
                 raise InvalidRequest("Only text and pictures are supported.", param=f"messages[{number}].content")
             shows = shows or part.type == PICTURE
-    for tool in fields.get("tools") or ():
+    if "tools" not in fields:
+        return shows
+    for tool in fields["tools"] or ():
         if not isinstance(tool, dict) or str(tool.get("type", "function")) not in TOOLS:
             raise InvalidRequest("Only tools that the client runs are supported.", param="tools")
     return shows

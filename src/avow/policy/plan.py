@@ -118,6 +118,11 @@ class Plan:
         rule = self.rules.get(category)
         return NEVER if rule is None else rule.end(since, header_h)
 
+    def lasts(self, category: str, since: datetime) -> timedelta | Never | None:
+        """How long a fact of `since` is kept: as long as any other of that UTC day; None and NEVER as `end` says them."""
+        end = self.end(category, since)
+        return end - since if isinstance(end, datetime) else end
+
     def keep_h(self, category: str) -> int | None:
         """Hours kept; 0 = not stored; None = no fixed number (the life of the account, calendar periods)."""
         rule = self.rules.get(category)
@@ -125,7 +130,11 @@ class Plan:
 
     def stores(self, category: str, name: str) -> bool:
         """Whether the field `name` of facts of a category may be stored at all."""
-        return self.keep_h(category) != 0 and name in self.fields.get(category, ())
+        return name in self.stored(category)
+
+    def stored(self, category: str) -> frozenset[str]:
+        """The fields that may be stored of facts of a category."""
+        return frozenset() if self.keep_h(category) == 0 else self.fields.get(category, frozenset())
 
     def may_see(self, processor: str) -> bool:
         """Whether content may be passed to the processor of this name, provided that it is declared."""
