@@ -84,8 +84,11 @@ class Plain(Completion):
             key = self._key = gateway.keys.at_hand(ask.secret, "inference")
             if key is None:
                 return False
-            request = self._request = ask.surface.parse(ask.body)
-            if request.stream or request.shows or request.extent is not None:
+            request = ask.surface.parse(ask.body)
+            if request.shows or request.extent is not None:
+                return False
+            self._request = request
+            if request.stream:
                 return False
             wish = Wish(request, key, len(ask.body), ask.retention_h, ask.surface)
             order = orders.judge(wish, gateway.rules, gateway.clock.now(), request.max_tokens)
