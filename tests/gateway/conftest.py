@@ -35,9 +35,15 @@ def house_policy():
 
 
 @pytest.fixture
-async def house(database, tmp_path, house_policy):
+def is_warm():
+    """See `House.is_warm`; files whose requests are mostly plain ask both ways."""
+    return False
+
+
+@pytest.fixture
+async def house(database, tmp_path, house_policy, is_warm):
     """The gateway with all its real parts."""
-    async with open_house(database, tmp_path, policy=house_policy) as made:
+    async with open_house(database, tmp_path, policy=house_policy, is_warm=is_warm) as made:
         yield made
 
 

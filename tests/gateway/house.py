@@ -95,6 +95,9 @@ class House:
     directory: Directory
     batcher: Batcher
     runs: Runs
+    is_warm: bool = False
+    """Whether keys are known and connections to upstreams are there before the first request, as they are once a worker has
+    been at work for a while: then what is plain is answered without a task (see `gateway.plain`)."""
 
     async def customer(
         self, balance: int = DOLLAR, *, keep_h: int | None = None, tenant_keep_h: int | None = None
@@ -128,7 +131,16 @@ class House:
                     **fact,
                 )
             )
+        if self.is_warm:
+            await self.directory.find(made.text)
         return new
+
+    async def warm_up(self) -> None:
+        self.is_warm = True
+        probe = self.gateway.rules.current.models[MODEL].routes[0].upstream.probe
+        exchanges = [await self.gateway.client.send(probe, b"", resend=True) for _ in range(3)]
+        for exchange in exchanges:
+            await exchange.rest(1024)
 
     def client(self, who: Customer | str, **options: Any) -> openai.AsyncOpenAI:
         secret = who if isinstance(who, str) else who.secret
@@ -302,7 +314,13 @@ async def serving(app: Any, short: server.Short | None = None):
 
 @asynccontextmanager
 async def open_house(
-    databases: Databases, folder: Path, *, policy: Policy = POLICY, timeouts: Timeouts | None = None, **options: Any
+    databases: Databases,
+    folder: Path,
+    *,
+    policy: Policy = POLICY,
+    timeouts: Timeouts | None = None,
+    is_warm: bool = False,
+    **options: Any,
 ):
     clock = FileClock(folder / "clock")
     (folder / "keyring").mkdir(mode=0o700)
@@ -325,7 +343,10 @@ async def open_house(
         files = Files(databases.app, vault, clock)
         filing, runs = Filing(rules, files, Batches(files), gateway.decisions), Runs(gateway, files, directory)
         async with serving(V1(gateway, filing, body_s_max=0.5), Direct(gateway).take) as url:
-            yield House(url, databases, gateway, vault, clock, upstream, directory, batcher, runs)
+            made = House(url, databases, gateway, vault, clock, upstream, directory, batcher, runs)
+            if is_warm:
+                await made.warm_up()
+            yield made
         await gateway.close()
         await batcher.close()
     vault.close()

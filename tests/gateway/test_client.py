@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from avow.gateway.client import Client, Target, default_context
 from avow.gateway.connection import (
+    Connection,
+    Exchange,
     Limits,
     Timeouts,
     UpstreamError,
@@ -460,3 +462,115 @@ def test_any_bytes_in_any_pieces_end_in_a_result_or_a_named_error(run_in_loop, p
                     pass
 
     run_in_loop(run())
+
+
+class Shelf:
+    """Where connections without sockets belong."""
+
+    limits, timeouts, keep = Limits(), Timeouts(), True
+
+    def __init__(self) -> None:
+        self.released = self.forgotten = 0
+
+    def release(self, connection):
+        self.released += 1
+
+    def forget(self, connection):
+        self.forgotten += 1
+
+
+class Nowhere(asyncio.Transport):
+    def write(self, data): ...
+
+    def abort(self): ...
+
+    def is_closing(self):
+        return False
+
+
+ANSWER_HEADS = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [
+                *(
+                    b"content-length: 2",
+                    b"Content-Length:2",
+                    b"content-length: 3",
+                    b"content-length: 02",
+                    b"content-length: 2 ",
+                ),
+                *(b"content-length: +2", b"content-length : 2", b"connection: keep-alive", b"Connection: Keep-Alive"),
+                *(
+                    b"connection: close",
+                    b"proxy-connection: close",
+                    b"transfer-encoding: chunked",
+                    b"content-encoding: gzip",
+                ),
+                *(
+                    b"upgrade: h2c",
+                    b"content-type: application/json",
+                    b"x: \xc3\xa4",
+                    b" folded",
+                    b"x y: z",
+                    b": none",
+                    b"x",
+                ),
+                *(b"x: a\x00b", b"x: a\nb", b"x: a\rb", b"date: Sun, 22 Nov 2026 21:43:56 GMT", b"content-lengthy: 9"),
+            ]
+        ),
+        st.binary(max_size=8),
+    ),
+    max_size=4,
+)
+WHOLE_ANSWERS = st.builds(
+    lambda status, heads, body: b"\r\n".join([status, *heads]) + b"\r\n\r\n" + body,
+    st.sampled_from(
+        [
+            b"HTTP/1.1 200 OK",
+            b"HTTP/1.1 200",
+            b"HTTP/1.1 200 ",
+            b"HTTP/1.0 200 OK",
+            b"HTTP/1.1 201 Made",
+            b"http/1.1 200 OK",
+        ]
+    ),
+    ANSWER_HEADS,
+    st.sampled_from([b"{}", b"", b"{} ", b"{", b"2\r\n{}\r\n0\r\n\r\n", b"{}HTTP/1.1 200 OK\r\n\r\n"]),
+)
+
+
+@given(WHOLE_ANSWERS, WHOLE_ANSWERS)
+@settings(max_examples=1500, deadline=None)
+def test_a_whole_answer_is_read_without_the_parser_as_with_it(first, second):
+    """Whatever an upstream says in one piece: if it is taken at once, the parser would have taken it alike."""
+
+    async def read(told):
+        shelf = Shelf()
+        connection = Connection(shelf)
+        connection.connection_made(Nowhere())
+        ended = []
+        for said in (first, second):
+            exchange = Exchange()
+            connection.start(exchange, b"")
+            wholes = []
+            if told:
+                exchange.told = wholes.append
+            connection.data_received(said)
+            is_over = not exchange.is_under_way
+            failure = type(exchange._failure).__name__ if exchange._failure else None
+            ended.append(
+                (is_over, failure, exchange.status if is_over else 0, b"".join(exchange._chunks) if is_over else b"")
+            )
+            assert not told or wholes == [failure is None and exchange.status == 200] or not is_over
+            ended.append((shelf.released, shelf.forgotten))
+            if not shelf.released:
+                break
+        if connection._timer is not None:
+            connection._timer.cancel()
+        return ended
+
+    async def both():
+        return [await read(told) for told in (True, False)]
+
+    at_once, parsed = asyncio.run(both())
+    assert at_once == parsed, (first, second)

@@ -16,6 +16,11 @@ from .house import COSTLY, CREDENTIAL, DOLLAR, HELLO, MODEL, chained, chunks_of,
 STREAM = {"model": MODEL, "messages": HELLO, "stream": True}
 
 
+@pytest.fixture(params=[False, True], ids=["cold", "warm"])
+def is_warm(request):
+    return request.param
+
+
 async def test_a_json_answer_is_delivered_and_paid_for(house):
     ann = await house.customer()
     raw = await house.client(ann).chat.completions.with_raw_response.create(model=MODEL, messages=HELLO)
@@ -205,6 +210,8 @@ async def test_a_failure_before_the_first_token_costs_nothing_and_tells_nothing(
 async def test_an_upstream_that_is_down_is_502(house):
     ann = await house.customer()
     await house.upstream.__aexit__()
+    for pool in house.gateway.client._pools.values():
+        pool.close_idle()
     assert (await house.post(ann, STREAM)).json()["error"]["code"] == "upstream_refused"
     assert (await house.settled(ann)).amount == 0
 

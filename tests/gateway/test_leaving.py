@@ -17,6 +17,11 @@ ASK = {"model": MODEL, "messages": HELLO, "max_tokens": 900}
 EXACT = 11 * 1000 + 9 * 3000
 
 
+@pytest.fixture(params=[False, True], ids=["cold", "warm"])
+def is_warm(request):
+    return request.param
+
+
 async def ruled(house, rule):
     await house.execute(tables.upstream.update().values(leaving=rule))
     await house.bump_epoch()
@@ -53,7 +58,7 @@ async def test_where_the_upstream_charges_all_of_it_the_answer_is_read_to_its_en
     gate = asyncio.Event()
     house.upstream.script = Script(tokens=("word",) * 9, gate=gate, gate_after=after)
     await leaves(house, ann, stream=stream, after=after)
-    await until(lambda: any(running._left for running in house.gateway._running))
+    await until(lambda: any(running._left for running in (*house.gateway._running, *house.gateway.plain)))
     gate.set()
     row = await house.settled(ann)
     assert (row.why, row.status, row.output_tokens, row.amount, row.estimated) == ("client_left", 499, 9, EXACT, False)
@@ -68,7 +73,7 @@ async def test_one_answer_of_an_outside_party_is_paid_whole_by_who_leaves_at_the
     house.upstream.script = Script(tokens=("word",) * 9, gate=gate)
     await leaves(house, ann, stream=False, model=model)
     if whole:
-        await until(lambda: any(running._left for running in house.gateway._running))
+        await until(lambda: any(running._left for running in (*house.gateway._running, *house.gateway.plain)))
         gate.set()
     row = await house.settled(ann)
     assert (row.why, row.output_tokens, row.estimated) == ("client_left", 9 if whole else 0, not whole)
@@ -80,7 +85,7 @@ async def test_an_answer_without_end_is_not_read_for_ever(house, monkeypatch):
     ann = await ruled(house, "drain")
     house.upstream.script = Script(tokens=("word",) * 2 + ("x" * 9_000,) * 500, gate=asyncio.Event(), gate_after=2)
     await leaves(house, ann, stream=True, after=2)
-    await until(lambda: any(running._left for running in house.gateway._running))
+    await until(lambda: any(running._left for running in (*house.gateway._running, *house.gateway.plain)))
     house.upstream.script.gate.set()
     row = await house.settled(ann)
     assert row.why == "client_left" and row.estimated and row.output_tokens == 900 and row.amount <= row.held

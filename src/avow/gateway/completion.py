@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from datetime import datetime
-from functools import partial
+from datetime import UTC, datetime
+from functools import lru_cache, partial
 from typing import Any, Protocol, get_args
 from uuid import UUID
 
@@ -157,7 +156,7 @@ class Gateway:
         self._stream_s_max = stream_s_max
         self._calls_per_key_max = calls_per_key_max
         self.loop = asyncio.get_running_loop()
-        self._calls: Counter[int] = Counter()
+        self._calls: dict[int, int] = {}
         self.watch = Watch()
         self._running: dict[Completion, asyncio.Task[None]] = {}
         self.plain: set[Handed] = set()
@@ -210,7 +209,7 @@ class Gateway:
 
     def enter(self, key_id: UUID) -> None:
         """Count a call of a key. Raises `RateExceeded` when too many run at once."""
-        running = self._calls[key_id.int]
+        running = self._calls.get(key_id.int, 0)
         if running >= self._calls_per_key_max:
             raise RateExceeded("Too many calls of this key are running at once.")
         self._calls[key_id.int] = running + 1
@@ -617,6 +616,11 @@ def kept(order: Order, box: bytes | None, line: tuple[Any, ...] = _NO_LINE) -> t
     return (None if box is None else order.kept_until, box, *of_tenant, *line)
 
 
+@lru_cache(maxsize=16)
+def _second(at_s: int) -> bytes:
+    return datetime.fromtimestamp(at_s, UTC).isoformat().encode()
+
+
 def _asked(order: Order) -> dict[str, Any]:
     """What is kept of a request: of its files only how large they were."""
     if not order.request.files:
@@ -633,7 +637,7 @@ def _headers(order: Order, kept: bool, cached: Word = "off") -> list[tuple[bytes
         _CACHE[cached],
     ]
     if kept and isinstance(order.kept_until, datetime):
-        headers.append((b"avow-expires-at", order.kept_until.isoformat(timespec="seconds").encode()))
+        headers.append((b"avow-expires-at", _second(int(order.kept_until.timestamp()))))
     if order.rate is not None:
         headers += rates.headers(order.rate, order.at)
     return headers

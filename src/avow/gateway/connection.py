@@ -26,8 +26,7 @@ _OTHERS = (
     rb"[!#$%&'*+\-.^_`|~0-9a-z]+:[\t -~\x80-\xff]*\r\n|connection:[\t ]*keep-alive\r\n)*"
 )
 _PLAIN = re.compile(
-    rb"HTTP/1\.1 200 [\t -~\x80-\xff]*\r\n%bcontent-length:[\t ]*([0-9]{1,9})\r\n%b\r\n" % (_OTHERS, _OTHERS),
-    re.IGNORECASE,
+    rb"HTTP/1\.1 200 [\t -~\x80-\xff]*\r\n(?i:%bcontent-length:[\t ]*([0-9]{1,9})\r\n%b)\r\n" % (_OTHERS, _OTHERS)
 )
 FRAMING = frozenset((b"content-length", b"transfer-encoding", b"content-encoding"))
 DISCARD_S_MAX = 1.0

@@ -26,7 +26,7 @@ from avow.engines.llm import PromptTooLong
 from avow.gateway import estimate, extents, meter, refusals
 from avow.gateway.fleet import Route
 from avow.gateway.pictures import TakesNoPictures
-from avow.gateway.rules import CONTENT, MONEY, USAGE, Model, RuleBook
+from avow.gateway.rules import CONTENT, MONEY, USAGE, Model, Only, RuleBook
 from avow.gateway.surfaces import CHAT, Surface
 from avow.gateway.wire import Request
 from avow.policy import Never, Plan
@@ -72,7 +72,8 @@ class Wish(msgspec.Struct, frozen=True):
 class Order(msgspec.Struct, frozen=True):
     """On whose account, to which model, for how much at most, and until when it is kept (None: life of the account).
 
-    `routes` are those that may see it and offer its surface, `rate` what is left of the rates that it falls under."""
+    `routes` are those that may see it and offer its surface, `only` is the one that answers it without more ado, `rate` what is
+    left of the rates that it falls under."""
 
     request_id: UUID
     surface: Surface
@@ -89,6 +90,7 @@ class Order(msgspec.Struct, frozen=True):
     kept_until: datetime | Never | None
     money_ends_at: datetime | None
     usage_ends_at: datetime | None
+    only: Only | None = None
     rate: Rate | None = None
 
     @property
@@ -219,6 +221,7 @@ def judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> O
         kept_until,
         money_ends_at,
         usage_ends_at,
+        terms.only if routes is terms.routes or len(routes) == len(terms.routes) else None,
     )
 
 

@@ -92,7 +92,10 @@ class Plain(Completion):
                 return False
             wish = Wish(request, key, len(ask.body), ask.retention_h, ask.surface)
             order = orders.judge(wish, gateway.rules, gateway.clock.now(), request.max_tokens)
-            if not self._is_plain(order):
+            if order.only is None or gateway.cache.place(order, ask.cache) is not None:
+                return False
+            self._health = gateway.fleet.of(order.only[0].upstream)
+            if self._health.is_open:
                 return False
             gateway.enter(key.key_id)
         except Exception:  # the task comes to the same, and tells it
@@ -106,16 +109,6 @@ class Plain(Completion):
         gateway.plain.add(self)
         opening.add_done_callback(self._opened)
         return True
-
-    def _is_plain(self, order: Order) -> bool:
-        """Whether one upstream answers it whole in our dialect, and nothing else has a say."""
-        if len(order.routes) != 1 or order.surface.kept is not None:
-            return False
-        way = order.routes[0].upstream.ways[order.surface.name][0]
-        if way.back is not None or way.only_streams or way.sends_form or way.dialect.wrap is not None:
-            return False
-        health = self._health = self._gateway.fleet.of(order.routes[0].upstream)
-        return not health.is_open and self._gateway.cache.place(order, self._ask.cache) is None
 
     def _opened(self, opening: asyncio.Future[Opened]) -> None:
         gateway, order = self._gateway, self._plain_order
@@ -131,10 +124,10 @@ class Plain(Completion):
         self._order = order
         if opened.rate is not None:
             order = self._plain_order = self._order = msgspec.structs.replace(order, rate=opened.rate)
-        route = order.routes[0]
+        assert order.only is not None
+        route, way, target = order.only
         if self._left or gateway.is_closing:
             return self._take_task(self._gone_on(order))
-        way, target = route.upstream.ways[order.surface.name]
         try:
             body = route.upstream.message(way, order.request, route.their_name, order.tokens_max)
             self._exchange = gateway.client.start(target, body, self._answered)
@@ -148,13 +141,13 @@ class Plain(Completion):
     def _answered(self, whole: bool) -> None:
         """What came of the upstream is settled where it is a whole answer that can be read and sealed at once."""
         gateway, order, exchange = self._gateway, self._plain_order, self._exchange
-        assert exchange is not None
-        route = order.routes[0]
+        assert exchange is not None and order.only is not None
+        route, way, target = order.only
         settle = None
         if whole and exchange.size + len(self._ask.body) <= SEALED_BYTES:
             try:
                 said = exchange.taken()
-                read = route.upstream.ways[order.surface.name][0].dialect.read(said)
+                read = way.dialect.read(said)
                 outcome = Outcome(answer=said, usage=read.usage, route=route)
                 if read.usage is None:
                     outcome.tokens = read.tokens
@@ -164,13 +157,14 @@ class Plain(Completion):
             except Exception:  # the task comes to it too
                 settle = None
         elif exchange.is_stale:
-            gateway.client.forget(route.upstream.ways[order.surface.name][1])
+            gateway.client.forget(target)
             self._health.in_flight -= 1
             self._exchange = None
             return self._take_task(self._gone_on(order))
         if settle is None:
             return self.hand_over()
-        gateway.fleet.end(route.upstream, True, self._loop.time() - self._asked_s)
+        now_s = self._loop.time()
+        self._health.end(True, now_s - self._asked_s, now_s)
         self._exchange = None
         self._ended = outcome, measured, box is not None
         gateway.ledger.settling(settle).add_done_callback(self._settled)

@@ -24,11 +24,12 @@ from avow.base.tables import policy_epoch
 from avow.billing.prices import Prices, Seal
 from avow.engines import llm
 from avow.gateway import filters, handling, tables, upstreams
+from avow.gateway.client import Target
 from avow.gateway.filters import Filters
 from avow.gateway.fleet import Route, Routing
 from avow.gateway.handling import Admission, Handling
 from avow.gateway.surfaces import Surface
-from avow.gateway.upstreams import Upstream
+from avow.gateway.upstreams import Upstream, Way
 from avow.policy import NEVER, Never, Overrides, Plan, Policy, compile
 from avow.registers import broker, documents, entries, incidents
 from avow.vault import Vault
@@ -38,6 +39,7 @@ CONTENT, USAGE, MONEY, CACHE = "api_content", "usage", "payment", "cache"
 PLANS_MAX = 10_000
 OPAQUE_SECRET = "opaque ids at upstreams"  # noqa: S105 (the name of a secret)
 
+Only = tuple[Route, Way, Target]
 Follow = Callable[[AsyncConnection], Awaitable[None]]
 
 
@@ -87,10 +89,10 @@ class Model:
 class Terms:
     """What holds for every request of a key to a model by a surface, as long as the rules do; the periods, for a UTC day."""
 
-    __slots__ = ("_day", "kept", "key", "model", "money", "plan", "routes", "surface", "usage")
+    __slots__ = ("_day", "_kept", "_money", "_usage", "key", "model", "only", "plan", "routes")
 
     def __init__(self, rules: Rules, key: KeyRecord, model: Model, surface: Surface) -> None:
-        self.key, self.model, self.surface = key, model, surface
+        self.key, self.model = key, model
         plan = self.plan = rules.plan(key)
         self.routes = [
             route
@@ -99,6 +101,7 @@ class Terms:
             and surface.name in route.upstream.ways
         ]
         """Those that offer the surface and that the plan lets see content; what is declared of them is asked at each use."""
+        self.only = _only(self.routes, surface)
         self._day = 0
 
     def ends(self, at: datetime) -> tuple[datetime | Never | None, datetime | None, datetime | None]:
@@ -106,14 +109,24 @@ class Terms:
         policy never keeps ends as it begins."""
         day = at.toordinal()
         if day != self._day:
-            self.kept, self.money, self.usage = (self.plan.lasts(each, at) for each in (CONTENT, MONEY, USAGE))
+            self._kept, self._money, self._usage = (self.plan.lasts(each, at) for each in (CONTENT, MONEY, USAGE))
             self._day = day
-        kept, money, usage = self.kept, self.money, self.usage
+        kept, money, usage = self._kept, self._money, self._usage
         return (
             at + kept if isinstance(kept, timedelta) else kept,
             None if money is None else at if money is NEVER else at + money,
             None if usage is None else at if usage is NEVER else at + usage,
         )
+
+
+def _only(routes: Sequence[Route], surface: Surface) -> Only | None:
+    """The only route there is, with its way and target, where it answers whole and in the dialect of the surface."""
+    if len(routes) != 1 or surface.kept is not None or surface.takes_form:
+        return None
+    way, target = routes[0].upstream.ways[surface.name]
+    if way.back is not None or way.only_streams or way.sends_form or way.dialect.wrap is not None:
+        return None
+    return routes[0], way, target
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,13 +85,13 @@ class Watch:
             end = self._end(surface, model, status)
         end.count += 1
         end.took.see(took_s)
-        used = end.used
-        used.input += measured.used.input - measured.used.cached
-        used.cached += measured.used.cached
-        used.output += measured.used.output
-        used.amount += charged
+        total, used = end.used, measured.used
+        total.input += used.input - used.cached
+        total.cached += used.cached
+        total.output += used.output
+        total.amount += charged
         if first_s is not None:
-            used.first.see(first_s)
+            total.first.see(first_s)
 
     def _end(self, surface: str, model: str, status: int) -> _End:
         used = self._models.setdefault(model, _Model())

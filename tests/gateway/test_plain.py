@@ -1,0 +1,201 @@
+"""A plain request needs no task; whatever turns out otherwise ends as it would have in one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from avow.billing.tables import wallet
+from avow.gateway import tables
+from avow.gateway.completion import Gateway
+from avow.gateway.scripted import Script
+
+from .house import DOLLAR, HELLO, MODEL, open_house, until
+
+ASK = {"model": MODEL, "messages": HELLO}
+ANSWER = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+}
+BODY = json.dumps(ANSWER).encode()
+
+
+@pytest.fixture
+def is_warm():
+    return True
+
+
+@pytest.fixture
+def tasks(monkeypatch):
+    """The completions that were given a task."""
+    given, run = [], Gateway.run
+
+    def count(gateway, completion, work):
+        given.append(completion)
+        run(gateway, completion, work)
+
+    monkeypatch.setattr(Gateway, "run", count)
+    return given
+
+
+def said(head: bytes, body: bytes = BODY) -> Script:
+    return Script(raw=b"HTTP/1.1 %b\r\n\r\n%b" % (head.replace(b"LENGTH", b"content-length: %d" % len(body)), body))
+
+
+async def test_what_is_plain_has_no_task(house, tasks):
+    ann = await house.customer(tenant_keep_h=24)
+    for count in (1, 2):
+        answer = await house.post(ann, ASK)
+        assert answer.status_code == 200 and answer.headers["avow-stored"] == "trace"
+        row = await house.settled(ann, count)
+        assert (row.why, row.status, row.amount) == ("done", 200, 11_000 + 9_000)
+        assert float(answer.headers["avow-cost"]) * DOLLAR == row.amount
+    # The first box of a person's hour needs a key that is made beside the loop.
+    assert len(tasks) == 1 and len(await house.traces()) == 2
+    assert house.gateway.running == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {**ASK, "stream": True},
+        {**ASK, "temperature": 0},
+        {**ASK, "messages": [{"role": "user", "content": "long " * 14_000}]},
+        {**ASK, "model": "test/none"},
+    ],
+)
+async def test_what_is_not_plain_has_one(house, tasks, body):
+    ann = await house.customer(tenant_keep_h=24)
+    await house.post(ann, body)
+    assert len(tasks) == 1
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        said(b"200 OK\r\nLENGTH"),
+        said(b"200 OK\r\nContent-Type: application/json\r\nLENGTH\r\nConnection: keep-alive"),
+        said(b"200 OK\r\nLENGTH\r\nConnection: close"),
+        said(b"200 OK\r\ntransfer-encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)),
+        said(b"200 OK"),
+        said(b"200 OK\r\nLENGTH", BODY[:-1] + b", "),
+        said(b"200 OK\r\nLENGTH\r\ncontent-length: 1"),
+        said(b"200 OK\r\nLENGTH\r\ncontent-encoding: gzip"),
+        said(b"200 OK\r\ncontent-length: 9999"),
+        said(b"503 No\r\nLENGTH"),
+        said(b"429 No\r\nretry-after: 7\r\nLENGTH"),
+        said(b"302 Found\r\nlocation: /\r\nLENGTH"),
+        said(b"200 OK\r\nLENGTH", b'{"object": "chat.completion"}'),
+        said(b"200 OK\r\nLENGTH", b""),
+        Script(raw=b"no HTTP at all"),
+        Script(raw=b""),
+        Script(usage=False),
+        Script(tokens=("x" * 70_000,)),
+        Script(die_after=0),
+    ],
+)
+async def test_every_answer_of_an_upstream_ends_as_it_does_in_a_task(database, tmp_path, script):
+    ended = []
+    for is_warm in (True, False):
+        folder = tmp_path / str(is_warm)
+        folder.mkdir()
+        async with open_house(database, folder, is_warm=is_warm) as house:
+            ann = await house.customer(tenant_keep_h=24)
+            house.upstream.script = script
+            answer = await house.post(ann, ASK)
+            row = await house.settled(ann)
+            told = {
+                name: answer.headers.get(name) for name in ("avow-cost", "avow-stored", "retry-after", "avow-cache")
+            }
+            charged = row.why, row.status, row.amount, row.input_tokens, row.output_tokens, row.estimated
+            error = {"id"} if answer.is_success else answer.json()["error"]
+            ended.append((answer.status_code, error, told, charged))
+            assert (await house.wallet(ann))[1] == 0
+            await house.execute(tables.route.delete())
+            await house.execute(tables.model.delete())
+            await house.execute(tables.upstream.delete())
+    assert ended[0] == ended[1]
+
+
+async def test_a_kept_connection_that_was_closed_meanwhile_is_replaced(house, tasks):
+    ann = await house.customer()
+    await house.post(ann, ASK)
+    asked = len(house.upstream.requests)
+    tasks.clear()
+    house.upstream.then(Script(raw=b""))
+    assert (await house.post(ann, ASK)).status_code == 200
+    assert len(tasks) == 1 and len(house.upstream.requests) == asked + 2
+    row = await house.settled(ann, 2)
+    assert (row.why, row.amount) == ("done", 20_000)
+
+
+async def test_a_length_that_was_left_to_us_is_what_the_balance_affords(house):
+    ann = await house.customer(balance=600_000)
+    answer = await house.post(ann, ASK)
+    assert answer.status_code == 200
+    assert 0 < house.upstream.requests[-1]["max_tokens"] < 200
+    assert (await house.settled(ann)).amount == 20_000
+
+
+async def test_what_was_judged_by_rules_that_are_over_is_judged_anew(house, tasks):
+    ann = await house.customer()
+    await house.raise_price(MODEL, factor=2)
+    await house.bump_epoch()
+    answer = await house.post(ann, ASK)
+    assert answer.headers["avow-cost"] == "0.000040000"
+    row = await house.settled(ann)
+    assert (row.why, row.amount) == ("done", 40_000) and await house.wallet(ann) == (DOLLAR - 40_000, 0)
+    assert len(tasks) == 1
+
+
+async def test_who_leaves_before_the_hold_is_durable_pays_nothing(house, tasks):
+    ann = await house.customer()
+    async with house.databases.keeper.begin() as c:  # the ledger waits for this wallet
+        await c.execute(wallet.select().where(wallet.c.id == ann.wallet_id).with_for_update())
+        asked = asyncio.create_task(house.post(ann, ASK))
+        await until(lambda: len(house.gateway.plain) == 1)
+        [plain] = house.gateway.plain
+        asked.cancel()
+        await until(lambda: plain._left)
+        assert not tasks
+    row = await house.settled(ann)
+    assert (row.why, row.status, row.amount) == ("client_left", 499, 0) and not house.upstream.requests
+
+
+async def test_a_gateway_that_stops_lets_them_end(house, tasks):
+    ann = await house.customer()
+    await house.post(ann, ASK)
+    gate = asyncio.Event()
+    house.upstream.script = Script(gate=gate)
+    asked = asyncio.create_task(house.post(ann, ASK))
+    await until(lambda: len(house.upstream.requests) == 2)
+    assert len(house.gateway.plain) == 1 and house.gateway.running == 1
+    tasks.clear()
+    closing = asyncio.create_task(house.gateway.close())
+    await until(lambda: len(tasks) == 1)
+    assert not house.gateway.plain and house.gateway.running == 1
+    gate.set()
+    await closing
+    assert (await asked).status_code == 200
+    assert (await house.settled(ann, 2)).why == "done"
+    late = await house.post(ann, ASK)
+    assert late.status_code != 500
+
+
+async def test_no_more_calls_of_a_key_run_than_may(database, tmp_path):
+    async with open_house(database, tmp_path, is_warm=True, calls_per_key_max=1) as house:
+        ann = await house.customer()
+        gate = asyncio.Event()
+        house.upstream.script = Script(gate=gate)
+        first = asyncio.create_task(house.post(ann, ASK))
+        await until(lambda: len(house.upstream.requests) == 1)
+        assert (await house.post(ann, ASK)).status_code == 429
+        gate.set()
+        assert (await first).status_code == 200
+        assert (await house.post(ann, ASK)).status_code == 200
