@@ -34,7 +34,7 @@ from avow.base.clock import SystemClock
 from avow.base.ids import uuid7
 from avow.billing.ledger import Batcher
 from avow.billing.prices import Price, Prices
-from avow.gateway import FUNCTIONS, asgi, completion, meter, orders, upstreams, wire
+from avow.gateway import FUNCTIONS, asgi, kept, meter, orders, upstreams, wire
 from avow.gateway.cache import Cache
 from avow.gateway.client import Client, Pool, Target
 from avow.gateway.completion import Gateway
@@ -285,7 +285,7 @@ async def steps(house: House) -> list[tuple[str, float]]:
         ("the upstream's answer read", lambda: way.dialect.read(ANSWER)),
         ("metered", lambda: meter.measure(outcome, order.price, request.fields)),
         ("sealed", lambda: house.vault.seal(ref, fields, cast(datetime, order.kept_until))),
-        ("the headers of the answer", lambda: completion._headers(order, True)),
+        ("the headers of the answer", lambda: kept.headers(order, True)),
     ]
     found = [(name, _alone_us(step)) for name, step in alone]
     await cast(Batcher, made.ledger).close()

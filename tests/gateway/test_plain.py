@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from avow.accounts.tables import api_key
 from avow.billing.tables import wallet
 from avow.gateway import tables
 from avow.gateway.completion import Gateway
 from avow.gateway.scripted import Script
+from avow.policy import parse
 
-from .house import DOLLAR, HELLO, MODEL, open_house, until
+from .house import DOLLAR, HELLO, MODEL, TEXT, open_house, until
 
 ASK = {"model": MODEL, "messages": HELLO}
 ANSWER = {
@@ -199,3 +203,47 @@ async def test_no_more_calls_of_a_key_run_than_may(database, tmp_path):
         gate.set()
         assert (await first).status_code == 200
         assert (await house.post(ann, ASK)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("terms", "status", "code"),
+    [
+        ({"scopes": ["read"]}, 403, "scope_missing"),
+        ({"network_digests": ["4/32/none"]}, 403, "network_refused"),
+        ({"models": ["test/other"]}, 404, "model_not_found"),
+        ({"state": "revoked"}, 401, "key_revoked"),
+    ],
+)
+async def test_a_key_that_is_known_may_no_more_than_before(house, terms, status, code):
+    ann = await house.customer()
+    assert (await house.post(ann, ASK)).status_code == 200
+    await house.execute(api_key.update().where(api_key.c.id == ann.key_id).values(**terms))
+    house.directory.clear()
+    for _ in range(3):  # the first of them makes it known
+        refused = await house.post(ann, ASK)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (status, code)
+    assert len(house.upstream.requests) == 1
+
+
+async def test_a_key_that_is_known_ends(house):
+    ann = await house.customer()
+    ends_at = house.clock.now() + timedelta(minutes=5)
+    await house.execute(api_key.update().where(api_key.c.id == ann.key_id).values(expires_at=ends_at))
+    house.directory.clear()
+    assert [(await house.post(ann, ASK)).status_code for _ in range(2)] == [200, 200]
+    house.clock.move(timedelta(minutes=5))
+    assert (await house.post(ann, ASK)).json()["error"]["code"] == "key_expired"
+
+
+async def test_a_month_is_as_long_as_on_the_day_of_the_request(database, tmp_path):
+    """Calendar periods, hours and none, on both sides of a month's end, at one worker that knows its key."""
+    text = TEXT.replace('features = ["tls"', 'features = ["tls", "processors"')
+    policy = parse(re.sub(r'(?s)(\[category\.usage\].*?\nkeep = )"[^"]*"', r'\1"1 month"', text, count=1))
+    async with open_house(database, tmp_path, policy=policy, is_warm=True) as house:
+        ann = await house.customer()
+        plan = house.gateway.rules.current.plan(await house.directory.find(ann.secret))
+        for count, day in enumerate((30, 31, 32, 61), 1):
+            house.clock.move(datetime(2027, 1, 1, 12, tzinfo=UTC) + timedelta(days=day - 1) - house.clock.now())
+            assert (await house.post(ann, ASK)).status_code == 200
+            row = await house.settled(ann, count)
+            assert row.ends_at == plan.end("usage", row.since)

@@ -12,9 +12,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from datetime import UTC, datetime
-from functools import lru_cache, partial
-from typing import Any, Protocol, get_args
+from functools import partial
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
@@ -27,12 +26,11 @@ from avow.base.clock import Clock
 from avow.base.db import AWAY
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
-from avow.billing import rates
 from avow.billing.claims import Claim, Claims
 from avow.billing.events import Settle, Settled
 from avow.billing.means import Means
 from avow.billing.refusals import RateExceeded
-from avow.gateway import extents, forms, judging, media, meter, orders, pictures, refusals
+from avow.gateway import extents, forms, judging, kept, media, meter, orders, pictures, refusals
 from avow.gateway.cache import Asked, Cache, Word
 from avow.gateway.call import Call
 from avow.gateway.client import Client
@@ -41,7 +39,7 @@ from avow.gateway.decisions import Decisions
 from avow.gateway.fleet import Fleet
 from avow.gateway.meter import Measured, Outcome
 from avow.gateway.orders import Ledger, Order, Wish
-from avow.gateway.rules import CONTENT, USAGE, RuleBook
+from avow.gateway.rules import CONTENT, RuleBook
 from avow.gateway.searching import Searching
 from avow.gateway.spans import Spans
 from avow.gateway.sse import cost_comment
@@ -65,9 +63,6 @@ SEALED_BYTES = 64 * 1024  # more is searched for card numbers beside the loop
 Headers = Sequence[tuple[bytes, bytes]]
 Beside = Callable[[UUID, int, bytes, int], tuple[UUID, bytes, int]]
 """Makes of a request's id, status, answer and cost the line of a batch that is written with its charge: its id, box and size."""
-_NO_LINE = (None, None, None)
-_STORED, _NOT_STORED = (b"avow-stored", b"trace"), (b"avow-stored", b"none")
-_CACHE: dict[Word, tuple[bytes, bytes]] = {word: (b"avow-cache", word.encode()) for word in get_args(Word)}
 
 
 class Keys(Protocol):
@@ -345,7 +340,9 @@ class Completion:
         except BaseException:  # whatever went wrong: a hold that nobody ends is somebody's money
             await gateway.ledger.settle(orders.void(order))
             raise
-        settled = await gateway.ledger.settle(self._settle(order, outcome, measured, kept(order, box, line)))
+        settled = await gateway.ledger.settle(
+            self._settle(order, outcome, measured, kept.beside_charge(order, box, line))
+        )
         return order, outcome, measured, settled, box is not None
 
     async def _closed(
@@ -483,7 +480,7 @@ class Completion:
             self.begun = True
             self._begun_s = self._loop.time() - self.started_at
             assert self._order is not None
-            self._reply.begin(_headers(self._order, self._order.keeps), self._order.request.answered_as)
+            self._reply.begin(kept.headers(self._order, self._order.keeps), self._order.request.answered_as)
         return self._reply.pass_on(data)
 
     async def flush(self) -> None:
@@ -510,18 +507,18 @@ class Completion:
 
     def _box(self, order: Order, said: bytes, *, cut: bool) -> bytes:
         ref = Ref(order.key.tenant_id, "trace", CONTENT, order.request_id, order.content_owner)
-        parts = {"request": _asked(order), "response": msgspec.Raw(said)}
+        parts = {"request": kept.asked(order), "response": msgspec.Raw(said)}
         stored = order.plan.stored(CONTENT)
         fields = parts if stored.issuperset(parts) else {name: parts[name] for name in stored.intersection(parts)}
         assert not isinstance(order.kept_until, Never)
-        return self._gateway.vault.seal(ref, fields, order.kept_until, cut=cut or _is_broken_off(said))
+        return self._gateway.vault.seal(ref, fields, order.kept_until, cut=cut or kept.is_broken_off(said))
 
     async def _line(self, order: Order, outcome: Outcome, measured: Measured) -> tuple[Any, ...]:
         """What is written beside the charge of a line of a batch; a failure that costs nothing may be tried again. Raises where
         it cannot be made: nothing is charged then."""
         error, cost = outcome.error, min(measured.amount, order.amount)
         if self._ask.beside is None or (error is not None and not cost):
-            return _NO_LINE
+            return kept.NO_LINE
         answer = self._told(order, outcome) if error is None else order.surface.shape.render(error)
         return await asyncio.to_thread(self._ask.beside, order.request_id, outcome.status, answer, cost)
 
@@ -530,7 +527,7 @@ class Completion:
         answer = outcome.answer if self._searching is None else self._searching.told(outcome.answer)
         return media.for_client(answer, order.request)
 
-    def _settle(self, order: Order, outcome: Outcome, measured: Measured, kept: tuple[Any, ...] | None) -> Settle:
+    def _settle(self, order: Order, outcome: Outcome, measured: Measured, extra: tuple[Any, ...] | None) -> Settle:
         used = measured.used
         latency_ms = int((self._loop.time() - self.started_at) * 1000)
         return Settle(
@@ -547,7 +544,7 @@ class Completion:
             used.image,
             used.audio,
             measured.estimated,
-            kept,
+            extra,
         )
 
     def _count(self, order: Order, outcome: Outcome, measured: Measured, settled: Settled) -> None:
@@ -561,7 +558,7 @@ class Completion:
         if self._gateway.spans is not None:
             self._gateway.spans.see(order, outcome, measured, took_s, self._begun_s)
 
-    async def _answer(self, order: Order, outcome: Outcome, settled: Settled, kept: bool) -> None:
+    async def _answer(self, order: Order, outcome: Outcome, settled: Settled, is_kept: bool) -> None:
         if outcome.why == "client_left":
             return
         if outcome.error is not None and not outcome.begun:
@@ -577,11 +574,11 @@ class Completion:
             await self._reply.end(outcome.tail)
         else:
             told = self._told(order, outcome)
-            await self._reply.whole(200, self._headers(order, settled, kept), told, order.request.answered_as)
+            await self._reply.whole(200, self._headers(order, settled, is_kept), told, order.request.answered_as)
 
     def _headers(self, order: Order, settled: Settled, is_kept: bool) -> Headers:
         """Those of an answer that is told whole."""
-        return [*_headers(order, is_kept, self._cached), (b"avow-cost", money.text(settled.charged).encode())]
+        return [*kept.headers(order, is_kept, self._cached), (b"avow-cost", money.text(settled.charged).encode())]
 
     async def _refuse(self, error: AvowError, failure: str = "") -> None:
         """Tell the client why not; `failure` names an exception that should not have been."""
@@ -596,48 +593,7 @@ class Completion:
             )
 
 
-def _is_broken_off(answer: bytes) -> bool:
-    """Whether an answer says, in the words of any dialect, that it ended before its end."""
-    return b'"length"' in answer or b'"max_tokens"' in answer or b'"incomplete"' in answer
-
-
 def measure(order: Order, outcome: Outcome) -> Measured:
     """What an order's client pays."""
     request, said_in = order.request, order.surface.said_in
     return meter.measure(outcome, order.price, request.fields, said_in, order.output_tokens_max, request.extent)
-
-
-def kept(order: Order, box: bytes | None, line: tuple[Any, ...] = _NO_LINE) -> tuple[Any, ...] | None:
-    """What the ledger's wrapper writes beside the charge: the trace, whose it and the usage are, and the line of a batch
-    (None: nothing to say)."""
-    of_tenant = CONTENT in order.plan.of_tenant, USAGE in order.plan.of_tenant
-    if box is None and not of_tenant[1] and line is _NO_LINE:
-        return None
-    return (None if box is None else order.kept_until, box, *of_tenant, *line)
-
-
-@lru_cache(maxsize=16)
-def _second(at_s: int) -> bytes:
-    return datetime.fromtimestamp(at_s, UTC).isoformat().encode()
-
-
-def _asked(order: Order) -> dict[str, Any]:
-    """What is kept of a request: of its files only how large they were."""
-    if not order.request.files:
-        return order.request.fields
-    files = {file.field: f"{file.type}, {len(file.data)} bytes, not kept" for file in order.request.files}
-    return {**order.request.fields, **files}
-
-
-def _headers(order: Order, kept: bool, cached: Word = "off") -> list[tuple[bytes, bytes]]:
-    headers = [
-        (b"avow-request-id", str(order.request_id).encode()),
-        (b"avow-policy", order.plan.policy_hash.encode()),
-        _STORED if kept else _NOT_STORED,
-        _CACHE[cached],
-    ]
-    if kept and isinstance(order.kept_until, datetime):
-        headers.append((b"avow-expires-at", _second(int(order.kept_until.timestamp()))))
-    if order.rate is not None:
-        headers += rates.headers(order.rate, order.at)
-    return headers

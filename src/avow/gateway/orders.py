@@ -166,15 +166,10 @@ def judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> O
     terms = rules.terms(key, request.model, surface)
     if terms is None:
         raise refusals.ModelUnknown(param="model")
-    model, plan, routes = terms.model, terms.plan, terms.routes
-    if not model.stays_here:
-        routes = [route for route in routes if route.upstream.admission.holds(at)]
+    model, plan, routes = terms.model, terms.plan, terms.seen_by(at)
     if not routes:
-        raise (
-            refusals.NotOffered(param="model")
-            if model.seen_by(plan, at)
-            else refusals.PolicyForbids(model.reason(plan))
-        )
+        elsewhere = model.seen_by(plan, at)
+        raise refusals.NotOffered(param="model") if elsewhere else refusals.PolicyForbids(model.reason(plan))
     if wish.body_bytes > LARGE_BYTES:
         routes = [route for route in routes if route.upstream.fits is None or route.upstream.fits(request)]
         if not routes:
@@ -191,38 +186,27 @@ def judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> O
         kept_until = plan.end(CONTENT, at, wish.retention_h)
     if request.stores and isinstance(kept_until, Never):
         raise refusals.StoringForbidden(param="store")
-    input_tokens = tokens = amount = 0
+    input_tokens, tokens, amount = _bounds(wish, model, price, tokens_max)
+    whose, what = (surface, request, key, plan, model), (price, at, input_tokens, tokens, amount)
+    return Order(uuid7(), *whose, routes, *what, kept_until, money_ends_at, usage_ends_at, terms.only)
+
+
+def _bounds(wish: Wish, model: Model, price: Price, tokens_max: int | None) -> tuple[int, int, int]:
+    """The most that a request can have of input, and of each answer, in tokens, and what it can cost."""
+    request = wish.request
     if request.extent is not None:
         text = meter.upper_input_tokens(estimate.text_bytes(request.fields))
         most = extents.bounds(price, request.extent, text, model.output_tokens_max)
-        input_tokens, tokens = most.input, most.output // max(request.choices, 1)
         amount = prices.upper(price, most.input, most.output, most.image, most.audio)
-    elif surface.bills:
-        input_tokens = meter.upper_input_tokens(wish.body_bytes) + request.input_extra
-        if request.pictures:
-            input_tokens += len(request.pictures) * (model.picture_tokens or 0) - sum(
-                each.chars for each in request.pictures
-            )
-        tokens = _tokens_max(wish, input_tokens, tokens_max or model.output_tokens_max, model.output_tokens_max)
-        amount = prices.upper(price, input_tokens, tokens * request.choices)
-    return Order(
-        uuid7(),
-        surface,
-        request,
-        key,
-        plan,
-        model,
-        routes,
-        price,
-        at,
-        input_tokens,
-        tokens,
-        amount,
-        kept_until,
-        money_ends_at,
-        usage_ends_at,
-        terms.only if routes is terms.routes or len(routes) == len(terms.routes) else None,
-    )
+        return most.input, most.output // max(request.choices, 1), amount
+    if not wish.surface.bills:
+        return 0, 0, 0
+    input_tokens = meter.upper_input_tokens(wish.body_bytes) + request.input_extra
+    if request.pictures:
+        chars = sum(each.chars for each in request.pictures)
+        input_tokens += len(request.pictures) * (model.picture_tokens or 0) - chars
+    tokens = _tokens_max(wish, input_tokens, tokens_max or model.output_tokens_max, model.output_tokens_max)
+    return input_tokens, tokens, prices.upper(price, input_tokens, tokens * request.choices)
 
 
 def _tokens_max(wish: Wish, input_tokens: int, wanted: int, model_max: int) -> int:

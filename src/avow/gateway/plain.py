@@ -16,8 +16,8 @@ import msgspec
 
 from avow.billing.events import Opened, Settled
 from avow.billing.refusals import MoneyShort, TokensShort
-from avow.gateway import orders
-from avow.gateway.completion import SEALED_BYTES, Ask, Completion, Gateway, Headers, Reply, kept, measure
+from avow.gateway import kept, orders
+from avow.gateway.completion import SEALED_BYTES, Ask, Completion, Gateway, Headers, Reply, measure
 from avow.gateway.fleet import Health
 from avow.gateway.meter import Measured, Outcome
 from avow.gateway.orders import Order, Wish
@@ -153,7 +153,7 @@ class Plain(Completion):
                     outcome.tokens = read.tokens
                 measured = measure(order, outcome)
                 box = self._sealed(order, said)
-                settle = self._settle(order, outcome, measured, kept(order, box))
+                settle = self._settle(order, outcome, measured, kept.beside_charge(order, box))
             except Exception:  # the task comes to it too
                 settle = None
         elif exchange.is_stale:

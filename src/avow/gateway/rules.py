@@ -7,7 +7,7 @@ judges the request again; until then a request costs a dictionary look-up.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -67,14 +67,12 @@ class Model:
 
     def seen_by(self, plan: Plan, at: datetime) -> Sequence[Route]:
         """The routes whose upstreams may see content, by the plan and by what is declared of them."""
-        if self.stays_here:
-            return self.routes
-        return [
-            route
-            for route in self.routes
-            if (route.upstream.processor is None or plan.may_see(route.upstream.processor))
-            and route.upstream.admission.holds(at)
-        ]
+        return self.routes if self.stays_here else _holding(self.allowed(plan), at)
+
+    def allowed(self, plan: Plan) -> Sequence[Route]:
+        """The routes whose upstreams may see content by the plan, were what is declared of them still true."""
+        parties = ((route, route.upstream.processor) for route in self.routes)
+        return [route for route, processor in parties if processor is None or plan.may_see(processor)]
 
     def reason(self, plan: Plan) -> str:
         """Why no upstream of this model may see content."""
@@ -94,15 +92,13 @@ class Terms:
     def __init__(self, rules: Rules, key: KeyRecord, model: Model, surface: Surface) -> None:
         self.key, self.model = key, model
         plan = self.plan = rules.plan(key)
-        self.routes = [
-            route
-            for route in model.routes
-            if (route.upstream.processor is None or plan.may_see(route.upstream.processor))
-            and surface.name in route.upstream.ways
-        ]
-        """Those that offer the surface and that the plan lets see content; what is declared of them is asked at each use."""
+        self.routes = [route for route in model.allowed(plan) if surface.name in route.upstream.ways]
         self.only = _only(self.routes, surface)
         self._day = 0
+
+    def seen_by(self, at: datetime) -> Sequence[Route]:
+        """The routes that offer the surface and may see content."""
+        return self.routes if self.model.stays_here else _holding(self.routes, at)
 
     def ends(self, at: datetime) -> tuple[datetime | Never | None, datetime | None, datetime | None]:
         """The ends of the content, the charge and the usage of a request made at `at`, in UTC. What the ledger must write and the
@@ -117,6 +113,11 @@ class Terms:
             None if money is None else at if money is NEVER else at + money,
             None if usage is None else at if usage is NEVER else at + usage,
         )
+
+
+def _holding(routes: Iterable[Route], at: datetime) -> Sequence[Route]:
+    """Those of whose upstreams everything that has to be declared is, and is still valid."""
+    return [route for route in routes if route.upstream.admission.holds(at)]
 
 
 def _only(routes: Sequence[Route], surface: Surface) -> Only | None:
