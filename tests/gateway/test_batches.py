@@ -146,6 +146,14 @@ async def test_files_and_batches_are_bounded(house, monkeypatch):
             await refusal
 
 
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/batches"])
+async def test_a_query_of_too_many_parameters_is_refused_by_name(house, path):
+    ann = await house.customer(tenant_keep_h=24)
+    async with httpx.AsyncClient(headers={"authorization": f"Bearer {ann.secret}"}) as http:
+        answer = await http.get(f"{house.url}{path}?{'&'.join(['a=1'] * 17)}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
+
+
 @pytest.mark.parametrize("char", ["\n", "\r"])
 def test_lines_without_number_are_not_made_objects_of(char):
     said = "{}" + char * 1_000_000
