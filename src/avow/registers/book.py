@@ -7,6 +7,7 @@ that was not is a row of its own.
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -95,7 +96,8 @@ async def propose(
     _check_texts(entry)
     if whose.person and not await c.scalar(_BELONGS, {"subject": whose.subject_id, "tenant": whose.tenant_id}):
         raise NotFound("There is no such person in this organisation.", param="subject")
-    known = await _known(c, entry, whose, now, reasoned=bool(reason.strip()))
+    attached = entry.process is None or hashlib.sha256(process).hexdigest() == entry.process.sha256
+    known = replace(await _known(c, entry, whose, now, reasoned=bool(reason.strip())), attached=attached)
     refusal = entries.refuse_new(vault.policy, entry, known)
     if len(reason) > REASON_CHARS_MAX or len(process) > PROCESS_BYTES_MAX:
         refusal, reason, process = "text", "", b""
