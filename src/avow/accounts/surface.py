@@ -33,11 +33,14 @@ AnyRequest = Request[Any, Any, Any]
 
 
 async def check(request: AnyRequest) -> None:
-    """Refuse what another site sent, a parameter that comes twice and what is no sound JSON, before a route runs.
+    """Refuse what another site sent, an address with NUL, a parameter that comes twice and what is no sound JSON, before a route
+    runs.
 
     Raises CrossSite or BadInput.
     """
     origin.check(request.method, {name.lower(): value for name, value in request.headers.items()})
+    if "\x00" in request.scope["path"]:
+        raise BadInput("The address holds NUL.")
     check_query(request.scope["query_string"])
     body = await request.body()
     if body and request.url.path in FORMS:
