@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any, get_args
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -172,3 +172,18 @@ async def test_the_oldest_fact_of_each_category_that_is_kept_for_a_period(house:
         oldest = await figures.oldest(c, house.needs.policy)
     assert oldest["audit"] == first.since
     assert "account" not in oldest, "it lives as long as its person"
+
+
+async def test_an_entry_about_a_person_stands_where_they_see_it(house: House) -> None:
+    """One that names another organisation would let their data go and show them nothing of it."""
+    ada, bob = await house.signed_in("ada@example.org"), await house.signed_in("bob@example.org")
+    hers, his = [(await each.get("/api/me")).json() for each in (ada, bob)]
+    entry = {"to": "stub", "recipient": "A stub", "purpose": "security", "region": "DE", "basis": "protection"}
+    entry |= {"fields": {"account": ["email"]}}
+    staff = await house.hired("privacy")
+    for number, tenant in enumerate((his["tenant_id"], str(uuid4()), hers["tenant_id"])):
+        about = {"entry": {**entry, "name": f"e{number}"}, "reason": "asked", "subject": hers["id"], "tenant": tenant}
+        answer = await staff.post("/api/desk/register", json=about)
+        assert (answer.status_code == 404) == (tenant != hers["tenant_id"]), answer.text
+    rows = await house.query("SELECT DISTINCT tenant_id, subject_id FROM register_entry")
+    assert [(str(row.tenant_id), str(row.subject_id)) for row in rows] == [(hers["tenant_id"], hers["id"])]

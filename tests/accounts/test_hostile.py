@@ -146,6 +146,22 @@ async def test_a_failure_of_ours_tells_and_logs_nothing_personal(
     assert await house.rows("person") == await house.rows("tenant") == await house.rows("outbox") == 0
 
 
+async def test_a_value_that_no_database_can_hold_is_refused_by_name(house: House) -> None:
+    early, late = "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"
+    entry = {"name": "e", "to": "e", "recipient": "e", "basis": "corporate", "purpose": "legal", "fields": {}}
+    entry |= {"region": "DE", "notice": 2**40}
+    ada, staff = await house.signed_in(), {role: await house.hired(role) for role in ("operator", "auditor", "privacy")}
+    answers = [
+        await ada.delete("/api/requests", params={"since": early}),
+        await staff["operator"].get("/api/desk/models?after=%00"),
+        await staff["operator"].post("/api/desk/register", json={"entry": entry, "reason": "asked"}),
+        await staff["auditor"].post("/api/desk/openings", json={"since": early, "reason": "asked"}),
+        await staff["auditor"].post("/api/desk/openings", json={"until": late, "reason": "asked"}),
+        await staff["privacy"].post("/api/desk/requests", json={"after": {"due_at": late, "id": str(uuid4())}}),
+    ]
+    assert [(each.status_code, each.json()["code"]) for each in answers] == [(400, "invalid_request")] * len(answers)
+
+
 async def test_a_parameter_that_comes_twice_is_refused(house: House) -> None:
     browser = await house.signed_in("ada@example.org")
     for query in ("limit=1&limit=100", "after=&after=", "limit=1&%6cimit=2", "&".join(f"a{n}=" for n in range(200))):

@@ -83,6 +83,21 @@ async def test_the_right_public_id_with_another_secret_is_refused(house: House) 
     assert (await house.browser(authorization=f"Bearer {unknown}").get("/api/me")).json() == refused.json()
 
 
+async def test_a_key_that_is_revoked_again_and_again_is_written_down_once(house: House) -> None:
+    """Else whoever has one key fills the list of erasures, of which nothing ever goes."""
+    browser = await house.signed_in(ADA)
+    made = (await browser.post("/api/keys", json={})).json()
+    before = len(house.needs.tombstones.path.read_bytes()) if house.needs.tombstones.path.exists() else 0
+    sizes = set()
+    for _ in range(3):
+        assert (await browser.delete(f"/api/keys/{made['id']}")).status_code == 204
+        assert (await house.browser().post("/api/keys/leaked", json={"key": made["secret"]})).status_code == 202
+        sizes.add(len(house.needs.tombstones.path.read_bytes()))
+    assert len(sizes) == 1 and min(sizes) > before
+    acts = [each["act"] for each in (await browser.get("/api/me/openings")).json()["openings"]]
+    assert acts.count("revoke key") == 1
+
+
 async def test_a_revoked_key_is_refused_at_once_and_stays_in_the_list(house: House) -> None:
     browser = await house.signed_in(ADA)
     made = (await browser.post("/api/keys", json={})).json()

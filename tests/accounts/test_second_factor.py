@@ -192,3 +192,14 @@ async def test_neither_secret_nor_codes_are_readable_in_the_database(house: Hous
                 a=word,
                 b=word.encode().hex(),
             )
+
+
+async def test_a_right_password_elsewhere_begins_no_count_of_wrong_codes_anew(house: House) -> None:
+    """Else a thief of the cookie who knows the password guesses codes at a step-up without end."""
+    browser = await house.signed_in(ADA)
+    await enrol(house, browser)
+    statuses = []
+    for _ in range(7):
+        statuses.append((await browser.post("/api/auth/step-up", json={"code": "000000"})).status_code)
+        await browser.post("/api/privacy/requests", json={"kind": "complain", "password": PASSWORD})
+    assert statuses[-1] == 429, statuses

@@ -60,7 +60,7 @@ def test_nothing_of_a_request_is_ever_written(engine: Running) -> None:
     schema = {"type": "json_schema", "json_schema": {"schema": {"type": "string", "pattern": f"{marker}(("}}}
     with engine.client() as client:
         client.post(COMPLETIONS, json=llm.to_theirs({"messages": said, "max_tokens": 4}))
-        client.post(COMPLETIONS, json=llm.to_theirs({"messages": said, "max_tokens": 4, "response_format": schema}))
+        client.post(COMPLETIONS, json={"messages": said, "max_tokens": 4, "response_format": schema})
         client.post(COMPLETIONS, json={"messages": said, "grammar": marker})
         client.post(COMPLETIONS, json={"messages": marker})
         client.post(COMPLETIONS, content=f'{{"{marker}')

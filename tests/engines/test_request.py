@@ -59,3 +59,32 @@ def test_what_no_tokenizer_could_make_fit_is_refused() -> None:
         with pytest.raises(llm.PromptTooLong) as caught:
             llm.to_theirs(messages(*said))
         assert (caught.value.status, caught.value.code) == (400, "context_length_exceeded")
+
+
+SELF = {"allOf": [{"$ref": "#/allOf/0"}]}
+"""Of which llama.cpp would make a grammar without end: its process dies."""
+
+
+@pytest.mark.parametrize(
+    ("more", "param"),
+    [
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": SELF}}}, "response_format"),
+        ({"response_format": {"type": "grammar"}}, "response_format"),
+        ({"response_format": {"type": ["text"]}}, "response_format"),
+        ({"response_format": []}, "response_format"),
+        ({"top_logprobs": 21}, "top_logprobs"),
+        ({"top_logprobs": "5"}, "top_logprobs"),
+        ({"top_logprobs": 1e9}, "top_logprobs"),
+    ],
+)
+def test_an_answer_of_a_form_that_others_would_pay_for_is_refused(more: dict[str, Any], param: str) -> None:
+    with pytest.raises(llm.FormUnfit) as caught:
+        llm.to_theirs(messages({"role": "user", "content": "a"}) | more)
+    assert (caught.value.status, caught.value.param) == (400, param)
+
+
+def test_of_the_form_of_an_answer_only_its_kind_is_sent() -> None:
+    said, formed = messages({"role": "user", "content": "a"}), {"type": "json_object", "schema": SELF}
+    assert llm.to_theirs(said | {"response_format": formed})["response_format"] == {"type": "json_object"}
+    assert "response_format" not in llm.to_theirs(said | {"response_format": {"type": "text"}})
+    assert llm.to_theirs(said | {"top_logprobs": 20, "logprobs": True})["top_logprobs"] == 20

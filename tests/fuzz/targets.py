@@ -259,7 +259,7 @@ def proofs(data: bytes) -> None:
     if isinstance(told, dict):
         checks: tuple[Callable[[], object], ...] = (
             partial(verifier.check_policy, data, told, KEY, NOW),
-            partial(verifier.check_sentences, told, HEAD, NOW),
+            partial(verifier.check_sentences, told, data, HEAD, NOW),
             partial(verifier.check_clauses, data, told, HEAD),
             partial(verifier.check_page, data, data, "en"),
         )

@@ -20,6 +20,8 @@ from avow.gateway import batch_runs, batches, files, tables
 from avow.gateway.forms import File, Form
 from avow.gateway.refusals import TooLarge
 from avow.gateway.scripted import Script
+from avow.privacy import acceptances
+from avow.privacy.versions import Agreed, Current
 
 from .house import FREE_MODEL, HELLO, MODEL, Customer, House, until
 
@@ -146,6 +148,14 @@ async def test_files_and_batches_are_bounded(house, monkeypatch):
             await refusal
 
 
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/batches"])
+async def test_a_query_of_too_many_parameters_is_refused_by_name(house, path):
+    ann = await house.customer(tenant_keep_h=24)
+    async with httpx.AsyncClient(headers={"authorization": f"Bearer {ann.secret}"}) as http:
+        answer = await http.get(f"{house.url}{path}?{'&'.join(['a=1'] * 17)}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
+
+
 @pytest.mark.parametrize("char", ["\n", "\r"])
 def test_lines_without_number_are_not_made_objects_of(char):
     said = "{}" + char * 1_000_000
@@ -176,6 +186,24 @@ async def test_a_large_file_is_read_for_who_can_pay_and_each_as_a_call_of_its_ke
     for act in (client.files.retrieve(made.id), send(client, content)):
         with pytest.raises(openai.RateLimitError):
             await act
+
+
+async def test_a_batch_waits_for_an_acceptance_that_a_changed_policy_asks_for(house):
+    ann, client = await keeper(house)
+    made = await begin(client, lines(line("one"), line("two")))
+    house.directory._current = current = Current(house.vault)
+    current.agreed = Agreed(2, "explicit")
+    house.directory.clear()
+    await run(house, steps=3)
+    assert (await house.usages(ann), house.upstream.requests) == ([], [])
+    async with house.databases.app.tenant(ann.tenant_id) as c:
+        now = house.clock.now()
+        await acceptances.record(c, house.vault.policy, ann.tenant_id, ann.subject_id, 2, "explicit", now)
+    house.directory.clear()
+    house.clock.move(batch_runs.PAUSE)
+    await run(house)
+    assert (await client.batches.retrieve(made.id)).status == "completed"
+    assert [row.amount for row in await house.usages(ann)] == [PRICE, PRICE]
 
 
 async def test_a_batch_answers_its_lines_and_charges_each(house):

@@ -57,6 +57,19 @@ async def test_a_json_answer_is_put_together_from_the_stream(house, engine):
     assert (await house.settled(ann)).amount == 20_000
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
+async def test_a_schema_for_the_answer_reaches_no_engine_and_costs_nothing(house, engine, path):
+    """llama.cpp makes a grammar of it: one that refers to itself ends the process for everybody."""
+    ann, schema = await house.customer(), {"allOf": [{"$ref": "#/allOf/0"}]}
+    form = {"type": "json_schema", "name": "x", "schema": schema}
+    asked = {"input": "Hello", "text": {"format": form}} if path.endswith("responses") else {"messages": HELLO}
+    answer = await house.post(
+        ann, {"model": llm.MODEL, "response_format": {**form, "json_schema": form}, **asked}, path=path
+    )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "answer_form_unfit")
+    assert engine.requests == [] and await house.wallet(ann) == (DOLLAR, 0)
+
+
 async def test_a_stream_passes_without_progress_and_unasked_usage(house, engine):
     ann = await house.customer()
     raw = await house.post(ann, {**ASK, "stream": True})

@@ -102,6 +102,20 @@ async def test_a_consent_is_given_to_a_text_and_a_withdrawal_says_only_what_was_
         )
 
 
+async def test_nobody_fills_the_log_with_words_and_taking_back_is_always_possible(
+    client: AsyncTestClient[Litestar], asking: Needs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consents, "WORDS_MAX", 4)
+    for number in range(6):
+        answer = await client.put(*of(asking, "ads"))
+        assert answer.status_code == (204 if number < 2 else 429), answer.text
+        assert (await client.delete("/api/privacy/consents/ads")).status_code == 204
+    assert answer.json()["code"] == "consents_slowed"
+    async with asking.database.begin() as c:
+        assert await c.scalar(text("SELECT count(*) FROM log_entry")) == 4
+    assert (await client.delete("/api/privacy/consents/training")).status_code == 204, "to refuse is no giving"
+
+
 async def test_only_a_recipient_of_the_register_is_asked_about_and_another_language_is_no_other_word(
     client: AsyncTestClient[Litestar], asking: Needs, above: Above
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import secrets
 import threading
@@ -20,7 +22,11 @@ from tests.promises.test_staff import appoint, set_up_factor
 
 HOURS = ("--since", "2026-01-01", "--until", "2099-01-01")
 WHEN = {"since": "2026-01-01T00:00:00Z", "until": "2099-01-01T00:00:00Z"}
-VALID = {"sha256": "0" * 64, "authority": "A court", "valid_from": WHEN["since"], "valid_until": WHEN["until"]}
+ORDER = b"A court orders."
+VALID = {
+    **{"sha256": hashlib.sha256(ORDER).hexdigest(), "authority": "A court"},
+    **{"valid_from": WHEN["since"], "valid_until": WHEN["until"]},
+}
 
 
 class Recipient:
@@ -74,7 +80,7 @@ def operators(running: Platform, count: int) -> Iterator[list[httpx.Client]]:
 def enter(desk: httpx.Client, me: Mapping[str, Any] | None = None, reason: str = "", **said: Any) -> str:
     """Make an entry at the desk; gives the rule that it broke, or nothing."""
     entry = {"name": f"e-{secrets.token_hex(6)}", "to": "stub", "recipient": "A stub", "purpose": "legal", **said}
-    body = {"entry": entry, "reason": reason}
+    body = {"entry": entry, "reason": reason, "process": base64.b64encode(ORDER).decode()}
     body |= {} if me is None else {"tenant": me["tenant_id"], "subject": me["id"]}
     answer = desk.post("/api/desk/register", json=body)
     assert answer.status_code in (204, 422), answer.text
@@ -106,6 +112,10 @@ def check_grounds(desk: httpx.Client, policy: Policy, me: Mapping[str, Any], reg
         assert enter(desk, me, "asked", **legal, scope=WHEN) == "no_process"
         late = {**VALID, "valid_until": "2026-02-01T00:00:00Z"}
         assert enter(desk, me, "asked", **legal, scope=WHEN, process=late) == "no_process"
+        unseen = {**VALID, "sha256": "0" * 64}
+        assert enter(desk, me, "asked", **legal, scope=WHEN, process=unseen) == "no_process", (
+            "another file was attached"
+        )
         assert enter(desk, me, "asked", **legal, process=VALID) == "no_scope"
     for basis, why in (("protection", "no_reason"), ("public_safety", "no_reason"), ("interest", "no_balancing")):
         if basis in shares:
@@ -126,7 +136,7 @@ def check_legal(
     """What law asks for goes once a valid process is attached and two operators stand behind it, and then only what is within
     its scope; the person sees where it went."""
     order = folder / "order.pdf"
-    order.write_bytes(b"A court orders.")
+    order.write_bytes(ORDER)
     name = f"order-{secrets.token_hex(4)}"
     options = order_of(me, region, order)
     with listening() as stub:

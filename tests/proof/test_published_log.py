@@ -89,24 +89,25 @@ def test_a_sentence_that_claims_more_than_its_evidence_is_caught(seen: Platform)
     """Whoever serves the list cannot call something proved that the log does not."""
     with seen.http() as http:
         told = http.get("/api/proof/sentences").json()
+        document = http.get("/.well-known/avow-policy.json").content
         key = verifier.parse_key(http.get("/.well-known/avow-receipt-key").json()["log"])
     head = verifier.opened(told["checkpoint"].encode(), key)
     now = datetime.now(UTC)
-    words = verifier.check_sentences(told, head, now)
+    words = verifier.check_sentences(told, document, head, now)
     assert {words[each["id"]] for each in told["sentences"] if "sums" in each["evidence"]} <= {"proved", "awaited"}
-    assert verifier.check_sentences(told, head, now + 2 * verifier.FRESH_FOR) != words
-    later = {*verifier.check_sentences(told, head, now + verifier.FRESH_FOR).values()}
+    assert verifier.check_sentences(told, document, head, now + 2 * verifier.FRESH_FOR) != words
+    later = {*verifier.check_sentences(told, document, head, now + verifier.FRESH_FOR).values()}
     assert "proved" not in later and "stale" in later
     sentence = told["sentences"][0]
     sentence["verdict"], sentence["evidence"] = "proved", []
     with pytest.raises(verifier.Wrong, match="called proved"):
-        verifier.check_sentences(told, head, now)
+        verifier.check_sentences(told, document, head, now)
     sentence["verdict"], sentence["evidence"] = "unproved", ["sums"]
     said = json.loads(told["evidence"]["sums"]["content"])
     for lie in ({"verdict": "failed"}, {"at": "2031-01-01T00:00:00+00:00"}, {"policy": "another"}):
         told["evidence"]["sums"]["content"] = json.dumps(said | lie)
         with pytest.raises(verifier.Wrong):
-            verifier.check_sentences(told, head, now)
+            verifier.check_sentences(told, document, head, now)
 
 
 def test_the_page_of_a_service_shows_its_sentences_and_a_hidden_one_is_missed(seen: Platform) -> None:

@@ -26,8 +26,8 @@ from avow.vault import Ring, tlog
 from tests.conftest import Databases
 
 PROBE, HASH = "sums", "a policy"
-CLAUSES = [{"id": id, "sentence": {"en": f"{id} & more", "zh": f"{id}。"}} for id in ("one", "two")]
-HIDDEN = {"id": "three", "sentence": {"en": "three", "zh": "三"}}
+CLAUSES = [{"id": id, "sentence": {"en": f"{id} & more", "zh": f"{id}。"}, "probes": [PROBE]} for id in ("one", "two")]
+HIDDEN: dict[str, Any] = {"id": "three", "sentence": {"en": "three", "zh": "三"}}
 IN_FORCE = tlog.spelled(
     {
         "hash": HASH,
@@ -189,6 +189,54 @@ async def test_a_policy_that_is_old_or_another_is_not_held_against(service: Serv
     service.policy |= {"at": fresh, "hash": "another"}
     code, said = look(service)
     assert code == 2 and "look again" in said
+
+
+async def test_a_sentence_rests_on_all_that_its_own_probes_found(
+    service: Service, database: Databases, look: Look
+) -> None:
+    """Else a service calls proved what failed, with the evidence of another probe; what is said of each subject apart counts
+    for that subject, and for who has none of its own, all of it does."""
+    at = service.policy["at"]
+    said = {"policy": HASH, "at": at, "figure": "1"}
+    found = {"sums.one": "proved", "sums.two": "failed", "other": "proved"}
+    contents = {name: tlog.spelled({**said, "probe": name, "verdict": each}) for name, each in found.items()}
+    async with database.keeper.begin() as c:
+        leaves = {name: await tlog.append(c, "evidence", each) for name, each in contents.items()}
+    await service.made.extend(database.keeper)
+    head = service.made.checkpoint()
+    service.told["checkpoint"] = service.made.note().decode()
+    service.told["in_force"]["log"] = service.made.proof(
+        bytes.fromhex(service.told["in_force"]["log"]["salt"]), 1, head
+    )
+    service.told["evidence"] = {
+        name: {"content": contents[name].decode(), "at": at, "log": service.made.proof(leaf.salt, place, head)}
+        for place, (name, leaf) in enumerate(leaves.items(), 2)
+    }
+    one, two = service.told["sentences"]
+    for id, rests, status in (
+        *(("a.one", ["sums.one"], 0), ("a.one", ["other"], 1), ("a.one", [], 1), ("a.one", ["sums.one", "other"], 1)),
+        *(("a.two", ["sums.one"], 1), ("a", ["sums.one"], 1), ("a", ["sums.one", "sums.two"], 1)),
+    ):
+        one |= {"id": id, "evidence": rests}
+        two |= {"verdict": "unproved", "evidence": []}
+        document = service.signer({"clauses": [{"id": id, "probes": ["sums"]}, {"id": "two", "probes": ["sums"]}]})
+        if status:
+            with pytest.raises(verifier.Wrong, match="called proved"):
+                verifier.check_sentences(service.told, document, head, datetime.now(UTC))
+        else:
+            assert verifier.check_sentences(service.told, document, head, datetime.now(UTC))[id] == "proved"
+    one |= {"id": "one", "evidence": ["other"]}
+    code, said_so = look(service)
+    assert code == 1 and "does not rest on what its probes found" in said_so
+
+
+async def test_what_a_service_says_steers_no_terminal(service: Service, look: Look) -> None:
+    service.told["sentences"][0]["verdict"] = "none\x1b[2K\rproved: 300\u202e"
+    code, said = look(service)
+    assert code == 2 and not {"\x1b", "\r", "\u202e"} & {*said}, said
+    for name, odd in (("checkpoint", "\ud800"), ("sentences", [{"id": "\ud800"}])):
+        service.told[name] = odd
+        assert look(service)[0] == 1
 
 
 async def test_an_example_is_unproved_unless_examples_are_expected(service: Service, look: Look) -> None:

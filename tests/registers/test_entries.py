@@ -81,6 +81,7 @@ CASES: tuple[tuple[Policy, str, dict[str, Any], dict[str, Any], str], ...] = (
     (INF, "provider", {"region": "SG"}, {}, "no_instrument"),
     (TRO, "provider", {"region": "US"}, {}, "region"),
     (INF, "legal", {"process": None}, {}, "no_process"),
+    (INF, "legal", {}, {"attached": False}, "no_process"),
     (INF, "legal", {"process": Process("0" * 64, "A court", NOW - 2 * DAY, NOW - DAY)}, {}, "no_process"),
     (INF, "legal", {"process": Process("0" * 64, "A court", NOW + DAY, NOW + 2 * DAY)}, {}, "no_process"),
     (INF, "legal", {"scope": None}, {}, "no_scope"),

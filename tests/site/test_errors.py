@@ -39,6 +39,24 @@ def test_what_the_router_refuses_needs_no_entry(platform: Platform) -> None:
     assert refused.json()["type"] == "about:blank"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/privacy/99999999999999999999", 404),
+        ("GET", "/privacy/2147483648", 404),
+        ("PUT", "/api/privacy/consents/%00", 400),
+        ("DELETE", "/api/privacy/consents/a%00b", 400),
+    ],
+)
+def test_an_address_that_no_database_takes_is_refused_by_name(
+    platform: Platform, method: str, path: str, status: int
+) -> None:
+    with platform.http() as http:
+        platform.sign_up(http)
+        answer = http.request(method, path)
+    assert (answer.status_code, answer.json()["status"]) == (status, status) and answer.json()["hint"]
+
+
 def test_a_browser_where_there_is_no_page_is_led_home_and_a_program_gets_a_problem(platform: Platform) -> None:
     browser = {"accept": "text/html,application/xhtml+xml", "accept-language": "zh-CN"}
     with platform.http() as client:

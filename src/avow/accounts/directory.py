@@ -155,9 +155,7 @@ class Directory:
         Raises KeyRefused, and only for the right secret KeyRevoked, KeyArchived, KeyExpired, NotConfirmed or NotAccepted.
         """
         found = self._working(await self._recognise(key, fresh))
-        if self._current is not None and agreements.is_asked(self._current, found.accepted):
-            await agreements.accept_by_use(self.database, self._current, found.tenant_id, found.subject_id)
-            self.forget(found.tenant_id)
+        await self._take_use(found)
         return found
 
     async def admit(self, key: str, scope: Scope, address: str | None) -> KeyRecord:
@@ -196,6 +194,7 @@ class Directory:
             raise KeyRefused
         found = self._working(seen)
         key_terms.admit(found.scopes, scope)
+        await self._take_use(found)
         return found
 
     async def owner(self, key: str) -> KeyRecord | None:
@@ -214,6 +213,12 @@ class Directory:
         query = text("SELECT keys_used(:ids, :minutes)")
         async with self.database.begin() as connection:
             await connection.execute(query, {"ids": list(used), "minutes": minutes})
+
+    async def _take_use(self, found: KeyRecord) -> None:
+        """Take a use of a key for its owner's acceptance of a changed policy. Raises NotAccepted where that asks for more."""
+        if self._current is not None and agreements.is_asked(self._current, found.accepted):
+            await agreements.accept_by_use(self.database, self._current, found.tenant_id, found.subject_id)
+            self.forget(found.tenant_id)
 
     async def _recognise(self, key: str, fresh: bool) -> _Seen:
         # The form of a text that is remembered needs no look: its digest is that of a whole key or of none.

@@ -150,19 +150,21 @@ async def revoke(needs: Needs, who: Actor, key_id: UUID) -> None:
         mine = select(api_key.c.state).where(api_key.c.id == key_id, api_key.c.subject_id == subject_id)
         if await connection.scalar(mine) is None:
             raise NotFound("There is no such key of yours.")
-        await end(needs, connection, tenant_id, key_id)
-        after = {"key": key_id, "state": "revoked"}
-        await acts.note(needs, connection, who, "revoke key", category="credential", after=after)
+        if await end(needs, connection, tenant_id, key_id):
+            after = {"key": key_id, "state": "revoked"}
+            await acts.note(needs, connection, who, "revoke key", category="credential", after=after)
     needs.directory.forget(tenant_id)
 
 
 async def end(needs: Needs, connection: AsyncConnection, tenant_id: UUID, key_id: UUID) -> bool:
-    """Revoke a key in the caller's transaction, who then forgets the tenant's keys; False: it was revoked before."""
+    """Revoke a key in the caller's transaction, who then forgets the tenant's keys; False: it was revoked before, and nothing
+    is written down again."""
     live = update(api_key).where(api_key.c.id == key_id, api_key.c.state != "revoked")
-    done = await connection.execute(live.values(state="revoked", revoked_at=needs.clock.now()))
+    if not (await connection.execute(live.values(state="revoked", revoked_at=needs.clock.now()))).rowcount:
+        return False
     await asyncio.to_thread(needs.tombstones.bury_item, api_key.name, key_id, needs.clock.now())
     await directory.announce(connection, tenant_id)
-    return bool(done.rowcount)
+    return True
 
 
 async def listed(needs: Needs, who: Actor, after: UUID | None, limit: int) -> list[ListedKey]:

@@ -252,7 +252,8 @@ async def step_up(needs: Needs, current: Session, password: str, code: str) -> s
 
 async def is_shown(needs: Needs, tenant_id: UUID, subject_id: UUID, password: str, code: str = "") -> bool:
     """Tell whether somebody signed in shows who they are: by a code of their second factor if one is given, else by their
-    password. Wrong ones are slowed down and told as at sign-in. Raises SignInSlowed or Busy.
+    password. Wrong ones are slowed down and told as at sign-in; a right password leaves the count of wrong codes as it is.
+    Raises SignInSlowed or Busy.
     """
     name = str(subject_id)
     if wait_s := needs.sign_ins.wait_s(name, needs.clock.now()):
@@ -266,7 +267,7 @@ async def is_shown(needs: Needs, tenant_id: UUID, subject_id: UUID, password: st
             outcome: Outcome = "factor_refused" if code else "refused"
             await sign_ins.note_refused(needs, tenant_id, subject_id, "step_up", outcome)
             await _fail(needs, name, tenant_id, subject_id)
-    if right:
+    if right and (code or not await codes.are_asked(needs, tenant_id, subject_id)):
         needs.sign_ins.succeed(name)
     return right
 

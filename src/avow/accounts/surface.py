@@ -12,6 +12,7 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
+from sqlalchemy.exc import DBAPIError
 
 from avow.accounts import origin
 from avow.base import log
@@ -23,6 +24,8 @@ SIZE_MAX = 64 * 1024
 PARAMETERS_MAX = 100
 FORMS = frozenset({"/cookies"})
 """Paths to which a form without script is sent, as a browser spells it; everywhere else a body is JSON."""
+UNFIT = frozenset({"22000", "22021"})
+"""SQLSTATE of a value that is no value for PostgreSQL: a time before the year 1 in UTC, a number beyond 32 or 64 bits, NUL."""
 MEDIA_TYPE = "application/problem+json"
 NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 """What every answer of `/api` tells a browser: do not keep it, and do not guess what it is."""
@@ -33,11 +36,14 @@ AnyRequest = Request[Any, Any, Any]
 
 
 async def check(request: AnyRequest) -> None:
-    """Refuse what another site sent, a parameter that comes twice and what is no sound JSON, before a route runs.
+    """Refuse what another site sent, an address with NUL, a parameter that comes twice and what is no sound JSON, before a route
+    runs.
 
     Raises CrossSite or BadInput.
     """
     origin.check(request.method, {name.lower(): value for name, value in request.headers.items()})
+    if "\x00" in request.scope["path"]:
+        raise BadInput("The address holds NUL.")
     check_query(request.scope["query_string"])
     body = await request.body()
     if body and request.url.path in FORMS:
@@ -98,7 +104,12 @@ def texts(value: object) -> Iterator[str]:
 
 def handlers() -> ExceptionHandlersMap:
     """The one place where `/api` turns exceptions into answers."""
-    return {AvowError: _render, HTTPException: _render_refusal, Exception: _render_unexpected}
+    by_kind: ExceptionHandlersMap = {
+        AvowError: _render,
+        HTTPException: _render_refusal,
+        DBAPIError: _render_of_database,
+    }
+    return {**by_kind, Exception: _render_unexpected}
 
 
 def _render(_: AnyRequest, error: AvowError) -> Response[dict[str, Any]]:
@@ -113,6 +124,14 @@ def _render_refusal(request: AnyRequest, error: HTTPException) -> Response[dict[
     code = title.lower().replace(" ", "_")
     body = {"type": "about:blank", "title": title, "status": error.status_code, "detail": title, "code": code}
     return problem(body, error.headers or {})
+
+
+def _render_of_database(request: AnyRequest, error: DBAPIError) -> Response[dict[str, Any]]:
+    """A value that came with the request and that no column can be compared with is named; all else is a failure of ours."""
+    if getattr(error.orig, "sqlstate", None) not in UNFIT:
+        return _render_unexpected(request, error)
+    structlog.get_logger().warning("request unfit", route=request.scope.get("path_template", ""), method=request.method)
+    return _render(request, BadInput("A value of the request lies outside of what can be stored or compared."))
 
 
 def _render_unexpected(request: AnyRequest, error: Exception) -> Response[dict[str, Any]]:

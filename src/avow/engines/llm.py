@@ -1,12 +1,14 @@
 """The local language model: llama.cpp's server on a unix socket, in a process that keeps no prompt.
 
-llama.cpp is written for one user who likes to be remembered. Four of its habits are ended here:
+llama.cpp is written for one user who likes to be remembered. Five of its habits are ended here:
 
 - A slot keeps its last prompt, and a request that says `cache_prompt` is answered faster when it begins like the one before
   it, whoever sent that: `to_theirs` lets no such field through. The prompt cache in RAM (8 GiB unless told) is off.
 - Memory that it frees keeps its text. The process starts with glibc told to overwrite what is freed at once.
 - The thread that read a request keeps up to 16 KB of it on its stack until it reads another. The one permanent thread of its
   HTTP server is kept busy for ever (`_occupy`), so that requests get threads that end, with their stacks, 3 s later.
+- A schema for the answer becomes a grammar: one that refers to itself ends the process, and one with many alternatives keeps
+  every other request waiting for as long as it likes. So there is none (`_form`).
 - Slots, their former tasks and the input buffer keep tokens until overwritten. When the engine comes to rest, `_forget` has
   it read a text of ours in all of them. What was computed from the tokens (the attention cache) is dropped, together with
   the model, when nothing was asked for `IDLE_S`; the next request loads it again (0.5 s).
@@ -40,6 +42,7 @@ OUTPUT_TOKENS_MAX = 2048
 TOKEN_BYTES_MAX = 81  # of the model's vocabulary: a line feed and eighty spaces
 MESSAGE_TOKENS_MIN = 4  # what the chat template writes around each message
 PARALLEL = 2
+LOGPROBS_MAX = 20  # of one token, as OpenAI has it: without a bound the whole vocabulary, for each token anew
 IDLE_S = 60
 SOCKET_PATH_BYTES_MAX = 90
 
@@ -64,7 +67,6 @@ _FIELDS = frozenset(
         "frequency_penalty",
         "logprobs",
         "top_logprobs",
-        "response_format",
     }
 )
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
@@ -90,6 +92,13 @@ class TextOnly(BadInput):
 
     code = "text_only"
     hint = "Leave out images, audio, files and tool calls, or choose another model."
+
+
+class FormUnfit(BadInput):
+    """This model answers in text or in JSON of any form, with at most 20 log probabilities of a token."""
+
+    code = "answer_form_unfit"
+    hint = "Nothing was charged. Send no schema, as `response_format` only `text` or `json_object`; or choose another model."
 
 
 class PromptTooLong(BadInput):
@@ -120,14 +129,17 @@ def to_theirs(request: Mapping[str, Any]) -> dict[str, Any]:
     """What is sent to the engine for an OpenAI chat completion `request`: known fields, and those that nobody may choose.
 
     Always a stream, with progress events while the prompt is read: only so does llama.cpp notice early that a client has
-    left. Raises `TextOnly` or `PromptTooLong`: a long text would keep llama.cpp from everybody else while it is cut up.
+    left. Raises `TextOnly`, `FormUnfit` or `PromptTooLong`: a long text would keep llama.cpp from everybody else while it is
+    cut up.
     """
     messages = [_message(said) for said in request["messages"]]
     if not fits(sum(len(said["content"].encode()) for said in messages), len(messages)):
         raise PromptTooLong(param="messages")
     asked = [request.get("max_completion_tokens"), request.get("max_tokens"), OUTPUT_TOKENS_MAX]
+    _check_logprobs(request.get("top_logprobs"))
     return {
         **{name: request[name] for name in _FIELDS & request.keys()},
+        **_form(request.get("response_format")),
         "model": MODEL,
         "messages": messages,
         "max_tokens": min(tokens for tokens in asked if tokens is not None),
@@ -191,6 +203,19 @@ def _message(said: Mapping[str, Any]) -> dict[str, str]:
     if role is None or not isinstance(content, str) or said.get("tool_calls"):
         raise TextOnly(param="messages")
     return {"role": role, "content": content}
+
+
+def _form(wanted: Any) -> dict[str, Any]:
+    """The form of the answer as it is sent. Raises `FormUnfit`."""
+    kind = wanted.get("type") if isinstance(wanted, dict) else "text" if wanted is None else None
+    if kind not in ("text", "json_object"):
+        raise FormUnfit(param="response_format")
+    return {} if kind == "text" else {"response_format": {"type": kind}}
+
+
+def _check_logprobs(count: Any) -> None:
+    if count is not None and (not isinstance(count, int) or count > LOGPROBS_MAX):
+        raise FormUnfit(param="top_logprobs")
 
 
 def _prepare(socket_path: Path) -> None:

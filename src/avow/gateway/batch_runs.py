@@ -19,6 +19,7 @@ import structlog
 from sqlalchemy import Row, delete, func, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from avow.accounts.agreements import NotAccepted
 from avow.accounts.directory import Directory, KeyRecord
 from avow.base import log, money
 from avow.base.errors import AvowError, NotFound, Unavailable
@@ -150,7 +151,10 @@ class Runs:
             return await self._set(row, state="cancelled", ended_at=self._clock.now())
         if row.due_at <= self._clock.now():
             return await self._set(row, state="expired", ended_at=self._clock.now())
-        key = await self._directory.by_id(tenant_id, row.key_id, "inference")
+        try:
+            key = await self._directory.by_id(tenant_id, row.key_id, "inference")
+        except NotAccepted:  # asked again until its person has accepted the policy, or it is due
+            return await self._set(row, lease_until=self._clock.now() + PAUSE)
         if row.state == "validating":
             await self._split(row, key)
         else:

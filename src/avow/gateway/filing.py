@@ -25,6 +25,7 @@ from avow.gateway.rules import RuleBook
 
 FILES, BATCHES = "/v1/files", "/v1/batches"
 PAGE_MAX = 100
+PARAMETERS_MAX = 16
 JSONL = b"application/jsonl"
 
 _ID = re.compile(r"(file-|batch_|file-output-|file-errors-)([0-9a-f]{32})")
@@ -176,7 +177,10 @@ def _id(given: str) -> tuple[str, UUID]:
 
 def _page(query: bytes, prefix: str) -> tuple[UUID | None, int, bool]:
     """What comes after which, how many, and whether the newest come first. Raises InvalidRequest."""
-    given = dict(parse_qsl(query.decode("latin-1"), max_num_fields=16))
+    try:
+        given = dict(parse_qsl(query.decode("latin-1"), max_num_fields=PARAMETERS_MAX))
+    except ValueError:
+        raise InvalidRequest(f"There are more than {PARAMETERS_MAX} parameters.") from None
     after, limit = given.get("after"), given.get("limit", str(PAGE_MAX))
     if not re.fullmatch(r"[0-9]{1,5}", limit) or int(limit) < 1:
         raise InvalidRequest("This is a whole number, 1 or more.", param="limit")

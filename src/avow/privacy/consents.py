@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Protocol
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.engine import Row
@@ -39,6 +39,8 @@ from avow.vault.tables import standing as said
 How = Literal["account", "panel", "request", "signal"]
 CATEGORY: Final = "consent"
 PER_PAGE: Final = 50
+WORDS_MAX: Final = 100
+"""Of one person in a day, then they give none more: each is a leaf of a log that every visitor reads."""
 _RECIPIENT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _LOCK = sql("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 """What somebody says about consents is written one word after the other."""
@@ -58,6 +60,14 @@ class NoticeNeeded(AvowError):
     status = 400
     code = "notice_needed"
     hint = "Nothing was recorded. GET /api/privacy/consents has the text; show it, and send its hash as notice."
+
+
+class TooManyWords(AvowError):
+    """You gave and took back consents very often today."""
+
+    status = 429
+    code = "consents_slowed"
+    hint = "Nothing was recorded. What you gave holds, and you can take it back at any time; give another one tomorrow."
 
 
 class Directed(Protocol):
@@ -108,8 +118,8 @@ async def say(
     whatever language.
 
     `sharing:NAME` is a consent to one recipient, whom the register names for this person;
-    `notice` is what they saw, None where nothing was shown. Raises PurposeUnknown for one that nobody asks for, and
-    NoticeNeeded where one is given to no text; what was given under an older policy can be taken back.
+    `notice` is what they saw, None where nothing was shown. Raises PurposeUnknown for one that nobody asks for, NoticeNeeded
+    where one is given to no text, and TooManyWords where one is given; what was given under an older policy can be taken back.
     """
     await c.execute(_LOCK, {"name": f"consent {whose.subject_id}"})
     newest = (await _newest(c, whose, [name])).get(name)
@@ -121,7 +131,14 @@ async def say(
     same = {each.hash for each in asking.notices(vault.policy, name).values()}
     if newest is not None and newest.value == given and (notice is None or newest.notice_hash in same):
         return
+    if given and await _words_since(c, whose, at - timedelta(days=1)) >= WORDS_MAX:
+        raise TooManyWords
     await _write(c, vault, maker, whose, name, at, given=given, how=how, notice=notice)
+
+
+async def _words_since(c: AsyncConnection, whose: Whose, since: datetime) -> int:
+    mine = (said.c.subject_id == whose.subject_id, said.c.kind == "consent", said.c.since > since)
+    return await c.scalar(select(func.count()).where(*mine)) or 0
 
 
 async def heed_signal(c: AsyncConnection, vault: Vault, maker: Maker, whose: Whose, at: datetime) -> None:

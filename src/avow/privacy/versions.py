@@ -31,6 +31,8 @@ from avow.vault.tables import log_entry
 LIST_MAX = 100
 PUBLISHED_MAX = 1000
 """How many versions one answer reads at most."""
+NUMBER_MAX = 2**31 - 1
+"""As PostgreSQL counts versions."""
 
 
 class VersionUnreadable(AvowError):
@@ -108,6 +110,8 @@ async def listed(c: AsyncConnection, limit: int = LIST_MAX, before: int | None =
 
 async def one(c: AsyncConnection, number: int) -> Version:
     """One version. Raises VersionUnknown."""
+    if number > NUMBER_MAX:
+        raise VersionUnknown
     row = (await c.execute(select(policy_version).where(policy_version.c.version == number))).one_or_none()
     if row is None:
         raise VersionUnknown

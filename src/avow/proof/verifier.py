@@ -17,15 +17,15 @@ from __future__ import annotations
 
 import argparse
 import base64
-import binascii
 import hashlib
 import http.client
 import json
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -118,22 +118,15 @@ class Range:
     roots: list[bytes] = field(default_factory=list)
 
     def add(self, leaf: bytes) -> None:
-        self.roots.append(leaf)
         whole = self.size
         while whole & 1:
-            right = self.roots.pop()
-            self.roots.append(node_hash(self.roots.pop(), right))
-            whole >>= 1
+            leaf, whole = node_hash(self.roots.pop(), leaf), whole >> 1
+        self.roots.append(leaf)
         self.size += 1
 
     @property
     def root(self) -> bytes:
-        if not self.roots:
-            return NOTHING
-        found = self.roots[-1]
-        for left in reversed(self.roots[:-1]):
-            found = node_hash(left, found)
-        return found
+        return reduce(lambda right, left: node_hash(left, right), reversed(self.roots)) if self.roots else NOTHING
 
 
 def root_by_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
@@ -211,7 +204,7 @@ def _base64(text: str) -> bytes:
     """The bytes of a text in its only spelling. Raises Wrong."""
     try:
         found = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise Wrong("something that is no base64") from None
     if base64.b64encode(found).decode() != text:
         raise Wrong("base64 in another spelling")
@@ -303,8 +296,7 @@ def proved_leaf(proof: Any, content: bytes, checkpoint: Checkpoint) -> int:
             raise ValueError
     except (KeyError, TypeError, ValueError):
         raise Wrong("a proof that cannot be read") from None
-    leaf = leaf_hash(commitment(salt, content))
-    if root_by_path(leaf, index, checkpoint.size, path) != checkpoint.root:
+    if root_by_path(leaf_hash(commitment(salt, content)), index, checkpoint.size, path) != checkpoint.root:
         raise Wrong("a proof that does not lead to the root that was signed")
     return index
 
@@ -316,24 +308,28 @@ def _hash(text: str) -> bytes:
     return found
 
 
-def check_sentences(told: Any, checkpoint: Checkpoint, now: datetime) -> dict[str, str]:
-    """The verdict of each sentence, from its evidence in the log; `stale` where that is older than a day, `waiting` where it
-    is so new that the log has not signed it yet. Raises Wrong."""
+def check_sentences(told: Any, document: bytes, checkpoint: Checkpoint, now: datetime) -> dict[str, str]:
+    """The verdict of each sentence, from all that the probes of its clause found, by the log; `stale` where that is older than
+    a day, `waiting` where it is so new that the log has not signed it yet. Raises Wrong."""
     found = {}
     try:
-        words_of = {
-            name: _verdict(name, each, told["policy"], checkpoint, now) for name, each in told["evidence"].items()
-        }
+        probes = {each["id"]: each["probes"] for each in _json(document, "the published policy")["clauses"]}
+        words_of = {name: _verdict(name, each, told, checkpoint, now) for name, each in told["evidence"].items()}
         for sentence in told["sentences"]:
-            if str(sentence["id"]) in found:
-                raise Wrong(f"the sentence {sentence['id']} is listed twice")
-            words = [words_of[name] for name in sentence["evidence"]]
-            found[str(sentence["id"])] = _worst(words, str(sentence["verdict"]))
+            id, claimed, names = str(sentence["id"]), str(sentence["verdict"]), sentence["evidence"]
+            seen = [_seen(words_of, probe, id.partition(".")[2]) for probe in probes[id]]
+            if claimed in GOOD and not (all(seen) and set().union(*seen) == {*names}):
+                raise Wrong(f"the sentence {id} is called {claimed}, and does not rest on what its probes found")
+            found[id] = _worst([words_of[name] for name in names], claimed)
     except _UNREADABLE:
         raise Wrong("the list of sentences cannot be read") from None
-    if not found:
-        raise Wrong("no sentence is listed")
     return found
+
+
+def _seen(found: Collection[str], probe: str, subject: str) -> list[str]:
+    """What a probe found of a sentence: about its subject where it looks at each apart, else about all of them."""
+    own = [name for name in (f"{probe}.{subject}", probe) if name in found]
+    return own[:1] or [name for name in found if name.startswith(f"{probe}.")]
 
 
 def check_policy(document: bytes, told: Any, key: Key, now: datetime) -> None:
@@ -440,13 +436,13 @@ def _spelled(fields: Any) -> bytes:
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _verdict(name: str, shown: Any, policy: str, checkpoint: Checkpoint, now: datetime) -> str:
+def _verdict(name: str, shown: Any, told: Any, checkpoint: Checkpoint, now: datetime) -> str:
     if shown["log"] is None:
         return "waiting"
     content = str(shown["content"]).encode()
     proved_leaf(shown["log"], content, checkpoint)
     said = json.loads(content)
-    if [said[each] for each in ("probe", "policy", "at")] != [name, policy, shown["at"]]:
+    if [said[each] for each in ("probe", "policy", "at")] != [name, told["policy"], shown["at"]]:
         raise Wrong(f"the evidence of {name} is not what stands in the log")
     verdict, age = str(said["verdict"]), now - datetime.fromisoformat(said["at"])
     if age < -AHEAD_MAX:
@@ -517,8 +513,7 @@ def visit(get: Get, key: Key | None, state: Path | None, say: Callable[[str], No
         key = parse_key(str(_json(get(".well-known/avow-receipt-key", NOTE_BYTES_MAX), "the key").get("log")))
         say(f"first visit, the key is what the service says: {key}")
     told = _json(get("api/proof/sentences", ANSWER_BYTES_MAX), "the list of sentences")
-    note = str(told.get("checkpoint", "")).encode()
-    checkpoint = opened(note, key)
+    checkpoint = opened(str(told.get("checkpoint", "")).encode(), key)
     whole = _audit_heads(get, checkpoint, opened(get("log/checkpoint", NOTE_BYTES_MAX), key), last)
     say(f"the log {checkpoint.origin} has {whole.size} leaves" + (f", {last[1].size} as last time" if last else ""))
     now = datetime.now(UTC)
@@ -529,7 +524,7 @@ def visit(get: Get, key: Key | None, state: Path | None, say: Callable[[str], No
         say(f"{len(left)} sentences of the policy wait for a part or a document: {', '.join(sorted({*left.values()}))}")
     for locale in LOCALES:
         check_page(get(f"privacy?locale={locale}", ANSWER_BYTES_MAX), document, locale)
-    found = check_sentences(told, checkpoint, now)
+    found = check_sentences(told, document, checkpoint, now)
     if state:
         remember(state, key, whole, checkpoint.origin)
     return found
@@ -570,6 +565,11 @@ def check_copy(get: Get, key: Key | None, known: Checkpoint | None, say: Callabl
     return checkpoint
 
 
+def _say(line: str) -> None:
+    """What a service said steers no terminal."""
+    print("".join(each if each.isprintable() else "?" for each in line))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     asked = argparse.ArgumentParser(description="Check a log and the evidence of what a service publishes.")
     asked.add_argument("target", help="https://HOST, or the folder of a copy")
@@ -580,18 +580,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         key = parse_key(given.key) if given.key else None
         if "://" not in given.target:
-            check_copy(folder(Path(given.target)), key, None, print)
+            check_copy(folder(Path(given.target)), key, None, _say)
             return 0
-        found = visit(site(given.target.rstrip("/")), key, given.state, print)
-    except Wrong as wrong:
-        print(f"WRONG: {wrong}")
+        found = visit(site(given.target.rstrip("/")), key, given.state, _say)
+    except (Wrong, UnicodeError) as wrong:
+        _say(f"WRONG: {wrong}")
         return 1
     except Missing as missing:
-        print(f"could not look: {missing}")
+        _say(f"could not look: {missing}")
         return 2
     for word in sorted(set(found.values())):
         named = [id for id, verdict in found.items() if verdict == word]
-        print(f"{word}: {len(named)}" + ("" if word in GOOD else f" ({', '.join(named[:10])})"))
+        _say(f"{word}: {len(named)}" + ("" if word in GOOD else f" ({', '.join(named[:10])})"))
     fine = {*GOOD, "example"} if given.examples else {*GOOD}
     return 1 if "failed" in found.values() else 0 if {*found.values()} <= fine else 2
 

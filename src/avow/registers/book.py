@@ -7,6 +7,7 @@ that was not is a row of its own.
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,6 +20,7 @@ from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.base.actor import PLATFORM, Actor
+from avow.base.errors import NotFound
 from avow.base.ids import uuid7
 from avow.base.tables import policy_version
 from avow.privacy.tables import policy_plan
@@ -34,6 +36,11 @@ TEXTS = frozenset({"name", "to", "recipient", "basis", "purpose", "region", "hos
 TEXT_CHARS_MAX = 253
 _ON_PLATFORM = text(f"SELECT set_config('app.tenant', '{PLATFORM}', true)")
 """The act stands on the platform's record, which auditors search: on the person's it could tell what a process forbids."""
+_BELONGS = text(
+    "SELECT EXISTS (SELECT FROM person WHERE id = :subject AND tenant_id = :tenant)"
+    " OR (:subject = :tenant AND EXISTS (SELECT FROM tenant WHERE tenant_id = :tenant))"
+)
+"""What belongs to an organisation itself has the tenant's own id as its subject."""
 _FOUND = text("SELECT * FROM register_found(:older_than, :wanted, :most)")
 _COLUMNS = (
     *(register_entry.c[name] for name in ("id", "tenant_id", "subject_id", "since", "refusal", "terms", "made_by")),
@@ -82,11 +89,15 @@ async def propose(
     """Write an entry down, or its refusal; gives the rule that it broke, or None. `c` sees the tenant of `whose`.
 
     The refusal is a row like any other: the caller commits it before it tells (`EntryRefused`). `by` is the name under which
-    whoever makes it approves nothing of it. Raises EntryRefused where no row can hold the entry's own texts.
+    whoever makes it approves nothing of it. Raises EntryRefused where no row can hold the entry's own texts, and NotFound for a
+    person of another organisation: they would not see what goes of them.
     """
     now = vault.clock.now()
     _check_texts(entry)
-    known = await _known(c, entry, whose, now, reasoned=bool(reason.strip()))
+    if whose.person and not await c.scalar(_BELONGS, {"subject": whose.subject_id, "tenant": whose.tenant_id}):
+        raise NotFound("There is no such person in this organisation.", param="subject")
+    attached = entry.process is None or hashlib.sha256(process).hexdigest() == entry.process.sha256
+    known = replace(await _known(c, entry, whose, now, reasoned=bool(reason.strip())), attached=attached)
     refusal = entries.refuse_new(vault.policy, entry, known)
     if len(reason) > REASON_CHARS_MAX or len(process) > PROCESS_BYTES_MAX:
         refusal, reason, process = "text", "", b""

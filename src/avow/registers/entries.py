@@ -93,7 +93,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Known:
     """What an entry is judged by besides the policy. `reasoned`: a reason or a balancing note is given; `person`: it is about
     one; `consented`: to what they consent now; `documents`: those that are valid; `approvers`: who stands behind it;
-    `told`: the versions of which everybody was told."""
+    `told`: the versions of which everybody was told; `attached`: the file of the process that it names is there."""
 
     now: datetime
     reasoned: bool = False
@@ -104,6 +104,7 @@ class Known:
     documents: frozenset[str] = frozenset()
     approvers: frozenset[str] = frozenset()
     told: frozenset[int] = frozenset()
+    attached: bool = True
 
 
 def judge(policy: Policy, entry: Entry, known: Known) -> str | None:
@@ -224,7 +225,7 @@ def _case(policy: Policy, entry: Entry, known: Known) -> Iterator[str]:
 def _legal(entry: Entry, known: Known) -> Iterator[str]:
     process, scope = entry.process, entry.scope
     dated = process is not None and _is_zoned(process.valid_from, process.valid_until)
-    if process is None or not dated or not process.valid_from <= known.now < process.valid_until:
+    if process is None or not dated or not process.valid_from <= known.now < process.valid_until or not known.attached:
         yield "no_process"
     if scope is None or not _is_zoned(scope.since, scope.until) or not scope.since < scope.until:
         yield "no_scope"
