@@ -14,6 +14,7 @@ from avow.accounts import key_text
 from avow.accounts.tables import api_key
 from avow.billing.tables import price, wallet
 from avow.gateway import wire
+from avow.gateway.filing import Filing
 from tests import LIMIT_S
 
 from .house import FREE_MODEL, HELLO, MODEL, OUTSIDE, UNPRICED
@@ -196,3 +197,17 @@ async def test_many_requests_on_one_connection(house):
             body = {**ASK, "stream": number % 2 == 1} if number != 3 else {"model": MODEL}
             answer = await client.post(f"{house.url}/v1/chat/completions", json=body)
             assert answer.status_code == (400 if number == 3 else 200)
+
+
+@pytest.mark.parametrize(("wrong", "status"), [(ValueError("secret-4711"), 500), (ConnectionResetError(), 503)])
+async def test_a_failure_of_ours_has_the_shape_of_a_refusal(house, monkeypatch, caplog, wrong, status):
+    ann = await house.customer()
+
+    async def fails(*_):
+        raise wrong
+
+    monkeypatch.setattr(Filing, "answer", fails)
+    async with httpx.AsyncClient(timeout=LIMIT_S) as client:
+        answer = await client.get(f"{house.url}/v1/files", headers={"authorization": f"Bearer {ann.secret}"})
+    refused(answer, status, "internal_error" if status == 500 else None)
+    assert "secret-4711" not in answer.text and "secret-4711" not in caplog.text

@@ -12,9 +12,11 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 import msgspec
+import structlog
 
 from avow.accounts import key_text
 from avow.accounts.directory import KeyRecord, KeyRefused
+from avow.base import log
 from avow.base.db import AWAY
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
@@ -110,13 +112,21 @@ class V1:
             else:
                 await self._other(scope, reply)
         except AvowError as error:
-            self._gateway.watch.turned_away(error.status)
-            if reply.begun:
-                return
-            shape = refusals.ANTHROPIC if scope["path"].startswith(MESSAGES) else refusals.OPENAI
-            await reply.whole(error.status, refusals.headers(error, uuid7()), shape.render(error))
+            await self._refuse(error, scope, reply)
         except ClientLeft:
             return
+        except AWAY:
+            await self._refuse(refusals.NotReady(), scope, reply)
+        except Exception as wrong:
+            structlog.get_logger().error("request_failed", **log.failure(wrong))
+            await self._refuse(AvowError(), scope, reply)
+
+    async def _refuse(self, error: AvowError, scope: Scope, reply: AsgiReply) -> None:
+        self._gateway.watch.turned_away(error.status)
+        if reply.begun or reply.ended:
+            return
+        shape = refusals.ANTHROPIC if scope["path"].startswith(MESSAGES) else refusals.OPENAI
+        await reply.whole(error.status, refusals.headers(error, uuid7()), shape.render(error))
 
     async def _complete(self, surface: Surface, scope: Scope, receive: Receive, reply: AsgiReply) -> None:
         if scope["method"] != "POST":
