@@ -78,6 +78,10 @@ class AsgiReply:
         self._waiting.append({"type": "http.response.body", "body": data, "more_body": True})
         return False
 
+    def line(self) -> None:
+        """Between here and the connection everything is a message."""
+        return
+
     async def flush(self) -> None:
         waiting, self._waiting = self._waiting, []
         for message in waiting:

@@ -96,6 +96,9 @@ class _Collected:
     async def flush(self) -> None:
         return
 
+    def line(self) -> None:
+        return
+
     async def end(self, data: bytes) -> None:
         return
 

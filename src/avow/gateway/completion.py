@@ -46,6 +46,7 @@ from avow.gateway.rules import CONTENT, USAGE, RuleBook
 from avow.gateway.searching import Searching
 from avow.gateway.spans import Spans
 from avow.gateway.sse import cost_comment
+from avow.gateway.straight import Line
 from avow.gateway.surfaces import CHAT, Surface
 from avow.gateway.watch import Watch
 from avow.gateway.wire import Request
@@ -88,6 +89,10 @@ class Reply(Protocol):
     def pass_on(self, data: bytes) -> bool: ...
 
     async def flush(self) -> None: ...
+
+    def line(self) -> Line | None:
+        """Where chunks of HTTP may be written as they are, once a part was passed on; None: nowhere."""
+        ...
 
     async def end(self, data: bytes) -> None: ...
 
@@ -432,6 +437,10 @@ class Completion:
     def delivered(self, tokens: int) -> int:
         """See `call.Listener`."""
         return tokens if self._searching is None else self._searching.delivered(tokens)
+
+    def line(self) -> Line | None:
+        """See `call.Listener`."""
+        return self._reply.line() if self._searching is None or not self._searching.guards else None
 
     def _tell(self, data: bytes) -> bool:
         if not self.begun:

@@ -108,9 +108,16 @@ class Home(Protocol):
 
 
 class Exchange:
-    """One response as it arrives. `status` and `headers` are set once `Client.send` has returned it."""
+    """One response as it arrives. `status` and `headers` are set once `Client.send` has returned it.
 
-    __slots__ = ("_chunks", "_connection", "_failure", "_finished", "_size", "_take", "_waiter", "headers", "status")
+    `straight`, which whoever pours may set while a piece is taken, is given the reads that begin where a chunk of HTTP does,
+    before all else; it answers how many bytes of body it took, or 0 where a read is not one whole chunk that it knows.
+    """
+
+    __slots__ = (
+        *("_chunks", "_connection", "_failure", "_finished", "_size", "_take", "_waiter"),
+        *("headers", "status", "straight"),
+    )
 
     def __init__(self) -> None:
         self.status = 0
@@ -122,6 +129,7 @@ class Exchange:
         self._waiter: asyncio.Future[bool] | None = None
         self._take: Callable[[bytes], bool] | None = None
         self._connection: Connection | None = None
+        self.straight: Callable[[bytes], int] | None = None
 
     def __repr__(self) -> str:
         return f"Exchange(status={self.status}, finished={self._finished})"
@@ -150,8 +158,10 @@ class Exchange:
         waits, as for `read`. Raises an `UpstreamError` as `read` does, and what `take` raises.
         """
         while True:
-            if self._chunks and not take(self._taken()):
-                return False
+            if self._chunks:
+                if not take(self._taken()):
+                    return False
+                self.straight = None  # whether a chunk begins with the next read, only the connection knows
             if self._failure is not None:
                 raise self._failure
             if self._finished:
@@ -245,14 +255,15 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpResponseParser(self)
         self._exchange: Exchange | None = None
+        self._time, self._bytes_max = self._loop.time, pool.limits.body_bytes
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = self._at = self._total_at = 0.0
+        self._timer_at = self._at = self._total_at = self._heard_at = 0.0
         self._reset()
 
     def _reset(self) -> None:
         self._complete = self._extra = self._head_done = self._keep = False
-        self._until_eof = self._paused = self._draining = self.received = False
+        self._until_eof = self._paused = self._draining = self.received = self._is_between = False
         self._informational = 0
         self._quiet_bytes = self._total_bytes = 0
         self._fault = ""
@@ -315,6 +326,11 @@ class Connection(asyncio.Protocol):
         if exchange is None:
             self.close()
             return
+        straight = exchange.straight
+        if straight is not None and self._total_bytes + len(data) <= self._bytes_max and (size := straight(data)):
+            self._total_bytes += size
+            self._heard_at = self._time()
+            return
         self.received = True
         total_before = self._total_bytes
         try:
@@ -328,6 +344,8 @@ class Connection(asyncio.Protocol):
             self._finish(exchange)
         else:
             self._advance(exchange)
+            if not self._is_between or data[-1:] != b"\n":
+                exchange.straight = None
 
     def _bound(self, size: int, body_came: bool) -> None:
         limits = self._pool.limits
@@ -420,6 +438,14 @@ class Connection(asyncio.Protocol):
         exchange._size += size
         self._total_bytes += size
 
+    # Behind the line end of a chunk the parser waits for the next as it did before it, so a whole chunk may pass it by.
+
+    def on_chunk_header(self) -> None:
+        self._is_between = False
+
+    def on_chunk_complete(self) -> None:
+        self._is_between = True
+
     def on_message_complete(self) -> None:
         if self._head_done and not self._complete:
             self._complete = True
@@ -428,7 +454,7 @@ class Connection(asyncio.Protocol):
     # one timer per connection: moved lazily, so that an ordinary request arms none
 
     def _watch(self, at: float) -> None:
-        self._at = at
+        self._at, self._heard_at = at, 0.0
         if self._timer is None or self._timer_at > at:
             if self._timer is not None:
                 self._timer.cancel()
@@ -437,6 +463,8 @@ class Connection(asyncio.Protocol):
 
     def _tick(self) -> None:
         self._timer = None
+        if self._heard_at:  # what went straight on moved nothing but this
+            self._at = min(self._heard_at + self._pool.timeouts.between_bytes_s, self._total_at)
         if self._loop.time() < self._at:
             self._watch(self._at)
         else:

@@ -16,6 +16,7 @@ from avow.base.errors import AvowError
 from avow.gateway import asgi, surfaces
 from avow.gateway.cache import Asked
 from avow.gateway.completion import Ask, Completion, Gateway, Headers
+from avow.gateway.straight import Line
 from avow.gateway.surfaces import Surface
 
 _STATUS = {each.value: b"HTTP/1.1 %d %s\r\n" % (each, each.phrase.encode()) for each in HTTPStatus}
@@ -148,6 +149,9 @@ class Turn:
     async def flush(self) -> None:
         if self._connection.flow.write_paused and not self.disconnected:
             await self._connection.flow.drain()
+
+    def line(self) -> Line:
+        return Line(self._connection.transport.write, self._connection.flow)
 
     async def end(self, data: bytes) -> None:
         await self.flush()

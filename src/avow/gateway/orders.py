@@ -6,7 +6,7 @@ than the rules it was judged by is given back, the rules are loaded anew, and th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -51,7 +51,7 @@ class Ledger(Protocol):
 
     async def settle(self, event: Settle) -> Settled: ...
 
-    def progress(self, request_id: UUID, input_tokens: int, cached_tokens: int, output_tokens: int) -> None: ...
+    def progress(self, request_id: UUID, seen: Callable[[], tuple[int, int, int]]) -> int: ...
 
 
 class Wish(msgspec.Struct, frozen=True):
