@@ -68,6 +68,7 @@ class Client:
     patience: int = 1 << 30
     got: bytes = b""
     straight: int = 0
+    fails: bool = False
     write_paused: bool = False
     _unread: int = 0
 
@@ -76,6 +77,8 @@ class Client:
         return not self.write_paused
 
     def _take(self, data: bytes) -> None:
+        if self.fails:
+            raise RuntimeError
         self.got += data
         self._unread += 1
         self.write_paused = self._unread >= self.patience
@@ -91,8 +94,8 @@ class Client:
         return Line(self._write, self) if self.straightens else None
 
     def _write(self, data: bytes) -> None:
-        self.straight += 1
         self._take(dechunked(data))
+        self.straight += data.count(b"data: ")
 
 
 @dataclass
@@ -165,7 +168,8 @@ class Stream:
         kept = self.assembly.body(outcome.usage) if self.assembly is not None and outcome.begun else b""
         seen = ledger.seen() if ledger.seen is not None else None
         told = (outcome.tokens, outcome.usage, outcome.finish, outcome.tail, outcome.begun)
-        return ended, self.client.got, kept, ledger.due, seen, told, self.home.released
+        assert seen is None or seen[2] - ledger.due[-1][2] < CHECKPOINT_TOKENS
+        return ended, self.client.got, kept, seen, told, self.home.released
 
 
 async def compared(reads: Sequence[bytes], patience: int = 1 << 30, **how: Any) -> int:

@@ -98,7 +98,11 @@ async def test_reads_of_several_chunks_and_parts_of_them():
     for size in (1, 7, 100, 300, 1000):
         whole = b"".join(reads)
         await compared([whole[at : at + size] for at in range(0, len(whole), size)])
-    assert await compared([b"".join(reads[:4]), *reads[4:20], b"".join(reads[20:23]), *reads[23:]]) > 20
+    for count in range(2, 9):
+        together = [b"".join(reads[at : at + count]) for at in range(0, len(reads), count)]
+        assert await compared(together) > len(WORDS + ODD) - 2 * count
+        halves = [(here[: len(here) // 2], here[len(here) // 2 :]) for here in together]
+        assert await compared([half for both in halves for half in both]) > 10
 
 
 HTTP = [
@@ -188,6 +192,13 @@ async def test_checkpoints_come_at_the_very_token_and_whoever_looks_sees_what_wa
     reads = [*said(*WORDS * 20)[:-3], *[chunk(told(says("x" * 1500))) for _ in range(4)]]
     assert await compared(reads, tokens_max=10_000) > 700
     assert await compared(reads, tokens_max=300) > 700
+    due = []
+    for straightens in (True, False):
+        stream = Stream(Client(straightens), tokens_max=10_000)
+        await stream.feed([HEAD, *reads])
+        await stream.end()
+        due.append(stream.ledger.due)
+    assert due[0] == due[1] and len(due[0]) > 5
     stream = Stream(Client(True), tokens_max=10_000)
     await stream.feed([HEAD, *said(*WORDS)[:31]])
     assert stream.client.straight == 29 and stream.ledger.due == [(0, 0, 2)]
@@ -219,6 +230,21 @@ async def test_nothing_goes_past_a_client_that_left_or_reads_no_more():
     assert (stream.client.straight, stream.client.got) == (before, got)
     await stream.end()
     assert stream.call.outcome.tokens == -(-len("".join(WORDS)) // 4)
+
+
+async def test_a_connection_that_takes_no_more_ends_the_stream_as_it_would():
+    ends = []
+    for straightens in (True, False):
+        client = Client(straightens)
+        stream = Stream(client)
+        reads = said(*WORDS)
+        await stream.feed([HEAD, *reads[:10]])
+        client.fails = True
+        await stream.feed(reads[10:12])
+        with pytest.raises(RuntimeError):
+            await stream.task
+        ends.append((client.got, stream.call.outcome.tokens, stream.assembly.body(None)))
+    assert ends[0] == ends[1] and ends[0][1] == -(-len("".join(WORDS[:9])) // 4)
 
 
 class Clock:
@@ -375,7 +401,7 @@ async def test_over_real_sockets_a_stream_is_answered_counted_and_kept_alike(hou
     ann = await house.customer(tenant_keep_h=24)
     house.upstream.script = Script(tokens=tuple(WORDS), usage=False, gate=Apart())
     short, long = await ways(house, ann, {"model": MODEL, "messages": HELLO, "stream": True})
-    assert sum(map(bool, taken)) > len(WORDS) // 2
+    assert sum(size for _, size in taken) > len(short.text) // 2
     assert short.text == long.text and short.text.count("data: ") == len(WORDS) + 2
     assert "".join(each["choices"][0]["delta"].get("content") or "" for each in chunks_of(short)) == "".join(WORDS)
     rows = await house.usages(ann)

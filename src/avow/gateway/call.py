@@ -298,8 +298,8 @@ class Call:
                 outcome.begun = True
                 more = self._listener.pass_on(passed) and more
             self._count(self._listener.delivered(tokens) if passes else tokens)
-            if straight is not None and more and passed is piece:
-                straight.open(data[0])
+            if straight is not None and more and data and reader.is_between:
+                straight.open(data[-1])
             return more
 
         try:

@@ -110,8 +110,8 @@ class Home(Protocol):
 class Exchange:
     """One response as it arrives. `status` and `headers` are set once `Client.send` has returned it.
 
-    `straight`, which whoever pours may set while a piece is taken, is given the reads that begin where a chunk of HTTP does,
-    before all else; it answers how many bytes of body it took, or 0 where a read is not one whole chunk that it knows.
+    `straight`, which whoever pours may set while a piece is taken, is given before all else what begins where a chunk of HTTP
+    does; it answers how many bytes it took, which are whole chunks, and how many of the body are in them.
     """
 
     __slots__ = (
@@ -129,7 +129,7 @@ class Exchange:
         self._waiter: asyncio.Future[bool] | None = None
         self._take: Callable[[bytes], bool] | None = None
         self._connection: Connection | None = None
-        self.straight: Callable[[bytes], int] | None = None
+        self.straight: Callable[[bytes], tuple[int, int]] | None = None
 
     def __repr__(self) -> str:
         return f"Exchange(status={self.status}, finished={self._finished})"
@@ -327,10 +327,13 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         straight = exchange.straight
-        if straight is not None and self._total_bytes + len(data) <= self._bytes_max and (size := straight(data)):
+        if straight is not None and self._total_bytes + len(data) <= self._bytes_max:
+            taken, size = straight(data)
             self._total_bytes += size
             self._heard_at = self._time()
-            return
+            if taken == len(data):
+                return
+            data = data[taken:]
         self.received = True
         total_before = self._total_bytes
         try:

@@ -26,6 +26,8 @@ TRIES = 8
 PAID_BY = 4
 """How many chunks that went the short way pay for one search."""
 
+NOTHING = (0, 0)
+
 _text = msgspec.json.Decoder(str).decode
 
 
@@ -50,7 +52,19 @@ class Straight:
     """
 
     __slots__ = (
-        *("_after", "_before", "_begin", "_checkpoint", "_due", "_end", "_exchange", "_flow", "_form", "_least"),
+        *(
+            "_after",
+            "_before",
+            "_begin",
+            "_behind",
+            "_checkpoint",
+            "_due",
+            "_end",
+            "_exchange",
+            "_flow",
+            "_form",
+            "_least",
+        ),
         *("_assembly", "_outcome", "_passed", "_reader", "_repeat", "_room", "_texts", "_tries", "_write"),
     )
 
@@ -84,9 +98,9 @@ class Straight:
         self._exchange.straight = None
         self.hand_on()
 
-    def take(self, data: bytes) -> int:
-        """Pass on a read that is one whole chunk of HTTP with one event that repeats: the bytes of the event. 0: it is not,
-        and nothing was done."""
+    def take(self, data: bytes) -> tuple[int, int]:
+        """Pass on what a read begins with of whole chunks of HTTP with one event each that repeats: how many bytes they are,
+        and how many their events. Where it begins with none, nothing was done."""
         place = data.find(b"\r\n")
         size = len(data) - place - 4
         if (
@@ -95,18 +109,44 @@ class Straight:
             or self._flow.write_paused
             or size > EVENT_BYTES_MAX
         ):
-            self._form = b"%X%b" if data[:place].isupper() else b"%x%b"  # some write the size in capitals
-            return 0
+            return self._take_some(data)
         try:
-            text = _text(data[place + self._begin : self._end])
+            text = _text(data[place + self._begin : 1 - self._end])
             self._write(data)
-        except Exception:  # the ordinary way finds out what it is, and names it
-            return 0
+        except Exception:  # the ordinary way meets it too, and says what becomes of the stream
+            return NOTHING
         self._texts.append(text)
         self._room -= size - self._least
         if self._room <= 0:
             self._tell()
-        return size
+        return len(data), size
+
+    def _take_some(self, data: bytes) -> tuple[int, int]:
+        """As `take`, of a read that is not one chunk."""
+        if self._flow.write_paused:
+            return NOTHING
+        texts: list[str] = []
+        taken = size = 0
+        try:
+            while taken < len(data):
+                place = data.find(b"\r\n", taken)
+                begin = place + self._begin
+                end = data.find(self._after, begin)
+                event = end - place + self._behind
+                if not data.startswith(self._form % (event, self._before), taken) or event > EVENT_BYTES_MAX:
+                    self._form = b"%X%b" if data[taken:place].isupper() else b"%x%b"  # some write the size in capitals
+                    break
+                texts.append(_text(data[begin : end + 1]))
+                taken, size = end + self._end, size + event
+            if taken:
+                self._write(data[:taken])
+        except Exception:  # as above
+            return NOTHING
+        self._texts += texts
+        self._room -= size - self._least * len(texts)
+        if self._room <= 0:
+            self._tell()
+        return taken, size
 
     def hand_on(self) -> None:
         """Count what went the short way so far, and add it to the answer that is kept."""
@@ -129,7 +169,7 @@ class Straight:
         self._room = BYTES_PER_TOKEN * (self._due - tokens)
 
     def _learn(self, line: bytes) -> None:
-        if self._tries > TRIES + self._passed // PAID_BY:
+        if self._tries > TRIES + self._passed // PAID_BY or b"\n" in line or b"\r" in line:
             return
         self._tries += 1
         found = repeat_of(line)
@@ -137,5 +177,8 @@ class Straight:
             return
         self._repeat = found
         self._before, self._after = b"\r\ndata: " + found.before, found.after + b"\n\n\r\n"
-        self._begin, self._end = len(self._before) - 1, 1 - len(self._after)
+        self._begin, self._end = len(self._before) - 1, len(self._after)
+        self._behind = (
+            self._end - 4
+        )  # an event ends before the line end of its chunk, and begins behind that of its size
         self._least = len(self._before) + len(self._after) - 4 - BYTES_PER_TOKEN
