@@ -25,7 +25,6 @@ TRIES = 8
 """How often a stream is searched for what repeats before what was found has to pay for it."""
 PAID_BY = 4
 """How many chunks that went the short way pay for one search."""
-
 NOTHING = (0, 0)
 
 _text = msgspec.json.Decoder(str).decode
@@ -52,20 +51,8 @@ class Straight:
     """
 
     __slots__ = (
-        *(
-            "_after",
-            "_before",
-            "_begin",
-            "_behind",
-            "_checkpoint",
-            "_due",
-            "_end",
-            "_exchange",
-            "_flow",
-            "_form",
-            "_least",
-        ),
-        *("_assembly", "_outcome", "_passed", "_reader", "_repeat", "_room", "_texts", "_tries", "_write"),
+        *("_after", "_before", "_begin", "_behind", "_end", "_form", "_least", "_passed", "_repeat", "_room", "_texts"),
+        *("_assembly", "_checkpoint", "_due", "_exchange", "_flow", "_outcome", "_reader", "_tries", "_write"),
     )
 
     def __init__(
@@ -87,6 +74,8 @@ class Straight:
 
     def open(self, line: bytes) -> None:
         """A chunk has passed the ordinary way, nothing of the stream is left behind it, and the client reads."""
+        if self._reader.finish is not None:  # what still comes repeats nothing
+            return
         if self._repeat is None or not self._repeat.fits(line):
             self._learn(line)
         if self._repeat is not None:
@@ -180,5 +169,5 @@ class Straight:
         self._begin, self._end = len(self._before) - 1, len(self._after)
         self._behind = (
             self._end - 4
-        )  # an event ends before the line end of its chunk, and begins behind that of its size
+        )  # an event begins behind the line end of its size, and ends before that of its chunk
         self._least = len(self._before) + len(self._after) - 4 - BYTES_PER_TOKEN
