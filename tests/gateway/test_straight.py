@@ -120,6 +120,7 @@ HTTP = [
     chunk(told(says("one"))) + b"\r\n",
     chunk(told(says("half"))[:20]) + chunk(told(says("half"))[20:]),
     chunk(told(says("two")) + told(says("at once"))),
+    chunk(told(says("one")) + told(says("and a part"))[:20]),
     chunk(told(says("a")))[:-1] + b"x",
     b"-2\r\n",
     b"0\r\nx-trailer: 1\r\n\r\n",
@@ -186,6 +187,27 @@ def test_whatever_comes_is_answered_kept_and_counted_as_without_it(reads, cuts, 
 async def test_what_is_odd_within_a_stream_is_judged_the_ordinary_way(bad):
     good = said(*WORDS)
     assert await compared([*good[:20], bad, *good[20:]]) >= 18
+
+
+@pytest.mark.parametrize("begun", [b"1", b"0", b"1\r", b"1\r\n"])
+@pytest.mark.parametrize("paused", [False, True])
+async def test_a_read_that_ends_within_a_chunk_keeps_the_next_from_the_short_way(begun, paused):
+    good, ends = said(*WORDS), []
+    for straightens in (True, False):
+        stream = Stream(Client(straightens))
+        await stream.feed([HEAD, *good[:10]])
+        if paused:
+            stream.client.write_paused, stream.client.patience = True, 1
+            stream.connection.data_received(good[10])
+            stream.connection.data_received(good[11] + begun)  # before anybody has heard that the client is behind
+            stream.client.patience = 1000
+            for _ in range(5):
+                await asyncio.sleep(0)
+        else:
+            await stream.feed([good[10], good[11] + begun])
+        await stream.feed(good[12:])
+        ends.append(await stream.end())
+    assert ends[0] == ends[1]
 
 
 async def test_checkpoints_come_at_the_very_token_and_whoever_looks_sees_what_was_delivered():
