@@ -171,13 +171,16 @@ async def test_streams_are_checkpointed_at_their_first_byte_and_every_256_tokens
         opened = payer.open(10_000)
         await ledger.open(opened)
         assert await told(ledger, opened.request_id) == (False, 0)
-        ledger.progress(opened.request_id, 100, 0, 0)
+        come = 0
+        assert ledger.progress(opened.request_id, lambda: (100, 0, come)) == 256
         assert await told(ledger, opened.request_id) == (True, 0)
-        ledger.progress(opened.request_id, 100, 0, 256)
+        come = 256
+        assert ledger.progress(opened.request_id, lambda: (100, 0, come)) == 512
         assert await told(ledger, opened.request_id) == (True, 256)
-        ledger.progress(opened.request_id, 100, 0, 300)
+        come = 300  # of which nobody says a word
         while await told(ledger, opened.request_id) != (True, 300):  # in time, however few tokens
             pass
+        assert ledger.progress(opened.request_id, lambda: (100, 0, come)) == 556
         assert (await ledger.settle(settle(opened, 900))).charged == 900
 
 

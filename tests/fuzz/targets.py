@@ -28,6 +28,7 @@ from avow.gateway.sse import Splitter
 from avow.gateway.upstreams import Way
 from avow.policy import PolicyError, parse
 from avow.proof import receipts, verifier
+from tests.gateway import streamed
 
 HERE = Path(__file__).parent
 RECORDINGS = HERE.parent / "gateway" / "recordings"
@@ -223,6 +224,15 @@ async def _exchanged(pieces: Iterable[bytes]) -> tuple[str, int, bytes]:
         return "failed", 0, b""
 
 
+def straight(data: bytes) -> None:
+    """The body of a stream in chunks, in reads that end where events do or anywhere, with the short way and without it."""
+    if not data:
+        return
+    body, size = data[1:], data[0] * 4
+    reads = [body[at : at + size] for at in range(0, len(body), size)] if size else re.split(rb"(?<=\n\r\n)", body)
+    _loop.run_until_complete(streamed.compared(reads))
+
+
 def recordings(data: bytes) -> None:
     """How long a recording is, by what a player would play of it."""
     with contextlib.suppress(durations.NotMeasured):
@@ -364,6 +374,7 @@ _TOLD = {
     "clauses": [{"id": "a", "sentence": {"en": "A.", "zh": "B"}}],
     "in_force": {"content": '{"hash":"h","sentences":{}}', "log": {"salt": "00" * 32, "index": 0, "path": []}},
 }
+_DELTAS = [{"id": "c", "choices": [{"index": 0, "delta": {"content": text}}]} for text in ("a", "b c", "", "é", '"')]
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 
 TARGETS: Mapping[str, Target] = {
@@ -385,6 +396,13 @@ TARGETS: Mapping[str, Target] = {
             b"\x05" + _HEAD + b"content-length: 5\r\n\r\nhello",
             b"\x01" + _HEAD + b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
             b"\x02HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 500 No\r\nconnection: close\r\n\r\nhello",
+        ),
+    ),
+    "straight": Target(
+        straight,
+        tuple(
+            bytes([size]) + b"".join(map(streamed.chunk, (*map(_events, _DELTAS), b"data: [DONE]\n\n"))) + b"0\r\n\r\n"
+            for size in (0, 60, 255)
         ),
     ),
     "recordings": Target(recordings, tuple(path.read_bytes() for path in sorted(RECORDINGS.iterdir()))),

@@ -324,7 +324,7 @@ async def test_stopping_settles_what_runs_and_tells_the_client(house, sent):
     house.upstream.script = Script(gate=asyncio.Event(), gate_after=sent)
     task = asyncio.create_task(house.post(ann, STREAM))
     await house.upstream.arrived.wait()
-    await until(lambda: [seen.seen[2] for seen in house.batcher._streams.values()] == ([3] if sent else []))
+    await until(lambda: [stream.seen()[2] for stream in house.batcher._streams.values()] == ([3] if sent else []))
     await house.gateway.close(grace_s=0.05)
     answer = await task
     row = await house.settled(ann)

@@ -43,15 +43,16 @@ LOCK_CLASS = 7261  # of the first lane; the others follow
 _RETRY_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
+Seen = Callable[[], tuple[int, int, int]]
 
 
 class _Stream:
-    """How far a stream has come: tokens (input, cached, output) seen, and output tokens last told to the ledger."""
+    """How far a stream has come: what tells its tokens (input, cached, output), and those last told to the ledger."""
 
     __slots__ = ("seen", "told")
 
-    def __init__(self) -> None:
-        self.seen = (0, 0, 0)
+    def __init__(self, seen: Seen) -> None:
+        self.seen = seen
         self.told = (-1, -1, -1)
 
 
@@ -162,18 +163,21 @@ class Batcher:
         event.check()
         return self._enqueue(event)
 
-    def progress(self, request_id: UUID, input_tokens: int, cached_tokens: int, output_tokens: int) -> None:
-        """Say how far a stream has come; call it for each event. Told to the ledger every second or 256 tokens.
+    def progress(self, request_id: UUID, seen: Seen) -> int:
+        """Say that a stream has come on. Told to the ledger every second or 256 tokens: `seen` is asked for its tokens (input,
+        cached, output) then, until it is settled. Returns at how many of its output this wants to be called again.
 
         The first call says that the first byte was sent: from then on a crash is charged by the last checkpoint.
         """
         stream = self._streams.get(request_id)
         if stream is None:
-            stream = self._streams[request_id] = _Stream()
-        stream.seen = (input_tokens, cached_tokens, output_tokens)
-        if stream.told[2] < 0 or output_tokens - stream.told[2] >= CHECKPOINT_TOKENS:
+            stream = self._streams[request_id] = _Stream(seen)
+        told, output_tokens = stream.told[2], seen()[2]
+        if told < 0 or output_tokens - told >= CHECKPOINT_TOKENS:
             self._due.add(request_id)
             self._nudge()
+            told = output_tokens
+        return told + CHECKPOINT_TOKENS
 
     async def close(self, drain_s_max: float = 10.0) -> None:
         """Finish what waits; what PostgreSQL does not take in time goes to the spool."""
@@ -270,8 +274,8 @@ class Batcher:
             return batch if len(batch) else None
         for request_id in self._due:
             stream = self._streams[request_id]
-            stream.told = stream.seen
-            batch.checkpoints.append((request_id, *stream.seen))
+            stream.told = stream.seen()
+            batch.checkpoints.append((request_id, *stream.told))
         self._due.clear()
         beat, self._beat_due = self._beat_due, False
         return batch if beat or batch.opens or batch.settles or batch.checkpoints else None
@@ -389,7 +393,7 @@ class Batcher:
             await self._spool_late(now if self._down else now - self._wait_s_max)
             if now - checked >= CHECKPOINT_S:
                 checked = now
-                self._due.update(i for i, stream in self._streams.items() if stream.told != stream.seen)
+                self._due.update(i for i, stream in self._streams.items() if stream.told != stream.seen())
             if now - beaten >= BEAT_S:
                 beaten, self._beat_due = now, True
             if self._due or self._beat_due:

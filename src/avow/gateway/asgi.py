@@ -22,8 +22,9 @@ from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.billing.claims import NAME_BYTES_MAX
 from avow.gateway import forms, refusals, surfaces, wire
+from avow.gateway.ask import Ask, Headers
 from avow.gateway.cache import Asked
-from avow.gateway.completion import Ask, Completion, Gateway, Headers
+from avow.gateway.completion import Completion, Gateway
 from avow.gateway.filing import JSONL, Errand, Filing, bytes_max, is_filing
 from avow.gateway.rules import Model
 from avow.gateway.surfaces import Surface
@@ -79,6 +80,10 @@ class AsgiReply:
     def pass_on(self, data: bytes) -> bool:
         self._waiting.append({"type": "http.response.body", "body": data, "more_body": True})
         return False
+
+    def line(self) -> None:
+        """Between here and the connection everything is a message."""
+        return
 
     async def flush(self) -> None:
         waiting, self._waiting = self._waiting, []

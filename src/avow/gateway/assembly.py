@@ -38,6 +38,10 @@ class Assembly:
                 self._choices[index] = _Choice(index)
             self._choices[index].add(choice)
 
+    def extend(self, index: int, name: str, texts: list[str]) -> None:
+        """Take in chunks that add to one text of a choice that a chunk has added to before."""
+        self._choices[index].extend(name, texts)
+
     def body(self, usage: Usage | None) -> bytes:
         """The answer as a `chat.completion` object in JSON, with the usage that the stream reported."""
         choices = [self._choices[index].whole() for index in sorted(self._choices)]
@@ -69,6 +73,9 @@ class _Choice:
         if isinstance(logprobs, dict) and isinstance(logprobs.get("content"), list):
             self._logprobs = self._logprobs or []
             self._logprobs += logprobs["content"]
+
+    def extend(self, name: str, texts: list[str]) -> None:
+        self._texts[name] += texts
 
     def _add_call(self, part: dict[str, Any]) -> None:
         index = part.get("index")

@@ -26,7 +26,8 @@ from avow.base.errors import AvowError, NotFound, Unavailable
 from avow.base.ids import uuid7
 from avow.billing.tables import charge, claim
 from avow.gateway import surfaces
-from avow.gateway.completion import Ask, Gateway, Headers
+from avow.gateway.ask import Ask, Headers
+from avow.gateway.completion import Gateway
 from avow.gateway.files import SERVICE, Files
 from avow.gateway.rules import CONTENT
 from avow.gateway.tables import batch, batch_line
@@ -95,6 +96,9 @@ class _Collected:
         return True
 
     async def flush(self) -> None:
+        return
+
+    def line(self) -> None:
         return
 
     async def end(self, data: bytes) -> None:

@@ -16,12 +16,15 @@ import structlog
 from avow.base.errors import AvowError
 from avow.gateway import fleet as fleets
 from avow.gateway import forecast, media, refusals, upstreams
+from avow.gateway.assembly import Assembly
 from avow.gateway.client import Client
 from avow.gateway.connection import Exchange, UpstreamGarbage, UpstreamLost
 from avow.gateway.dialects import Joined, Retold, Translation
 from avow.gateway.fleet import Fleet, Route
 from avow.gateway.meter import Outcome
 from avow.gateway.orders import Order
+from avow.gateway.sse import ChatStream, EventStream
+from avow.gateway.straight import Line, Straight
 
 log = structlog.get_logger()
 
@@ -31,7 +34,8 @@ IMAGE_BYTES_MAX = 16 * 1024 * 1024
 DRAIN_BYTES_MAX = 4 * 1024 * 1024
 EVENTS = b"text/event-stream"
 
-Progress = Callable[[UUID, int, int, int], None]
+Progress = Callable[[UUID, Callable[[], tuple[int, int, int]]], int]
+"""See `billing.ledger.Batcher.progress`."""
 
 
 class Listener(Protocol):
@@ -44,6 +48,10 @@ class Listener(Protocol):
         ...
 
     async def flush(self) -> None: ...
+
+    def line(self) -> Line | None:
+        """Where what passes unchanged may be written past `pass_on` from then on; None: nothing may."""
+        ...
 
 
 class Pourable(Protocol):
@@ -86,6 +94,7 @@ class Call:
         self._progress, self._listener = progress, listener
         self._exchange: Exchange | None = None
         self._begun = begun
+        self._straight: Straight | None = None
         self._leaving, self._is_outside = order.routes[0].upstream.leaving, False
         self._bytes_left: int | None = None
         self._tokens_max, self._streams = order.output_tokens_max, order.request.stream
@@ -121,16 +130,27 @@ class Call:
         request = self._order.request
         whole = not request.stream or (request.extent is not None and request.extent.sound_bytes > 0)
         drains = self._leaving == "drain" or (self._leaving == "estimate" and self._is_outside and whole)
+        if self._straight is not None:
+            self._straight.close()
         if drains and self.outcome.reads:
             self._bytes_left = DRAIN_BYTES_MAX
         return self._bytes_left is not None
 
     def _count(self, tokens: int) -> None:
         """Tell of what was delivered, so that it is charged whatever happens here."""
-        outcome = self.outcome
-        if tokens > outcome.tokens and self._streams:  # of what comes whole nothing was delivered before its end
-            self._progress(self._order.request_id, outcome.input_tokens or 0, 0, min(tokens, self._tokens_max))
-        outcome.tokens = tokens
+        before, self.outcome.tokens = self.outcome.tokens, tokens
+        if tokens > before and self._streams:  # of what comes whole nothing was delivered before its end
+            self._checkpoint()
+
+    def _checkpoint(self) -> int:
+        """Tell the ledger that the stream has come on; at how many tokens it wants to be told again."""
+        return self._progress(self._order.request_id, self._seen) + max(0, self.outcome.tokens - self._tokens_max)
+
+    def _seen(self) -> tuple[int, int, int]:
+        """How far the stream has come, for the ledger."""
+        if self._straight is not None:
+            self._straight.hand_on()
+        return self.outcome.input_tokens or 0, 0, min(self.outcome.tokens, self._tokens_max)
 
     def _let_go(self, whole: bool) -> None:
         if self._exchange is not None:
@@ -270,7 +290,13 @@ class Call:
         make = way.dialect.raw if order.request.is_raw and way.dialect.raw is not None else way.dialect.stream
         reader = make(wants_usage=wants_usage, takes_progress=way.shows_progress)
 
+        straight = self._straight = (
+            self._straightened(exchange, reader, assembly) if retold is None and passes else None
+        )
+
         def take(piece: bytes) -> bool:
+            if straight is not None:
+                straight.close()
             passed, data = reader.feed(piece)
             if assembly is not None:
                 join(assembly, data)
@@ -288,14 +314,20 @@ class Call:
                 outcome.begun = True
                 more = self._listener.pass_on(passed) and more
             self._count(self._listener.delivered(tokens) if passes else tokens)
+            if straight is not None and more and data and reader.is_between:
+                straight.open(data[-1])
             return more
 
-        while not await exchange.pour(take):
-            if self._bytes_left is not None and self._bytes_left < 0:
-                raise asyncio.CancelledError
-            await self._listener.flush()
-            if reader.done or reader.fault:
-                break
+        try:
+            while not await exchange.pour(take):
+                if self._bytes_left is not None and self._bytes_left < 0:
+                    raise asyncio.CancelledError
+                await self._listener.flush()
+                if reader.done or reader.fault:
+                    break
+        finally:
+            if straight is not None:
+                straight.close()
         if reader.rejected and not outcome.begun:
             raise refusals.UpstreamRejected()
         if reader.fault:
@@ -308,6 +340,15 @@ class Call:
             if last:
                 outcome.begun = True
                 self._listener.pass_on(last)
+
+    def _straightened(self, exchange: Pourable, reader: EventStream, assembly: Joined | None) -> Straight | None:
+        """The short way of a chat's chunks, where nothing has to look at them on the way."""
+        line = self._listener.line()
+        if line is None or type(reader) is not ChatStream or not isinstance(exchange, Exchange):
+            return None
+        if not isinstance(assembly, Assembly | None):
+            return None
+        return Straight(exchange, reader, assembly, self.outcome, line, self._checkpoint)
 
 
 def translate(back: Translation, answer: bytes) -> bytes:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Coroutine, Iterator
 from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
@@ -31,7 +31,8 @@ from avow.billing.events import Settle, Settled
 from avow.billing.means import Means
 from avow.billing.refusals import RateExceeded
 from avow.gateway import extents, forms, judging, kept, media, meter, orders, pictures, refusals
-from avow.gateway.cache import Asked, Cache, Word
+from avow.gateway.ask import Ask, Headers, Reply
+from avow.gateway.cache import Cache, Word
 from avow.gateway.call import Call
 from avow.gateway.client import Client
 from avow.gateway.connection import Exchange, UpstreamTimeout
@@ -43,7 +44,8 @@ from avow.gateway.rules import CONTENT, RuleBook
 from avow.gateway.searching import Searching
 from avow.gateway.spans import Spans
 from avow.gateway.sse import cost_comment
-from avow.gateway.surfaces import CHAT, Surface
+from avow.gateway.straight import Line
+from avow.gateway.surfaces import Surface
 from avow.gateway.watch import Watch
 from avow.gateway.wire import Request
 from avow.policy import Never
@@ -60,11 +62,6 @@ LARGE_BYTES = 256 * 1024  # a digest of more is not for the loop
 SEALED_BYTES = 64 * 1024  # more is searched for card numbers beside the loop
 
 
-Headers = Sequence[tuple[bytes, bytes]]
-Beside = Callable[[UUID, int, bytes, int], tuple[UUID, bytes, int]]
-"""Makes of a request's id, status, answer and cost the line of a batch that is written with its charge: its id, box and size."""
-
-
 class Keys(Protocol):
     """API keys by their text; see `accounts.directory.Directory`. Raises what tells the client why it is refused."""
 
@@ -73,54 +70,10 @@ class Keys(Protocol):
     def at_hand(self, key: str, scope: Scope) -> KeyRecord | None: ...
 
 
-class Reply(Protocol):
-    """The way back to the client. What is written for a client that has gone is dropped.
-
-    `kind` is the media type where it is not JSON, or events. `pass_on` takes a part of a stream that was begun; when it says
-    False, `flush` is awaited before the next.
-    """
-
-    async def whole(self, status: int, headers: Headers, body: bytes, kind: bytes = b"") -> None: ...
-
-    def begin(self, headers: Headers, kind: bytes = b"") -> None: ...
-
-    def pass_on(self, data: bytes) -> bool: ...
-
-    async def flush(self) -> None: ...
-
-    async def end(self, data: bytes) -> None: ...
-
-
 class Handed(Protocol):
     """A completion without a task that can be given one."""
 
     def hand_over(self) -> None: ...
-
-
-class Ask(msgspec.Struct, frozen=True):
-    """What came: the key's text, the body as sent, and the hours that the client lets us keep it (None: as planned).
-
-    `address` is where it came from, for keys that may be used from some networks only; it is compared and goes nowhere.
-    `claim` is its idempotency key.
-    """
-
-    secret: str
-    body: bytes
-    retention_h: int | None = None
-    address: str | None = None
-    surface: Surface = CHAT
-    cache: Asked | None = None
-    """The client's word about answers given before; None: none."""
-    claim: bytes | None = None
-    boundary: bytes = b""
-    """What stands between the parts of a form."""
-    key: KeyRecord | None = None
-    """Who asks, where that was found out before: no text of a key is needed then."""
-    beside: Beside | None = None
-    """Where no client waits: what is written of the answer in the transaction of its charge."""
-
-    def __repr__(self) -> str:
-        return f"Ask({len(self.body)} bytes)"
 
 
 class Gateway:
@@ -474,6 +427,10 @@ class Completion:
     def delivered(self, tokens: int) -> int:
         """See `call.Listener`."""
         return tokens if self._searching is None else self._searching.delivered(tokens)
+
+    def line(self) -> Line | None:
+        """See `call.Listener`."""
+        return self._reply.line() if self._searching is None or not self._searching.guards else None
 
     def _tell(self, data: bytes) -> bool:
         if not self.begun:

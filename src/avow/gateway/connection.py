@@ -117,7 +117,11 @@ class Home(Protocol):
 
 
 class Exchange:
-    """One response as it arrives. `status` and `headers` are set once `Client.send` has returned it."""
+    """One response as it arrives. `status` and `headers` are set once `Client.send` has returned it.
+
+    `straight`, which whoever pours may set while a piece is taken, is given before all else what begins where a chunk of HTTP
+    does; it answers how many bytes it took, which are whole chunks, and how many of the body are in them.
+    """
 
     status = 0
     told: Callable[[bool], None] | None = None
@@ -129,6 +133,7 @@ class Exchange:
     _waiter: asyncio.Future[bool] | None = None
     _take: Callable[[bytes], bool] | None = None
     _connection: Connection | None = None
+    straight: Callable[[bytes], tuple[int, int]] | None = None
 
     def __init__(self) -> None:
         self.headers: list[tuple[bytes, bytes]] = []
@@ -176,8 +181,10 @@ class Exchange:
         waits, as for `read`. Raises an `UpstreamError` as `read` does, and what `take` raises.
         """
         while True:
-            if self._chunks and not take(self._taken()):
-                return False
+            if self._chunks:
+                if not take(self._taken()):
+                    return False
+                self.straight = None  # whether a chunk begins with the next read, only the connection knows
             if self._failure is not None:
                 raise self._failure
             if self._finished:
@@ -291,14 +298,15 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpResponseParser(self)
         self._exchange: Exchange | None = None
+        self._time, self._bytes_max = self._loop.time, pool.limits.body_bytes
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = self._at = self._total_at = 0.0
+        self._timer_at = self._at = self._total_at = self._heard_at = 0.0
         self._reset()
 
     def _reset(self) -> None:
         self._complete = self._extra = self._head_done = self._keep = False
-        self._until_eof = self._paused = self._draining = self.received = self._is_used = False
+        self._until_eof = self._paused = self._draining = self.received = self._is_used = self._is_between = False
         self._informational = 0
         self._quiet_bytes = self._total_bytes = 0
         self._fault = ""
@@ -365,6 +373,14 @@ class Connection(asyncio.Protocol):
         if not self.received and exchange.told is not None and (body := _whole(data, self._pool.limits)) is not None:
             self._take_whole(exchange, body)
             return
+        straight = exchange.straight
+        if straight is not None and self._total_bytes + len(data) <= self._bytes_max:
+            taken, size = straight(data)
+            self._total_bytes += size
+            self._heard_at = self._time()
+            if taken == len(data):
+                return
+            data = data[taken:]
         self.received = self._is_used = True
         total_before = self._total_bytes
         try:
@@ -378,6 +394,8 @@ class Connection(asyncio.Protocol):
             self._finish(exchange)
         else:
             self._advance(exchange)
+            if not self._is_between or data[-1:] != b"\n":
+                exchange.straight = None
 
     def _take_whole(self, exchange: Exchange, body: bytes) -> None:
         """A whole answer that needs no parser, which stays where it was: between two messages."""
@@ -483,6 +501,14 @@ class Connection(asyncio.Protocol):
         exchange._size += size
         self._total_bytes += size
 
+    # Behind the line end of a chunk the parser waits for the next as it did before it, so a whole chunk may pass it by.
+
+    def on_chunk_header(self) -> None:
+        self._is_between = False
+
+    def on_chunk_complete(self) -> None:
+        self._is_between = True
+
     def on_message_complete(self) -> None:
         if self._head_done and not self._complete:
             self._complete = True
@@ -491,7 +517,7 @@ class Connection(asyncio.Protocol):
     # one timer per connection: moved lazily, so that an ordinary request arms none
 
     def _watch(self, at: float) -> None:
-        self._at = at
+        self._at, self._heard_at = at, 0.0
         if self._timer is None or self._timer_at > at:
             if self._timer is not None:
                 self._timer.cancel()
@@ -500,6 +526,8 @@ class Connection(asyncio.Protocol):
 
     def _tick(self) -> None:
         self._timer = None
+        if self._heard_at:  # what went straight on moved nothing but this
+            self._at = min(self._heard_at + self._pool.timeouts.between_bytes_s, self._total_at)
         if self._loop.time() < self._at:
             self._watch(self._at)
         else:

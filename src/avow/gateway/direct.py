@@ -16,8 +16,10 @@ import msgspec
 
 from avow.base.errors import AvowError
 from avow.gateway import asgi, surfaces
-from avow.gateway.completion import Ask, Completion, Gateway, Headers
+from avow.gateway.ask import Ask, Headers
+from avow.gateway.completion import Completion, Gateway
 from avow.gateway.plain import Plain
+from avow.gateway.straight import Line
 
 _STATUS = {each.value: b"HTTP/1.1 %d %s\r\n" % (each, each.phrase.encode()) for each in HTTPStatus}
 _BY_URL = {path.encode(): surface for path, surface in surfaces.BY_PATH.items()}
@@ -190,6 +192,9 @@ class Turn:
     async def flush(self) -> None:
         if self._connection.flow.write_paused and not self.disconnected:
             await self._connection.flow.drain()
+
+    def line(self) -> Line:
+        return Line(self._connection.transport.write, self._connection.flow)
 
     async def end(self, data: bytes) -> None:
         await self.flush()

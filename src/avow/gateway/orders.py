@@ -7,7 +7,7 @@ than the rules it was judged by is given back, the rules are loaded anew, and th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -56,7 +56,7 @@ class Ledger(Protocol):
 
     def settling(self, event: Settle) -> asyncio.Future[Settled]: ...
 
-    def progress(self, request_id: UUID, input_tokens: int, cached_tokens: int, output_tokens: int) -> None: ...
+    def progress(self, request_id: UUID, seen: Callable[[], tuple[int, int, int]]) -> int: ...
 
 
 class Wish(msgspec.Struct, frozen=True):

@@ -17,7 +17,8 @@ import msgspec
 from avow.billing.events import Opened, Settled
 from avow.billing.refusals import MoneyShort, TokensShort
 from avow.gateway import kept, orders
-from avow.gateway.completion import SEALED_BYTES, Ask, Completion, Gateway, Headers, Reply, measure
+from avow.gateway.ask import Ask, Headers, Reply
+from avow.gateway.completion import SEALED_BYTES, Completion, Gateway, measure
 from avow.gateway.fleet import Health
 from avow.gateway.meter import Measured, Outcome
 from avow.gateway.orders import Order, Wish

@@ -33,6 +33,11 @@ class Searching:
     def hits(self) -> Collection[Hit]:
         return self._search.hits.values()
 
+    @property
+    def guards(self) -> bool:
+        """Whether a stream is searched piece by piece."""
+        return self._guard is not None
+
     async def request(self, order: Order, size: int, rules: Rules, client: Client) -> Order:
         """An order of `size` bytes with its request as a model may see it.
 

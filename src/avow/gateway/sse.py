@@ -82,6 +82,11 @@ class Splitter:
             and not self._rest
         )
 
+    @property
+    def is_between(self) -> bool:
+        """Whether the next byte begins an event."""
+        return not self._rest
+
     def feed(self, piece: bytes) -> list[bytes]:
         """The events that end in `piece`, each with its blank line. Raises `TooLong`."""
         if not self._rest and piece.endswith(b"\n\n") and b"\r" not in piece:
@@ -183,6 +188,16 @@ class EventStream(ABC):
     @property
     def tokens(self) -> int:
         return max(self._events, -(-self._said_bytes // BYTES_PER_TOKEN))
+
+    @property
+    def is_between(self) -> bool:
+        """Whether the next byte begins an event."""
+        return self._splitter.is_between
+
+    def count(self, texts: list[str]) -> None:
+        """Count events that passed by the short way, each with one of these texts."""
+        self._events += len(texts) - texts.count("")
+        self._said_bytes += 0 if self._takes_progress else len("".join(texts).encode())
 
     def _say(self, size: int) -> None:
         """Count an event with so many bytes of content; one without any is none."""
