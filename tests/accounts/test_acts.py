@@ -28,6 +28,8 @@ from avow.base.ids import uuid7
 from avow.base.recorded import Silent
 from avow.billing import credit
 from avow.commands import COMMANDS
+from avow.gateway import offers
+from avow.gateway.handling import Handling
 from avow.gateway.tables import model, trace
 from avow.policy import Policy, parse
 from avow.privacy.tables import policy_plan
@@ -238,6 +240,13 @@ async def give_credit(w: Walk) -> None:
     assert await ask_desk(w, "credit", body) == {"new": False}, "the same key gives it once"
 
 
+async def change_upstream(w: Walk) -> None:
+    async with w.house.databases.keeper.begin() as c:
+        await offers.put_upstream(c, w.house.needs.vault, "a", "http://127.0.0.1:9/v1", None, Handling(None))
+    body = {"name": "a", "revision": 1, "leaving": "drain"}
+    assert await w.ask("PATCH", "/api/desk/upstreams", body, w.made["operator"]) == {"refused": None}
+
+
 async def set_price(w: Walk) -> None:
     row = {"id": "a/b", "context_tokens": 10, "output_tokens_max": 10}
     async with w.house.databases.keeper.begin() as c:
@@ -318,6 +327,7 @@ STEPS: dict[str, Step] = {
     "POST /api/desk/people": find,
     "POST /api/desk/account": see_account,
     "POST /api/desk/credit": give_credit,
+    "PATCH /api/desk/upstreams": change_upstream,
     "POST /api/desk/prices": set_price,
     "POST /api/desk/evidence": add_evidence,
     "POST /api/desk/evidence/withdraw": lambda w: ask_desk(

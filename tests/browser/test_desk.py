@@ -106,6 +106,53 @@ def test_two_operators_change_the_policy(visit: Visit, staff: dict[str, Colleagu
     assert first.wrong == second.wrong == []
 
 
+def test_an_upstream_is_changed_and_its_key_is_shown_to_nobody(
+    visit: Visit, platform: Platform, staff: dict[str, Colleague]
+) -> None:
+    platform.cli("upstream", "add", "ours", "http://127.0.0.1:9/v1", "--own", "--key", stdin="sk-before\n")
+    at = staff["operator"].enter(visit("zh"))
+    at.go("/desk/upstreams")
+    row = at.page.get_by_role("row").filter(has_text="ours")
+    expect(row).to_have_count(1, timeout=WAIT_MS)
+    expect(at.page.get_by_role("button", name=at.say("Change {name}", name="engine"))).to_have_count(0)
+
+    def change(**fields: str) -> None:
+        row.get_by_role("button", name=at.say("Change {name}", name="ours")).click()
+        expect(at.page.get_by_role("button", name=at.say("Save"), exact=True)).to_be_disabled()
+        for label, value in fields.items():
+            at.fill(label.replace("_", " "), value)
+        at.click("Save")
+
+    def is_refused(text: str) -> None:
+        expect(at.page.get_by_role("alert")).to_contain_text(text, timeout=WAIT_MS)
+        at.click("Cancel")
+        at.page.get_by_role("dialog").wait_for(state="detached")
+
+    change(Base_URL="http://127.0.0.1:10/v1")
+    is_refused("已保存的密钥不会发送到那里")
+    change(Base_URL="http://127.0.0.1:10/v1", New_API_key="sk-after")
+    at.page.get_by_role("dialog").wait_for(state="detached")
+    change(Party="stranger")
+    is_refused("the policy names no processor stranger")
+    row.get_by_role("button", name=at.say("Change {name}", name="ours")).click()
+    expect(at.page.get_by_label(at.say("New API key"), exact=True)).to_have_value("")
+    [seen] = [
+        each for each in staff["second"].http.get("/api/desk/upstreams").json()["upstreams"] if each["name"] == "ours"
+    ]
+    assert (seen["base_url"], seen["revision"]) == ("http://127.0.0.1:10/v1", 2)
+    other = staff["second"].http.patch("/api/desk/upstreams", json={"name": "ours", "revision": 2, "leaving": "drain"})
+    assert other.is_success, other.text
+    at.fill("Region", "DE")
+    at.click("Save")
+    expect(at.page.get_by_role("alert")).to_contain_text("其他人在此期间更改了此上游", timeout=WAIT_MS)
+    assert "sk-after" not in at.page.content() and "sk-before" not in at.page.content()
+    auditor = staff["auditor"].enter(visit("en"))
+    auditor.go("/desk/upstreams")
+    expect(auditor.page.get_by_role("row").filter(has_text="ours")).to_have_count(1, timeout=WAIT_MS)
+    expect(auditor.page.get_by_role("button", name=auditor.say("Change {name}", name="ours"))).to_have_count(0)
+    assert at.wrong == auditor.wrong == []
+
+
 def test_a_price_is_shown_by_what_the_model_is_paid_by(
     visit: Visit, platform: Platform, staff: dict[str, Colleague]
 ) -> None:
