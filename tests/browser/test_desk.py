@@ -185,11 +185,12 @@ def test_a_limit_is_set_changed_and_ended(visit: Visit, platform: Platform, staf
         expect(at.page.get_by_role("button", name=at.say("Set it"), exact=True)).to_be_disabled()
         at.fill("Requests per minute", "90")
         at.fill("Budget per day", "2.5")
+        expect(at.page.get_by_label(at.say("Budget per day"), exact=True)).to_have_value("2.5 USD")
         at.click("Set it")
         at.page.get_by_role("dialog").wait_for(state="detached")
         row = at.page.get_by_role("row").filter(has_text=mine)
         expect(row).to_contain_text("90", timeout=WAIT_MS)
-        expect(row).to_contain_text("2.5")
+        expect(row).to_contain_text("US$2.50")
         [seen] = http.get("/api/limits").json()["limits"]
         assert (seen["limits"]["requests_per_min"], seen["limits"]["budget_day_nano"]) == (90, 2_500_000_000)
         row.get_by_role("button", name=at.say("Change the limit of {who}", who=mine)).click()

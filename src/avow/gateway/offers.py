@@ -194,7 +194,7 @@ async def reprice(
     known = next((each for each in book.versions(model) if each.valid_from <= at), None)
     if known is not None and known.counts is not None:
         raise PriceNotByTokens
-    base = known or Price(uuid7(), model, "USD", 0, rates.get("cached", rates["input"]), 0, at)
+    base = known or Price(uuid7(), model, money.CURRENCY, 0, rates.get("cached", rates["input"]), 0, at)
     named = {f"{name}_nano": rate for name, rate in rates.items()}
     new = msgspec.structs.replace(base, id=uuid7(), valid_from=at, **named)
     await prices.add(connection, new, seal)
@@ -216,7 +216,7 @@ def _price(offer: Offer, at: datetime) -> Price:
     cached = offer.input_nano if offer.cached_nano is None else offer.cached_nano
     parts = offer.cache_write_nano, offer.reasoning_nano, offer.image_nano, offer.audio_nano
     counted = offer.counts, offer.sizes
-    return Price(uuid7(), offer.id, "USD", offer.input_nano, cached, offer.output_nano, at, *parts, *counted)
+    return Price(uuid7(), offer.id, money.CURRENCY, offer.input_nano, cached, offer.output_nano, at, *parts, *counted)
 
 
 def _check_rates(rates: Iterable[int]) -> None:
