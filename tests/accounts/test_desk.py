@@ -58,8 +58,16 @@ async def test_a_credit_comes_from_staff_with_a_reason_and_stands_on_the_persons
     ):
         refused = await operator.post("/api/desk/credit", json=body | wrong)
         assert refused.json()["code"] == code, (wrong, refused.text)
-    assert (await operator.post("/api/desk/credit", json=body)).json() == {"new": True}
-    assert (await operator.post("/api/desk/credit", json=body)).json() == {"new": False}
+    for new in (True, False):
+        done = (await operator.post("/api/desk/credit", json=body)).json()
+        purse = {
+            "id": str(wallet),
+            "currency": "USD",
+            "balance": "2.500000000",
+            "held": "0.000000000",
+            "state": "active",
+        }
+        assert done == {"new": new, "wallet": purse}, "what is shown after it is what there is"
     assert (await operator.post("/api/desk/credit", json=body | {"amount": "3"})).json()[
         "code"
     ] == "idempotency_mismatch"

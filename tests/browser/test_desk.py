@@ -106,6 +106,30 @@ def test_two_operators_change_the_policy(visit: Visit, staff: dict[str, Colleagu
     assert first.wrong == second.wrong == []
 
 
+def test_a_credit_is_in_the_balance_that_is_shown_after_it(
+    visit: Visit, platform: Platform, staff: dict[str, Colleague]
+) -> None:
+    at = staff["operator"].enter(visit("en"))
+    with platform.http() as http:
+        me = platform.sign_up(http)
+    at.go("/desk/accounts")
+    at.fill("Address or id", me["id"])
+    at.fill("Reason", "ticket 9")
+    at.click("Look up")
+    balance = at.page.locator(".figure").filter(has_text=at.say("Balance"))
+    expect(balance).to_contain_text("$1.00", timeout=WAIT_MS)
+    at.click("Give a credit")
+    dialog = at.page.get_by_role("dialog")
+    at.fill("Amount", "2.50")
+    dialog.get_by_label(at.say("Reason"), exact=True).fill("ticket 9")
+    at.click("Give the credit")
+    dialog.wait_for(state="detached")
+    at.see("The credit is in the wallet, and on the record.")
+    expect(balance).to_contain_text("$3.50")
+    looked = at.sql("SELECT count(*) FROM audit WHERE subject_id = $1::uuid AND act = 'look at account'", me["id"])
+    assert looked[0][0] == 1 and at.wrong == []
+
+
 def test_an_upstream_is_changed_and_its_key_is_shown_to_nobody(
     visit: Visit, platform: Platform, staff: dict[str, Colleague]
 ) -> None:
