@@ -106,6 +106,31 @@ def test_two_operators_change_the_policy(visit: Visit, staff: dict[str, Colleagu
     assert first.wrong == second.wrong == []
 
 
+def test_somebody_who_was_refused_reads_why_in_their_privacy_centre(
+    visit: Visit, platform: Platform, staff: dict[str, Colleague]
+) -> None:
+    why, other = "The weights belong to their maker.\nNone of your data is in them.", "A second engine runs now."
+    staff["privacy"].show()
+    with platform.http() as http:
+        platform.sign_up(http)
+        for state, answer in (("succeeded", other), ("refused", why)):
+            asked = http.post("/api/privacy/requests", json={"kind": "complain", "text": "Well?"}).json()
+            reply = {"id": asked["id"], "state": state, "answer": answer}
+            assert staff["privacy"].http.post("/api/desk/requests/answer", json=reply).is_success
+        cookies = [{"name": one.name, "value": str(one.value), "url": platform.base_url} for one in http.cookies.jar]
+    for language in ("zh", "en"):
+        at = visit(language)
+        at.page.context.add_cookies(cookies)
+        at.go("/privacy")
+        row = at.page.get_by_role("listitem").filter(has_text=at.say("Why it was refused"))
+        expect(row.locator(".said")).to_have_text(why, timeout=WAIT_MS)
+        expect(row).not_to_contain_text("see answer")
+        expect(at.page.get_by_text(other)).to_have_count(0)
+        at.page.get_by_text(at.say("The answer"), exact=True).click()
+        at.page.get_by_text(other).wait_for()
+        assert at.wrong == []
+
+
 def test_a_credit_is_in_the_balance_that_is_shown_after_it(
     visit: Visit, platform: Platform, staff: dict[str, Colleague]
 ) -> None:
