@@ -157,12 +157,12 @@ def check(kind: str, base_url: str, credential: str | None, retention_h: int | N
     """Raises BadInput for a kind not known, a URL that is none, and a credential or hours that cannot be any."""
     if kind not in KINDS:
         raise BadInput(f"There is no kind {kind!r}.", hint=f"Kinds are {', '.join(KINDS)}.", param="kind")
+    if not _URL.fullmatch(base_url):
+        raise BadInput("A URL is written without spaces, # and letters beyond ASCII.", param="base_url")
     try:
         Target(base_url, {})
     except ValueError as wrong:
         raise BadInput(f"{wrong}.".capitalize(), param="base_url") from None
-    if not _URL.fullmatch(base_url):
-        raise BadInput("A URL is written without spaces, # and letters beyond ASCII.", param="base_url")
     if credential is not None and not _CREDENTIAL.fullmatch(credential):
         raise BadInput("An API key is one word of printable ASCII, 8,000 characters at most.", param="credential")
     if retention_h is not None and not 0 <= retention_h <= HOURS_MAX:
