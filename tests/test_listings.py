@@ -7,7 +7,8 @@ import secrets
 import subprocess
 from typing import Any
 
-from tests.platform import MODEL, Platform
+from tests.platform import MODEL, Platform, complete, wait_until
+from tests.upstream import PRICES, Upstream
 
 
 def listed(platform: Platform, *words: str) -> dict[str, Any]:
@@ -84,3 +85,26 @@ def test_an_upstream_is_changed_by_what_is_named_alone(platform: Platform) -> No
     for wrong in ((), ("--own", "--processor", "x"), ("--key", "--no-key")):
         assert change(*wrong, check=False).returncode == 2
     platform.cli("upstream", "remove", name)
+
+
+def test_a_running_worker_asks_where_an_upstream_is_now_and_no_key_of_it_lies_about(platform: Platform) -> None:
+    name, keys = f"u-{secrets.token_hex(4)}", [f"sk{secrets.token_hex(12)}" for _ in range(2)]
+    before, after = (Upstream(key) for key in keys)
+    try:
+        platform.cli("upstream", "add", name, before.url, "--key", stdin=f"{keys[0]}\n")
+        platform.cli("model", "add", name, "--upstream", name, *PRICES)
+        with platform.http() as http:
+            platform.sign_up(http)
+            key = platform.key(http)["secret"]
+            wait_until(lambda: complete(http, key, "Say yes.", model=name).status_code == 200)
+            asked = before.calls
+            platform.cli("upstream", "change", name, "--url", after.url, "--key", stdin=f"{keys[1]}\n")
+            for _ in range(3):
+                assert complete(http, key, "Say yes.", model=name).status_code == 200
+        assert (before.calls, after.calls, after.scripted.refused) == (asked, 3, [])
+        assert platform.scan(keys) == {}
+    finally:
+        platform.cli("model", "leave", name, "--upstream", name)
+        platform.cli("upstream", "remove", name)
+        before.close()
+        after.close()
