@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import secrets
+import subprocess
 from typing import Any
 
-from tests.platform import MODEL, Platform
+from tests.platform import MODEL, Platform, complete, wait_until
+from tests.upstream import PRICES, Upstream
 
 
 def listed(platform: Platform, *words: str) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def test_upstreams_and_models_are_listed(platform: Platform) -> None:
     platform.cli("model", "add", name, "--upstream", name, "--input", "0.15", "--output", "0.60")
     [row] = [row for row in listed(platform, "upstream", "list")["rows"] if row["name"] == name]
     assert (row["base_url"], row["kind"], row["state"]) == ("http://127.0.0.1:9/v1", "compatible", "active")
-    assert secret not in str(row) and "credential" not in row
+    assert secret not in str(row) and row["has_credential"] and "credential" not in row
     models = {row["id"]: row for row in listed(platform, "model", "list")["rows"]}
     assert (models[name]["upstreams"], models[name]["input"]) == ([name], "0.150000000")
     said = platform.cli("model", "list", "--limit", "1")
@@ -56,3 +58,53 @@ def test_upstreams_and_models_are_listed(platform: Platform) -> None:
     assert any(line.startswith(f"{MODEL} ") for line in platform.cli("model", "list").stdout.splitlines())
     platform.cli("model", "leave", name, "--upstream", name)
     platform.cli("upstream", "drain", name)
+
+
+def test_an_upstream_is_changed_by_what_is_named_alone(platform: Platform) -> None:
+    name, secret = f"u-{secrets.token_hex(4)}", f"sk-{secrets.token_hex(8)}"
+    platform.cli("upstream", "add", name, "http://127.0.0.1:9/v1", "--leaving", "drain", "--key", stdin=secret + "\n")
+
+    def change(*given: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return platform.cli("upstream", "change", name, *given, check=check, stdin=stdin)
+
+    def row() -> dict[str, Any]:
+        return next(each for each in listed(platform, "upstream", "list")["rows"] if each["name"] == name)
+
+    before = row()
+    assert change("--kind", "compatible").stdout == f"upstream {name}: kind changed\n"
+    assert row() == before | {"kind": "compatible", "revision": 2}
+    moved = change("--url", "http://127.0.0.1:10/v1", check=False)
+    assert moved.returncode == 1 and "the key of this upstream was given for the one before" in moved.stderr
+    change("--url", "http://127.0.0.1:10/v1", "--key", stdin=f"{secret}x\n")
+    assert (row()["base_url"], row()["has_credential"]) == ("http://127.0.0.1:10/v1", True)
+    away = change("--url", "https://api.example/v1", "--no-key", check=False)
+    assert away.returncode == 1 and "--processor" in away.stderr
+    unnamed = change("--url", "https://api.example/v1", "--no-key", "--processor", "nobody", check=False)
+    assert unnamed.returncode == 1 and "the policy names no processor nobody" in unnamed.stderr
+    assert change("--no-key").returncode == 0 and row()["has_credential"] is False
+    for wrong in ((), ("--own", "--processor", "x"), ("--key", "--no-key")):
+        assert change(*wrong, check=False).returncode == 2
+    platform.cli("upstream", "remove", name)
+
+
+def test_a_running_worker_asks_where_an_upstream_is_now_and_no_key_of_it_lies_about(platform: Platform) -> None:
+    name, keys = f"u-{secrets.token_hex(4)}", [f"sk{secrets.token_hex(12)}" for _ in range(2)]
+    before, after = (Upstream(key) for key in keys)
+    try:
+        platform.cli("upstream", "add", name, before.url, "--key", stdin=f"{keys[0]}\n")
+        platform.cli("model", "add", name, "--upstream", name, *PRICES)
+        with platform.http() as http:
+            platform.sign_up(http)
+            key = platform.key(http)["secret"]
+            wait_until(lambda: complete(http, key, "Say yes.", model=name).status_code == 200)
+            asked = before.calls
+            platform.cli("upstream", "change", name, "--url", after.url, "--key", stdin=f"{keys[1]}\n")
+            for _ in range(3):
+                assert complete(http, key, "Say yes.", model=name).status_code == 200
+        assert (before.calls, after.calls, after.scripted.refused) == (asked, 3, [])
+        assert platform.scan(keys) == {}
+    finally:
+        platform.cli("model", "leave", name, "--upstream", name)
+        platform.cli("upstream", "remove", name)
+        before.close()
+        after.close()

@@ -18,11 +18,11 @@ PRICES = ("--input", "3", "--output", "7", "--image", "9", "--audio", "11")
 class Upstream:
     """The scripted upstream in a loop of its own thread, so that tests and their platform may block."""
 
-    def __init__(self) -> None:
+    def __init__(self, credential: str = CREDENTIAL) -> None:
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
-        self.scripted = ScriptedUpstream(CREDENTIAL)
+        self.scripted = ScriptedUpstream(credential)
         self._run(self.scripted.__aenter__())
 
     def answer(self, script: Script) -> None:

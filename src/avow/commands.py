@@ -54,6 +54,7 @@ COMMANDS: Final[Mapping[str, Command | Silent]] = {
     "upstream list": Silent("what it shows is about nobody"),
     "model list": Silent("what it shows is about nobody"),
     "upstream add": Command("set upstream"),
+    "upstream change": Command("change upstream"),
     "upstream drain": Command("drain upstream"),
     "upstream remove": Command("remove upstream"),
     "model add": Command("set model"),

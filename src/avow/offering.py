@@ -69,7 +69,7 @@ def upstream_add(
     leaving: Leaving,
     has_key: bool,
 ) -> None:
-    """Add a provider, or change it. BASE_URL ends before /chat/completions or /messages, usually in /v1."""
+    """Add a provider, or say all of it anew. BASE_URL ends before /chat/completions or /messages, usually in /v1."""
     from avow.gateway import offers
     from avow.gateway.handling import Handling, admit, is_here
     from avow.registers import documents
@@ -91,6 +91,60 @@ def upstream_add(
     printing.say(f"upstream {name}: {base_url}", name=name, base_url=base_url, forbidden=forbidden or None)
     if forbidden:
         printing.note(f"  It gets nothing yet: {forbidden}. docs/reference/gateway.md says what to declare.")
+
+
+@upstream.command("change")
+@click.argument("name")
+@click.option("--url", "base_url", help="Where it is now; ends as in upstream add.")
+@click.option("--processor", help="The party's name in the policy.")
+@click.option("--own", is_flag=True, help="It runs in this house: no outside party sees anything.")
+@click.option("--region", help="The country of its servers.")
+@click.option("--trains/--trains-not", default=None, help="Whether it trains models on what it gets.")
+@click.option("--retention-h", type=click.IntRange(0), help="For how many hours it keeps what it gets.")
+@click.option("--contract", help="The id of the data processing agreement.")
+@click.option("--evidence-until", type=click.DateTime(["%Y-%m-%d"]), help="The day (UTC) on which the evidence ends.")
+@click.option("--kind", type=Named("avow.gateway.upstreams", "KINDS"), help="What it speaks.")
+@click.option("--leaving", type=Named("avow.gateway.upstreams", "Leaving"), help="For who leaves before the end.")
+@click.option("--key", "has_key", is_flag=True, help="Read the provider's new API key from standard input.")
+@click.option("--no-key", is_flag=True, help="It asks for no API key any more.")
+@click.pass_context
+def upstream_change(
+    context: click.Context,
+    /,
+    name: str,
+    own: bool,
+    has_key: bool,
+    no_key: bool,
+    evidence_until: datetime | None,
+    **given: Any,
+) -> None:
+    """Change what is said of a provider; what is not named stays as it is."""
+    from avow.gateway import upstream_terms
+
+    if (own and given["processor"]) or (has_key and no_key):
+        raise click.UsageError("--own and --processor exclude each other, and so do --key and --no-key.")
+    told: dict[str, Any] = {each: value for each, value in given.items() if value is not None}
+    if own:
+        told["processor"] = None
+    if has_key or no_key:
+        told["credential"] = None if no_key else sys.stdin.readline().strip()
+    if evidence_until is not None:
+        told["evidence_until"] = evidence_until.replace(tzinfo=UTC)
+    if not told:
+        raise click.UsageError("Say what is to be another: avow upstream change --help lists what can be.")
+
+    async def work() -> str:
+        async with at_desk(context) as at, at.keeper.begin() as c:
+            wanted, now = upstream_terms.Change(**told), at.parts.clock.now()
+            return (await upstream_terms.change(c, at.vault, name, wanted, now)).forbidden
+
+    forbidden = run(work())
+    changed = [each if each != "base_url" else "url" for each in told]
+    printing.say(
+        f"upstream {name}: {', '.join(changed)} changed", name=name, changed=changed, forbidden=forbidden or None
+    )
+    if forbidden:
+        printing.note(f"  It gets nothing: {forbidden}. docs/reference/gateway.md says what to declare.")
 
 
 @upstream.command("drain")

@@ -28,6 +28,8 @@ from avow.base.ids import uuid7
 from avow.base.recorded import Silent
 from avow.billing import credit
 from avow.commands import COMMANDS
+from avow.gateway import offers
+from avow.gateway.handling import Handling
 from avow.gateway.tables import model, trace
 from avow.policy import Policy, parse
 from avow.privacy.tables import policy_plan
@@ -234,8 +236,15 @@ async def give_credit(w: Walk) -> None:
         whose = UUID(me["tenant_id"]), UUID(me["id"])
         await credit.begin(c, *whose, uuid7(), w.house.clock.now(), policy_version=1)
     body = {"subject": me["id"], "amount": "5", "kind": "correction", "key": str(uuid7()), "reason": "ticket 7"}
-    assert await ask_desk(w, "credit", body) == {"new": True}
-    assert await ask_desk(w, "credit", body) == {"new": False}, "the same key gives it once"
+    assert (await ask_desk(w, "credit", body))["new"] is True
+    assert (await ask_desk(w, "credit", body))["new"] is False, "the same key gives it once"
+
+
+async def change_upstream(w: Walk) -> None:
+    async with w.house.databases.keeper.begin() as c:
+        await offers.put_upstream(c, w.house.needs.vault, "a", "http://127.0.0.1:9/v1", None, Handling(None))
+    body = {"name": "a", "revision": 1, "leaving": "drain"}
+    assert await w.ask("PATCH", "/api/desk/upstreams", body, w.made["operator"]) == {"refused": None}
 
 
 async def set_price(w: Walk) -> None:
@@ -318,6 +327,7 @@ STEPS: dict[str, Step] = {
     "POST /api/desk/people": find,
     "POST /api/desk/account": see_account,
     "POST /api/desk/credit": give_credit,
+    "PATCH /api/desk/upstreams": change_upstream,
     "POST /api/desk/prices": set_price,
     "POST /api/desk/evidence": add_evidence,
     "POST /api/desk/evidence/withdraw": lambda w: ask_desk(

@@ -17,6 +17,8 @@ from avow.base import jobs
 from avow.base.ids import uuid7
 from avow.billing import credit, prices
 from avow.billing.prices import PER, Counts, Price, Seal
+from avow.gateway import offers
+from avow.gateway.handling import Handling
 from avow.gateway.tables import model
 from avow.policy.words import STAFF_PURPOSES
 from avow.privacy import figures
@@ -56,8 +58,16 @@ async def test_a_credit_comes_from_staff_with_a_reason_and_stands_on_the_persons
     ):
         refused = await operator.post("/api/desk/credit", json=body | wrong)
         assert refused.json()["code"] == code, (wrong, refused.text)
-    assert (await operator.post("/api/desk/credit", json=body)).json() == {"new": True}
-    assert (await operator.post("/api/desk/credit", json=body)).json() == {"new": False}
+    for new in (True, False):
+        done = (await operator.post("/api/desk/credit", json=body)).json()
+        purse = {
+            "id": str(wallet),
+            "currency": "USD",
+            "balance": "2.500000000",
+            "held": "0.000000000",
+            "state": "active",
+        }
+        assert done == {"new": new, "wallet": purse}, "what is shown after it is what there is"
     assert (await operator.post("/api/desk/credit", json=body | {"amount": "3"})).json()[
         "code"
     ] == "idempotency_mismatch"
@@ -97,6 +107,48 @@ async def test_only_a_model_that_is_paid_by_tokens_takes_a_price_of_them(
     new, before = versions
     assert (new["input"], new["output"], before["input"]) == ("0.150000000", "0.600000000", "0.000000000")
     assert new["image"] == before["image"] == "10000.000000000", "what is not named stays as it is"
+
+
+async def test_an_upstream_is_changed_by_one_operator_at_a_time_and_its_key_is_in_no_answer(
+    house: House, operator: httpx.AsyncClient
+) -> None:
+    async with house.databases.keeper.begin() as c:
+        await offers.put_upstream(c, house.needs.vault, "a/b", "http://127.0.0.1:9/v1", "sk-before", Handling(None))
+        await offers.put_engine(c, "engine")
+
+    async def change(browser: httpx.AsyncClient = operator, **wanted: Any) -> httpx.Response:
+        return await browser.patch("/api/desk/upstreams", json={"name": "a/b", **wanted})
+
+    async def seen() -> dict[str, Any]:
+        page = (await operator.get("/api/desk/upstreams")).json()["upstreams"]
+        assert "sk-" not in str(page)
+        return next(each for each in page if each["name"] == "a/b")
+
+    second, before = await house.hired("operator"), await seen()
+    assert (before["revision"], before["has_credential"], before["leaving"]) == (1, True, "estimate")
+    done = await change(revision=1, base_url="http://127.0.0.1:10/v1", credential="sk-after", leaving="drain")
+    assert (done.status_code, done.json()) == (200, {"refused": None})
+    late = await change(second, revision=1, leaving="unbilled")
+    assert (late.status_code, late.json()["code"]) == (409, "upstream_moved")
+    after = await seen()
+    assert after == before | {"base_url": "http://127.0.0.1:10/v1", "leaving": "drain", "revision": 2}
+    for wanted, code in (
+        ({"base_url": "http://127.0.0.1:11/v1"}, "credential_stays"),
+        ({"processor": "nobody"}, "handling_below_policy"),
+        ({"name": "engine", "revision": 1, "leaving": "drain"}, "upstream_is_engine"),
+        ({"name": "nobody", "leaving": "drain"}, "not_found"),
+        ({"leaving": "soon"}, "invalid_request"),
+        ({"retention_h": -1}, "invalid_request"),
+        ({"price": 1}, "invalid_request"),
+    ):
+        refused = await change(**{"revision": 2, **wanted})
+        assert refused.json()["code"] == code, (wanted, refused.text)
+        assert "sk-" not in refused.text
+    auditor = await house.hired("auditor")
+    assert (await change(auditor, revision=2, leaving="drain")).json()["code"] == "not_permitted"
+    assert await seen() == after
+    for browser in (second, auditor):
+        await browser.aclose()
 
 
 async def test_the_database_gives_no_credit_for_who_is_no_staff(house: House) -> None:

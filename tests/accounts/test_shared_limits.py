@@ -34,7 +34,7 @@ async def test_owners_and_admins_limit_their_projects_and_everybody_there_sees_i
     wanted = {"id": project["id"], "kind": "project", "model": None}
     assert set_.json() == {**wanted, "limits": {**NONE, "parallel": 3, "budget_day_nano": 500}}
     member = await join(house, owner, "member")
-    assert (await member.get("/api/limits")).json() == {"limits": [set_.json()], "after": None}
+    assert (await member.get("/api/limits")).json() == {"limits": [set_.json()], "currency": "USD", "after": None}
     assert refusal(await member.put(where, json={})) == (403, "not_permitted")
     assert (await owner.put(where, json={"parallel": 4})).json()["limits"] == {**NONE, "parallel": 4}
     for wrong in ({"parallel": 0}, {"parallel": 2**40}, {"budget": 5}, {"budget_day_nano": -1}, []):
@@ -80,6 +80,7 @@ async def test_the_operator_limits_organisations_and_models_and_sees_all(house: 
     for _ in range(3):
         page = (await staff.get("/api/desk/limits", params={"limit": 1} | ({"after": after} if after else {}))).json()
         pages, after = [*pages, *page["limits"]], page["after"]
+        assert page["currency"] == "USD", "what a budget is said in"
     assert {each["id"] for each in pages} == {project["id"], tenant_id, str(allowances.of_model("a/b"))}
     seen = (await owner.get("/api/limits")).json()["limits"]
     assert {each["kind"] for each in seen} == {"organisation", "project"}, "a model's is nobody's own"

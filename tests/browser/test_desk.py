@@ -106,6 +106,102 @@ def test_two_operators_change_the_policy(visit: Visit, staff: dict[str, Colleagu
     assert first.wrong == second.wrong == []
 
 
+def test_somebody_who_was_refused_reads_why_in_their_privacy_centre(
+    visit: Visit, platform: Platform, staff: dict[str, Colleague]
+) -> None:
+    why, other = "The weights belong to their maker.\nNone of your data is in them.", "A second engine runs now."
+    staff["privacy"].show()
+    with platform.http() as http:
+        platform.sign_up(http)
+        for state, answer in (("succeeded", other), ("refused", why)):
+            asked = http.post("/api/privacy/requests", json={"kind": "complain", "text": "Well?"}).json()
+            reply = {"id": asked["id"], "state": state, "answer": answer}
+            assert staff["privacy"].http.post("/api/desk/requests/answer", json=reply).is_success
+        cookies = [{"name": one.name, "value": str(one.value), "url": platform.base_url} for one in http.cookies.jar]
+    for language in ("zh", "en"):
+        at = visit(language)
+        at.page.context.add_cookies(cookies)
+        at.go("/privacy")
+        row = at.page.get_by_role("listitem").filter(has_text=at.say("Why it was refused"))
+        expect(row.locator(".said")).to_have_text(why, timeout=WAIT_MS)
+        expect(row).not_to_contain_text("see answer")
+        expect(at.page.get_by_text(other)).to_have_count(0)
+        at.page.get_by_text(at.say("The answer"), exact=True).click()
+        at.page.get_by_text(other).wait_for()
+        assert at.wrong == []
+
+
+def test_a_credit_is_in_the_balance_that_is_shown_after_it(
+    visit: Visit, platform: Platform, staff: dict[str, Colleague]
+) -> None:
+    at = staff["operator"].enter(visit("en"))
+    with platform.http() as http:
+        me = platform.sign_up(http)
+    at.go("/desk/accounts")
+    at.fill("Address or id", me["id"])
+    at.fill("Reason", "ticket 9")
+    at.click("Look up")
+    balance = at.page.locator(".figure").filter(has_text=at.say("Balance"))
+    expect(balance).to_contain_text("$1.00", timeout=WAIT_MS)
+    at.click("Give a credit")
+    dialog = at.page.get_by_role("dialog")
+    at.fill("Amount", "2.50")
+    dialog.get_by_label(at.say("Reason"), exact=True).fill("ticket 9")
+    at.click("Give the credit")
+    dialog.wait_for(state="detached")
+    at.see("The credit is in the wallet, and on the record.")
+    expect(balance).to_contain_text("$3.50")
+    looked = at.sql("SELECT count(*) FROM audit WHERE subject_id = $1::uuid AND act = 'look at account'", me["id"])
+    assert looked[0][0] == 1 and at.wrong == []
+
+
+def test_an_upstream_is_changed_and_its_key_is_shown_to_nobody(
+    visit: Visit, platform: Platform, staff: dict[str, Colleague]
+) -> None:
+    platform.cli("upstream", "add", "ours", "http://127.0.0.1:9/v1", "--own", "--key", stdin="sk-before\n")
+    at = staff["operator"].enter(visit("zh"))
+    at.go("/desk/upstreams")
+    row = at.page.get_by_role("row").filter(has_text="ours")
+    expect(row).to_have_count(1, timeout=WAIT_MS)
+    expect(at.page.get_by_role("button", name=at.say("Change {name}", name="engine"))).to_have_count(0)
+
+    def change(**fields: str) -> None:
+        row.get_by_role("button", name=at.say("Change {name}", name="ours")).click()
+        expect(at.page.get_by_role("button", name=at.say("Save"), exact=True)).to_be_disabled()
+        for label, value in fields.items():
+            at.fill(label.replace("_", " "), value)
+        at.click("Save")
+
+    def is_refused(text: str) -> None:
+        expect(at.page.get_by_role("alert")).to_contain_text(text, timeout=WAIT_MS)
+        at.click("Cancel")
+        at.page.get_by_role("dialog").wait_for(state="detached")
+
+    change(Base_URL="http://127.0.0.1:10/v1")
+    is_refused("已保存的密钥不会发送到那里")
+    change(Base_URL="http://127.0.0.1:10/v1", New_API_key="sk-after")
+    at.page.get_by_role("dialog").wait_for(state="detached")
+    change(Party="stranger")
+    is_refused("the policy names no processor stranger")
+    row.get_by_role("button", name=at.say("Change {name}", name="ours")).click()
+    expect(at.page.get_by_label(at.say("New API key"), exact=True)).to_have_value("")
+    [seen] = [
+        each for each in staff["second"].http.get("/api/desk/upstreams").json()["upstreams"] if each["name"] == "ours"
+    ]
+    assert (seen["base_url"], seen["revision"]) == ("http://127.0.0.1:10/v1", 2)
+    other = staff["second"].http.patch("/api/desk/upstreams", json={"name": "ours", "revision": 2, "leaving": "drain"})
+    assert other.is_success, other.text
+    at.fill("Region", "DE")
+    at.click("Save")
+    expect(at.page.get_by_role("alert")).to_contain_text("其他人在此期间更改了此上游", timeout=WAIT_MS)
+    assert "sk-after" not in at.page.content() and "sk-before" not in at.page.content()
+    auditor = staff["auditor"].enter(visit("en"))
+    auditor.go("/desk/upstreams")
+    expect(auditor.page.get_by_role("row").filter(has_text="ours")).to_have_count(1, timeout=WAIT_MS)
+    expect(auditor.page.get_by_role("button", name=auditor.say("Change {name}", name="ours"))).to_have_count(0)
+    assert at.wrong == auditor.wrong == []
+
+
 def test_a_price_is_shown_by_what_the_model_is_paid_by(
     visit: Visit, platform: Platform, staff: dict[str, Colleague]
 ) -> None:
@@ -138,11 +234,12 @@ def test_a_limit_is_set_changed_and_ended(visit: Visit, platform: Platform, staf
         expect(at.page.get_by_role("button", name=at.say("Set it"), exact=True)).to_be_disabled()
         at.fill("Requests per minute", "90")
         at.fill("Budget per day", "2.5")
+        expect(at.page.get_by_label(at.say("Budget per day"), exact=True)).to_have_value("2.5 USD")
         at.click("Set it")
         at.page.get_by_role("dialog").wait_for(state="detached")
         row = at.page.get_by_role("row").filter(has_text=mine)
         expect(row).to_contain_text("90", timeout=WAIT_MS)
-        expect(row).to_contain_text("2.5")
+        expect(row).to_contain_text("US$2.50")
         [seen] = http.get("/api/limits").json()["limits"]
         assert (seen["limits"]["requests_per_min"], seen["limits"]["budget_day_nano"]) == (90, 2_500_000_000)
         row.get_by_role("button", name=at.say("Change the limit of {who}", who=mine)).click()

@@ -63,6 +63,15 @@ def test_deployments_become_upstreams_and_routes(tmp_path: Path) -> None:
     assert (known["house"].context_tokens, known["house"].output_tokens_max) == (32768, 4096)
 
 
+@pytest.mark.parametrize("address", ["https://a.example/v1#x", "https://a.example/v 1", "https://例.example/v1"])
+def test_an_address_that_no_request_could_be_sent_to_is_left_and_the_rest_is_not(tmp_path: Path, address: str) -> None:
+    good = "{model_name: good, litellm_params: {model: openai/x, api_key: k, input_cost_per_token: 0, output_cost_per_token: 0}}"
+    bad = good.replace("good", "bad").replace("api_key: k", f'api_key: k, api_base: "{address}"')
+    plan = plan_of(tmp_path, f"model_list: [{bad}, {good}]", keys="token\n")
+    assert [each.name for each in plan.upstreams] == ["openai"] and set(models(plan)) == {"good"}
+    assert "without spaces, #" in str(reasons(plan)), reasons(plan)
+
+
 def test_prices_are_exact_and_none_is_free_by_accident(tmp_path: Path) -> None:
     plan = plan_of(tmp_path)
     known = models(plan)

@@ -176,6 +176,7 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "POST /api/desk/account": frozenset({"support", "billing", "privacy", "operator"}),
     "POST /api/desk/credit": frozenset({"billing", "operator"}),
     "GET /api/desk/upstreams": frozenset({"operator", "security", "auditor"}),
+    "PATCH /api/desk/upstreams": frozenset({"operator"}),
     "GET /api/desk/models": frozenset({"operator", "billing", "auditor"}),
     "GET /api/desk/prices": frozenset({"operator", "billing", "auditor"}),
     "POST /api/desk/prices": frozenset({"operator"}),

@@ -3,6 +3,8 @@
 from decimal import Decimal
 
 NANO = 1_000_000_000
+CURRENCY = "USD"
+"""What wallets are opened in, prices are set in, and budgets are said in."""
 
 
 def text(nano: int) -> str:

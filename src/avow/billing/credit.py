@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from avow.base import money
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.billing import tables
@@ -41,7 +42,7 @@ async def begin(
     amount: int = 0,
     policy_version: int,
     ends_at: datetime | None = None,
-    currency: str = "USD",
+    currency: str = money.CURRENCY,
 ) -> None:
     """Make a tenant's wallet as the keeper, with a first credit of `amount` nano-units; one that has a wallet keeps it.
 
@@ -70,7 +71,7 @@ async def begin_own(
     *,
     policy_version: int,
     ends_at: datetime | None = None,
-    currency: str = "USD",
+    currency: str = money.CURRENCY,
 ) -> None:
     """As `begin`, for the tenant of the caller's transaction, so that both appear together; the credit is the operator's."""
     given = {"wallet": wallet_id, "subject": subject_id, "currency": currency}

@@ -72,9 +72,11 @@ class Credit(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Credited(msgspec.Struct):
-    """Whether the credit was given with this call; false: it was given before under the same key."""
+    """Whether the credit was given with this call (false: it was given before under the same key), and the wallet as it is
+    now."""
 
     new: bool
+    wallet: Balance
 
 
 @post("/api/desk/account", status_code=200)
@@ -123,7 +125,8 @@ async def give_credit(data: JSONBody[Credit], staff: Staff, accounts: Accounts) 
         after = {"amount": data.amount, "kind": data.kind, "new": new}
         act = Act(staff, "grant credit", tenant_id, data.subject, "payment", "billing", data.reason, after=after)
         await accounts.vault.record_act(c, act)
-    return Credited(new)
+        now_is = (await c.execute(select(wallet).where(wallet.c.id == wallet_id))).one()
+    return Credited(new, _balance(now_is))
 
 
 def _amount(given: str) -> int:

@@ -12,6 +12,7 @@ from avow.accounts import projects
 from avow.accounts.callers import Accounts, Fresh, Person
 from avow.accounts.limits import Limits
 from avow.accounts.people import own
+from avow.base import money
 from avow.base.actor import PLATFORM
 from avow.base.errors import BadInput
 from avow.billing import allowances
@@ -27,9 +28,10 @@ Count = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)]
 
 
 class LimitPage(msgspec.Struct):
-    """Limits, by id; `after` asks for the next page, null: there is none."""
+    """Limits, by id, with budgets of `currency`; `after` asks for the next page, null: there is none."""
 
     limits: list[Allowance]
+    currency: str
     after: UUID | None
 
 
@@ -95,7 +97,7 @@ def _id(wanted: Wanted) -> UUID:
 
 
 def _page(found: list[Allowance], limit: int) -> LimitPage:
-    return LimitPage(found, found[-1].id if len(found) == limit else None)
+    return LimitPage(found, money.CURRENCY, found[-1].id if len(found) == limit else None)
 
 
 ROUTES = (list_limits, limit_project, list_all_limits, set_limit)

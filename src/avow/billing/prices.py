@@ -21,6 +21,7 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from avow.base import money
 from avow.base.errors import AvowError
 from avow.billing import tables
 from avow.vault.ring import Ring
@@ -212,7 +213,7 @@ class Prices:
         in_force = (next((v for v in versions if v.valid_from <= at), None) for versions in self._versions.values())
         return any(price is not None and price.is_free for price in in_force)
 
-    async def load(self, connection: AsyncConnection, seal: Seal, currency: str = "USD") -> None:
+    async def load(self, connection: AsyncConnection, seal: Seal, currency: str = money.CURRENCY) -> None:
         rows = await connection.execute(select(tables.price).where(tables.price.c.currency == currency))
         genuine = []
         for *fields, signature in rows:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
-from litestar import get, post
+from litestar import get, patch, post
 from litestar.params import JSONBody, QueryParameter
 from sqlalchemy import Row
 
@@ -16,8 +16,10 @@ from avow.base import metrics, money
 from avow.base.actor import PLATFORM
 from avow.base.errors import BadInput
 from avow.billing.prices import Counts, Price, Prices, Seal
-from avow.gateway import offered, offers, watch
+from avow.gateway import offered, offers, upstream_terms, watch
 from avow.gateway.handling import Handling, admit
+from avow.gateway.upstream_terms import Change
+from avow.gateway.upstreams import Leaving
 from avow.policy import Policy
 from avow.privacy.api import Privacy
 from avow.privacy.desk import Home, Staff
@@ -34,7 +36,8 @@ Rate = Annotated[str, msgspec.Meta(max_length=40)]
 
 class Upstream(msgspec.Struct):
     """A provider: what is declared of it, and how it does now. `refused`: why it may not see content (null: it may). `running`
-    calls are under way; `open`: in so many processes its breaker is open; `call_s`: the mean of its last calls, in seconds."""
+    calls are under way; `open`: in so many processes its breaker is open; `call_s`: the mean of its last calls, in seconds.
+    `leaving`: what becomes of a request whose client leaves; `revision`: what a change is made to."""
 
     name: str
     kind: str
@@ -46,6 +49,9 @@ class Upstream(msgspec.Struct):
     contract: str | None
     evidence_until: datetime | None
     state: Literal["active", "draining"]
+    leaving: Leaving
+    has_credential: bool
+    revision: int
     refused: str | None
     running: int
     open: int
@@ -57,6 +63,19 @@ class UpstreamPage(msgspec.Struct):
 
     upstreams: list[Upstream]
     after: str | None
+
+
+class UpstreamChange(Change, frozen=True, kw_only=True):
+    """What of the upstream `name` is to be another than it was at `revision`."""
+
+    name: Annotated[str, msgspec.Meta(max_length=200)]
+    revision: int
+
+
+class UpstreamChanged(msgspec.Struct):
+    """`refused`: why the upstream may not see content (null: it may)."""
+
+    refused: str | None
 
 
 class PriceVersion(msgspec.Struct):
@@ -116,6 +135,17 @@ async def list_upstreams(privacy: Privacy, home: Home, after: After = None, limi
     return UpstreamPage(found, found[-1].name if len(found) == limit else None)
 
 
+@patch("/api/desk/upstreams")
+async def change_upstream(data: JSONBody[UpstreamChange], staff: Staff, privacy: Privacy) -> UpstreamChanged:
+    """Change what is said of an upstream; what is left out stays. Its next request goes there as it is now."""
+    vault, now = privacy.vault, privacy.clock.now()
+    async with privacy.database.tenant(PLATFORM) as c:
+        made = await upstream_terms.change(c, vault, data.name, data, now, data.revision)
+        states = {"before": made.before, "after": {"name": data.name, **made.after}}
+        await vault.record_act(c, Act.of_platform(staff, "change upstream", **states))
+    return UpstreamChanged(made.forbidden or None)
+
+
 @get("/api/desk/models")
 async def list_models(privacy: Privacy, after: After = None, limit: Limit = PAGE_MAX) -> ModelPage:
     """The models, with where they run and what they cost."""
@@ -151,7 +181,7 @@ def _upstream(
     admission = admit(policy, Handling(*told), held, urlsplit(row.base_url).hostname or "", now)
     now_is = {name: rows.get(row.name) for name, rows in figures.items()}
     return Upstream(
-        *(row.name, row.kind, row.base_url, *told, row.state),
+        *(row.name, row.kind, row.base_url, *told, row.state, row.leaving, row.has_credential, row.revision),
         refused=None if admission.holds(now) else admission.reason,
         running=int(now_is[watch.RUNNING] or 0),
         open=int(now_is[watch.OPEN] or 0),
@@ -180,4 +210,4 @@ def _nano(name: str, value: str) -> int:
         raise BadInput("A price is a decimal with nine places at most, for example 0.15.", param=name) from None
 
 
-ROUTES = (list_upstreams, list_models, list_prices, set_price)
+ROUTES = (list_upstreams, change_upstream, list_models, list_prices, set_price)

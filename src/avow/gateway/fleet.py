@@ -67,9 +67,11 @@ class Route:
 class Health:
     """How an upstream is doing, as this process sees it."""
 
-    __slots__ = ("_failures", "_open_until_s", "_opened", "_trying", "call_s", "in_flight", "probing")
+    __slots__ = ("_failures", "_open_until_s", "_opened", "_trying", "call_s", "in_flight", "left", "name", "probing")
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.left = False
         self.in_flight = 0
         self.call_s = forecast.FIRST_GUESS_S
         self.probing: asyncio.Task[None] | None = None
@@ -113,7 +115,8 @@ class Health:
 
 
 class Fleet:
-    """The upstreams of one process, by name; they outlive the rules that name them."""
+    """The upstreams of one process, by their place; they outlive the rules that name them. One whose address or credential
+    was changed begins anew: what the one before did says nothing of it."""
 
     def __init__(
         self,
@@ -131,9 +134,10 @@ class Fleet:
         self._retries = RETRIES_SAVED_MAX
 
     def of(self, upstream: Upstream) -> Health:
-        health = self._healths.get(upstream.name)
+        health = self._healths.get(upstream.place)
         if health is None:
-            health = self._healths[upstream.name] = Health()
+            self._forget(upstream.name)
+            health = self._healths[upstream.place] = Health(upstream.name)
         return health
 
     def begin(self, health: Health) -> None:
@@ -143,8 +147,9 @@ class Fleet:
         health.in_flight += 1
 
     def healths(self) -> Iterator[tuple[str, Health]]:
-        """The upstreams that were asked so far, by name, and how they are."""
-        yield from self._healths.items()
+        """The upstreams that were asked so far, by name, and how they are; one that was changed is there twice while calls
+        to it as it was are under way, and told last as it is."""
+        yield from ((health.name, health) for health in self._healths.values())
 
     def tries(self, routes: Sequence[Route], routing: Routing, job: Job | None = None) -> Iterator[Route]:
         """The routes to try, best first; whoever asks for another has failed at the last. Raises `UpstreamsDown`."""
@@ -193,8 +198,18 @@ class Fleet:
         """A call that was begun at an upstream has ended."""
         health = self.of(upstream)
         health.end(well, took_s, self._now_s())
-        if not well and health.is_open and health.probing is None and upstream.probe is not None:
+        if not well and health.is_open and not health.left and health.probing is None and upstream.probe is not None:
             health.probing = asyncio.get_running_loop().create_task(self._probe(upstream, health))
+
+    def _forget(self, name: str) -> None:
+        """What is known of an upstream as it was before: nobody asks it there any more."""
+        for place, health in list(self._healths.items()):
+            if health.name == name:
+                health.left = True
+                if health.probing is not None:
+                    health.probing.cancel()
+                if not health.in_flight:
+                    del self._healths[place]
 
     def close(self) -> None:
         for health in self._healths.values():

@@ -13,7 +13,10 @@ from avow.billing import prices
 from avow.billing.prices import Price, Prices, Seal
 from avow.gateway import tables
 
-DECLARED = tuple(column for column in tables.upstream.c if column.name not in ("id", "credential"))
+DECLARED = (
+    *(column for column in tables.upstream.c if column.name not in ("id", "credential")),
+    tables.upstream.c.credential.is_not(None).label("has_credential"),
+)
 
 
 class Model(NamedTuple):

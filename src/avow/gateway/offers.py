@@ -22,11 +22,10 @@ from avow.base.errors import AvowError, BadInput, NotFound
 from avow.base.ids import uuid7
 from avow.billing import prices
 from avow.billing.prices import Counts, Price, Seal
-from avow.gateway import tables
-from avow.gateway.client import Target
+from avow.gateway import tables, upstream_terms
 from avow.gateway.fleet import Routing
 from avow.gateway.handling import Handling
-from avow.gateway.upstreams import KINDS, Leaving
+from avow.gateway.upstreams import Leaving
 from avow.vault import Vault
 
 RATE_MAX = 4_000_000_000 * money.NANO
@@ -91,15 +90,8 @@ async def put_upstream(
     kind: str = "openai",
     leaving: Leaving = "estimate",
 ) -> None:
-    """Add a provider, or change the one of this name. Raises BadInput for a URL that is none and a kind not known."""
-    if kind not in KINDS:
-        raise BadInput(f"There is no kind {kind!r}.", hint=f"Kinds are {', '.join(KINDS)}.", param="kind")
-    try:
-        Target(base_url, {})
-    except ValueError as wrong:
-        raise BadInput(f"{wrong}.".capitalize(), param="base_url") from None
-    if declared.retention_h is not None and declared.retention_h < 0:
-        raise BadInput("Hours are zero or more.", param="retention_h")
+    """Add a provider, or say all of the one of this name anew. Raises BadInput as `upstream_terms.check`."""
+    upstream_terms.check(kind, base_url, credential or None, declared.retention_h)
     known = await connection.scalar(select(tables.upstream.c.id).where(tables.upstream.c.name == name))
     row_id: UUID = known or uuid7()
     sealed = None
@@ -107,13 +99,14 @@ async def put_upstream(
         sealed = await asyncio.to_thread(vault.seal_credential, tables.upstream.name, row_id, credential)
     row = {"kind": kind, "base_url": base_url, "credential": sealed, "leaving": leaving, **asdict(declared)}
     made = insert(tables.upstream).values(id=row_id, name=name, **row)
-    await connection.execute(made.on_conflict_do_update(index_elements=["name"], set_=row))
+    anew = {**row, "revision": tables.upstream.c.revision + 1}
+    await connection.execute(made.on_conflict_do_update(index_elements=["name"], set_=anew))
     await _count(connection)
 
 
 async def drain(connection: AsyncConnection, name: str, *, ends: bool = False) -> None:
     """Send an upstream nothing new (what runs there ends as it would), or, with `ends`, again. Raises NotFound."""
-    row = {"state": "active" if ends else "draining"}
+    row = {"state": "active" if ends else "draining", "revision": tables.upstream.c.revision + 1}
     await connection.execute(
         update(tables.upstream).where(tables.upstream.c.id == await _upstream(connection, name)).values(row)
     )
@@ -201,7 +194,7 @@ async def reprice(
     known = next((each for each in book.versions(model) if each.valid_from <= at), None)
     if known is not None and known.counts is not None:
         raise PriceNotByTokens
-    base = known or Price(uuid7(), model, "USD", 0, rates.get("cached", rates["input"]), 0, at)
+    base = known or Price(uuid7(), model, money.CURRENCY, 0, rates.get("cached", rates["input"]), 0, at)
     named = {f"{name}_nano": rate for name, rate in rates.items()}
     new = msgspec.structs.replace(base, id=uuid7(), valid_from=at, **named)
     await prices.add(connection, new, seal)
@@ -223,7 +216,7 @@ def _price(offer: Offer, at: datetime) -> Price:
     cached = offer.input_nano if offer.cached_nano is None else offer.cached_nano
     parts = offer.cache_write_nano, offer.reasoning_nano, offer.image_nano, offer.audio_nano
     counted = offer.counts, offer.sizes
-    return Price(uuid7(), offer.id, "USD", offer.input_nano, cached, offer.output_nano, at, *parts, *counted)
+    return Price(uuid7(), offer.id, money.CURRENCY, offer.input_nano, cached, offer.output_nano, at, *parts, *counted)
 
 
 def _check_rates(rates: Iterable[int]) -> None:

@@ -95,9 +95,6 @@ class Plain(Completion):
             order = orders.judge(wish, gateway.rules, gateway.clock.now(), request.max_tokens)
             if order.only is None or gateway.cache.place(order, ask.cache) is not None:
                 return False
-            self._health = gateway.fleet.of(order.only[0].upstream)
-            if self._health.is_open:
-                return False
             gateway.enter(key.key_id)
         except Exception:  # the task comes to the same, and tells it
             return False
@@ -127,7 +124,8 @@ class Plain(Completion):
             order = self._plain_order = self._order = msgspec.structs.replace(order, rate=opened.rate)
         assert order.only is not None
         route, way, target = order.only
-        if self._left or gateway.is_closing:
+        self._health = gateway.fleet.of(route.upstream)
+        if self._left or gateway.is_closing or self._health.is_open:
             return self._take_task(self._gone_on(order))
         try:
             body = route.upstream.message(way, order.request, route.their_name, order.tokens_max)

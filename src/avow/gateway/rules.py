@@ -18,6 +18,7 @@ from sqlalchemy import Row, exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts.directory import KeyRecord
+from avow.base import money
 from avow.base.actor import GATEWAY
 from avow.base.db import Database
 from avow.base.tables import policy_epoch
@@ -193,7 +194,11 @@ class RuleBook:
 
 
 async def load(
-    database: Database, vault: Vault, engine: llm.Engine | None, follow: Follow | None = None, currency: str = "USD"
+    database: Database,
+    vault: Vault,
+    engine: llm.Engine | None,
+    follow: Follow | None = None,
+    currency: str = money.CURRENCY,
 ) -> Rules:
     """The rules of the epoch in force, read as role `app`, under the vault's policy, which `follow` brings up to date."""
     async with database.begin() as connection:

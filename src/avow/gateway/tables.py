@@ -32,6 +32,7 @@ upstream = table(
     Column("evidence_until", DateTime(timezone=True)),
     Column("state", Text, nullable=False, server_default="active"),
     Column("leaving", Text, nullable=False, server_default="estimate"),
+    Column("revision", Integer, nullable=False, server_default="1"),
     CheckConstraint("leaving IN ('estimate', 'drain', 'unbilled')", name="leaving"),
     CheckConstraint("state IN ('active', 'draining')", name="state"),
     CheckConstraint("retention_h >= 0", name="retention"),
@@ -40,14 +41,15 @@ upstream = table(
     app="read",
     restored=newest(
         *("kind", "base_url", "processor", "credential", "region", "trains", "retention_h", "contract"),
-        *("evidence_until", "state"),
+        *("evidence_until", "state", "revision"),
     ),
 )
 """`base_url` ends before `/chat/completions`; an engine's is empty, its socket is known to the process that runs it.
 `processor` is the outside party that sees the content, by its name in the policy; null when it stays in this house.
 `credential` is a system box (`vault.box.seal_system`). From `region` to `evidence_until` stands what is declared of its handling
 of data (`handling.Handling`); null: not known. One that is draining gets no new requests. `leaving`: what becomes of a
-request whose client leaves (`upstreams.Leaving`)."""
+request whose client leaves (`upstreams.Leaving`). `revision` counts the changes, so that none is made to what was changed
+meanwhile."""
 
 model = table(
     "model",

@@ -75,6 +75,12 @@ class Upstream:
     probe: Target | None = None
     fits: Callable[[Request], bool] | None = None
     leaving: Leaving = "estimate"
+    place: str = field(init=False, repr=False)
+    """What stands for the upstream as it is: another once its address or its credential is."""
+
+    def __post_init__(self) -> None:
+        said = b"" if self.probe is None else repr(self.probe.key).encode() + self.probe.head
+        object.__setattr__(self, "place", f"{self.name} {hashlib.blake2b(said, digest_size=16).hexdigest()}")
 
     def message(self, way: Way, request: Request, their_name: str, tokens_max: int) -> bytes:
         """The body that is sent. Raises `InvalidRequest` for what this upstream cannot do."""

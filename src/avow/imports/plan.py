@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from avow.accounts.key_terms import Setting
-from avow.gateway.client import Target
+from avow.base.errors import BadInput
+from avow.gateway import upstream_terms
 from avow.gateway.fleet import Routing
 from avow.gateway.handling import is_here
 from avow.imports import foreign
@@ -134,9 +135,9 @@ class Upstreams:
         if known is not None:
             return known
         try:
-            Target(base_url, {})
-        except ValueError as wrong:
-            raise ValueUnfit(f"its address cannot be used: {wrong}") from None
+            upstream_terms.check(kind, base_url, credential, None)
+        except BadInput as wrong:
+            raise ValueUnfit(f"it cannot be used: {wrong.sentence}") from None
         party = slug(wanted)
         name, number = party, 1
         while name in self._names:

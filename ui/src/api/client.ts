@@ -12,6 +12,7 @@ export class Refusal extends Error {
     readonly detail: string,
     readonly hint = "",
     readonly param = "",
+    readonly reason = "",
   ) {
     super(code);
   }
@@ -60,7 +61,7 @@ export async function refusal(answer: Response): Promise<Refusal> {
   const said = isRecord(body) && isRecord(body.error) ? body.error : isRecord(body) ? body : {};
   const text = (name: string) => (typeof said[name] === "string" ? said[name] : "");
   const code = text("code") || (answer.status >= 500 ? "unreachable" : "refused");
-  return new Refusal(answer.status, code, text("detail") || text("message"), text("hint"), text("param"));
+  return new Refusal(answer.status, code, text("detail") || text("message"), text("hint"), text("param"), text("reason"));
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -3,7 +3,7 @@
 import { spoken, t } from "../words/language";
 import { Refusal } from "./client";
 
-const SAID: Record<string, () => string> = {
+const SAID: Record<string, (reason: string) => string> = {
   unreachable: () => t("The platform cannot be reached. Your input is still here; try again in a moment."),
   cookie_missing: () => t("Your browser did not keep the cookie that says who is signed in. Allow cookies for this site and sign in again; the public pages work without."),
   sign_in_refused: () => t("This e-mail address and password do not belong together."),
@@ -42,6 +42,10 @@ const SAID: Record<string, () => string> = {
   too_many_invitations: () => t("Your organisation has as many open invitations as it can have."),
   invitations_slowed: () => t("Your organisation has sent many invitations. Wait a little."),
   price_not_by_tokens: () => t("This model is not paid by tokens. Its price is set at the terminal: avow model add."),
+  upstream_moved: () => t("Somebody else changed this upstream meanwhile. Nothing was changed; close this, look at what it is now, and make your change to that."),
+  credential_stays: () => t("The address is another server's. Give its API key too: the one that is kept is not sent there. Nothing was changed."),
+  party_unsaid: () => t("The new address is outside this house. Name the party, as the policy does. Nothing was changed."),
+  handling_below_policy: (reason) => t("This upstream gets requests, and would not be as the policy says in public: {reason}. Nothing was changed. If that is how it is, let no new requests go there first, or change the policy.", { reason }),
   second_factor_missing: () => t("Staff need a second factor. Set one up in the settings, then come back."),
 };
 
@@ -50,6 +54,6 @@ export function sentence(error: unknown): { text: string; isEnglish: boolean } {
   if (!(error instanceof Refusal)) return { text: t("Something went wrong here. Reload the page; if it stays, tell us."), isEnglish: false };
   const known = SAID[error.code];
   const plain = [error.detail, error.hint].filter(Boolean).join(" ");
-  if (known && (spoken() !== "en" || error.code === "unreachable" || !plain)) return { text: known(), isEnglish: false };
+  if (known && (spoken() !== "en" || error.code === "unreachable" || !plain)) return { text: known(error.reason), isEnglish: false };
   return plain ? { text: plain, isEnglish: spoken() !== "en" } : { text: t("This was refused."), isEnglish: false };
 }

@@ -20,7 +20,7 @@ export function Accounts() {
   return (
     <Page wide title={t("Accounts")} lead={t("Somebody is found by their whole address or their id, with a reason that they can read. Nobody is listed.")}>
       <Find found={setFound} />
-      {found ? <Stands key={found.subject} of={found} /> : <Empty title={t("Nobody was looked up yet")}>{t("What stands with an account appears here: its organisation, its money, what the person said about the use of their data.")}</Empty>}
+      {found ? <Stands key={found.subject} of={found} changed={setFound} /> : <Empty title={t("Nobody was looked up yet")}>{t("What stands with an account appears here: its organisation, its money, what the person said about the use of their data.")}</Empty>}
     </Page>
   );
 }
@@ -53,7 +53,7 @@ function Find({ found }: { found: (account: Account) => void }) {
   );
 }
 
-function Stands({ of: account }: { of: Account }) {
+function Stands({ of: account, changed }: { of: Account; changed: (account: Account) => void }) {
   const name = useNames();
   const may = useMay();
   const [crediting, setCrediting] = useState(false);
@@ -104,13 +104,16 @@ function Stands({ of: account }: { of: Account }) {
         </dl>
       </Section>
       <Openable key={account.subject} of={account} />
-      {crediting && <Give to={account} close={() => setCrediting(false)} done={() => setCredited(true)} />}
+      {crediting && <Give to={account} close={() => setCrediting(false)} done={(purse) => {
+            setCredited(true);
+            changed({ ...account, wallets: account.wallets.map((each) => (each.id === purse.id ? purse : each)) });
+          }} />}
     </>
   );
 }
 
 /** Each opening of the form is one credit: sent again, after a lost answer, it is given once. */
-function Give({ to: account, close, done }: { to: Account; close: () => void; done: () => void }) {
+function Give({ to: account, close, done }: { to: Account; close: () => void; done: (purse: Account["wallets"][number]) => void }) {
   const queries = useQueryClient();
   const [key] = useState(newKey);
   const [amount, setAmount] = useState("");
@@ -123,8 +126,8 @@ function Give({ to: account, close, done }: { to: Account; close: () => void; do
       close={close}
       isReady={amount !== "" && reason.trim() !== ""}
       run={() => told(api.POST("/api/desk/credit", { body: { subject: account.subject, amount, kind, key, reason } }))}
-      done={async () => {
-        done();
+      done={async (made) => {
+        done(made.wallet);
         await queries.invalidateQueries({ queryKey: ["desk"] });
       }}
     >

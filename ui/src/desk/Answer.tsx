@@ -11,10 +11,9 @@ import { useLeave } from "../parts/Dialog";
 import { Problem } from "../parts/Page";
 import { moment } from "../words/figures";
 import { t } from "../words/language";
-import { isOpen } from "../words/rights";
+import { BY_PEOPLE, isOpen } from "../words/rights";
 import { useAct } from "./act";
 import { Reason } from "./Reason";
-import { BY_PEOPLE } from "./rights";
 
 type Read = components["schemas"]["Read"];
 const ANSWER_CHARS_MAX = 4000;

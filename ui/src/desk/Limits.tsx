@@ -43,12 +43,13 @@ export function Limits() {
     rows: (page) => page.limits,
     end: (page) => page.after,
   });
+  const currency = found.first?.currency ?? "";
   return (
     <Page
       wide
       title={t("Limits")}
       lead={t("What keys may use together, whichever worker they ask. Each holds from the next request; the limits of one key are its owner's.")}
-      act={canSet && <Button onClick={() => setSetting(NOBODY)}>{t("Set a limit")}</Button>}
+      act={canSet && currency && <Button onClick={() => setSetting(NOBODY)}>{t("Set a limit")}</Button>}
     >
       <DataTable
         label={t("Limits")}
@@ -61,7 +62,7 @@ export function Limits() {
           {
             title: t("At most"),
             of: (row) =>
-              limitWords(row.limits, "").map((each) => (
+              limitWords(row.limits, currency).map((each) => (
                 <span className="cell-line" key={each}>
                   {each}
                 </span>
@@ -70,7 +71,7 @@ export function Limits() {
           { title: t("Act"), of: (row) => <Acts of={begun(row)} canSet={canSet} set={setSetting} end={setEnding} /> },
         ]}
       />
-      {setting && <SetLimit begun={setting} close={() => setSetting(null)} />}
+      {setting && <SetLimit begun={setting} currency={currency} close={() => setSetting(null)} />}
       {ending && <End of={ending} close={() => setEnding(null)} />}
     </Page>
   );
@@ -103,7 +104,7 @@ function put(kind: Kind, who: string, limits: Set) {
   return told(api.POST("/api/desk/limits", { body: { kind, limits, ...(kind === "model" ? { model: who } : { id: who }) } }));
 }
 
-function SetLimit({ begun: before, close }: { begun: Begun; close: () => void }) {
+function SetLimit({ begun: before, currency, close }: { begun: Begun; currency: string; close: () => void }) {
   const queries = useQueryClient();
   const [kind, setKind] = useState(before.kind);
   const [who, setWho] = useState(before.who);
@@ -144,9 +145,8 @@ function SetLimit({ begun: before, close }: { begun: Begun; close: () => void })
         onChange={(event) => setWho(event.currentTarget.value)}
       />
       <div className="grid-2">
-        <LimitFields of={limits} currency="" change={setLimits} />
+        <LimitFields of={limits} currency={currency} change={setLimits} />
       </div>
-      <p className="note">{t("Budgets are in the currency of the wallet that pays.")}</p>
     </Ask>
   );
 }

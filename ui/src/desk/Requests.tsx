@@ -11,9 +11,9 @@ import { Dialog } from "../parts/Dialog";
 import { Empty, Page, State } from "../parts/Page";
 import { away, day, moment } from "../words/figures";
 import { t, useLanguage } from "../words/language";
-import { STATES, isOpen } from "../words/rights";
+import { BY_PEOPLE, STATES, isOpen } from "../words/rights";
 import { Answer } from "./Answer";
-import { BY_PEOPLE, KINDS } from "./rights";
+import { KINDS } from "./rights";
 
 type Kind = Waiting["kind"];
 type Place = Pick<Waiting, "due_at" | "id">;

@@ -1,11 +1,16 @@
 // The providers: what is declared of each, whether the policy lets it see content, and how it does now.
+import { Button } from "@mantine/core";
+import { useState } from "react";
+
 import { api, told } from "../api/client";
+import { useMay } from "../api/me";
 import { usePaged } from "../api/paged";
 import type { components } from "../api/schema";
 import { DataTable } from "../parts/DataTable";
 import { Empty, Page, State } from "../parts/Page";
 import { day, number } from "../words/figures";
 import { t, useLanguage } from "../words/language";
+import { UpstreamForm } from "./UpstreamForm";
 
 type Upstream = components["schemas"]["Upstream"];
 const PAGE = 50;
@@ -14,6 +19,8 @@ const MS_OF_S = 1000;
 
 export function Upstreams() {
   useLanguage();
+  const canChange = useMay()("PATCH /api/desk/upstreams");
+  const [changing, setChanging] = useState<Upstream | null>(null);
   const found = usePaged({
     key: ["desk", "upstreams"],
     page: (after: string | null) => told(api.GET("/api/desk/upstreams", { params: { query: { limit: PAGE, after } } })),
@@ -22,7 +29,7 @@ export function Upstreams() {
     options: { refetchInterval: LOOK_MS },
   });
   return (
-    <Page wide title={t("Upstreams")} lead={t("Where models run. One that the policy does not let see content gets none, whatever it costs. They are added at the terminal, where their keys are typed.")}>
+    <Page wide title={t("Upstreams")} lead={t("Where models run. One that the policy does not let see content gets none, whatever it costs. They are added and removed at the terminal.")}>
       <DataTable
         label={t("Upstreams")}
         of={found}
@@ -47,9 +54,21 @@ export function Upstreams() {
           { title: t("Trains"), of: (row) => (!row.processor || row.trains === false ? t("no") : row.trains ? <State tone="bad">{t("yes")}</State> : t("not known")) },
           { title: t("Health"), of: (row) => <Health of={row} /> },
           { title: t("In flight"), isNumber: true, of: (row) => number(row.running) },
+          ...(canChange ? [{ title: t("Act"), of: (row: Upstream) => <Act of={row} change={setChanging} /> }] : []),
         ]}
       />
+      {changing && <UpstreamForm of={changing} close={() => setChanging(null)} />}
     </Page>
+  );
+}
+
+/** An engine is this house's own: the settings say which one runs. */
+function Act({ of: row, change }: { of: Upstream; change: (row: Upstream) => void }) {
+  if (row.kind === "engine") return <>–</>;
+  return (
+    <Button variant="default" size="xs" onClick={() => change(row)} aria-label={t("Change {name}", { name: row.name })}>
+      {t("Change")}
+    </Button>
   );
 }
 

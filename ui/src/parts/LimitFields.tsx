@@ -39,7 +39,7 @@ export function LimitFields({ of: limits, currency, change }: { of: Limits; curr
           label={label()}
           placeholder={t("no limit")}
           min={0}
-          suffix={currency && ` ${currency}`}
+          suffix={` ${currency}`}
           value={limits[field] == null ? "" : Number(limits[field]) / NANO}
           onChange={(value) => set(field, value === "" ? null : Math.round(Number(value) * NANO))}
         />
@@ -48,14 +48,10 @@ export function LimitFields({ of: limits, currency, change }: { of: Limits; curr
   );
 }
 
-function amount(value: number, currency: string): string {
-  return currency ? money(String(value), currency) : number(value);
-}
-
-/** The limits that are set, each in a few words; without a `currency`, budgets are told as bare amounts. */
+/** The limits that are set, each in a few words. */
 export function limitWords(limits: Limits, currency: string): string[] {
   return [
     ...RATES.filter(([field]) => limits[field] != null).map(([field, label]) => `${label()}: ${number(Number(limits[field]))}`),
-    ...BUDGETS.filter(([field]) => limits[field] != null).map(([field, label]) => `${label()}: ${amount(Number(limits[field]) / NANO, currency)}`),
+    ...BUDGETS.filter(([field]) => limits[field] != null).map(([field, label]) => `${label()}: ${money(String(Number(limits[field]) / NANO), currency)}`),
   ];
 }

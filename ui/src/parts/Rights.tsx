@@ -8,16 +8,18 @@ import { useNames } from "../api/me";
 import type { components } from "../api/schema";
 import { away, day, moment, number } from "../words/figures";
 import { t, useLanguage } from "../words/language";
-import { KINDS, STATES, isOpen } from "../words/rights";
+import { BY_PEOPLE, KINDS, STATES, isOpen } from "../words/rights";
 import { Ask } from "./Dialog";
 import { useOnce } from "./once";
-import { Empty, Problem, Section, State } from "./Page";
+import { Empty, Loaded, Problem, Section, State } from "./Page";
 import { Row, Rows } from "./Rows";
 import { save } from "./save";
 
 type Request = components["schemas"]["Request"];
 const COPIES = ["access", "port"];
 const LOOK_MS = 1500;
+/** The reason of a request that a person refused: it stands in their answer. */
+const IN_ANSWER = "see_answer";
 
 const asked = {
   queryKey: ["rights"],
@@ -112,7 +114,7 @@ export function Requests() {
               note={
                 <>
                   <span>{moment(each.received_at)}</span>
-                  {each.reason && <span lang="en">{each.reason.replaceAll("_", " ")}</span>}
+                  {each.reason && each.reason !== IN_ANSWER && <span lang="en">{each.reason.replaceAll("_", " ")}</span>}
                   {each.complain_to && <a href={each.complain_to}>{t("Complain to an authority")}</a>}
                 </>
               }
@@ -126,12 +128,43 @@ export function Requests() {
                   )}
                 </div>
               }
-            />
+            >
+              {BY_PEOPLE.includes(each.kind) && !isOpen(each) && <Answer of={each} isLastRefusal={each.id === found.data?.find((one) => one.state === "refused")?.id} />}
+            </Row>
           );
         }}
       />
       {writing && <Write close={() => setWriting(false)} />}
     </Section>
+  );
+}
+
+/** What a person answered, opened when somebody wants to read it; why not, where they refused last, is there at once. */
+function Answer({ of: request, isLastRefusal }: { of: Request; isLastRefusal: boolean }) {
+  const [isShown, setShown] = useState(isLastRefusal);
+  const found = useQuery({
+    queryKey: ["rights", request.id, request.changed_at],
+    queryFn: () => told(api.GET("/api/privacy/requests/{id}", { params: { path: { id: request.id } } })),
+    enabled: isShown,
+    staleTime: Infinity,
+  });
+  return (
+    <details className="more" open={isShown} onToggle={(event) => setShown(event.currentTarget.open)}>
+      <summary>{request.state === "refused" ? t("Why it was refused") : t("The answer")}</summary>
+      {isShown && (
+        <Loaded of={found} lines={2}>
+          {({ answer }) =>
+            answer ? (
+              <p className="said" dir="auto">
+                {answer}
+              </p>
+            ) : (
+              <p className="note">{t("Nothing was written with it.")}</p>
+            )
+          }
+        </Loaded>
+      )}
+    </details>
   );
 }
 

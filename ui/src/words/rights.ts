@@ -1,4 +1,4 @@
-// What requests of people are called, and how far they are.
+// What requests of people are called, how far they are, and which of them a person answers.
 import type { components } from "../api/schema";
 import type { Tone } from "../parts/Page";
 import { t } from "./language";
@@ -30,3 +30,6 @@ export const STATES: Record<Request["state"], readonly [Tone, () => string]> = {
 export function isOpen({ state }: Pick<Request, "state">): boolean {
   return STATES[state][0] === "open";
 }
+
+/** Kinds that wait for somebody at the desk; the keeper carries the others out by itself. */
+export const BY_PEOPLE: readonly Request["kind"][] = ["rectify", "complain"];
