@@ -171,7 +171,7 @@ class _Protocol(HttpToolsProtocol):
         if isinstance(turn, Turn):
             if turn.more_body:
                 self._take_long_way(turn)
-            elif self._heads == heads + 1 and self._body_since_s is self._head_since_s is None:
+            elif self._heads == heads + 1 and self._is_between:
                 self._known = Known.of(data, turn)
         if self._heads != heads:
             return
@@ -181,6 +181,11 @@ class _Protocol(HttpToolsProtocol):
             if self._head_since_s is not None:
                 self.transport.write(_TOO_LARGE)
             self.transport.close()
+
+    @property
+    def _is_between(self) -> bool:
+        """Whether the last message has ended and none has begun: of one whose head was refused the body is still awaited."""
+        return self._body_since_s is None and self._head_since_s is None
 
     def on_message_begin(self) -> None:
         """As uvicorn's, but its scope is made for those who go the long way only."""

@@ -16,7 +16,7 @@ from avow.gateway.assembly import Assembly
 from avow.gateway.call import Call
 from avow.gateway.connection import Connection, Exchange, Limits, Timeouts
 from avow.gateway.dialects import CHAT
-from avow.gateway.straight import Line
+from avow.gateway.straight import Outlet
 from avow.gateway.upstreams import Way
 
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -90,8 +90,8 @@ class Client:
         await asyncio.sleep(0)
         self._unread, self.write_paused = 0, False
 
-    def line(self) -> Line | None:
-        return Line(self._write, self) if self.straightens else None
+    def outlet(self) -> Outlet | None:
+        return Outlet(self._write, self) if self.straightens else None
 
     def _write(self, data: bytes) -> None:
         self._take(dechunked(data))

@@ -166,23 +166,23 @@ class Directory:
         found = await self.find(key)
         key_terms.admit(found.scopes, scope)
         key_terms.admit_from(self._pepper, found.network_digests, address)
-        if len(self._used) < self.size_max:
-            self._used[found.key_id] = self.clock.now()
+        self._note_use(found)
         return found
 
     def at_hand(self, key: str, scope: Scope) -> KeyRecord | None:
-        """As `admit`, for a key that is remembered and may be used from anywhere; None: `admit` has to be asked."""
+        """As `admit`, for a key that is remembered and may be used for this from anywhere; None: `admit` has to be asked.
+
+        Raises what `find` raises of a key's state."""
         seen = self._remembered(key[_PUBLIC_ID])
         if seen is None or not hmac.compare_digest(seen.plain, hashlib.sha256(key.encode()).digest()):
             return None
         found = seen.record
         if found.network_digests is not None or (found.scopes is not None and scope not in found.scopes):
             return None
-        if self._current is not None and agreements.is_asked(self._current, found.accepted):
+        if self._has_to_accept(found):
             return None
         self._working(seen)
-        if len(self._used) < self.size_max:
-            self._used[found.key_id] = self.clock.now()
+        self._note_use(found)
         return found
 
     async def by_id(self, tenant_id: UUID, key_id: UUID, scope: Scope) -> KeyRecord:
@@ -214,9 +214,16 @@ class Directory:
         async with self.database.begin() as connection:
             await connection.execute(query, {"ids": list(used), "minutes": minutes})
 
+    def _has_to_accept(self, found: KeyRecord) -> bool:
+        return self._current is not None and agreements.is_asked(self._current, found.accepted)
+
+    def _note_use(self, found: KeyRecord) -> None:
+        if len(self._used) < self.size_max:
+            self._used[found.key_id] = self.clock.now()
+
     async def _take_use(self, found: KeyRecord) -> None:
         """Take a use of a key for its owner's acceptance of a changed policy. Raises NotAccepted where that asks for more."""
-        if self._current is not None and agreements.is_asked(self._current, found.accepted):
+        if self._current is not None and self._has_to_accept(found):
             await agreements.accept_by_use(self.database, self._current, found.tenant_id, found.subject_id)
             self.forget(found.tenant_id)
 

@@ -68,7 +68,7 @@ class Settle(msgspec.Struct, frozen=True, gc=False):
 
     def check(self) -> None:
         """Raise `ValueError` for what PostgreSQL would refuse, before it can spoil a batch."""
-        # All bits of the counts: below zero where one is, and above the largest where one is, for that has all bits that it can.
+        # An OR is below zero where any count is, and above 2^31 - 1, which is all ones, where any is.
         bits = self.input_tokens | self.cached_tokens | self.output_tokens | self.latency_ms | self.status
         bits |= self.cache_write_tokens | self.reasoning_tokens | self.image_tokens | self.audio_tokens
         if not 0 <= self.amount <= AMOUNT_MAX or not 0 <= bits <= TOKENS_MAX:

@@ -55,6 +55,14 @@ class _Stream:
         self.seen = seen
         self.told = (-1, -1, -1)
 
+    def looked_at(self) -> tuple[int, int, int]:
+        """How far it has come now; as it was told last, where whoever tells it fails: that must not end the ledger's work."""
+        try:
+            return self.seen()
+        except Exception as wrong:
+            log.error("stream_not_told", error=type(wrong).__name__)
+            return self.told if self.told[2] >= 0 else (0, 0, 0)
+
 
 class _Lane:
     """A connection and the batch on it."""
@@ -259,26 +267,30 @@ class Batcher:
         """What waits; checkpoints go by the first lane only, so that none overtakes a later one."""
         share = self._share(lane)
         batch = Batch([], [], [])
-        if len(self._settles) + len(self._opens) <= share:
+        if len(self._settles) + len(self._opens) <= share:  # nearly always; one by one takes three times as long
             batch.settles += self._settles
             batch.opens += [waiting for waiting in self._opens if not waiting.future.done()]
             self._settles.clear()
             self._opens.clear()
+        else:
+            self._take_some(batch, share)
+        if lane.number:
+            return batch if len(batch) else None
+        for request_id in self._due:
+            stream = self._streams[request_id]
+            stream.told = stream.looked_at()
+            batch.checkpoints.append((request_id, *stream.told))
+        self._due.clear()
+        beat, self._beat_due = self._beat_due, False
+        return batch if beat or batch.opens or batch.settles or batch.checkpoints else None
+
+    def _take_some(self, batch: Batch, share: int) -> None:
         while self._settles and len(batch.settles) < share:
             batch.settles.append(self._settles.popleft())
         while self._opens and len(batch.settles) + len(batch.opens) < share:
             waiting = self._opens.popleft()
             if not waiting.future.done():
                 batch.opens.append(waiting)
-        if lane.number:
-            return batch if len(batch) else None
-        for request_id in self._due:
-            stream = self._streams[request_id]
-            stream.told = stream.seen()
-            batch.checkpoints.append((request_id, *stream.told))
-        self._due.clear()
-        beat, self._beat_due = self._beat_due, False
-        return batch if beat or batch.opens or batch.settles or batch.checkpoints else None
 
     async def _deliver(self, lane: _Lane, batch: Batch) -> None:
         """Send the same batch until it is answered."""
@@ -393,7 +405,7 @@ class Batcher:
             await self._spool_late(now if self._down else now - self._wait_s_max)
             if now - checked >= CHECKPOINT_S:
                 checked = now
-                self._due.update(i for i, stream in self._streams.items() if stream.told != stream.seen())
+                self._due.update(i for i, stream in self._streams.items() if stream.told != stream.looked_at())
             if now - beaten >= BEAT_S:
                 beaten, self._beat_due = now, True
             if self._due or self._beat_due:

@@ -81,7 +81,7 @@ class AsgiReply:
         self._waiting.append({"type": "http.response.body", "body": data, "more_body": True})
         return False
 
-    def line(self) -> None:
+    def outlet(self) -> None:
         """Between here and the connection everything is a message."""
         return
 

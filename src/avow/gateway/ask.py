@@ -10,7 +10,7 @@ import msgspec
 
 from avow.accounts.directory import KeyRecord
 from avow.gateway.cache import Asked
-from avow.gateway.straight import Line
+from avow.gateway.straight import Outlet
 from avow.gateway.surfaces import CHAT, Surface
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -59,7 +59,7 @@ class Reply(Protocol):
 
     async def flush(self) -> None: ...
 
-    def line(self) -> Line | None:
+    def outlet(self) -> Outlet | None:
         """Where chunks of HTTP may be written as they are, once a part was passed on; None: nowhere."""
         ...
 

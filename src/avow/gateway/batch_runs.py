@@ -98,7 +98,7 @@ class _Collected:
     async def flush(self) -> None:
         return
 
-    def line(self) -> None:
+    def outlet(self) -> None:
         return
 
     async def end(self, data: bytes) -> None:

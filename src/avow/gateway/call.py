@@ -24,7 +24,7 @@ from avow.gateway.fleet import Fleet, Route
 from avow.gateway.meter import Outcome
 from avow.gateway.orders import Order
 from avow.gateway.sse import ChatStream, EventStream
-from avow.gateway.straight import Line, Straight
+from avow.gateway.straight import Outlet, Straight
 
 log = structlog.get_logger()
 
@@ -49,7 +49,7 @@ class Listener(Protocol):
 
     async def flush(self) -> None: ...
 
-    def line(self) -> Line | None:
+    def outlet(self) -> Outlet | None:
         """Where what passes unchanged may be written past `pass_on` from then on; None: nothing may."""
         ...
 
@@ -163,7 +163,11 @@ class Call:
         """Try the routes in their order until one answers; what has begun to pass on is never tried again."""
         failure: AvowError | None = None
         tried: list[Route] = []
-        for route in self._fleet.tries(self._order.routes, self._order.model.routing, self._job):
+        order, fleet = self._order, self._fleet
+        has_begun = self._begun is not None
+        for route in (
+            fleet.again(order.routes[0]) if has_begun else fleet.tries(order.routes, order.model.routing, self._job)
+        ):
             if failure is not None:
                 if not fleets.may_retry(failure, elsewhere=route not in tried):
                     break
@@ -343,12 +347,12 @@ class Call:
 
     def _straightened(self, exchange: Pourable, reader: EventStream, assembly: Joined | None) -> Straight | None:
         """The short way of a chat's chunks, where nothing has to look at them on the way."""
-        line = self._listener.line()
-        if line is None or type(reader) is not ChatStream or not isinstance(exchange, Exchange):
+        outlet = self._listener.outlet()
+        if outlet is None or type(reader) is not ChatStream or not isinstance(exchange, Exchange):
             return None
         if not isinstance(assembly, Assembly | None):
             return None
-        return Straight(exchange, reader, assembly, self.outcome, line, self._checkpoint)
+        return Straight(exchange, reader, assembly, self.outcome, outlet, self._checkpoint)
 
 
 def translate(back: Translation, answer: bytes) -> bytes:

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Coroutine, Iterator
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
@@ -44,7 +44,7 @@ from avow.gateway.rules import CONTENT, RuleBook
 from avow.gateway.searching import Searching
 from avow.gateway.spans import Spans
 from avow.gateway.sse import cost_comment
-from avow.gateway.straight import Line
+from avow.gateway.straight import Outlet
 from avow.gateway.surfaces import Surface
 from avow.gateway.watch import Watch
 from avow.gateway.wire import Request
@@ -58,7 +58,7 @@ STREAM_S_MAX = 1200.0
 SWEEP_S = 1.0
 CLOSING_S = 0.02
 DRAIN_S_MAX = 60.0
-LARGE_BYTES = 256 * 1024  # a digest of more is not for the loop
+DIGEST_BYTES_MAX = 256 * 1024  # a digest of more is not for the loop
 SEALED_BYTES = 64 * 1024  # more is searched for card numbers beside the loop
 
 
@@ -70,7 +70,17 @@ class Keys(Protocol):
     def at_hand(self, key: str, scope: Scope) -> KeyRecord | None: ...
 
 
-class Handed(Protocol):
+class Ended(NamedTuple):
+    """An order whose charge is durable, and whether anything of it is kept."""
+
+    order: Order
+    outcome: Outcome
+    measured: Measured
+    settled: Settled
+    is_kept: bool
+
+
+class Handable(Protocol):
     """A completion without a task that can be given one."""
 
     def hand_over(self) -> None: ...
@@ -107,7 +117,7 @@ class Gateway:
         self._calls: dict[int, int] = {}
         self.watch = Watch()
         self._running: dict[Completion, asyncio.Task[None]] = {}
-        self.plain: set[Handed] = set()
+        self.plain: set[Handable] = set()
         """Those that have no task, yet."""
         self.is_closing = False
         self._sweeper: asyncio.TimerHandle | None = None
@@ -140,9 +150,10 @@ class Gateway:
             await asyncio.sleep(CLOSING_S)
         for _ in range(2):
             if self._running:
-                await asyncio.wait(list(self._running.values()), timeout=grace_s)
+                await asyncio.wait(list(self._running.values()), timeout=max(0.0, ends_at - self.loop.time()))
             for completion in list(self._running):
                 completion.give_up(refusals.Stopping())
+            ends_at = self.loop.time() + grace_s
         self.fleet.close()
         self.client.close()
         if self._sweeper is not None:
@@ -266,25 +277,25 @@ class Completion:
                 claim = await self._claimed(self._ask.claim, key)
             wish = Wish(request, key, len(self._ask.body), self._ask.retention_h, surface)
             place = orders.place_own if ours else orders.place
-            order = self._order = await place(wish, gateway.rules, gateway.ledger, gateway.clock)
-            ended = await self._carried_out(order, claim, texts)
+            self._order = await place(wish, gateway.rules, gateway.ledger, gateway.clock)
+            ended = await self._carried_out(claim, texts)
         finally:
             gateway.exit(key.key_id)
-        await self._closed(claim, *ended)
+        await self._conclude(claim, ended)
 
-    async def _carried_out(
-        self, order: Order, claim: Claim | None = None, texts: list[str] | None = None
-    ) -> tuple[Order, Outcome, Measured, Settled, bool]:
-        """An order from its hold to its durable charge, and whether anything of it is kept; `texts` are for our own filters."""
-        gateway = self._gateway
+    async def _carried_out(self, claim: Claim | None = None, texts: list[str] | None = None) -> Ended:
+        """The order from its hold to its durable charge; `texts` are for our own filters."""
+        gateway, order = self._gateway, self._order
+        assert order is not None
         try:
             if claim is not None:
                 await self._take(claim, order)
             if texts is not None:
                 outcome = await self._judged(order, texts)
             else:
-                outcome = await self._searched() or await self._obtain(self._order or order)
-            order = self._order or order
+                refused = await self._searched()
+                order = self._order or order  # what is found may be taken out of it
+                outcome = refused or await self._obtain(order)
             measured = measure(order, outcome)
             if self._searching is not None and self._searching.hits:
                 await gateway.decisions.record(order, self._searching.hits)
@@ -296,16 +307,14 @@ class Completion:
         settled = await gateway.ledger.settle(
             self._settle(order, outcome, measured, kept.beside_charge(order, box, line))
         )
-        return order, outcome, measured, settled, box is not None
+        return Ended(order, outcome, measured, settled, box is not None)
 
-    async def _closed(
-        self, claim: Claim | None, order: Order, outcome: Outcome, measured: Measured, settled: Settled, is_kept: bool
-    ) -> None:
+    async def _conclude(self, claim: Claim | None, ended: Ended) -> None:
         """What is left to do for an order that is paid: count it, and tell the client."""
-        self._count(order, outcome, measured, settled)
+        self._count(ended)
         if claim is not None:
-            await self._end(claim, order, outcome, settled)
-        await self._answer(order, outcome, settled, is_kept)
+            await self._end(claim, ended)
+        await self._answer(ended)
 
     async def _parsed(self, surface: Surface) -> Request:
         if not surface.takes_form:
@@ -335,7 +344,7 @@ class Completion:
         body = self._form_digest or self._ask.body
         claims, given = self._gateway.claims, (name, self._ask.surface.path, body)
         whose = key.tenant_id, key.subject_id
-        if len(body) > LARGE_BYTES:
+        if len(body) > DIGEST_BYTES_MAX:
             claim = await asyncio.to_thread(claims.named, *given, *whose)
         else:
             claim = claims.named(*given, *whose)
@@ -347,9 +356,9 @@ class Completion:
         ends_at, version = order.money_ends_at, order.plan.policy_version
         await self._gateway.claims.take(claim, order.request_id, order.at, ends_at, version)
 
-    async def _end(self, claim: Claim, order: Order, outcome: Outcome, settled: Settled) -> None:
+    async def _end(self, claim: Claim, ended: Ended) -> None:
         with contextlib.suppress(*AWAY):  # the charge tells the same
-            await self._gateway.claims.end(claim, order.request_id, outcome.status, settled.charged)
+            await self._gateway.claims.end(claim, ended.order.request_id, ended.outcome.status, ended.settled.charged)
 
     async def _searched(self) -> Outcome | None:
         """Have the request searched where the policy has filters; the end of one that must not go on."""
@@ -428,9 +437,9 @@ class Completion:
         """See `call.Listener`."""
         return tokens if self._searching is None else self._searching.delivered(tokens)
 
-    def line(self) -> Line | None:
+    def outlet(self) -> Outlet | None:
         """See `call.Listener`."""
-        return self._reply.line() if self._searching is None or not self._searching.guards else None
+        return self._reply.outlet() if self._searching is None or not self._searching.guards else None
 
     def _tell(self, data: bytes) -> bool:
         if not self.begun:
@@ -504,7 +513,8 @@ class Completion:
             extra,
         )
 
-    def _count(self, order: Order, outcome: Outcome, measured: Measured, settled: Settled) -> None:
+    def _count(self, ended: Ended) -> None:
+        order, outcome, measured, settled, _ = ended
         self._counted, took_s = True, self._loop.time() - self.started_at
         if order.request.extent is not None and extents.outlasts(outcome.usage, order.request.extent):
             self._gateway.watch.outlasted(order.model.id)
@@ -515,7 +525,8 @@ class Completion:
         if self._gateway.spans is not None:
             self._gateway.spans.see(order, outcome, measured, took_s, self._begun_s)
 
-    async def _answer(self, order: Order, outcome: Outcome, settled: Settled, is_kept: bool) -> None:
+    async def _answer(self, ended: Ended) -> None:
+        order, outcome, _, settled, _ = ended
         if outcome.why == "client_left":
             return
         if outcome.error is not None and not outcome.begun:
@@ -531,11 +542,12 @@ class Completion:
             await self._reply.end(outcome.tail)
         else:
             told = self._told(order, outcome)
-            await self._reply.whole(200, self._headers(order, settled, is_kept), told, order.request.answered_as)
+            await self._reply.whole(200, self._headers(ended), told, order.request.answered_as)
 
-    def _headers(self, order: Order, settled: Settled, is_kept: bool) -> Headers:
+    def _headers(self, ended: Ended) -> Headers:
         """Those of an answer that is told whole."""
-        return [*kept.headers(order, is_kept, self._cached), (b"avow-cost", money.text(settled.charged).encode())]
+        cost = money.text(ended.settled.charged).encode()
+        return [*kept.headers(ended.order, ended.is_kept, self._cached), (b"avow-cost", cost)]
 
     async def _refuse(self, error: AvowError, failure: str = "") -> None:
         """Tell the client why not; `failure` names an exception that should not have been."""

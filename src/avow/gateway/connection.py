@@ -125,7 +125,7 @@ class Exchange:
 
     status = 0
     told: Callable[[bool], None] | None = None
-    """For who does not await: called once, with whether a whole answer is there that `taken` has; False: a status other than
+    """For who does not await: called once, with whether a whole answer is there that `peek` has; False: a status other than
     200, much of something long, or a failure has come, and it has to be awaited like any other."""
     _size = 0
     _finished = _has_begun = False
@@ -172,7 +172,7 @@ class Exchange:
             if self._finished:
                 return b""
             await self._wait()
-        return self._taken()
+        return self._pop()
 
     async def pour(self, take: Callable[[bytes], bool]) -> bool:
         """Give `take` what comes as it comes, in the moment it comes, until it says False; True at the end of the body.
@@ -182,7 +182,7 @@ class Exchange:
         """
         while True:
             if self._chunks:
-                if not take(self._taken()):
+                if not take(self._pop()):
                     return False
                 self.straight = None  # whether a chunk begins with the next read, only the connection knows
             if self._failure is not None:
@@ -196,7 +196,7 @@ class Exchange:
             finally:
                 self._take = None
 
-    def _taken(self) -> bytes:
+    def _pop(self) -> bytes:
         chunks, self._chunks, self._size = self._chunks, [], 0
         if self._connection is not None and self._connection._paused:
             self._connection.resume()
@@ -205,7 +205,7 @@ class Exchange:
     async def rest(self, bytes_max: int) -> bytes:
         """The whole remaining body; `UpstreamTooLarge` when it is longer than `bytes_max`."""
         if self._finished and self._failure is None and self._size <= bytes_max:
-            return self._taken() if self._chunks else b""
+            return self._pop() if self._chunks else b""
         parts: list[bytes] = []
         size = 0
         while chunk := await self.read():
@@ -238,9 +238,9 @@ class Exchange:
         finally:
             self._waiter = None
 
-    def taken(self) -> bytes:
+    def peek(self) -> bytes:
         """The body of a whole answer; it stays here, should the exchange be awaited after all."""
-        size, body = self._size, self._taken()
+        size, body = self._size, self._pop()
         self._chunks, self._size = [body], size
         return body
 
@@ -263,7 +263,7 @@ class Exchange:
             self._wake()
             return
         try:
-            if not take(self._taken()):
+            if not take(self._pop()):
                 self._take = None
                 self._wake(stopped=True)
         except Exception as error:

@@ -15,11 +15,11 @@ from typing import Any, Protocol
 import msgspec
 
 from avow.base.errors import AvowError
-from avow.gateway import asgi, surfaces
+from avow.gateway import asgi, straight, surfaces
 from avow.gateway.ask import Ask, Headers
 from avow.gateway.completion import Completion, Gateway
 from avow.gateway.plain import Plain
-from avow.gateway.straight import Line
+from avow.gateway.straight import Outlet
 
 _STATUS = {each.value: b"HTTP/1.1 %d %s\r\n" % (each, each.phrase.encode()) for each in HTTPStatus}
 _BY_URL = {path.encode(): surface for path, surface in surfaces.BY_PATH.items()}
@@ -35,10 +35,8 @@ _END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length:[\t ]*([0-9]+)(?=[\t ]*\r\n)", re.IGNORECASE)
 
 
-class Flow(Protocol):
-    """Whether the client reads what is written for it."""
-
-    write_paused: bool
+class Flow(straight.Flow, Protocol):
+    """That of the server, which can also be waited for."""
 
     async def drain(self) -> None: ...
 
@@ -108,9 +106,10 @@ class Known:
     @classmethod
     def of(cls, data: bytes, turn: Turn) -> Known | None:
         """The head of a request that came as `data`; None: it is none to be known again."""
-        head = data[: len(data) - len(turn.body)]
+        end = data.find(_END, 0, KNOWN_BYTES_MAX) + len(_END)
+        head = data[:end]
         found = _LENGTH.search(head)
-        if len(head) > KNOWN_BYTES_MAX or found is None or head.find(_END) != len(head) - len(_END):
+        if end < len(_END) or found is None or len(data) - end != int(found[1]):
             return None
         return cls(turn, head[: found.start(1)], head[found.end(1) :])
 
@@ -119,6 +118,8 @@ class Known:
         if not data.startswith(self._before):
             return None
         end = data.find(b"\r", self._at, self._at + LENGTH_DIGITS_MAX + 1)
+        if end < 0:
+            return None
         length = data[self._at : end]
         if not length.isdigit() or not data.startswith(self._behind, end):
             return None
@@ -145,7 +146,10 @@ class Turn:
         return turn
 
     def _start(self) -> None:
-        self._completion = Plain(self._gateway, msgspec.structs.replace(self._ask, body=self.body), self)
+        # The body goes with the request: a connection that is kept, and its known head, keep nothing of what was said.
+        body, self.body = self.body, b""
+        self._completion = plain = Plain(self._gateway, msgspec.structs.replace(self._ask, body=body), self)
+        plain.begin()
 
     # what the server does with the request under way
 
@@ -193,8 +197,8 @@ class Turn:
         if self._connection.flow.write_paused and not self.disconnected:
             await self._connection.flow.drain()
 
-    def line(self) -> Line:
-        return Line(self._connection.transport.write, self._connection.flow)
+    def outlet(self) -> Outlet:
+        return Outlet(self._connection.transport.write, self._connection.flow)
 
     async def end(self, data: bytes) -> None:
         await self.flush()

@@ -140,11 +140,24 @@ class Fleet:
             health = self._healths[upstream.place] = Health(upstream.name)
         return health
 
+    def again(self, route: Route) -> Iterator[Route]:
+        """As `tries`, of a route where a call was begun already: that one is not chosen anew."""
+        self._save()
+        yield route
+        yield from self._more((route,))
+
     def begin(self, health: Health) -> None:
-        """A call of the only route there is begins; it is well."""
-        if self._retries < RETRIES_SAVED_MAX:
-            self._retries += RETRY_SHARE
+        """A call of the only route there is begins, where it is well; `end_well` or `withdraw` ends it here."""
         health.in_flight += 1
+
+    def withdraw(self, health: Health) -> None:
+        """A call that was begun is for somebody else to end."""
+        health.in_flight -= 1
+
+    def end_well(self, health: Health, took_s: float) -> None:
+        """A call that was begun has ended well."""
+        self._save()
+        health.end(True, took_s, self._now_s())
 
     def healths(self) -> Iterator[tuple[str, Health]]:
         """The upstreams that were asked so far, by name, and how they are; one that was changed is there twice while calls
@@ -153,9 +166,16 @@ class Fleet:
 
     def tries(self, routes: Sequence[Route], routing: Routing, job: Job | None = None) -> Iterator[Route]:
         """The routes to try, best first; whoever asks for another has failed at the last. Raises `UpstreamsDown`."""
-        self._retries = min(RETRIES_SAVED_MAX, self._retries + RETRY_SHARE)
+        self._save()
         queue = self.ranked(routes, routing, job)
         yield queue[0]
+        yield from self._more(queue)
+
+    def _save(self) -> None:
+        """Each call earns a part of a retry."""
+        self._retries = min(RETRIES_SAVED_MAX, self._retries + RETRY_SHARE)
+
+    def _more(self, queue: Sequence[Route]) -> Iterator[Route]:
         for n in range(1, self._tries_max):
             if self._retries < 1:
                 return

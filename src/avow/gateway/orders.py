@@ -33,7 +33,7 @@ from avow.policy import Never, Plan
 
 # A hold outlives the longest call, so that a live request is never looked into by the recovery.
 HOLD = timedelta(minutes=30)
-LARGE_BYTES = 16 * 1024  # nothing smaller is too large for any model
+FITS_BYTES_MIN = 16 * 1024  # nothing smaller is too large for any model
 TRIES_MAX = 4
 OWN_MODEL = "avow/filters"
 """What the requests are counted under that our own filters answer."""
@@ -126,11 +126,18 @@ async def place(wish: Wish, rules: RuleBook, ledger: Ledger, clock: Clock) -> Or
             # The client left the length to us: as much as balance and budget afford.
             tokens_max = _affordable(order, short)
             continue
-        if opened.policy_epoch <= order.plan.epoch:
-            return order if opened.rate is None else msgspec.structs.replace(order, rate=opened.rate)
+        if (held := confirmed(order, opened)) is not None:
+            return held
         await ledger.settle(void(order))
         await rules.renew(opened.policy_epoch)
     raise refusals.RulesChanging()
+
+
+def confirmed(order: Order, opened: Opened) -> Order | None:
+    """An order whose hold is durable, with its rate; None: it was judged by rules that are over."""
+    if opened.policy_epoch > order.plan.epoch:
+        return None
+    return order if opened.rate is None else msgspec.structs.replace(order, rate=opened.rate)
 
 
 async def place_own(wish: Wish, rules: RuleBook, ledger: Ledger, clock: Clock) -> Order:
@@ -148,8 +155,8 @@ async def place_own(wish: Wish, rules: RuleBook, ledger: Ledger, clock: Clock) -
         ends = Never.NEVER, money_ends_at, usage_ends_at
         order = Order(uuid7(), surface, *whose, model, (), price, at, 0, 0, 0, *ends)
         opened = await ledger.open(opening(order))
-        if opened.policy_epoch <= order.plan.epoch:
-            return order if opened.rate is None else msgspec.structs.replace(order, rate=opened.rate)
+        if (held := confirmed(order, opened)) is not None:
+            return held
         await ledger.settle(void(order))
         await rules.renew(opened.policy_epoch)
     raise refusals.RulesChanging()
@@ -170,7 +177,7 @@ def judge(wish: Wish, book: RuleBook, at: datetime, tokens_max: int | None) -> O
     if not routes:
         elsewhere = model.seen_by(plan, at)
         raise refusals.NotOffered(param="model") if elsewhere else refusals.PolicyForbids(model.reason(plan))
-    if wish.body_bytes > LARGE_BYTES:
+    if wish.body_bytes > FITS_BYTES_MIN:
         routes = [route for route in routes if route.upstream.fits is None or route.upstream.fits(request)]
         if not routes:
             raise PromptTooLong(param="messages")

@@ -12,13 +12,12 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-import msgspec
-
+from avow.base.errors import AvowError
 from avow.billing.events import Opened, Settled
 from avow.billing.refusals import MoneyShort, TokensShort
 from avow.gateway import kept, orders
 from avow.gateway.ask import Ask, Headers, Reply
-from avow.gateway.completion import SEALED_BYTES, Completion, Gateway, measure
+from avow.gateway.completion import SEALED_BYTES, Completion, Ended, Gateway, measure
 from avow.gateway.fleet import Health
 from avow.gateway.meter import Measured, Outcome
 from avow.gateway.orders import Order, Wish
@@ -40,17 +39,20 @@ class Way(Reply, Protocol):
 
 
 class Plain(Completion):
-    """One request that is answered whole."""
+    """One request, without a task for as long as it is plain. `begin` it once."""
 
     _reply: Way
-    _plain_order: Order
-    _asked_s: float
+    _order: Order
     _health: Health
-    _ended: tuple[Outcome, Measured, bool]
+    _asked_s: float
+    _found: tuple[Outcome, Measured, bool]
 
     def __init__(self, gateway: Gateway, ask: Ask, reply: Way) -> None:
         super().__init__(gateway, ask, reply)
-        if not self._begin():
+
+    def begin(self) -> None:
+        """Answer it; returns at once."""
+        if not self._ask_for_hold():
             self._take_task(self._complete())
 
     def leave(self) -> None:
@@ -66,18 +68,17 @@ class Plain(Completion):
 
     def hand_over(self) -> None:
         """Go on in a task, if it waits for an upstream."""
-        exchange = self._exchange
-        if exchange is not None and self.task is None:
-            exchange.told = None
-            self._health.in_flight -= 1
-            self._take_task(self._gone_on(self._plain_order))
+        if self._exchange is not None and self.task is None:
+            self._exchange.told = None
+            self._gateway.fleet.withdraw(self._health)
+            self._take_task(self._go_on())
 
     def forget(self, task: asyncio.Task[None]) -> None:
         super().forget(task)
         self._reply.over()
 
-    def _begin(self) -> bool:
-        """Ask for the hold; False: this is for a task."""
+    def _ask_for_hold(self) -> bool:
+        """False: this is for a task, which also says what is wrong with it."""
         ask, gateway = self._ask, self._gateway
         if ask.claim is not None or gateway.rules.current.filters is not None or gateway.is_closing:
             return False
@@ -86,104 +87,99 @@ class Plain(Completion):
             if key is None:
                 return False
             request = ask.surface.parse(ask.body)
-            if request.shows or request.extent is not None:
+            if request.shows:
                 return False
             self._request = request
-            if request.stream:
+            if request.stream or request.extent is not None:
                 return False
             wish = Wish(request, key, len(ask.body), ask.retention_h, ask.surface)
             order = orders.judge(wish, gateway.rules, gateway.clock.now(), request.max_tokens)
             if order.only is None or gateway.cache.place(order, ask.cache) is not None:
                 return False
             gateway.enter(key.key_id)
-        except Exception:  # the task comes to the same, and tells it
+        except Exception:
             return False
         try:
             opening = gateway.ledger.opening(orders.opening(order))
         except Exception:
             gateway.exit(key.key_id)
             return False
-        self._plain_order = order
+        self._order = order
         gateway.plain.add(self)
         opening.add_done_callback(self._opened)
         return True
 
     def _opened(self, opening: asyncio.Future[Opened]) -> None:
-        gateway, order = self._gateway, self._plain_order
+        gateway, order = self._gateway, self._order
         try:
             opened = opening.result()
-        except (MoneyShort, TokensShort):
-            return self._take_task(self._begun_anew())
+        except (MoneyShort, TokensShort) as short:
+            # A length that was left to us may be a shorter one.
+            again = order.request.max_tokens is None
+            return self._take_task(self._begin_anew() if again else self._refuse_held(short))
         except Exception as error:
-            return self._take_task(self._refused(error))
-        if opened.policy_epoch > order.plan.epoch:
-            gateway.ledger.settling(orders.void(order))
-            return self._take_task(self._begun_anew())
-        self._order = order
-        if opened.rate is not None:
-            order = self._plain_order = self._order = msgspec.structs.replace(order, rate=opened.rate)
+            return self._take_task(self._refuse_held(error))
+        held = orders.confirmed(order, opened)
+        if held is None:
+            return self._take_task(self._begin_anew(opened.policy_epoch))
+        order = self._order = held
         assert order.only is not None
         route, way, target = order.only
         self._health = gateway.fleet.of(route.upstream)
-        if self._left or gateway.is_closing or self._health.is_open:
-            return self._take_task(self._gone_on(order))
-        try:
-            body = route.upstream.message(way, order.request, route.their_name, order.tokens_max)
-            self._exchange = gateway.client.start(target, body, self._answered)
-        except Exception:
-            return self._take_task(self._gone_on(order))
+        if not (self._left or gateway.is_closing or self._health.is_open):
+            try:
+                body = route.upstream.message(way, order.request, route.their_name, order.tokens_max)
+                self._exchange = gateway.client.start(target, body, self._answered)
+            except AvowError:  # the task tells it
+                self._exchange = None
         if self._exchange is None:
-            return self._take_task(self._gone_on(order))
+            return self._take_task(self._go_on())
         gateway.fleet.begin(self._health)
         self._asked_s = self._loop.time()
 
     def _answered(self, whole: bool) -> None:
         """What came of the upstream is settled where it is a whole answer that can be read and sealed at once."""
-        gateway, order, exchange = self._gateway, self._plain_order, self._exchange
+        gateway, order, exchange = self._gateway, self._order, self._exchange
         assert exchange is not None and order.only is not None
         route, way, target = order.only
-        settle = None
-        if whole and exchange.size + len(self._ask.body) <= SEALED_BYTES:
-            try:
-                said = exchange.taken()
-                read = way.dialect.read(said)
-                outcome = Outcome(answer=said, usage=read.usage, route=route)
-                if read.usage is None:
-                    outcome.tokens = read.tokens
-                measured = measure(order, outcome)
-                box = self._sealed(order, said)
-                settle = self._settle(order, outcome, measured, kept.beside_charge(order, box))
-            except Exception:  # the task comes to it too
-                settle = None
-        elif exchange.is_stale:
+        if exchange.is_stale:
             gateway.client.forget(target)
-            self._health.in_flight -= 1
+            gateway.fleet.withdraw(self._health)
             self._exchange = None
-            return self._take_task(self._gone_on(order))
-        if settle is None:
+            return self._take_task(self._go_on())
+        if not whole or exchange.size + len(self._ask.body) > SEALED_BYTES:
             return self.hand_over()
-        now_s = self._loop.time()
-        self._health.end(True, now_s - self._asked_s, now_s)
+        try:
+            said = exchange.peek()
+            read = way.dialect.read(said)
+            outcome = Outcome(answer=said, usage=read.usage, route=route)
+            if read.usage is None:
+                outcome.tokens = read.tokens
+            measured = measure(order, outcome)
+            box = self._sealed(order, said)
+            settle = self._settle(order, outcome, measured, kept.beside_charge(order, box))
+            settling = gateway.ledger.settling(settle)
+        except Exception:  # the task comes to it too, and knows what is to be done
+            return self.hand_over()
         self._exchange = None
-        self._ended = outcome, measured, box is not None
-        gateway.ledger.settling(settle).add_done_callback(self._settled)
+        self._found = outcome, measured, box is not None
+        gateway.fleet.end_well(self._health, self._loop.time() - self._asked_s)
+        settling.add_done_callback(self._settled)
 
     def _sealed(self, order: Order, said: bytes) -> bytes | None:
-        if isinstance(order.kept_until, Never) or not said:
-            return None
-        return self._box(order, said, cut=False)
+        return None if isinstance(order.kept_until, Never) or not said else self._box(order, said, cut=False)
 
     def _settled(self, settling: asyncio.Future[Settled]) -> None:
-        gateway, order = self._gateway, self._plain_order
+        gateway, order = self._gateway, self._order
         gateway.exit(order.key.key_id)
-        outcome, measured, is_kept = self._ended
+        outcome, measured, is_kept = self._found
         try:
-            settled = settling.result()
-            self._count(order, outcome, measured, settled)
+            ended = Ended(order, outcome, measured, settling.result(), is_kept)
+            self._count(ended)
             if not self._left and self._reply.is_held_up:
-                return self._take_task(self._answer(order, outcome, settled, is_kept))
+                return self._take_task(self._answer(ended))
             if not self._left:
-                self._reply.tell(200, self._headers(order, settled, is_kept), outcome.answer)
+                self._reply.tell(200, self._headers(ended), outcome.answer)
         except Exception as error:
             return self._take_task(_failed(error))
         gateway.plain.discard(self)
@@ -195,20 +191,30 @@ class Plain(Completion):
         self._gateway.plain.discard(self)
         self._gateway.run(self, self._told_ending(work))
 
-    async def _begun_anew(self) -> None:
-        self._gateway.exit(self._plain_order.key.key_id)
+    async def _begin_anew(self, epoch: int | None = None) -> None:
+        """Once more from the beginning: by the rules of `epoch`, with the hold given back, or without any hold."""
+        try:
+            if epoch is not None:
+                await self._gateway.ledger.settle(orders.void(self._order))
+                await self._gateway.rules.renew(epoch)
+        finally:
+            self._gateway.exit(self._order.key.key_id)
         await self._complete()
 
-    async def _refused(self, error: Exception) -> None:
-        self._gateway.exit(self._plain_order.key.key_id)
+    async def _refuse_held(self, error: Exception) -> None:
+        """End what the ledger refused, in a task, which gives its place back."""
+        self._gateway.exit(self._order.key.key_id)
         raise error
 
-    async def _gone_on(self, order: Order) -> None:
+    async def _go_on(self) -> None:
+        """From the hold, with what was sent to the upstream, if anything was."""
         try:
-            ended = await self._carried_out(order)
+            ended = await self._carried_out()
         finally:
-            self._gateway.exit(order.key.key_id)
-        await self._closed(None, *ended)
+            self._gateway.exit(self._order.key.key_id)
+            if self._exchange is not None:
+                self._exchange.cancel()  # nothing where it ended
+        await self._conclude(None, ended)
 
 
 async def _failed(error: Exception) -> None:

@@ -142,13 +142,13 @@ class Rules:
     filters: Filters | None = None
     _plans: dict[tuple[int, int | None, int | None, int | None], Plan] = field(default_factory=dict, repr=False)
     _terms: dict[tuple[int, str, str], Terms] = field(default_factory=dict, repr=False)
-    """By the key's record, which is the same as long as it is remembered, and is held by them."""
+    """Those of a key hold for its record as it was read: another record, and they are made anew in their place."""
 
     def terms(self, key: KeyRecord, model_id: str, surface: Surface) -> Terms | None:
         """The terms of a key for a model and a surface; None: there is no such model for it."""
-        name = (id(key), model_id, surface.name)
+        name = (key.key_id.int, model_id, surface.name)
         terms = self._terms.get(name)
-        if terms is None:
+        if terms is None or terms.key is not key:
             model = self.models.get(model_id)
             if model is None or not model.open_to(key):
                 return None

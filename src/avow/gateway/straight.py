@@ -36,7 +36,7 @@ class Flow(Protocol):
     write_paused: bool
 
 
-class Line(NamedTuple):
+class Outlet(NamedTuple):
     """Where whole chunks of HTTP are written for the client, as long as its flow is not paused."""
 
     write: Callable[[bytes], None]
@@ -61,11 +61,11 @@ class Straight:
         reader: ChatStream,
         assembly: Assembly | None,
         outcome: Outcome,
-        line: Line,
+        outlet: Outlet,
         checkpoint: Callable[[], int],
     ) -> None:
         self._exchange, self._reader, self._assembly, self._outcome = exchange, reader, assembly, outcome
-        self._write, self._flow = line
+        self._write, self._flow = outlet
         self._checkpoint = checkpoint
         self._repeat: Repeat | None = None
         self._texts: list[str] = []
@@ -167,7 +167,6 @@ class Straight:
         self._repeat = found
         self._before, self._after = b"\r\ndata: " + found.before, found.after + b"\n\n\r\n"
         self._begin, self._end = len(self._before) - 1, len(self._after)
-        self._behind = (
-            self._end - 4
-        )  # an event begins behind the line end of its size, and ends before that of its chunk
+        # An event begins behind the line end of its size, and ends before that of its chunk.
+        self._behind = self._end - 4
         self._least = len(self._before) + len(self._after) - 4 - BYTES_PER_TOKEN
