@@ -347,6 +347,9 @@ async def open_house(
             if is_warm:
                 await made.warm_up()
             yield made
+            await until(lambda: not gateway.running)
+        # Whatever became of the requests: every place of a key and every call of an upstream was given back.
+        assert not gateway._calls and not any(health.in_flight for _, health in gateway.fleet.healths())
         await gateway.close()
         await batcher.close()
     vault.close()
