@@ -34,6 +34,7 @@ const SAID: Record<string, () => string> = {
   provider_address_unverified: () => t("The provider has not verified your e-mail address. Verify it there, or sign up here with a password."),
   provider_tells_too_little: () => t("A sign-up here asks for more than the provider tells. Sign up with a password, then link the provider."),
   identity_taken: () => t("This identity is linked with another account already."),
+  too_many_ceremonies: () => t("Very many people are coming in at the moment. Try again in two minutes, or sign in with your password."),
   ceremony_refused: () => t("This way in has ended or was begun in another window. Begin once more."),
   invitation_refused: () => t("This invitation is not known, was used or withdrawn, or is too old. Ask for another one."),
   address_has_account: () => t("This address has an account already, and an account belongs to one organisation."),
