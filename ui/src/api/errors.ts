@@ -21,6 +21,8 @@ const SAID: Record<string, () => string> = {
   keep_refused: () => t("The policy does not allow content to be kept that long."),
   not_found: () => t("This is not there, or not any more."),
   already_asked: () => t("You have asked for this already; that request is still open."),
+  requests_slowed: () => t("You made many requests of this kind today. What you asked stands; ask again tomorrow. An erasure is always taken."),
+  too_many_open: () => t("So many of your requests are open that another one has to wait until one is answered."),
   last_owner: () => t("You are the only owner of an organisation with other people. Make somebody else an owner first."),
   copy_gone: () => t("This copy was fetched or has expired. Ask for a new one."),
   code_refused: () => t("This code is not right. Check the clock of the device and send the code it shows now."),
