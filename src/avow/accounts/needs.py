@@ -56,6 +56,7 @@ class Needs:
     mailboxes: Throttle = field(default_factory=throttle.of_mailboxes)
     invitations: Throttle = field(default_factory=throttle.of_invitations)
     resets: Throttle = field(default_factory=throttle.of_resets)
+    recovery_codes: Throttle = field(default_factory=throttle.of_recovery_codes)
     networks: Networks = field(default_factory=Networks)
     newcomers: Networks = field(default_factory=of_newcomers)
     beginnings: Networks = field(default_factory=of_beginnings)

@@ -26,6 +26,7 @@ const SAID: Record<string, () => string> = {
   last_owner: () => t("You are the only owner of an organisation with other people. Make somebody else an owner first."),
   copy_gone: () => t("This copy was fetched or has expired. Ask for a new one."),
   code_refused: () => t("This code is not right. Check the clock of the device and send the code it shows now."),
+  recovery_codes_slowed: () => t("Recovery codes were made very often. Those that you have go on working; try again later."),
   passkey_refused: () => t("This passkey is not known here. Sign in with your password."),
   insufficient_quota: () => t("There is not enough money in the wallet. Nothing was charged."),
   address_not_confirmed: () => t("Your address is not confirmed yet. Follow the link in the message that was sent at sign-up."),
