@@ -205,3 +205,13 @@ async def test_the_cookie_without_tls_is_still_hidden_from_scripts(house: House)
     set_cookie = answer.headers["set-cookie"].lower()
     assert set_cookie.startswith("avow=") and "httponly" in set_cookie and "samesite=lax" in set_cookie
     assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_an_ended_session_leaves_no_tombstone_for_a_restore_ends_them_all(house: House) -> None:
+    browser = await house.signed_in(ADA)
+    elsewhere = house.browser()
+    await elsewhere.post("/api/auth/login", json={"email": ADA, "password": PASSWORD})
+    (other,) = [each for each in (await browser.get("/api/me/sessions")).json() if not each["current"]]
+    assert (await browser.delete(f"/api/me/sessions/{other['id']}")).status_code == 204
+    assert (await elsewhere.get("/api/me")).status_code == 401
+    assert house.needs.tombstones.read() == []

@@ -11,6 +11,7 @@ from joserfc.jwk import OctKey, RSAKey
 from tests.accounts.conftest import PASSWORD, House
 from tests.accounts.provider import CLIENT, SECRET, LocalProvider, Person
 
+from avow.accounts.networks import Networks
 from avow.accounts.oidc import CALLBACK, Provider, ProviderUnfit
 
 ADA = "ada@example.org"
@@ -266,6 +267,17 @@ async def test_a_provider_that_is_away_or_talks_without_end_is_said_to_be(
     await provider.stop()
     refused = await house.browser().get("/api/auth/provider/start")
     assert (refused.status_code, refused.json()["code"]) == (502, "provider_silent")
+
+
+async def test_a_network_that_begins_very_many_waits(house: House, provider: LocalProvider) -> None:
+    object.__setattr__(house.needs, "beginnings", Networks(free=2))
+    stranger = house.visitor("8.8.8.8")
+    for _ in range(3):
+        await start(stranger)
+    slowed = await stranger.get("/api/auth/provider/start")
+    assert (slowed.status_code, slowed.json()["code"]) == (429, "network_slowed")
+    assert await house.rows("ceremony") == 3
+    await start(house.visitor("8.8.4.4"))
 
 
 async def test_without_a_provider_it_is_said(house: House) -> None:

@@ -7,8 +7,12 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 from tests.accounts.authenticator import Authenticator
 from tests.accounts.conftest import PASSWORD, House
+
+from avow.accounts import ceremonies
+from avow.accounts.networks import Networks
 
 ADA = "ada@example.org"
 
@@ -213,3 +217,43 @@ async def test_no_answer_is_too_strange_for_a_clear_refusal(house: House, device
         refused = await browser.post("/api/me/passkeys", json={"credential": credential})
         assert (refused.status_code, refused.json()["code"]) == (400, "passkey_unfit"), credential
     assert await house.rows("passkey") == 1
+
+
+async def begun(house: House, count: int) -> None:
+    """So many passkey sign-ins that strangers begin now."""
+    ends_at = house.clock.now() + ceremonies.WITHIN
+    row = "gen_random_uuid(), 'passkey_use', decode(md5(n::text), 'hex'), :ends_at"
+    async with house.databases.keeper.begin() as c:
+        query = f"INSERT INTO ceremony (id, kind, token_hmac, ends_at) SELECT {row} FROM generate_series(1, :count) n"
+        await c.execute(text(query), {"ends_at": ends_at, "count": count})
+
+
+async def test_what_strangers_begin_is_bounded_and_only_what_is_not_young_gives_way(
+    house: House, device: Authenticator
+) -> None:
+    ada = await house.signed_in(ADA)
+    await add(house, ada, device)
+    await begun(house, ceremonies.OPEN_MAX)
+    refused = await house.browser().post("/api/auth/passkey/begin")
+    assert (refused.status_code, refused.json()["code"]) == (503, "too_many_ceremonies")
+    assert int(refused.headers["retry-after"]) > 0
+    assert (await ada.post("/api/me/passkeys/begin")).status_code == 200, "who is signed in is counted apart"
+    house.clock.move(ceremonies.YOUNG)
+    assert (await enter(house, device)).status_code == 200
+    for _ in range(3):
+        assert (await house.browser().post("/api/auth/passkey/begin")).status_code == 200
+    mine = "SELECT count(*) AS n FROM ceremony WHERE kind = 'passkey_use'"
+    assert (await house.query(mine))[0].n <= ceremonies.OPEN_MAX
+
+
+async def test_a_network_that_begins_very_many_waits_and_leaves_no_rows(house: House, device: Authenticator) -> None:
+    await add(house, await house.signed_in(ADA), device)
+    object.__setattr__(house.needs, "beginnings", Networks(free=3))
+    stranger = house.visitor("8.8.8.8")
+    for _ in range(4):
+        assert (await stranger.post("/api/auth/passkey/begin")).status_code == 200
+    rows = await house.rows("ceremony")
+    slowed = await stranger.post("/api/auth/passkey/begin")
+    assert (slowed.status_code, slowed.json()["code"]) == (429, "network_slowed")
+    assert int(slowed.headers["retry-after"]) > 0 and await house.rows("ceremony") == rows
+    assert (await enter(house, device, house.visitor("8.8.4.4"))).status_code == 200

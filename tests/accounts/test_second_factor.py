@@ -9,6 +9,8 @@ import pyotp
 import pytest
 from tests.accounts.conftest import PASSWORD, House
 
+from avow.accounts.throttle import Throttle
+
 ADA = "ada@example.org"
 SHORT = "8 chars!"
 
@@ -203,3 +205,24 @@ async def test_a_right_password_elsewhere_begins_no_count_of_wrong_codes_anew(ho
         statuses.append((await browser.post("/api/auth/step-up", json={"code": "000000"})).status_code)
         await browser.post("/api/privacy/requests", json={"kind": "complain", "password": PASSWORD})
     assert statuses[-1] == 429, statuses
+
+
+async def test_recovery_codes_made_very_often_are_slowed_down_and_the_last_ones_go_on_working(house: House) -> None:
+    """Each set buries the ten of the one before, and tombstones stay."""
+    object.__setattr__(house.needs, "recovery_codes", Throttle(3, timedelta(hours=1), timedelta(hours=24)))
+    browser = await house.signed_in(ADA)
+    await enrol(house, browser)
+    answers = [await browser.post("/api/me/second-factor/recovery-codes") for _ in range(4)]
+    assert [each.status_code for each in answers] == [200] * 3 + [429]
+    assert answers[-1].json()["code"] == "recovery_codes_slowed" and int(answers[-1].headers["retry-after"]) > 0
+    assert len(house.needs.tombstones.read()) == 30
+    assert await login(house, code=answers[2].json()["recovery_codes"][0]) == (200, "")
+    assert (await browser.post("/api/me/second-factor/remove", json={"password": PASSWORD})).status_code == 204
+    buried = len(house.needs.tombstones.read())
+    secret = (await browser.post("/api/me/second-factor")).json()["secret"]
+    again = await browser.post("/api/me/second-factor/confirm", json={"code": code(house, secret)})
+    assert (again.status_code, again.json()["code"]) == (429, "recovery_codes_slowed"), "a new factor is no way around"
+    assert len(house.needs.tombstones.read()) == buried and await login(house) == (200, "")
+    house.clock.move(timedelta(hours=1))
+    assert (await browser.post("/api/auth/step-up", json={"password": PASSWORD})).status_code == 200
+    await enrol(house, browser)

@@ -19,7 +19,7 @@ from avow.base.actor import Actor
 from avow.policy import Keep, Policy, parse
 from avow.policy.asking import notices
 from avow.policy.model import Part
-from avow.privacy import consents, erase, standings, versions
+from avow.privacy import consents, erase, requests, standings, versions
 from avow.privacy.consent_receipts import Maker
 from avow.privacy.needs import Needs
 from avow.privacy.standings import Whose
@@ -295,3 +295,17 @@ async def test_an_objection_that_somebody_took_back_is_theirs_and_not_the_browse
     async with asking.database.begin() as c:
         await consents.heed_signal(c, vault, maker(asking), whose, asking.clock.now())
         assert (await standings.held(c, whose, asking.clock.now())).objected == frozenset()
+
+
+async def test_a_consent_that_stands_is_taken_back_however_many_requests_were_made(
+    client: AsyncTestClient[Litestar], asking: Needs
+) -> None:
+    withdrawal = {"kind": "withdraw", "purpose": "training"}
+    for _ in range(requests.DAY_MAX):
+        assert (await client.post("/api/privacy/requests", json=withdrawal)).status_code == 202
+    refused = await client.post("/api/privacy/requests", json=withdrawal)
+    assert (refused.status_code, refused.json()["code"]) == (429, "requests_slowed")
+    assert (await client.put(*of(asking, "training"))).status_code == 204
+    taken = await client.post("/api/privacy/requests", json=withdrawal)
+    assert (taken.status_code, taken.json()["state"]) == (202, "succeeded")
+    assert (await client.get("/api/privacy/standing")).json()["consented"] == []

@@ -15,6 +15,7 @@ from sqlalchemy import select, text
 
 from avow.base import jobs
 from avow.base.actor import Actor
+from avow.base.clock import FileClock
 from avow.policy import parse
 from avow.privacy import api, erase, requests
 from avow.privacy.needs import Needs
@@ -234,3 +235,28 @@ async def test_the_job_row_holds_an_id_and_nothing_else(client: AsyncTestClient[
     async with on.database.begin() as c:
         row = (await c.execute(text("SELECT * FROM jobs.pgqueuer"))).mappings().one()
     assert (row["entrypoint"], row["payload"].decode(), row["headers"]) == ("privacy.erase", taken["id"], None)
+
+
+async def test_requests_of_one_kind_are_bounded_a_day_and_an_erasure_is_always_taken(
+    client: AsyncTestClient[Litestar], clock: FileClock
+) -> None:
+    objection = {"kind": "object", "purpose": "history"}
+    answers = [await client.post("/api/privacy/requests", json=objection) for _ in range(requests.DAY_MAX + 1)]
+    assert [each.status_code for each in answers] == [202] * requests.DAY_MAX + [429]
+    slowed = answers[-1]
+    assert slowed.json()["code"] == "requests_slowed" and "erasure" in slowed.json()["hint"]
+    assert len((await client.get("/api/privacy/requests")).json()) == requests.DAY_MAX
+    assert (await client.post("/api/privacy/requests", json={"kind": "restrict"})).status_code == 202, "of another kind"
+    clock.move(timedelta(seconds=int(slowed.headers["retry-after"])))
+    assert (await client.post("/api/privacy/requests", json=objection)).status_code == 202
+    assert (await client.post("/api/privacy/requests", json=ERASE)).status_code == 202
+
+
+async def test_an_erasure_is_taken_however_often_one_was_asked_for_today(
+    client: AsyncTestClient[Litestar], on: Needs, ada: Person, vault: Vault
+) -> None:
+    async with on.database.begin() as c:
+        for _ in range(requests.DAY_MAX):
+            taken = await requests.take(c, vault, ada.tenant_id, ada.id, "erase", on.clock.now())
+            await requests.move(c, taken.id, "failed", on.clock.now())
+    assert (await client.post("/api/privacy/requests", json=ERASE)).status_code == 202

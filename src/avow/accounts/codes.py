@@ -17,6 +17,7 @@ from avow.accounts import endings, letters, tokens
 from avow.accounts.needs import Needs
 from avow.accounts.tables import recovery_code, second_factor
 from avow.base.actor import Actor
+from avow.base.errors import AvowError
 from avow.vault import Gone, Ref, fact
 
 STEP_S: Final = 30
@@ -27,6 +28,22 @@ RECOVERY_LENGTH: Final = 25
 """Characters of 5 bits: 125 bits, more than the 112 from which a plain keyed digest is enough (ASVS 5.0, 6.5.2)."""
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: nothing in it is read as something else."""
+
+
+class CodesSlowed(AvowError):
+    """You had recovery codes made very often."""
+
+    status = 429
+    code = "recovery_codes_slowed"
+    hint = "Nothing was changed, and codes that you have go on working. Wait as long as Retry-After says."
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__()
+        self.wait_s = wait_s
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": str(self.wait_s)}
 
 
 async def are_asked(needs: Needs, tenant_id: UUID, subject_id: UUID) -> bool:
@@ -74,10 +91,16 @@ async def open_secret(
 
 
 async def make_recovery(needs: Needs, connection: AsyncConnection, tenant_id: UUID, subject_id: UUID) -> list[str]:
-    """Make new recovery codes, which void the old ones; they are shown once and kept as digests."""
+    """Make new recovery codes, which void the old ones; they are shown once and kept as digests.
+
+    Raises CodesSlowed, before anything is changed.
+    """
+    now = needs.clock.now()
+    if wait_s := needs.recovery_codes.wait_s(str(subject_id), now):
+        raise CodesSlowed(wait_s)
+    needs.recovery_codes.fail(str(subject_id), now)
     made = ["".join(secrets.choice(ALPHABET) for _ in range(RECOVERY_LENGTH)) for _ in range(RECOVERY_COUNT)]
     await endings.drop(needs, connection, recovery_code, recovery_code.c.subject_id == subject_id)
-    now = needs.clock.now()
     rows = [
         fact.begin(needs.policy, "credential", tenant_id, subject_id, now) | {"code_hmac": _digest(needs, code)}
         for code in made

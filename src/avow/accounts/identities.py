@@ -79,13 +79,16 @@ class ListedIdentity(NamedTuple):
     since: datetime
 
 
-async def begin(needs: Needs, who: Actor | None = None) -> tuple[str, str]:
+async def begin(needs: Needs, who: Actor | None = None, caller: str | None = None) -> tuple[str, str]:
     """Begin to enter or, for somebody signed in, to link: a ceremony's token, and where the browser goes.
 
-    Raises NoProvider, ProviderSilent or ProviderUnfit.
+    Raises NoProvider, ProviderSilent, ProviderUnfit, TooManyCeremonies, or NetworkSlowed for a stranger (`caller`).
     """
     provider, kind = configured(needs), ENTER if who is None else LINK
-    token = await ceremonies.begin(needs, "provider_enter" if who is None else "provider_link")
+    if who is None:
+        token = await ceremonies.begin_as_stranger(needs, "provider_enter", caller)
+    else:
+        token = await ceremonies.begin(needs, "provider_link")
     about = "" if who is None else str(who.subject_id)
     return token, await provider.address(
         _state(needs, token, kind, about), _nonce(needs, token), _verifier(needs, token)

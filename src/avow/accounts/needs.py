@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from avow.accounts import pace, throttle
 from avow.accounts.directory import Directory
-from avow.accounts.networks import Networks, of_newcomers
+from avow.accounts.networks import Networks, of_beginnings, of_newcomers
 from avow.accounts.oidc import Provider
 from avow.accounts.passwords import Passwords
 from avow.accounts.throttle import Throttle
@@ -56,8 +56,10 @@ class Needs:
     mailboxes: Throttle = field(default_factory=throttle.of_mailboxes)
     invitations: Throttle = field(default_factory=throttle.of_invitations)
     resets: Throttle = field(default_factory=throttle.of_resets)
+    recovery_codes: Throttle = field(default_factory=throttle.of_recovery_codes)
     networks: Networks = field(default_factory=Networks)
     newcomers: Networks = field(default_factory=of_newcomers)
+    beginnings: Networks = field(default_factory=of_beginnings)
     provider: Provider | None = None
     operator_mail: str = ""
     current: Current | None = None

@@ -17,6 +17,8 @@ from avow.base.errors import AvowError
 KEY_AGE_MAX: Final = timedelta(hours=1)
 FREE: Final = 50
 NEWCOMERS_FREE: Final = 20
+BEGINNINGS_FREE: Final = 200
+"""Many people of one house may come in with a passkey each morning."""
 WAIT: Final = timedelta(seconds=1)
 WAIT_MAX: Final = timedelta(minutes=15)
 IPV6_BITS: Final = 64
@@ -72,6 +74,11 @@ class Networks:
 def of_newcomers() -> Networks:
     """Slows down the accounts that are opened from one network; each costs a hash, rows and a message."""
     return Networks(NEWCOMERS_FREE)
+
+
+def of_beginnings() -> Networks:
+    """Slows down the ceremonies that strangers begin from one network; each costs a row for ten minutes."""
+    return Networks(BEGINNINGS_FREE)
 
 
 def network_of(address: str | None) -> str | None:

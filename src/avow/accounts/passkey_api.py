@@ -57,9 +57,9 @@ async def remove_passkey(passkey_id: FromPath[UUID], fresh: Fresh, accounts: Acc
 
 
 @post("/api/auth/passkey/begin", status_code=200)
-async def begin_using_passkey(accounts: Accounts) -> Response[dict[str, Any]]:
+async def begin_using_passkey(request: AnyRequest, accounts: Accounts) -> Response[dict[str, Any]]:
     """Begin to sign in with a passkey: the `publicKey` for `navigator.credentials.get`."""
-    return _begun(accounts, *await passkeys.begin_using(accounts))
+    return _begun(accounts, *await passkeys.begin_using(accounts, callers.address(request)))
 
 
 @post("/api/auth/passkey", status_code=200)

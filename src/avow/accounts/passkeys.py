@@ -80,7 +80,7 @@ class ListedPasskey(msgspec.Struct, frozen=True):
 async def begin_adding(needs: Needs, who: Actor) -> tuple[str, dict[str, Any]]:
     """Begin to add a passkey: a ceremony's token, and what the browser hands to `navigator.credentials.create`.
 
-    Raises NoName or PasskeyUnfit when there are twenty already.
+    Raises NoName, PasskeyUnfit when there are twenty already, or TooManyCeremonies.
     """
     _, subject_id = own(who)
     name = rp_id(needs)
@@ -142,10 +142,13 @@ async def add(needs: Needs, who: Actor, token: str | None, credential: dict[str,
     return UUID(str(begun["id"]))
 
 
-async def begin_using(needs: Needs) -> tuple[str, dict[str, Any]]:
-    """Begin to sign in: a ceremony's token, and what the browser hands to `navigator.credentials.get`. Raises NoName."""
+async def begin_using(needs: Needs, caller: str | None = None) -> tuple[str, dict[str, Any]]:
+    """Begin to sign in: a ceremony's token, and what the browser hands to `navigator.credentials.get`.
+
+    Raises NoName, NetworkSlowed for a `caller` whose network begins very many, or TooManyCeremonies.
+    """
     name = rp_id(needs)
-    token = await ceremonies.begin(needs, "passkey_use")
+    token = await ceremonies.begin_as_stranger(needs, "passkey_use", caller)
     options = webauthn.generate_authentication_options(
         rp_id=name,
         challenge=ceremonies.derive(needs, token, "challenge"),

@@ -33,9 +33,9 @@ async def read_provider(accounts: Accounts) -> ListedProvider:
 
 
 @get("/api/auth/provider/start", status_code=302)
-async def enter_with_provider(accounts: Accounts) -> Response[None]:
+async def enter_with_provider(request: AnyRequest, accounts: Accounts) -> Response[None]:
     """Go to the identity provider to sign in."""
-    token, address = await identities.begin(accounts)
+    token, address = await identities.begin(accounts, caller=callers.address(request))
     return Response(None, status_code=302, headers={"location": address}, cookies=[_bound(accounts, token)])
 
 

@@ -83,7 +83,7 @@ async def propose(needs: Needs, who: Actor) -> Proposed:
 async def confirm(needs: Needs, current: Session, code: str) -> list[str]:
     """Put the proposed secret in force for the person who can make its codes; gives their recovery codes.
 
-    Their other sessions end, for those were begun with less (ASVS 5.0, 7.4.3). Raises CodeRefused.
+    Their other sessions end, for those were begun with less (ASVS 5.0, 7.4.3). Raises CodeRefused or CodesSlowed.
     """
     tenant_id, subject_id, now = current.tenant_id, current.subject_id, needs.clock.now()
     begun = fact.begin(needs.policy, "credential", tenant_id, subject_id, now)
@@ -107,7 +107,7 @@ async def confirm(needs: Needs, current: Session, code: str) -> list[str]:
 
 
 async def renew_codes(needs: Needs, who: Actor) -> list[str]:
-    """Make new recovery codes in the place of the old ones. Raises NotFound without a second factor."""
+    """Make new recovery codes in the place of the old ones. Raises NotFound without a second factor, CodesSlowed."""
     tenant_id, subject_id = own(who)
     if not await codes.are_asked(needs, tenant_id, subject_id):
         raise NotFound("There is no second factor.")

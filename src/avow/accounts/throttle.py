@@ -130,6 +130,12 @@ def of_letters() -> Throttle:
     return Throttle(2, timedelta(hours=1), timedelta(hours=24))
 
 
+def of_recovery_codes() -> Throttle:
+    """Slows down the sets of recovery codes that a person makes: each code of the set before leaves a tombstone, and those
+    stay."""
+    return Throttle(10, timedelta(hours=1), timedelta(hours=24))
+
+
 def of_invitations() -> Throttle:
     """Slows down the messages that one organisation can cause to be sent to strangers."""
     return Throttle(20, timedelta(minutes=1), timedelta(hours=24))

@@ -161,7 +161,10 @@ async def _take(c: AsyncConnection, privacy: Desk, whose: Whose, data: NewReques
     vault, now = privacy.vault, privacy.clock.now()
     if data.kind == "erase":
         await privacy.leaving(c, *whose)
-    taken = await requests.take(c, vault, *whose, data.kind, now, data.text, purpose=data.purpose, place=data.place)
+    always = data.kind == "withdraw" and data.purpose in (await standings.held(c, whose, now)).consented
+    taken = await requests.take(
+        c, vault, *whose, data.kind, now, data.text, purpose=data.purpose, place=data.place, always=always
+    )
     state: State = taken.state
     reason = None
     if data.kind in ("restrict", "object", "withdraw") or data.fields is not None:

@@ -47,6 +47,9 @@ TEXT_CHARS_MAX = 4000
 OPEN_MAX = 20
 BY_PEOPLE: Final = ("rectify", "complain")
 """Kinds that wait for somebody of the operator; of these, only so many at once."""
+DAY: Final = timedelta(days=1)
+DAY_MAX = 20
+"""Requests of one kind and person within a day. An erasure ends them all, and is always taken."""
 
 _LOCK = sql("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _RECEIPT = sql("SELECT rights_receipt(:wanted, :hash)")
@@ -66,6 +69,25 @@ class TooManyOpen(AvowError):
     status = 429
     code = "too_many_open"
     hint = "Wait until one of them is answered; GET /api/privacy/requests lists them with their dates."
+
+
+class RequestsSlowed(AvowError):
+    """You made many requests of this kind within a day."""
+
+    status = 429
+    code = "requests_slowed"
+    hint = (
+        "Nothing was changed; what you asked before stands, see GET /api/privacy/requests. Ask again when Retry-After says. "
+        "A consent that you gave can be taken back and an erasure asked for at any time."
+    )
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__()
+        self.wait = wait
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": str(-(-self.wait // timedelta(seconds=1)))}
 
 
 class NotProved(AvowError):
@@ -119,14 +141,18 @@ async def take(
     *,
     purpose: str | None = None,
     place: str | None = None,
+    always: bool = False,
 ) -> Taken:
     """Write a request down in the caller's transaction, its text sealed; what the keeper works on is put into its queue.
 
-    The caller has confirmed who asks. Raises AlreadyAsked, TooManyOpen, or BadInput for a text over 4000 characters or a
-    place that is none.
+    The caller has confirmed who asks. `always`: however many were made today.
+    Raises AlreadyAsked, TooManyOpen, RequestsSlowed (with Retry-After), or BadInput for a text over 4000 characters or a place
+    that is none.
     """
     check(text, place)
     await _refuse_more(c, subject_id, kind)
+    if not always and kind != "erase":
+        await _refuse_many(c, subject_id, kind, at)
     token, due_at = secrets.token_urlsafe(32), due(vault.policy, at, place)
     row = fact.begin(vault.policy, "rights", tenant_id, subject_id, at)
     row |= {"kind": kind, "state": "verified", "due_at": due_at, "changed_at": at, "purpose": purpose, "place": place}
@@ -155,6 +181,14 @@ async def _refuse_more(c: AsyncConnection, subject_id: UUID, kind: Kind) -> None
         raise AlreadyAsked
     if kind in BY_PEOPLE and sum(counts.get(each, 0) for each in BY_PEOPLE) >= OPEN_MAX:
         raise TooManyOpen
+
+
+async def _refuse_many(c: AsyncConnection, subject_id: UUID, kind: Kind, at: datetime) -> None:
+    asked = rights_request.c
+    mine = (asked.subject_id == subject_id, asked.kind == kind, asked.since > at - DAY)
+    query = select(asked.since).where(*mine).order_by(asked.since.desc()).offset(DAY_MAX - 1).limit(1)
+    if (first := await c.scalar(query)) is not None:
+        raise RequestsSlowed(first + DAY - at)
 
 
 async def move(c: AsyncConnection, id: UUID, state: State, at: datetime, **values: Any) -> None:
