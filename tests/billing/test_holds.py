@@ -184,6 +184,32 @@ async def test_streams_are_checkpointed_at_their_first_byte_and_every_256_tokens
         assert (await ledger.settle(settle(opened, 900))).charged == 900
 
 
+async def test_a_stream_that_cannot_say_how_far_it_is_keeps_no_other_from_the_ledger(bank: Bank) -> None:
+    payer = await bank.payer(100_000)
+    tells = True
+
+    def seen() -> tuple[int, int, int]:
+        if not tells:
+            raise ZeroDivisionError
+        return 100, 0, 7
+
+    async with bank.batcher() as ledger:
+        opened, other = payer.open(10_000), payer.open(10_000)
+        await ledger.open(opened)
+        ledger.progress(opened.request_id, seen)
+        await ledger.open(other)
+        tells = False
+        query = "SELECT output_tokens FROM wallet_hold WHERE id = $1"
+        for _ in range(3):
+            ledger._due.add(opened.request_id)
+            assert (await ledger.settle(settle(other, 900))).charged == 900
+            other = payer.open(10_000)
+            await ledger.open(other)
+        assert await bank.admin.fetchval(query, opened.request_id) == 7
+        assert ledger.ready and (await ledger.settle(settle(opened, 900))).charged == 900
+        assert (await ledger.settle(settle(other, 900))).charged == 900
+
+
 async def test_a_session_that_may_yet_place_a_hold_keeps_its_worker_from_being_ended(bank: Bank) -> None:
     payer, epoch = await bank.payer(100_000), await dead_epoch(bank)
     await left_behind(bank, payer, epoch, None)
