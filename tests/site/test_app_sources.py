@@ -68,7 +68,7 @@ def test_grounds_are_those_of_the_register() -> None:
 
 
 def test_rights_wait_for_people_and_are_open_as_the_platform_says() -> None:
-    assert words(r"BY_PEOPLE[^=]*= \[(.*?)\]", "desk/rights.ts") == [*requests.BY_PEOPLE]
+    assert words(r"BY_PEOPLE[^=]*= \[(.*?)\]", "words/rights.ts") == [*requests.BY_PEOPLE]
     open_now = re.findall(r'^  (\w+): \["open"', text("words/rights.ts"), re.MULTILINE)
     assert open_now == [*requests.OPEN]
 
