@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from avow.accounts import tokens
 from avow.accounts.needs import Needs
 from avow.accounts.tables import ceremony
-from avow.base.errors import AvowError
+from avow.base.errors import AvowError, Unavailable
 from avow.base.ids import uuid7
 from avow.policy import cookies
 
@@ -40,16 +40,12 @@ class CeremonyRefused(AvowError):
     hint = "Begin it again."
 
 
-class TooManyCeremonies(AvowError):
+class TooManyCeremonies(Unavailable):
     """So many ways in were begun in the last two minutes that another one has to wait."""
 
-    status = 503
     code = "too_many_ceremonies"
     hint = "Try again in two minutes, or sign in with your password; sessions that are signed in go on working."
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"retry-after": str(int(YOUNG.total_seconds()))}
+    retry_after_s = int(YOUNG.total_seconds())
 
 
 async def begin(needs: Needs, kind: Kind) -> str:

@@ -17,7 +17,7 @@ from avow.accounts import endings, letters, tokens
 from avow.accounts.needs import Needs
 from avow.accounts.tables import recovery_code, second_factor
 from avow.base.actor import Actor
-from avow.base.errors import AvowError
+from avow.base.errors import Slowed
 from avow.vault import Gone, Ref, fact
 
 STEP_S: Final = 30
@@ -30,20 +30,11 @@ ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: nothing in it is read as something else."""
 
 
-class CodesSlowed(AvowError):
+class CodesSlowed(Slowed):
     """You had recovery codes made very often."""
 
-    status = 429
     code = "recovery_codes_slowed"
     hint = "Nothing was changed, and codes that you have go on working. Wait as long as Retry-After says."
-
-    def __init__(self, wait_s: int) -> None:
-        super().__init__()
-        self.wait_s = wait_s
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"retry-after": str(self.wait_s)}
 
 
 async def are_asked(needs: Needs, tenant_id: UUID, subject_id: UUID) -> bool:

@@ -21,7 +21,7 @@ from avow.accounts.permissions import BELONGING, Role
 from avow.accounts.sign_up import SignUp
 from avow.accounts.tables import invitation
 from avow.base.actor import Actor
-from avow.base.errors import AvowError, BadInput, NotFound
+from avow.base.errors import AvowError, BadInput, NotFound, Slowed
 from avow.base.ids import uuid7
 from avow.vault import Act, Gone, Ref, blind_index, fact, outbox
 
@@ -66,20 +66,11 @@ class TooManyInvitations(AvowError):
     hint = "Withdraw some, or wait until they are accepted or have ended."
 
 
-class InvitationsSlowed(AvowError):
+class InvitationsSlowed(Slowed):
     """Your organisation has sent many invitations."""
 
-    status = 429
     code = "invitations_slowed"
     hint = "Wait as long as Retry-After says."
-
-    def __init__(self, wait_s: int) -> None:
-        super().__init__()
-        self.wait_s = wait_s
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"retry-after": str(self.wait_s)}
 
 
 class Invitation(msgspec.Struct):

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from avow.accounts.throttle import Throttle
-from avow.base.errors import AvowError
+from avow.base.errors import Slowed
 
 KEY_AGE_MAX: Final = timedelta(hours=1)
 FREE: Final = 50
@@ -24,20 +24,11 @@ WAIT_MAX: Final = timedelta(minutes=15)
 IPV6_BITS: Final = 64
 
 
-class NetworkSlowed(AvowError):
+class NetworkSlowed(Slowed):
     """There were too many attempts from this network."""
 
-    status = 429
     code = "network_slowed"
     hint = "Wait as long as Retry-After says; sessions that are signed in go on working."
-
-    def __init__(self, wait_s: int) -> None:
-        super().__init__()
-        self.wait_s = wait_s
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"retry-after": str(self.wait_s)}
 
 
 class Networks:

@@ -24,7 +24,7 @@ from avow.accounts.sign_ins import Outcome, Way
 from avow.accounts.tables import session
 from avow.accounts.visits import Visitor
 from avow.base.actor import Actor
-from avow.base.errors import AvowError, NotFound
+from avow.base.errors import AvowError, NotFound, Slowed
 from avow.vault import fact
 from avow.vault.blind import normalise
 
@@ -44,20 +44,11 @@ class SignInRefused(AvowError):
     hint = "Check both and try again. Where new addresses are to be confirmed, an account works once its own is."
 
 
-class SignInSlowed(AvowError):
+class SignInSlowed(Slowed):
     """There were too many wrong passwords for this address."""
 
-    status = 429
     code = "sign_in_slowed"
     hint = "Wait as long as Retry-After says; sessions that are signed in go on working."
-
-    def __init__(self, wait_s: int) -> None:
-        super().__init__()
-        self.wait_s = wait_s
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"retry-after": str(self.wait_s)}
 
 
 class SecondFactorNeeded(AvowError):

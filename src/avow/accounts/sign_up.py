@@ -30,7 +30,7 @@ from avow.accounts import (
 from avow.accounts.affirmations import Affirmed
 from avow.accounts.needs import Needs
 from avow.accounts.tables import confirmation, person, tenant, tenant_kind
-from avow.base.errors import AvowError
+from avow.base.errors import AvowError, Slowed
 from avow.base.ids import uuid7
 from avow.policy import Policy
 from avow.privacy import acceptances
@@ -60,20 +60,14 @@ class ConfirmationRefused(AvowError):
     hint = "Sign up again with the same address: a new message will be sent."
 
 
-class MailboxSlowed(AvowError):
+class MailboxSlowed(Slowed):
     """Many messages were asked for to this mailbox, perhaps under several ways to write its address."""
 
-    status = 429
     code = "mailbox_slowed"
     hint = "Wait as long as Retry-After says; messages that were sent already still work."
 
     def __init__(self, wait_s: int) -> None:
-        super().__init__(param="email")
-        self.wait_s = wait_s
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"retry-after": str(self.wait_s)}
+        super().__init__(wait_s, param="email")
 
 
 class Taken(Exception):

@@ -71,3 +71,19 @@ class Unavailable(AvowError):
     @property
     def headers(self) -> dict[str, str]:
         return {"retry-after": str(self.retry_after_s)}
+
+
+class Slowed(AvowError):
+    """There were too many attempts; `wait_s` are the seconds until the next is taken."""
+
+    status = 429
+    code = "slowed"
+    hint = "Wait as long as Retry-After says and try again."
+
+    def __init__(self, wait_s: int, *, param: str | None = None) -> None:
+        super().__init__(param=param)
+        self.wait_s = wait_s
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": str(self.wait_s)}

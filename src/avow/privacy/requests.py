@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from avow.base import jobs
 from avow.base.actor import PLATFORM
 from avow.base.db import Database
-from avow.base.errors import AvowError, BadInput, NotFound
+from avow.base.errors import AvowError, BadInput, NotFound, Slowed
 from avow.policy import Keep, Policy
 from avow.policy.language import JURISDICTION
 from avow.policy.model import instant
@@ -71,10 +71,9 @@ class TooManyOpen(AvowError):
     hint = "Wait until one of them is answered; GET /api/privacy/requests lists them with their dates."
 
 
-class RequestsSlowed(AvowError):
+class RequestsSlowed(Slowed):
     """You made many requests of this kind within a day."""
 
-    status = 429
     code = "requests_slowed"
     hint = (
         "Nothing was changed; what you asked before stands, see GET /api/privacy/requests. Ask again when Retry-After says. "
@@ -82,12 +81,7 @@ class RequestsSlowed(AvowError):
     )
 
     def __init__(self, wait: timedelta) -> None:
-        super().__init__()
-        self.wait = wait
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"retry-after": str(-(-self.wait // timedelta(seconds=1)))}
+        super().__init__(-(-wait // timedelta(seconds=1)))
 
 
 class NotProved(AvowError):
