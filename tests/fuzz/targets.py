@@ -170,27 +170,6 @@ class _Home:
         pass
 
 
-class _Wire:
-    """A transport that is open until it is closed."""
-
-    closed = False
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def write(self, message: bytes) -> None:
-        pass
-
-    def abort(self) -> None:
-        self.closed = True
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
-
-
 _loop = asyncio.new_event_loop()
 
 
@@ -212,7 +191,7 @@ def _is_behind(data: bytes) -> bool:
 
 async def _exchanged(pieces: Iterable[bytes]) -> tuple[str, int, bytes]:
     held, exchange = Connection(_Home()), Exchange()
-    held.connection_made(cast(Any, _Wire()))
+    held.connection_made(cast(Any, streamed.Wire()))
     held.start(exchange, b"")
     for piece in pieces:
         held.data_received(piece)

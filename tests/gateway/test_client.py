@@ -27,6 +27,7 @@ from avow.gateway.connection import (
 
 from .house import until
 from .raw_server import OK, RawServer, answering, read_request, serving
+from .streamed import Wire
 
 SECRET = "sk-upstream-credential"
 HEADERS = {"authorization": f"Bearer {SECRET}", "content-type": "application/json"}
@@ -479,15 +480,6 @@ class Shelf:
         self.forgotten += 1
 
 
-class Nowhere(asyncio.Transport):
-    def write(self, data): ...
-
-    def abort(self): ...
-
-    def is_closing(self):
-        return False
-
-
 ANSWER_HEADS = st.lists(
     st.one_of(
         st.sampled_from(
@@ -547,7 +539,7 @@ def test_a_whole_answer_is_read_without_the_parser_as_with_it(first, second):
     async def read(told):
         shelf = Shelf()
         connection = Connection(shelf)
-        connection.connection_made(Nowhere())
+        connection.connection_made(Wire())
         ended = []
         for said in (first, second):
             exchange = Exchange()
