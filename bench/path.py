@@ -162,7 +162,7 @@ class House:
         self.directory = self._directory()
         self.upstream = upstreams.provider("compatible", "mock", "http://127.0.0.1:1/v1", "sk", processor=None)
         self.price = Price(uuid7(), "bench", "USD", 100, 100, 100, clock.now())
-        self.body = json.dumps(gateway.request(False)).encode()
+        self.body = msgspec.json.encode(gateway.request(False))
         head = (
             f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nContent-Type: application/json\r\nAccept: */*\r\n"
             f"User-Agent: OpenAI/Python 2.0\r\nAuthorization: Bearer {self.key_text.text}\r\n"

@@ -5,6 +5,8 @@ serves the checks before it. A change of a key or of its tenant's wishes is anno
 what was remembered is dropped; a process that misses the news forgets by itself.
 """
 
+from __future__ import annotations
+
 import asyncio
 import hashlib
 import hmac
@@ -17,6 +19,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import structlog
 from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -116,7 +119,18 @@ class KeyRecord:
         return Actor("key", str(self.key_id), "subject", self.tenant_id, self.subject_id)
 
 
-class _Seen(NamedTuple):
+class Mark(NamedTuple):
+    """By what a key is known again: the public part of a text and the SHA-256 of all of it, worked out once."""
+
+    public_id: str
+    digest: bytes
+
+    @classmethod
+    def of(cls, key: str) -> Mark:
+        return cls(key[_PUBLIC_ID], hashlib.sha256(key.encode()).digest())
+
+
+class _Seen(msgspec.Struct, eq=False):
     at_s: float
     secret_hmac: bytes
     state: str
@@ -124,6 +138,8 @@ class _Seen(NamedTuple):
     record: KeyRecord
     plain: bytes = b""
     """SHA-256 of a text that was found to be this key: four times as quick as the keyed digest, and never stored."""
+    noted: int = -1
+    """The minute in which a use was noted last."""
 
 
 class Directory:
@@ -166,23 +182,28 @@ class Directory:
         found = await self.find(key)
         key_terms.admit(found.scopes, scope)
         key_terms.admit_from(self._pepper, found.network_digests, address)
-        self._note_use(found)
+        self._note_use(found, self.clock.now())
         return found
 
-    def at_hand(self, key: str, scope: Scope) -> KeyRecord | None:
-        """As `admit`, for a key that is remembered and may be used for this from anywhere; None: `admit` has to be asked.
-
-        Raises what `find` raises of a key's state."""
-        seen = self._remembered(key[_PUBLIC_ID])
-        if seen is None or not hmac.compare_digest(seen.plain, hashlib.sha256(key.encode()).digest()):
+    def at_hand(self, mark: Mark, scope: Scope, at: datetime) -> KeyRecord | None:
+        """As `admit`, for a key that is remembered and may be used for this from anywhere; None: `admit` has to be asked."""
+        public_id, digest = mark
+        seen = self._seen.get(public_id)
+        if seen is None or self._monotonic() - seen.at_s >= AGE_S_MAX or not hmac.compare_digest(seen.plain, digest):
             return None
         found = seen.record
-        if found.network_digests is not None or (found.scopes is not None and scope not in found.scopes):
+        if (
+            found.network_digests is not None
+            or (found.scopes is not None and scope not in found.scopes)
+            or seen.state != "active"
+            or (found.expires_at is not None and at >= found.expires_at)
+            or (self.must_confirm and not seen.confirmed)
+            or (self._current is not None and self._has_to_accept(found))
+        ):
             return None
-        if self._has_to_accept(found):
-            return None
-        self._working(seen)
-        self._note_use(found)
+        if at.minute != seen.noted:  # what is remembered is not an hour old
+            seen.noted = at.minute
+            self._note_use(found, at)
         return found
 
     async def by_id(self, tenant_id: UUID, key_id: UUID, scope: Scope) -> KeyRecord:
@@ -217,9 +238,9 @@ class Directory:
     def _has_to_accept(self, found: KeyRecord) -> bool:
         return self._current is not None and agreements.is_asked(self._current, found.accepted)
 
-    def _note_use(self, found: KeyRecord) -> None:
+    def _note_use(self, found: KeyRecord, at: datetime) -> None:
         if len(self._used) < self.size_max:
-            self._used[found.key_id] = self.clock.now()
+            self._used[found.key_id] = at
 
     async def _take_use(self, found: KeyRecord) -> None:
         """Take a use of a key for its owner's acceptance of a changed policy. Raises NotAccepted where that asks for more."""
@@ -235,13 +256,12 @@ class Directory:
             if public_id is None:
                 raise KeyRefused
             seen = await (self._look_up(public_id) if fresh else self._ask(public_id))
-        plain = hashlib.sha256(key.encode()).digest()
+        plain = Mark.of(key).digest
         if seen is not None and hmac.compare_digest(seen.plain, plain):
             return seen
         if seen is None or not hmac.compare_digest(seen.secret_hmac, tokens.digest(self._pepper, "api_key", key)):
             raise KeyRefused
-        if self._seen.get(key[_PUBLIC_ID]) is seen:
-            seen = self._seen[key[_PUBLIC_ID]] = seen._replace(plain=plain)
+        seen.plain = plain
         return seen
 
     def _remembered(self, public_id: str) -> _Seen | None:
@@ -256,7 +276,7 @@ class Directory:
             task.add_done_callback(lambda done: self._answered(public_id, done))
         return await asyncio.shield(task)
 
-    def _answered(self, public_id: str, done: "asyncio.Task[_Seen | None]") -> None:
+    def _answered(self, public_id: str, done: asyncio.Task[_Seen | None]) -> None:
         if self._asking.get(public_id) is done:
             del self._asking[public_id]
         if not done.cancelled():

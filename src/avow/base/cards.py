@@ -10,7 +10,7 @@ end may be the beginning of a card number: from 13 on they are masked without a 
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import accumulate
 from typing import Final
@@ -49,20 +49,20 @@ def mask(text: str, *, cut: bool = False) -> str:
     return _RUN.sub(partial(_mask_run, cut), text)
 
 
-def mask_json(payload: bytes, *, cut: bool = False) -> bytes:
+def mask_json(payload: bytes, cut: Callable[[], bool] | None = None) -> bytes:
     """JSON with the card numbers in its texts, names and whole numbers masked; whatever else it says stays as it was.
 
-    A whole number that is masked becomes a text. `cut`: its texts may end in the middle of something.
+    A whole number that is masked becomes a text. `cut` says whether its texts may end in the middle of something; it is asked
+    only where there may be a number at all.
     """
-    if not (
-        _RUN_OF_ZEROS in payload.translate(_KINDS, _BETWEEN)
-        or b"\xef\xbc" in payload  # full-width digits
-        or (b"\\u" in payload and _ESCAPED.search(payload))
+    if (
+        payload.translate(_KINDS, _BETWEEN).find(_RUN_OF_ZEROS) < 0
+        and payload.find(b"\xef\xbc") < 0  # full-width digits
+        and (payload.find(b"\\") < 0 or not _ESCAPED.search(payload))
     ):
         return payload
-    return _TOKEN.sub(partial(_mask_token, cut), payload.decode(errors="surrogateescape")).encode(
-        errors="surrogateescape"
-    )
+    mask_token = partial(_mask_token, cut is not None and cut())
+    return _TOKEN.sub(mask_token, payload.decode(errors="surrogateescape")).encode(errors="surrogateescape")
 
 
 def _mask_token(cut: bool, match: re.Match[str]) -> str:

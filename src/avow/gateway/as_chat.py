@@ -38,7 +38,7 @@ def to_theirs(request: Request) -> Request:
     made |= {name: fields[name] for name in _SAME if fields.get(name) is not None}
     if fields.get("stop_sequences"):
         made["stop"] = fields["stop_sequences"]
-    return msgspec.structs.replace(request, fields=made)
+    return request.saying(made)
 
 
 def _texts(content: Any) -> list[str]:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from avow.accounts.directory import KeyRecord
+from avow.accounts.directory import KeyRecord, Mark
 from avow.gateway.cache import Asked
 from avow.gateway.straight import Outlet
 from avow.gateway.surfaces import CHAT, Surface
@@ -33,6 +33,8 @@ class Ask(msgspec.Struct, frozen=True):
     cache: Asked | None = None
     """The client's word about answers given before; None: none."""
     claim: bytes | None = None
+    mark: Mark | None = None
+    """That of the key's text, where more requests with it are expected."""
     boundary: bytes = b""
     """What stands between the parts of a form."""
     key: KeyRecord | None = None

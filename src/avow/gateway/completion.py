@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Coroutine, Iterator
+from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
@@ -19,7 +20,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from avow.accounts.directory import KeyRecord
+from avow.accounts.directory import KeyRecord, Mark
 from avow.accounts.key_terms import Scope
 from avow.base import money
 from avow.base.clock import Clock
@@ -67,7 +68,7 @@ class Keys(Protocol):
 
     async def admit(self, key: str, scope: Scope, address: str | None) -> KeyRecord: ...
 
-    def at_hand(self, key: str, scope: Scope) -> KeyRecord | None: ...
+    def at_hand(self, mark: Mark, scope: Scope, at: datetime) -> KeyRecord | None: ...
 
 
 class Ended(NamedTuple):
@@ -477,7 +478,7 @@ class Completion:
         stored = order.plan.stored(CONTENT)
         fields = parts if stored.issuperset(parts) else {name: parts[name] for name in stored.intersection(parts)}
         assert not isinstance(order.kept_until, Never)
-        return self._gateway.vault.seal(ref, fields, order.kept_until, cut=cut or kept.is_broken_off(said))
+        return self._gateway.vault.seal(ref, fields, order.kept_until, lambda: cut or kept.is_broken_off(said))
 
     async def _line(self, order: Order, outcome: Outcome, measured: Measured) -> tuple[Any, ...]:
         """What is written beside the charge of a line of a batch; a failure that costs nothing may be tried again. Raises where

@@ -21,12 +21,14 @@ from avow.base.errors import AvowError
 
 INFORMATIONAL_MAX = 8
 TOLD_BYTES_MAX = 64 * 1024
-_OTHERS = (
-    rb"(?:(?!(?:content-length|transfer-encoding|content-encoding|(?:proxy-)?connection|upgrade):)"
-    rb"[!#$%&'*+\-.^_`|~0-9a-z]+:[\t -~\x80-\xff]*\r\n|connection:[\t ]*keep-alive\r\n)*"
+_HEAD = re.compile(
+    rb"HTTP/1\.1 200 [\t -~\x80-\xff]*+(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t -~\x80-\xff]*+)*+\r\n\r\n"
 )
-_PLAIN = re.compile(
-    rb"HTTP/1\.1 200 [\t -~\x80-\xff]*\r\n(?i:%bcontent-length:[\t ]*([0-9]{1,9})\r\n%b)\r\n" % (_OTHERS, _OTHERS)
+# What frames an answer: a length that can be read, or something else.
+_FRAMED = re.compile(
+    rb"\r\n(?:content-length:[\t ]*([0-9]{1,9})(?=\r\n)|content-length:|transfer-encoding:|content-encoding:"
+    rb"|upgrade:|proxy-connection:|connection:(?![\t ]*keep-alive\r\n))",
+    re.IGNORECASE,
 )
 FRAMING = frozenset((b"content-length", b"transfer-encoding", b"content-encoding"))
 DISCARD_S_MAX = 1.0
@@ -537,10 +539,14 @@ class Connection(asyncio.Protocol):
 def _whole(data: bytes, limits: Limits) -> bytes | None:
     """The body of an answer that is plain: status 200, framed by one length, uncoded, and there whole. None: it is for the
     parser, which is asked about everything else; whatever is taken here it would take alike."""
-    head = _PLAIN.match(data)
+    head = _HEAD.match(data)
     if head is None:
         return None
-    begin, length = head.end(), int(head[1])
-    if len(data) - begin != length or length > limits.body_bytes or begin > limits.head_bytes:
+    begin = head.end()
+    lengths = _FRAMED.findall(data, 0, begin)
+    if len(lengths) != 1 or not lengths[0]:
+        return None
+    length = len(data) - begin
+    if length != int(lengths[0]) or length > limits.body_bytes or begin > limits.head_bytes:
         return None
     return data[begin:]

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
+from operator import itemgetter
 from typing import Any, Protocol
 
 import msgspec
 
+from avow.accounts.directory import Mark
 from avow.base.errors import AvowError
 from avow.gateway import asgi, straight, surfaces
 from avow.gateway.ask import Ask, Headers
@@ -30,8 +32,8 @@ _JSON, _STREAM = (
 
 
 KNOWN_BYTES_MAX = 8 * 1024
-LENGTH_DIGITS_MAX = 8
 _END = b"\r\n\r\n"
+_value = itemgetter(1)
 _LENGTH = re.compile(rb"\r\ncontent-length:[\t ]*([0-9]+)(?=[\t ]*\r\n)", re.IGNORECASE)
 
 
@@ -87,7 +89,8 @@ class Direct:
             return None
         secret, retention_h, cache, claim = judged
         address = connection.client[0] if connection.client else None
-        return Turn(self._gateway, connection, Ask(secret, b"", retention_h, address, surface, cache, claim))
+        ask = Ask(secret, b"", retention_h, address, surface, cache, claim, Mark.of(secret))
+        return Turn(self._gateway, connection, ask)
 
 
 class Known:
@@ -97,11 +100,11 @@ class Known:
     while nothing else is under way, needs no parser and no judgement: `body` has the body, and `turn` is begun `again`.
     """
 
-    __slots__ = ("_at", "_before", "_behind", "turn")
+    __slots__ = ("_before", "_behind", "_size", "turn")
 
     def __init__(self, turn: Turn, before: bytes, behind: bytes) -> None:
         self.turn, self._before, self._behind = turn, before, behind
-        self._at = len(before)
+        self._size = len(before) + len(behind)
 
     @classmethod
     def of(cls, data: bytes, turn: Turn) -> Known | None:
@@ -109,22 +112,18 @@ class Known:
         end = data.find(_END, 0, KNOWN_BYTES_MAX) + len(_END)
         head = data[:end]
         found = _LENGTH.search(head)
-        if end < len(_END) or found is None or len(data) - end != int(found[1]):
+        if end < len(_END) or found is None or found[1] != b"%d" % (len(data) - end):
             return None
         return cls(turn, head[: found.start(1)], head[found.end(1) :])
 
     def body(self, data: bytes) -> bytes | None:
-        """The body, where `data` is this head with another length and no more than its body; None: it is for the parser."""
-        if not data.startswith(self._before):
+        """The body, where `data` is this head with another length and no more than its body; None: it is for the parser, as are
+        the few lengths whose digits are not those of length and digits together."""
+        rest = len(data) - self._size
+        length = rest - len(b"%d" % rest)
+        if length > asgi.BODY_BYTES_UNKNOWN or not data.startswith(b"%b%d%b" % (self._before, length, self._behind)):
             return None
-        end = data.find(b"\r", self._at, self._at + LENGTH_DIGITS_MAX + 1)
-        if end < 0:
-            return None
-        length = data[self._at : end]
-        if not length.isdigit() or not data.startswith(self._behind, end):
-            return None
-        body = data[end + len(self._behind) :]
-        return body if len(body) == int(length) <= asgi.BODY_BYTES_UNKNOWN else None
+        return data[len(data) - length :]
 
 
 class Turn:
@@ -214,10 +213,10 @@ class Turn:
         every = [*self._connection.server_state.default_headers, *headers]
         if not self.keep_alive:
             every.append((b"connection", b"close"))
-        lines = b"\r\n".join(map(b": ".join, every))
-        if lines.count(b"\r") != len(every) - 1 or lines.count(b"\n") != len(every) - 1:
+        values = b"".join(map(_value, every))
+        if values.find(b"\n") >= 0 or values.find(b"\r") >= 0:
             raise ValueError("a header holds a line break")
-        return b"%b%b%b\r\n\r\n" % (_STATUS[status], fixed, lines)
+        return b"%b%b%b\r\n\r\n" % (_STATUS[status], fixed, b"\r\n".join(map(b": ".join, every)))
 
     def _write(self, data: bytes) -> None:
         if not self.disconnected:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import datetime
 from typing import Any, get_args
+
+import msgspec
 
 from avow.billing import rates
 from avow.gateway.cache import Word
@@ -18,7 +19,7 @@ _CACHE: dict[Word, tuple[bytes, bytes]] = {word: (b"avow-cache", word.encode()) 
 
 def is_broken_off(answer: bytes) -> bool:
     """Whether an answer says, in the words of any dialect, that it ended before its end."""
-    return b'"length"' in answer or b'"max_tokens"' in answer or b'"incomplete"' in answer
+    return any(answer.find(word) >= 0 for word in (b'"length"', b'"max_tokens"', b'"incomplete"'))
 
 
 def beside_charge(order: Order, box: bytes | None, line: tuple[Any, ...] = NO_LINE) -> tuple[Any, ...] | None:
@@ -30,15 +31,10 @@ def beside_charge(order: Order, box: bytes | None, line: tuple[Any, ...] = NO_LI
     return (None if box is None else order.kept_until, box, *of_tenant, *line)
 
 
-@lru_cache(maxsize=16)
-def _second(at_s: int) -> bytes:
-    return datetime.fromtimestamp(at_s, UTC).isoformat().encode()
-
-
-def asked(order: Order) -> dict[str, Any]:
+def asked(order: Order) -> dict[str, Any] | msgspec.Raw:
     """What is kept of a request: of its files only how large they were."""
     if not order.request.files:
-        return order.request.fields
+        return msgspec.Raw(order.request.written) if order.request.written else order.request.fields
     files = {file.field: f"{file.type}, {len(file.data)} bytes, not kept" for file in order.request.files}
     return {**order.request.fields, **files}
 
@@ -52,7 +48,7 @@ def headers(order: Order, is_kept: bool, cached: Word = "off") -> list[tuple[byt
         _CACHE[cached],
     ]
     if is_kept and isinstance(order.kept_until, datetime):
-        made.append((b"avow-expires-at", _second(int(order.kept_until.timestamp()))))
+        made.append((b"avow-expires-at", order.kept_until.isoformat(timespec="seconds").encode()))
     if order.rate is not None:
         made += rates.headers(order.rate, order.at)
     return made

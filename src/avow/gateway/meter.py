@@ -108,5 +108,7 @@ def measure(
 def _told(usage: Usage) -> Used:
     """The upstream's word in our counts, none larger than the ledger takes."""
     parts = usage.buckets()
-    read, written = min(parts.read, TOKENS_MAX), min(parts.written, TOKENS_MAX)
+    read, written = parts.input + parts.cached + parts.cache_write, parts.output + parts.reasoning
+    if read > TOKENS_MAX or written > TOKENS_MAX:
+        read, written = min(read, TOKENS_MAX), min(written, TOKENS_MAX)
     return Used(read, parts.cached, written, parts.cache_write, parts.reasoning, parts.image, parts.audio)

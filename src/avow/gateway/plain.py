@@ -80,10 +80,11 @@ class Plain(Completion):
     def _ask_for_hold(self) -> bool:
         """False: this is for a task, which also says what is wrong with it."""
         ask, gateway = self._ask, self._gateway
-        if ask.claim is not None or gateway.rules.current.filters is not None or gateway.is_closing:
+        if ask.mark is None or ask.claim is not None or gateway.rules.current.filters is not None or gateway.is_closing:
             return False
         try:
-            key = self._key = gateway.keys.at_hand(ask.secret, "inference")
+            at = gateway.clock.now()
+            key = self._key = gateway.keys.at_hand(ask.mark, "inference", at)
             if key is None:
                 return False
             request = ask.surface.parse(ask.body)
@@ -93,7 +94,7 @@ class Plain(Completion):
             if request.stream or request.extent is not None:
                 return False
             wish = Wish(request, key, len(ask.body), ask.retention_h, ask.surface)
-            order = orders.judge(wish, gateway.rules, gateway.clock.now(), request.max_tokens)
+            order = orders.judge(wish, gateway.rules, at, request.max_tokens)
             if order.only is None or gateway.cache.place(order, ask.cache) is not None:
                 return False
             gateway.enter(key.key_id)

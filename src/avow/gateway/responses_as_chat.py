@@ -46,7 +46,7 @@ def to_theirs(request: Request) -> Request:
             made["reasoning_effort"] = fields["reasoning"]["effort"]
     except (KeyError, TypeError, AttributeError):
         raise InvalidRequest("An item, its content or a tool lacks what it must have.", param="input") from None
-    return msgspec.structs.replace(request, fields=made)
+    return request.saying(made)
 
 
 def _check(fields: dict[str, Any]) -> None:

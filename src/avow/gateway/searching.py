@@ -54,7 +54,7 @@ class Searching:
                 self._search.note(Hit(judge.name, "prompt", judge.finds, judge.action, 1))
         if self._search.watches and request.stream and not request.answered_as and order.surface.name in PLACES:
             self._guard = Guard(self._search, order.surface.name)
-        return msgspec.structs.replace(order, request=msgspec.structs.replace(request, fields=fields))
+        return msgspec.structs.replace(order, request=request.saying(fields))
 
     async def answer(self, outcome: Outcome) -> Outcome:
         """A whole answer as it may be kept: searched, with placeholders in it still."""

@@ -87,7 +87,9 @@ class Upstream:
         if request.end_user is not None:
             request = msgspec.structs.replace(request, end_user=self._opaque(request.end_user))
         fields = way.to_theirs(request, their_name, tokens_max)
-        return forms.encode(fields, request.files) if way.sends_form else wire.encode(fields)
+        if way.sends_form:
+            return forms.encode(fields, request.files)
+        return request.written if request.written and fields == request.fields else wire.encode(fields)
 
     def _opaque(self, named: str) -> str | None:
         """An id that is always the same for a name, here only, and tells nobody which; none for what stays in this house."""

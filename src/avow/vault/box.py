@@ -69,7 +69,12 @@ class Ref(NamedTuple):
 
 def seal(key: bytes, ref: Ref, plaintext: bytes, slot: int) -> bytes:
     """Return the box of `plaintext` at `ref`; `key` is the 32-byte fact key of `slot` (u32)."""
-    return _encrypt(key, slot, plaintext, _context(ref))
+    return seal_with(AESGCM(key), ref, plaintext, slot)
+
+
+def seal_with(cipher: AESGCM, ref: Ref, plaintext: bytes, slot: int) -> bytes:
+    """As `seal`, with a cipher that has the key."""
+    return _encrypt(cipher, slot, plaintext, _context(ref))
 
 
 def unseal(key: bytes | None, ref: Ref, box: bytes) -> bytes | GoneType:
@@ -87,7 +92,7 @@ def slot(box: bytes) -> int:
 
 def seal_system(key: bytes, table: str, row_id: UUID, plaintext: bytes) -> bytes:
     """Return the box of a secret that belongs to nobody (an upstream's credential); `key` is a named ring secret."""
-    return _encrypt(key, 0, plaintext, _system_context(table, row_id))
+    return _encrypt(AESGCM(key), 0, plaintext, _system_context(table, row_id))
 
 
 def unseal_system(key: bytes, table: str, row_id: UUID, box: bytes) -> bytes:
@@ -109,9 +114,9 @@ def unpack(payload: bytes) -> dict[str, Any]:
     return msgspec.json.decode(payload, type=dict[str, Any])
 
 
-def _encrypt(key: bytes, slot: int, plaintext: bytes, context: bytes) -> bytes:
+def _encrypt(cipher: AESGCM, slot: int, plaintext: bytes, context: bytes) -> bytes:
     nonce = os.urandom(NONCE_BYTES)
-    return VERSION + slot.to_bytes(4, "big") + nonce + AESGCM(key).encrypt(nonce, plaintext, context)
+    return b"".join((VERSION, slot.to_bytes(4, "big"), nonce, cipher.encrypt(nonce, plaintext, context)))
 
 
 def _decrypt(key: bytes, box: bytes, context: bytes) -> bytes:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +31,7 @@ LIFE = 0
 """The slot of facts without an end: they live as long as the account."""
 
 HOUR_S = 3600
+_FIRST_DAY = datetime(1970, 1, 1, tzinfo=UTC).toordinal()
 JUMP_HOURS_MAX = 48
 CACHE_KEYS_MAX = 10_000
 CACHE_S_MAX = 5.0
@@ -81,6 +83,15 @@ class ClockJump(AvowError):
     hint = "Check the time of this machine. If it is right, run: avow sweep --confirm-clock"
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A fact key and its cipher, until a time of the monotonic clock."""
+
+    key: bytes
+    cipher: AESGCM
+    until_s: float
+
+
 class Destroyed(NamedTuple):
     """How many halves were destroyed now, and the names of the mirrors that could not be told yet."""
 
@@ -90,6 +101,8 @@ class Destroyed(NamedTuple):
 
 def hour_of(moment: datetime) -> int:
     """Return the number of the UTC hour that contains `moment` (timezone-aware), counted from 1970."""
+    if moment.tzinfo is UTC:
+        return (moment.toordinal() - _FIRST_DAY) * 24 + moment.hour
     if moment.tzinfo is None:
         raise ValueError("A moment needs its time zone.")
     return int(moment.timestamp() // HOUR_S)
@@ -125,7 +138,7 @@ class Ring:
         self._mirrors = tuple(mirrors)
         self._monotonic = monotonic
         self._local = threading.local()
-        self._cache: dict[tuple[int, str, int], tuple[bytes, float]] = {}
+        self._cache: dict[tuple[int, str, int], _Held] = {}
         self._cache_lock = threading.Lock()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_private(path.parent)
@@ -198,11 +211,20 @@ class Ring:
 
     def key(self, subject_id: UUID, category: str, slot: int) -> bytes | None:
         """Return the fact key for the slot number written in a box; None when a half of it is not there."""
+        held = self._held(subject_id, category, slot)
+        return None if held is None else held.key
+
+    def cipher(self, subject_id: UUID, category: str, slot: int) -> AESGCM | None:
+        """Return the cipher of that key, which lives as long as the key does here."""
+        held = self._held(subject_id, category, slot)
+        return None if held is None else held.cipher
+
+    def _held(self, subject_id: UUID, category: str, slot: int) -> _Held | None:
         name = (subject_id.int, category, slot)
-        cached = self._cache.get(name)
+        held = self._cache.get(name)
         now = self._monotonic()
-        if cached and now < cached[1]:
-            return cached[0]
+        if held is not None and now < held.until_s:
+            return held
         holder = self.holder(subject_id, category)
         half = None if slot == LIFE else self.slot(slot)
         if holder is None or (half is None and slot != LIFE):
@@ -377,13 +399,14 @@ class Ring:
         oldest = db.execute("SELECT min(hour) FROM slot").fetchone()[0]
         return over if oldest is None else min(over, int(oldest) - 1)
 
-    def _remember(self, name: tuple[int, str, int], key: bytes, now: float) -> bytes:
+    def _remember(self, name: tuple[int, str, int], key: bytes, now: float) -> _Held:
+        held = _Held(key, AESGCM(key), now + CACHE_S_MAX)
         with self._cache_lock:
             while len(self._cache) >= CACHE_KEYS_MAX:
                 self._cache.pop(next(iter(self._cache)))
             self._cache.pop(name, None)
-            self._cache[name] = (key, now + CACHE_S_MAX)
-        return key
+            self._cache[name] = held
+        return held
 
     def _drop(self, matches: Callable[[tuple[int, str, int]], bool]) -> None:
         with self._cache_lock:
