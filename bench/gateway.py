@@ -87,7 +87,7 @@ class Bench:
     def offer(self, peer: peers.Started, scenario: Scenario, seconds: float, rate: float) -> dict[str, float]:
         """Offer load once. Returns the generator's figures."""
         body = self.folder / "asked.json"
-        body.write_text(json.dumps(request(scenario.stream, scenario.body_bytes)))
+        body.write_text(json.dumps(request(scenario.stream, scenario.body_bytes), separators=(",", ":")))
         command: list[str] = [str(self.load), "-p", str(peer.port), "-c", str(scenario.connections), "-d", str(seconds)]
         command += ["-b", str(body), "-e", EXPECTED[scenario.stream], *(["-r", str(rate)] if rate else [])]
         command += [part for header in peer.headers for part in ("-H", header)]

@@ -36,9 +36,9 @@ def turns(monkeypatch):
     counted = []
     start = direct.Turn._start
 
-    def count(turn):
+    def count(turn, body):
         counted.append(turn)
-        start(turn)
+        start(turn, body)
 
     monkeypatch.setattr(direct.Turn, "_start", count)
     return counted
@@ -180,8 +180,8 @@ def heard(pieces, *, knows):
     async def app(scope, receive, send):
         asked.append(("long", scope["path"], (await receive()).get("body")))
 
-    def start(turn):
-        asked.append(("short", turn._ask.secret, turn.body))
+    def start(turn, body):
+        asked.append(("short", turn._ask.secret, body))
         turn.tell(200, [], b"{}")
 
     async def listen():

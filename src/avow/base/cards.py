@@ -42,6 +42,9 @@ _BETWEEN: Final = b" -." + bytes(range(128, 256))
 # What may also stand in an escape: digits, and separators that are no ASCII.
 _ESCAPED: Final = re.compile(rb"\\u(?:00[23a]|20(?:0[79]|1[0-3]|2f)|3000|ff[01])", re.IGNORECASE)
 _RUN_OF_ZEROS: Final = b"0" * DIGITS_MIN
+# For a quicker one: every second byte of a run is a digit or stands between two.
+_MAYBE: Final = bytes(ord("0") if 48 <= each <= 57 or each in _BETWEEN else ord("x") for each in range(256))
+_HALF_A_RUN: Final = b"0" * (DIGITS_MIN // 2)
 
 
 def mask(text: str, *, cut: bool = False) -> str:
@@ -56,7 +59,10 @@ def mask_json(payload: bytes, cut: Callable[[], bool] | None = None) -> bytes:
     only where there may be a number at all.
     """
     if (
-        payload.translate(_KINDS, _BETWEEN).find(_RUN_OF_ZEROS) < 0
+        (
+            payload[::2].translate(_MAYBE).find(_HALF_A_RUN) < 0
+            or payload.translate(_KINDS, _BETWEEN).find(_RUN_OF_ZEROS) < 0
+        )
         and payload.find(b"\xef\xbc") < 0  # full-width digits
         and (payload.find(b"\\") < 0 or not _ESCAPED.search(payload))
     ):

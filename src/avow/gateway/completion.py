@@ -14,7 +14,7 @@ import contextlib
 from collections.abc import Awaitable, Coroutine, Iterator
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
@@ -71,7 +71,7 @@ class Keys(Protocol):
     def at_hand(self, mark: Mark, scope: Scope, at: datetime) -> KeyRecord | None: ...
 
 
-class Ended(NamedTuple):
+class Ended(msgspec.Struct, frozen=True):
     """An order whose charge is durable, and whether anything of it is kept."""
 
     order: Order
@@ -206,26 +206,52 @@ class Gateway:
 class Completion:
     """One request under way."""
 
-    task: asyncio.Task[None] | None = None
-    begun = False
-    _left = _counted = _stoppable = False
-    _key: KeyRecord | None = None
-    _request: Request | None = None
-    _order: Order | None = None
-    _exchange: Exchange | None = None
+    __slots__ = (
+        *(
+            "_ask",
+            "_at_upstream",
+            "_begun_s",
+            "_cached",
+            "_counted",
+            "_exchange",
+            "_form_digest",
+            "_gateway",
+            "_given_up",
+        ),
+        *(
+            "_key",
+            "_left",
+            "_loop",
+            "_order",
+            "_reply",
+            "_request",
+            "_searching",
+            "_stoppable",
+            "begun",
+            "started_at",
+            "task",
+        ),
+    )
+
+    task: asyncio.Task[None] | None
+    _request: Request | None
+    _order: Order | None
+    _exchange: Exchange | None
     """What was sent to the upstream before the task began."""
-    _at_upstream: Call | None = None
-    _given_up: AvowError | None = None
-    _begun_s: float | None = None
-    _cached: Word = "off"
-    _form_digest = b""
-    _searching: Searching | None = None
+    _at_upstream: Call | None
+    _given_up: AvowError | None
+    _begun_s: float | None
+    _cached: Word
+    _searching: Searching | None
 
     def __init__(self, gateway: Gateway, ask: Ask, reply: Reply) -> None:
-        self._gateway, self._ask, self._reply = gateway, ask, reply
+        self._gateway, self._ask, self._reply, self._key = gateway, ask, reply, ask.key
         self._loop = gateway.loop
         self.started_at = self._loop.time()
-        self._key = ask.key
+        self.begun = self._left = self._counted = self._stoppable = False
+        self.task = self._request = self._order = self._exchange = self._at_upstream = None
+        self._given_up = self._begun_s = self._searching = None
+        self._cached, self._form_digest = "off", b""
 
     def leave(self) -> None:
         """The client has gone: the upstream is stopped at once, or drained where its rule says so, and that is settled."""
@@ -515,19 +541,19 @@ class Completion:
         )
 
     def _count(self, ended: Ended) -> None:
-        order, outcome, measured, settled, _ = ended
+        order, outcome, measured = ended.order, ended.outcome, ended.measured
         self._counted, took_s = True, self._loop.time() - self.started_at
         if order.request.extent is not None and extents.outlasts(outcome.usage, order.request.extent):
             self._gateway.watch.outlasted(order.model.id)
             log.warning("audio_longer_than_held", kind=order.model.id)
         self._gateway.watch.settled(
-            order.surface.name, order.model.id, outcome.status, measured, settled.charged, took_s, self._begun_s
+            order.surface.name, order.model.id, outcome.status, measured, ended.settled.charged, took_s, self._begun_s
         )
         if self._gateway.spans is not None:
             self._gateway.spans.see(order, outcome, measured, took_s, self._begun_s)
 
     async def _answer(self, ended: Ended) -> None:
-        order, outcome, _, settled, _ = ended
+        order, outcome, settled = ended.order, ended.outcome, ended.settled
         if outcome.why == "client_left":
             return
         if outcome.error is not None and not outcome.begun:

@@ -125,21 +125,26 @@ class Exchange:
     does; it answers how many bytes it took, which are whole chunks, and how many of the body are in them.
     """
 
-    status = 0
-    told: Callable[[bool], None] | None = None
+    __slots__ = (
+        *("_chunks", "_connection", "_failure", "_finished", "_has_begun", "_size", "_take", "_waiter"),
+        *("headers", "status", "straight", "told"),
+    )
+
+    told: Callable[[bool], None] | None
     """For who does not await: called once, with whether a whole answer is there that `peek` has; False: a status other than
     200, much of something long, or a failure has come, and it has to be awaited like any other."""
-    _size = 0
-    _finished = _has_begun = False
-    _failure: UpstreamError | None = None
-    _waiter: asyncio.Future[bool] | None = None
-    _take: Callable[[bytes], bool] | None = None
-    _connection: Connection | None = None
-    straight: Callable[[bytes], tuple[int, int]] | None = None
+    straight: Callable[[bytes], tuple[int, int]] | None
+    _failure: UpstreamError | None
+    _waiter: asyncio.Future[bool] | None
+    _take: Callable[[bytes], bool] | None
+    _connection: Connection | None
 
     def __init__(self) -> None:
         self.headers: list[tuple[bytes, bytes]] = []
         self._chunks: list[bytes] = []
+        self.status = self._size = 0
+        self._finished = self._has_begun = False
+        self.told = self.straight = self._failure = self._waiter = self._take = self._connection = None
 
     def __repr__(self) -> str:
         return f"Exchange(status={self.status}, finished={self._finished})"

@@ -129,24 +129,28 @@ class Known:
 class Turn:
     """One request and its response: to the server the request under way, to the gateway the way back to the client."""
 
-    _completion: Completion | None = None
-    _head = body = b""
-    more_body = keep_alive = True
-    disconnected = response_complete = False
+    __slots__ = (
+        *("_ask", "_completion", "_connection", "_gateway", "_head"),
+        *("body", "disconnected", "keep_alive", "more_body", "response_complete"),
+    )
 
     def __init__(self, gateway: Gateway, connection: Connection, ask: Ask) -> None:
         self._gateway, self._connection, self._ask = gateway, connection, ask
+        self._completion: Completion | None = None
+        self._head = self.body = b""
+        self.more_body = self.keep_alive = True
+        self.disconnected = self.response_complete = False
 
     def again(self, body: bytes) -> Turn:
         """The turn of the next request, which has the same head and came whole."""
         turn = Turn(self._gateway, self._connection, self._ask)
-        turn.body, turn.more_body = body, False
-        turn._start()
+        turn.more_body = False
+        turn._start(body)
         return turn
 
-    def _start(self) -> None:
+    def _start(self, body: bytes) -> None:
         # The body goes with the request: a connection that is kept, and its known head, keep nothing of what was said.
-        body, self.body = self.body, b""
+        self.body = b""
         self._completion = plain = Plain(self._gateway, msgspec.structs.replace(self._ask, body=body), self)
         plain.begin()
 
@@ -162,7 +166,7 @@ class Turn:
             if self._completion is not None:
                 self._completion.leave()
         elif not self.more_body and self._completion is None and not self.response_complete:
-            self._start()
+            self._start(self.body)
 
     def over(self) -> None:
         self._completion = None

@@ -16,8 +16,8 @@ from avow.base.errors import AvowError
 from avow.billing.events import Opened, Settled
 from avow.billing.refusals import MoneyShort, TokensShort
 from avow.gateway import kept, orders
-from avow.gateway.ask import Ask, Headers, Reply
-from avow.gateway.completion import SEALED_BYTES, Completion, Ended, Gateway, measure
+from avow.gateway.ask import Headers, Reply
+from avow.gateway.completion import SEALED_BYTES, Completion, Ended, measure
 from avow.gateway.fleet import Health
 from avow.gateway.meter import Measured, Outcome
 from avow.gateway.orders import Order, Wish
@@ -41,14 +41,13 @@ class Way(Reply, Protocol):
 class Plain(Completion):
     """One request, without a task for as long as it is plain. `begin` it once."""
 
+    __slots__ = ("_asked_s", "_found", "_health")
+
     _reply: Way
     _order: Order
     _health: Health
     _asked_s: float
     _found: tuple[Outcome, Measured, bool]
-
-    def __init__(self, gateway: Gateway, ask: Ask, reply: Way) -> None:
-        super().__init__(gateway, ask, reply)
 
     def begin(self) -> None:
         """Answer it; returns at once."""

@@ -134,7 +134,7 @@ class Plan:
 
     def stored(self, category: str) -> frozenset[str]:
         """The fields that may be stored of facts of a category."""
-        return frozenset() if self.keep_h(category) == 0 else self.fields.get(category, frozenset())
+        return self.fields.get(category, frozenset())
 
     def may_see(self, processor: str) -> bool:
         """Whether content may be passed to the processor of this name, provided that it is declared."""
@@ -174,7 +174,11 @@ def compile(
         clipped=tuple(clips),
         rules=MappingProxyType(rules),
         fields=MappingProxyType(
-            {c.name: frozenset(c.fields).difference(c.without) for c in policy.categories.values()}
+            {
+                c.name: frozenset(c.fields).difference(c.without)
+                for c in policy.categories.values()
+                if rules[c.name].cap_h != 0
+            }
         ),
         of_tenant=frozenset(c.name for c in policy.categories.values() if c.owner == "tenant"),
     )

@@ -129,9 +129,10 @@ def _decrypt(key: bytes, box: bytes, context: bytes) -> bytes:
 
 def _context(ref: Ref) -> bytes:
     """tenant | table | category | row | subject, each behind its length (u16)."""
+    tenant_id, table, category, row_id, subject_id = ref
     return b"".join(
-        (_UUID_LENGTH, ref.tenant_id.bytes, _words(ref.table, ref.category),
-         _UUID_LENGTH, ref.row_id.bytes, _UUID_LENGTH, ref.subject_id.bytes)
+        (_UUID_LENGTH, tenant_id.bytes, _words(table, category),
+         _UUID_LENGTH, row_id.bytes, _UUID_LENGTH, subject_id.bytes)
     )  # fmt: skip
 
 
