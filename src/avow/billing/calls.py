@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -97,7 +98,7 @@ class Calls:
 
     @classmethod
     async def prepare(cls, connection: asyncpg.Connection, functions: Functions, epoch: int) -> Calls:
-        await _teach(connection)
+        await _teach(connection, functions)
         wanted = {
             "batch": (functions.batch, 5 if functions.extra else 4),
             "open": ("ledger_open", 1 + _OPEN_FIELDS),
@@ -119,7 +120,7 @@ class Calls:
         settles = [w.event for w in batch.settles]
         arguments = [self._epoch, [w.event for w in batch.opens], settles, batch.checkpoints]
         if self._functions.extra:
-            arguments.append([(e.request_id, *self._extra(e.extra)) for e in settles if e.extra is not None])
+            arguments.append([e for e in settles if e.extra is not None])
         row = await self._statements["batch"].fetchrow(*arguments)
         refused, reasons, affordable, differing, charged, _, epoch, rated, rates = row
         return Answer(
@@ -138,13 +139,10 @@ class Calls:
         if event.extra is None:
             row = await self._statements["settle"].fetchrow(*_told(event))
         else:
-            row = await self._statements["settle_extra"].fetchrow(*_told(event), *self._extra(event.extra))
+            _, *beside = _beside(self._functions.extra, event)
+            row = await self._statements["settle_extra"].fetchrow(*_told(event), *beside)
         charged, _, epoch = row
         return Answer(epoch, {}, {}, {} if charged == event.amount else {0: charged})
-
-    def _extra(self, told: tuple[Any, ...]) -> tuple[Any, ...]:
-        """With nothing for the fields that the version did not know which wrote it into its spool."""
-        return *told, *(None,) * (self._functions.extra - len(told))
 
 
 def _call(function: str, count: int) -> str:
@@ -156,7 +154,7 @@ def _placed(positions: Iterable[int], told: Iterable[A]) -> dict[int, A]:
     return {n - 1: each for n, each in zip(positions, told, strict=True)}
 
 
-async def _teach(connection: asyncpg.Connection) -> None:
+async def _teach(connection: asyncpg.Connection, functions: Functions) -> None:
     """Let events be sent as they are, and times faster than the driver does.
 
     Its own ways cost more than all else that a call does: it looks four times whether a tuple in an array is something else, and
@@ -165,12 +163,21 @@ async def _teach(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec(
         "timestamptz", schema="pg_catalog", encoder=_microseconds, decoder=_time, format="tuple"
     )
-    for name, row in (("told_open", astuple), ("told_settle", _told)):
+    rows: list[tuple[str, Callable[[Any], tuple[Any, ...]]]] = [("told_open", astuple), ("told_settle", _told)]
+    if functions.extra:
+        rows.append((functions.row, partial(_beside, functions.extra)))
+    for name, row in rows:
         await connection.set_type_codec(name, encoder=row, decoder=tuple, format="tuple")
 
 
 def _told(event: Settle) -> tuple[Any, ...]:
     return astuple(event)[:-1]
+
+
+def _beside(fields: int, event: Settle) -> tuple[Any, ...]:
+    """With nothing for the fields that the version did not know which wrote it into its spool."""
+    told = event.extra or ()
+    return event.request_id, *told, *(None,) * (fields - len(told))
 
 
 def _microseconds(at: datetime) -> tuple[int]:
