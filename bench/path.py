@@ -124,15 +124,13 @@ class Statement:
     async def fetchval(self, *_: Any) -> None:
         await asyncio.sleep(0)
 
-    async def fetchrow(self, *arguments: Any) -> dict[str, Any]:
+    async def fetchrow(self, *arguments: Any) -> tuple[Any, ...]:
         await asyncio.sleep(0)
         if "ledger_open" in self._query:
-            return {"reason": None, "affordable": 0, "epoch": 1, "rates": None}
+            return (None, 0, 1, None)
         if "_settle" in self._query:
-            return {"charged": arguments[1], "fresh": True, "epoch": 1}
-        charged = [settle[1] for settle in arguments[2]]
-        none: dict[str, Any] = dict.fromkeys(("refused", "reasons", "affordable", "rated", "rates"), ())
-        return none | {"settled": range(1, len(charged) + 1), "charged": charged, "epoch": 1}
+            return (arguments[1], True, 1)
+        return (None, None, None, None, None, None, 1, None, None)
 
 
 class Answering:
@@ -142,6 +140,8 @@ class Answering:
         return 1
 
     async def execute(self, *_: Any) -> None: ...
+
+    async def set_type_codec(self, *_: Any, **__: Any) -> None: ...
 
     async def prepare(self, query: str) -> Statement:
         return Statement(query)

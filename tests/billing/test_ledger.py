@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import pytest
+import structlog
 
 from avow.accounts.directory import KeyRefused
 from avow.base.ids import uuid7
 from avow.base.metrics import Sheet
-from avow.billing.calls import Batch, Calls, Waiting, settling
-from avow.billing.events import Open, Settle
+from avow.billing.calls import Batch, Calls, Waiting, nobody, settling
+from avow.billing.events import Open, Opened, Settle, Settled
 from avow.billing.figures import FAMILIES
 from avow.billing.ledger import SHARED_EVENTS_MIN
 from avow.billing.refusals import BalanceShort, LedgerUnavailable, RequestSettled, WalletFrozen
@@ -245,6 +247,65 @@ async def test_a_settle_survives_its_cancelled_caller(bank: Bank) -> None:
     assert await bank.wallet(payer) == (970, 0)
 
 
+async def test_a_caller_that_leaves_as_its_answer_comes_leaves_no_hold(bank: Bank) -> None:
+    payer = await bank.payer(1_000)
+    async with bank.batcher() as ledger:
+
+        async def between() -> None:
+            ledger.opening(payer.open(100), lambda _: [task.cancel() for task in leaving])
+
+        # All in one batch: one has its answer when it is told to leave, the other gets it then.
+        told, _, untold = tasks = [
+            asyncio.create_task(c) for c in (ledger.open(payer.open(100)), between(), ledger.open(payer.open(100)))
+        ]
+        leaving = [told, untold]
+        assert [type(t) for t in await gathered(*tasks)] == [asyncio.CancelledError, type(None), asyncio.CancelledError]
+    assert await bank.wallet(payer) == (1_000, 100)
+
+
+async def test_who_fails_to_take_an_answer_keeps_nobody_from_theirs(bank: Bank) -> None:
+    payer = await bank.payer(1_000)
+    told: list[object] = []
+
+    def fail(_: object) -> None:
+        raise RuntimeError("Ada Lovelace")
+
+    with structlog.testing.capture_logs() as said:
+        async with bank.batcher() as ledger:
+            opens = [payer.open(100) for _ in range(4)]
+            for each, taken in zip(opens, (told.append, fail, told.append), strict=False):
+                ledger.opening(each, taken)
+            await ledger.open(opens[3])
+            for each, taken in zip(opens, (told.append, fail, told.append), strict=False):
+                ledger.settling(settle(each, 30), taken)
+            assert (await ledger.settle(settle(opens[3], 30))).charged == 30
+    assert told == [Opened(7), Opened(7), Settled(30), Settled(30)]
+    assert await bank.wallet(payer) == (880, 0)
+    lost = {"event": "ledger_answer_not_taken", "error": "RuntimeError", "log_level": "error"}
+    assert [each for each in said if each["log_level"] == "error"] == [lost, lost]
+
+
+async def test_nothing_of_an_event_is_held_on_to_once_it_is_answered(bank: Bank) -> None:
+    payer = await bank.payer(1_000)
+    gone: list[weakref.ref[Callable[[object], None]]] = []
+
+    def caller() -> Callable[[object], None]:
+        def told(_: object) -> None: ...
+
+        gone.append(weakref.ref(told))
+        return told
+
+    async with bank.batcher() as ledger:
+        opens = [payer.open(100) for _ in range(3)]
+        ledger.opening(opens[0], caller())
+        ledger.opening(opens[1], caller())
+        await ledger.open(opens[2])
+        ledger.settling(settle(opens[0], 30), caller())
+        ledger.settling(settle(opens[1], 30), caller())
+        await ledger.settle(settle(opens[2], 30))
+        assert [ref() for ref in gone] == [None] * 4
+
+
 async def test_an_event_that_postgresql_refuses_does_not_spoil_its_batch(bank: Bank) -> None:
     payer = await bank.payer(1_000)
     async with bank.batcher() as ledger:
@@ -336,7 +397,7 @@ async def test_a_batch_reads_its_own_rows_only_when_the_tables_were_counted_whil
     told.checkpoints.extend((o.request_id, 1, 0, 1) for o in opened[10:20])
     async with connection.transaction():
         before = {row["relname"]: row["rows"] for row in await connection.fetch(_ROWS_READ)}
-        assert len((await calls.send(told)).charged) == 10
+        assert (await calls.send(told)).charged == {}
         after = {row["relname"]: row["rows"] for row in await connection.fetch(_ROWS_READ)}
     await connection.close()
     read = {name: rows - before[name] for name, rows in after.items()}
@@ -346,7 +407,7 @@ async def test_a_batch_reads_its_own_rows_only_when_the_tables_were_counted_whil
 
 def batch(opens: Sequence[Open] = (), settles: Sequence[Settle] = ()) -> Batch:
     """Of events that nobody waits for."""
-    return Batch([Waiting(o, asyncio.Future(), 0.0) for o in opens], settling(settles).settles, [])
+    return Batch([Waiting(o, nobody, 0.0) for o in opens], settling(settles).settles, [])
 
 
 async def wait_for_lock(bank: Bank) -> None:

@@ -16,7 +16,7 @@ from avow.accounts.directory import KeyRefused
 from avow.base.clock import SystemClock
 from avow.base.ids import uuid7
 from avow.billing import invariants
-from avow.billing.calls import Batch, Calls, Waiting
+from avow.billing.calls import Batch, Calls, Waiting, nobody
 from avow.billing.events import Functions, Open, Settle
 from avow.billing.refusals import BudgetExceeded, RateExceeded
 from tests.billing.conftest import NOW, Bank, Payer, gathered, settle
@@ -49,10 +49,9 @@ class Desk:
 
 
 def batch(opens: list[Open], settles: list[Settle] | None = None) -> Batch:
-    loop = asyncio.get_running_loop()
     return Batch(
-        [Waiting(e, loop.create_future(), 0) for e in opens],
-        [Waiting(e, loop.create_future(), 0) for e in settles or []],
+        [Waiting(e, nobody, 0) for e in opens],
+        [Waiting(e, nobody, 0) for e in settles or []],
         [],
     )
 

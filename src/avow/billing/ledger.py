@@ -13,7 +13,9 @@ import itertools
 import os
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -22,7 +24,7 @@ import structlog
 from avow.base.clock import Clock
 from avow.base.metrics import Sheet
 from avow.billing import refusals
-from avow.billing.calls import Batch, Calls, Waiting
+from avow.billing.calls import Batch, Calls, Waiting, nobody
 from avow.billing.events import Functions, Open, Opened, Settle, Settled
 from avow.billing.figures import Figures
 from avow.billing.refusals import LedgerUnavailable
@@ -44,6 +46,9 @@ _RETRY_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
 Seen = Callable[[], tuple[int, int, int]]
+Opening = Waiting[Open, Opened | Exception]
+Settling = Waiting[Settle, Settled]
+A = TypeVar("A")
 
 
 class _Stream:
@@ -102,11 +107,11 @@ class Batcher:
         self._functions = functions or Functions()
         self._wait_s_max, self._queue_max, self._rest_s = wait_s_max, queue_max, rest_s
         self._lanes = [_Lane(number) for number in range(LANES)]
-        self._opens: deque[Waiting[Open, Opened]] = deque()
-        self._settles: deque[Waiting[Settle, Settled]] = deque()
-        self._young_opens: deque[Waiting[Open, Opened]] = deque()
-        self._young_settles: deque[Waiting[Settle, Settled]] = deque()
-        self._held: dict[int, int] = {}
+        self._opens: deque[Opening] = deque()
+        self._settles: deque[Settling] = deque()
+        self._young_opens: deque[Opening] = deque()
+        self._young_settles: deque[Settling] = deque()
+        self._held: dict[UUID, int] = {}
         self._streams: dict[UUID, _Stream] = {}
         self._due: set[UUID] = set()
         self._spool: Spool | None = None
@@ -142,34 +147,38 @@ class Batcher:
         Raises `BalanceShort` and `BudgetExceeded` (with what could be had), `RateExceeded`, `KeyRefused`, `WalletFrozen`,
         `RequestSettled`, `LedgerUnavailable`. A caller that is cancelled leaves no hold behind.
         """
-        future = self.opening(event)
+        future: asyncio.Future[Opened] = self._loop.create_future()
+        waiting = self.opening(event, partial(_end, future))
         try:
             return await future
         except asyncio.CancelledError:
-            if not future.cancelled() and future.exception() is None:
+            if waiting.over and event.request_id in self._held:  # it came while the caller was told to leave
                 self._void(event)
+            waiting.over = True
             raise
 
-    def opening(self, event: Open) -> asyncio.Future[Opened]:
-        """As `open`, for who does not await: the future ends as `open` does, and whoever cancels it has to `settle` what came of
-        it. Raises `LedgerUnavailable` where nothing more can wait."""
+    def opening(self, event: Open, told: Callable[[Opened | Exception], object]) -> Opening:
+        """As `open`, for who does not await: `told` is called with what `open` returns or raises, in a later turn of the loop.
+        Raises `LedgerUnavailable` where nothing more can wait."""
         event.check()
         if len(self._opens) >= self._queue_max or self._closing or not self._tasks or self._tasks[0].done():
             raise LedgerUnavailable
-        waiting: Waiting[Open, Opened] = Waiting(event, self._loop.create_future(), self._loop.time())
+        waiting: Opening = Waiting(event, told, self._loop.time())
         self._opens.append(waiting)
         self._young_opens.append(waiting)
         self._nudge()
-        return waiting.future
+        return waiting
 
     async def settle(self, event: Settle) -> Settled:
         """Return when the charge is durable. Never fails and is never dropped, also when the caller is cancelled."""
-        return await self.settling(event)
+        future: asyncio.Future[Settled] = self._loop.create_future()
+        self.settling(event, partial(_end, future))
+        return await future
 
-    def settling(self, event: Settle) -> asyncio.Future[Settled]:
-        """As `settle`, for who does not await."""
+    def settling(self, event: Settle, told: Callable[[Settled], object]) -> None:
+        """As `settle`, for who does not await: `told` is called when the charge is durable."""
         event.check()
-        return self._enqueue(event)
+        self._enqueue(event, told)
 
     def progress(self, request_id: UUID, seen: Seen) -> int:
         """Say that a stream has come on. Told to the ledger every second or 256 tokens: `seen` is asked for its tokens (input,
@@ -223,14 +232,30 @@ class Batcher:
         while not (self._closing and self._is_over(lane)):
             await lane.wake.wait()
             lane.wake.clear()
-            while (batch := self._take(lane)) is not None:
-                lane.busy = True
-                self._nudge()  # what this lane left may be enough for the next
-                await self._deliver(lane, batch)
+            while await self._flush(lane):
                 await self._rest(lane)
             lane.busy = False
             if self._closing:
                 self._lanes[0].wake.set()
+
+    async def _flush(self, lane: _Lane) -> bool:
+        """Send what waits. Nothing here holds on to it then: its memory serves the next requests while it is hot."""
+        batch = self._take(lane)
+        if batch is None:
+            return False
+        lane.busy = True
+        self._nudge()  # what this lane left may be enough for the next
+        await self._deliver(lane, batch)
+        self._forget()
+        return True
+
+    def _forget(self) -> None:
+        """What was answered cannot be late any more."""
+        opens, settles = self._young_opens, self._young_settles
+        while opens and opens[0].over:
+            opens.popleft()
+        while settles and settles[0].over:
+            settles.popleft()
 
     def _may_grow(self) -> bool:
         """Whether a batch would be larger a little later: some of those that hold money have not come back to settle, and what
@@ -269,7 +294,7 @@ class Batcher:
         batch = Batch([], [], [])
         if len(self._settles) + len(self._opens) <= share:  # nearly always; one by one takes three times as long
             batch.settles += self._settles
-            batch.opens += [waiting for waiting in self._opens if not waiting.future.done()]
+            batch.opens += [waiting for waiting in self._opens if not waiting.over]
             self._settles.clear()
             self._opens.clear()
         else:
@@ -289,7 +314,7 @@ class Batcher:
             batch.settles.append(self._settles.popleft())
         while self._opens and len(batch.settles) + len(batch.opens) < share:
             waiting = self._opens.popleft()
-            if not waiting.future.done():
+            if not waiting.over:
                 batch.opens.append(waiting)
 
     async def _deliver(self, lane: _Lane, batch: Batch) -> None:
@@ -319,7 +344,7 @@ class Batcher:
             return
         log.error("ledger_event_refused", sqlstate=wrong.sqlstate)
         for waiting in batch.opens:
-            waiting.fail(LedgerUnavailable())
+            waiting.end(LedgerUnavailable())
         # The hold stays and so does the record in the spool: money is not forgotten, somebody has to look.
         await self._keep(batch.settles)
 
@@ -354,45 +379,43 @@ class Batcher:
             return
         answer = await lane.calls.send(batch)
         self.policy_epoch = answer.policy_epoch
+        refused, rates, charged = answer.refused, answer.rates, answer.charged
         opened = Opened(answer.policy_epoch)
         for n, waiting in enumerate(batch.opens):
-            refusal = answer.refused.get(n)
-            if refusal is not None:
-                waiting.fail(refusals.named(*refusal, answer.rates.get(n), waiting.event.at))
-            elif waiting.future.done():
-                self._void(waiting.event)
+            event = waiting.event
+            if n in refused:
+                waiting.end(refusals.named(*refused[n], rates.get(n), event.at))
+            elif waiting.over:
+                self._void(event)
             else:
-                self._held[waiting.event.request_id.int] = waiting.event.amount
-                rate = answer.rates.get(n)
-                waiting.future.set_result(opened if rate is None else Opened(answer.policy_epoch, rate))
+                self._held[event.request_id] = event.amount
+                waiting.end(Opened(answer.policy_epoch, rates[n]) if n in rates else opened)
         for n, settle in enumerate(batch.settles):
-            self._spooled -= settle.spooled
-            settle.spooled = False
-            self._answer(settle, Settled(answer.charged.get(n, 0)))
+            if settle.spooled:
+                self._spooled -= 1
+                settle.spooled = False
+            self._answer(settle, (charged[n] or 0) if n in charged else settle.event.amount)
 
-    def _answer(self, waiting: Waiting[Settle, Settled], settled: Settled) -> None:
-        if waiting.durable:
+    def _answer(self, waiting: Settling, charged: int, *, spooled: bool = False) -> None:
+        if waiting.over:
             return
-        waiting.durable = True
-        self._held.pop(waiting.event.request_id.int, None)
-        if settled.charged < waiting.event.amount:
+        self._held.pop(waiting.event.request_id, None)
+        if charged < waiting.event.amount:
             log.warning("charge_below_cost")
-        if not waiting.future.done():
-            waiting.future.set_result(settled)
+        waiting.end(Settled(charged, spooled))
 
     def _void(self, event: Open) -> None:
         """End a hold that nobody waits for any more."""
-        self._enqueue(Settle(event.request_id, 0, 0, 0, 0, 0, 503, "void"))
+        self._enqueue(Settle(event.request_id, 0, 0, 0, 0, 0, 503, "void"), nobody)
 
-    def _enqueue(self, event: Settle) -> asyncio.Future[Settled]:
+    def _enqueue(self, event: Settle, told: Callable[[Settled], object]) -> None:
         if self._streams:
             self._streams.pop(event.request_id, None)
             self._due.discard(event.request_id)
-        waiting: Waiting[Settle, Settled] = Waiting(event, self._loop.create_future(), self._loop.time())
+        waiting: Settling = Waiting(event, told, self._loop.time())
         self._settles.append(waiting)
         self._young_settles.append(waiting)
         self._nudge()
-        return waiting.future
 
     # -- time
 
@@ -413,17 +436,16 @@ class Batcher:
 
     def _fail_late(self, limit: float) -> None:
         young = self._young_opens
-        while young and ((is_over := young[0].future.done()) or young[0].born <= limit):
+        while young and (young[0].over or young[0].born <= limit):
             waiting = young.popleft()
-            if not is_over:
-                waiting.fail(LedgerUnavailable())
+            waiting.end(LedgerUnavailable())
 
     async def _spool_late(self, limit: float) -> None:
-        late: list[Waiting[Settle, Settled]] = []
+        late: list[Settling] = []
         young = self._young_settles
-        while young and (young[0].durable or young[0].born <= limit):
+        while young and (young[0].over or young[0].born <= limit):
             waiting = young.popleft()
-            if not waiting.durable:
+            if not waiting.over:
                 late.append(waiting)
         if late:
             await self._keep(late)
@@ -431,7 +453,7 @@ class Batcher:
             async with self._disk:
                 await asyncio.to_thread(self._spool.clear)
 
-    async def _keep(self, settles: list[Waiting[Settle, Settled]]) -> None:
+    async def _keep(self, settles: list[Settling]) -> None:
         """Make settles durable on this machine, and tell their callers."""
         if self._spool is None:  # never connected, so nothing was ever opened: these are voids of nothing
             return
@@ -447,5 +469,15 @@ class Batcher:
             return
         for waiting in settles:
             event = waiting.event
-            charged = min(event.amount, self._held.get(event.request_id.int, event.amount))
-            self._answer(waiting, Settled(charged, spooled=True))
+            charged = min(event.amount, self._held.get(event.request_id, event.amount))
+            self._answer(waiting, charged, spooled=True)
+
+
+def _end(future: asyncio.Future[A], answer: A | Exception) -> None:
+    """Answer a caller that awaits, if it still does."""
+    if future.done():
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)

@@ -9,14 +9,15 @@
 -- `id = ANY (ARRAY[…])`: that one can be answered by a probe for each element only, while `=` offers an index's whole order too.
 
 -- One batch: settles first (they free money), then opens in order of arrival, then checkpoints. Resending it changes nothing.
--- Answers list only what differs from "all opened": `refused` are positions in `opens` with a reason and what would be possible
--- (`affordable`: for 'money' and budgets in nano-units, for rates the seconds to wait); `settled` are positions in `settles` with
--- the amount charged (a position left out: no such hold), the first `fresh` of them charged by this very call; `rated` are
--- positions in `opens` under a rate, with four `rates` each (see `open_rates`).
+-- Answers list only what differs from "all opened, all charged as asked", and are null where nothing does: `refused` are positions
+-- in `opens` with a reason and what would be possible (`affordable`: for 'money' and budgets in nano-units, for rates the seconds
+-- to wait); `differing` are positions in `settles` with the amount `charged` (null: no such hold); `fresh` are the positions that
+-- this very call charged, null where it charged all; `rated` are positions in `opens` under a rate, with four `rates` each (see
+-- `open_rates`).
 CREATE FUNCTION ledger_batch(
     p_epoch int, opens told_open[], settles told_settle[], checkpoints told_checkpoint[],
-    OUT refused int[], OUT reasons text[], OUT affordable bigint[], OUT settled int[], OUT charged bigint[],
-    OUT fresh int, OUT epoch bigint, OUT rated int[], OUT rates bigint[]
+    OUT refused int[], OUT reasons text[], OUT affordable bigint[], OUT differing int[], OUT charged bigint[],
+    OUT fresh int[], OUT epoch bigint, OUT rated int[], OUT rates bigint[]
 ) LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp
 SET plan_cache_mode = force_generic_plan
@@ -37,9 +38,6 @@ DECLARE
     v_unlimited boolean := false;
     v_placed int := 0;
 BEGIN
-    rated := '{}'; rates := '{}';
-    refused := '{}'; reasons := '{}'; affordable := '{}'; settled := '{}'; charged := '{}'; fresh := 0;
-
     PERFORM 1 FROM wallet w
     WHERE w.id = ANY (ARRAY(SELECT (SELECT k.wallet_id FROM api_key k WHERE k.id = o.key_id) FROM unnest(opens) o)
                       || ARRAY(SELECT (SELECT h.wallet_id FROM wallet_hold h WHERE h.id = t.id) FROM unnest(settles) t))
@@ -71,23 +69,25 @@ BEGIN
             FROM (SELECT wallet_id, sum(amount)::bigint AS held, sum(due)::bigint AS due FROM gone GROUP BY wallet_id) x
             WHERE w.id = ANY (ARRAY[x.wallet_id])
         )
-        SELECT coalesce(array_agg(n::int), '{}'), coalesce(array_agg(due), '{}'),
+        SELECT coalesce(array_agg(n::int), '{}'),
+               array_agg(n::int) FILTER (WHERE due <> asked), array_agg(due) FILTER (WHERE due <> asked),
                array_agg((key_id, counted_at, shared, shared_at, (why = 'void')::int, tokens_max::bigint - input - output,
                           amount, amount - due)::key_correction) FILTER (WHERE counted_at IS NOT NULL OR shared IS NOT NULL)
-        INTO settled, charged, v_corrections FROM gone;
-        fresh := cardinality(settled);
+        INTO fresh, differing, charged, v_corrections FROM gone;
 
         IF v_corrections IS NOT NULL THEN
             PERFORM batch_correct(v_corrections);
         END IF;
 
-        IF fresh < cardinality(settles) THEN  -- a resend: these were settled before
-            SELECT settled || coalesce(array_agg(t.n::int), '{}'), charged || coalesce(array_agg(c.amount), '{}')
-            INTO settled, charged
-            FROM (SELECT t.id, n FROM unnest(settles) WITH ORDINALITY AS t(id, asked, input, cached, output, latency, status, why,
+        IF cardinality(fresh) = cardinality(settles) THEN
+            fresh := NULL;
+        ELSE  -- a resend: the others were settled before
+            SELECT differing || array_agg(t.n::int), charged || array_agg(c.amount)
+            INTO differing, charged
+            FROM (SELECT t.id, t.asked, n FROM unnest(settles) WITH ORDINALITY AS t(id, asked, input, cached, output, latency, status, why,
                       write, reasoning, image, audio, estimated, n)) AS t
-            CROSS JOIN LATERAL (SELECT c.amount FROM charge c WHERE c.id = t.id LIMIT 1) c
-            WHERE t.n <> ALL (settled);
+            LEFT JOIN LATERAL (SELECT c.amount FROM charge c WHERE c.id = t.id LIMIT 1) c ON true
+            WHERE t.n <> ALL (fresh) AND c.amount IS DISTINCT FROM t.asked;
         END IF;
     END IF;
 

@@ -14,8 +14,8 @@ $$;
 
 CREATE FUNCTION completion_batch(
     p_epoch int, opens told_open[], settles told_settle[], checkpoints told_checkpoint[], traces told_trace[],
-    OUT refused int[], OUT reasons text[], OUT affordable bigint[], OUT settled int[], OUT charged bigint[],
-    OUT fresh int, OUT epoch bigint, OUT rated int[], OUT rates bigint[]
+    OUT refused int[], OUT reasons text[], OUT affordable bigint[], OUT differing int[], OUT charged bigint[],
+    OUT fresh int[], OUT epoch bigint, OUT rated int[], OUT rates bigint[]
 ) LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = public, pg_temp
 SET plan_cache_mode = force_generic_plan
@@ -27,12 +27,12 @@ DECLARE
     v_usage_of_tenant boolean;
     v_lines boolean;
 BEGIN
-    SELECT b.* INTO refused, reasons, affordable, settled, charged, fresh, epoch, rated, rates
+    SELECT b.* INTO refused, reasons, affordable, differing, charged, fresh, epoch, rated, rates
     FROM ledger_batch(p_epoch, opens, settles, checkpoints) b;
     IF cardinality(traces) > 0 THEN
-        v_resent := fresh < cardinality(settles);
+        v_resent := fresh IS NOT NULL;
         IF v_resent THEN
-            v_fresh := ARRAY(SELECT (settles[n]).id FROM unnest(settled[1:fresh]) AS n);
+            v_fresh := ARRAY(SELECT (settles[n]).id FROM unnest(fresh) AS n);
         END IF;
         WITH told AS (
             SELECT * FROM unnest(traces)

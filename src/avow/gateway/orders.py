@@ -6,7 +6,6 @@ than the rules it was judged by is given back, the rules are loaded anew, and th
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -52,9 +51,9 @@ class Ledger(Protocol):
 
     async def settle(self, event: Settle) -> Settled: ...
 
-    def opening(self, event: Open) -> asyncio.Future[Opened]: ...
+    def opening(self, event: Open, told: Callable[[Opened | Exception], object]) -> object: ...
 
-    def settling(self, event: Settle) -> asyncio.Future[Settled]: ...
+    def settling(self, event: Settle, told: Callable[[Settled], object]) -> None: ...
 
     def progress(self, request_id: UUID, seen: Callable[[], tuple[int, int, int]]) -> int: ...
 

@@ -100,25 +100,20 @@ class Plain(Completion):
         except Exception:
             return False
         try:
-            opening = gateway.ledger.opening(orders.opening(order))
+            gateway.ledger.opening(orders.opening(order), self._opened)
         except Exception:
             gateway.exit(key.key_id)
             return False
         self._order = order
         gateway.plain.add(self)
-        opening.add_done_callback(self._opened)
         return True
 
-    def _opened(self, opening: asyncio.Future[Opened]) -> None:
+    def _opened(self, opened: Opened | Exception) -> None:
         gateway, order = self._gateway, self._order
-        try:
-            opened = opening.result()
-        except (MoneyShort, TokensShort) as short:
+        if isinstance(opened, Exception):
             # A length that was left to us may be a shorter one.
-            again = order.request.max_tokens is None
-            return self._take_task(self._begin_anew() if again else self._refuse_held(short))
-        except Exception as error:
-            return self._take_task(self._refuse_held(error))
+            again = isinstance(opened, MoneyShort | TokensShort) and order.request.max_tokens is None
+            return self._take_task(self._begin_anew() if again else self._refuse_held(opened))
         held = orders.confirmed(order, opened)
         if held is None:
             return self._take_task(self._begin_anew(opened.policy_epoch))
@@ -158,23 +153,22 @@ class Plain(Completion):
             measured = measure(order, outcome)
             box = self._sealed(order, said)
             settle = self._settle(order, outcome, measured, kept.beside_charge(order, box))
-            settling = gateway.ledger.settling(settle)
+            gateway.ledger.settling(settle, self._settled)
         except Exception:  # the task comes to it too, and knows what is to be done
             return self.hand_over()
         self._exchange = None
         self._found = outcome, measured, box is not None
         gateway.fleet.end_well(self._health, self._loop.time() - self._asked_s)
-        settling.add_done_callback(self._settled)
 
     def _sealed(self, order: Order, said: bytes) -> bytes | None:
         return None if isinstance(order.kept_until, Never) or not said else self._box(order, said, cut=False)
 
-    def _settled(self, settling: asyncio.Future[Settled]) -> None:
+    def _settled(self, settled: Settled) -> None:
         gateway, order = self._gateway, self._order
         gateway.exit(order.key.key_id)
         outcome, measured, is_kept = self._found
         try:
-            ended = Ended(order, outcome, measured, settling.result(), is_kept)
+            ended = Ended(order, outcome, measured, settled, is_kept)
             self._count(ended)
             if not self._left and self._reply.is_held_up:
                 return self._take_task(self._answer(ended))
