@@ -2,6 +2,7 @@
 
     key → parse → plan → local checks → wallet hold, durable → upstream → meter → settle with the kept trace → answer
 
+Where the answer is a stream, it flows to the client between the upstream and the meter, and its cost and end are the answer.
 These are the steps of `completion`, and its functions. What is not plain takes the usual way, in a task: what needs more than
 these steps, and what is refused, from the beginning; what turns out so later, with its hold and what was sent already.
 """
@@ -17,10 +18,13 @@ from avow.billing.events import Opened, Settled
 from avow.billing.refusals import MoneyShort, TokensShort
 from avow.gateway import kept, orders
 from avow.gateway.ask import Ask, Headers, Reply
+from avow.gateway.call import Call
 from avow.gateway.completion import SEALED_BYTES, Completion, Ended, Gateway, measure
+from avow.gateway.connection import Exchange
 from avow.gateway.fleet import Health
 from avow.gateway.meter import Measured, Outcome
 from avow.gateway.orders import Order, Wish
+from avow.gateway.sse import cost_comment
 from avow.policy import Never
 
 
@@ -34,6 +38,10 @@ class Way(Reply, Protocol):
     def is_held_up(self) -> bool: ...
 
     def tell(self, status: int, headers: Headers, body: bytes) -> None: ...
+
+    def finish(self, data: bytes) -> None:
+        """As `end`, at once."""
+        ...
 
     def over(self) -> None: ...
 
@@ -70,6 +78,7 @@ class Plain(Completion):
         """Go on in a task, if it waits for an upstream."""
         if self._exchange is not None and self.task is None:
             self._exchange.told = None
+            self._exchange.stay()
             self._gateway.fleet.withdraw(self._health)
             self._take_task(self._go_on())
 
@@ -90,7 +99,7 @@ class Plain(Completion):
             if request.shows:
                 return False
             self._request = request
-            if request.stream or request.extent is not None:
+            if request.extent is not None:
                 return False
             wish = Wish(request, key, len(ask.body), ask.retention_h, ask.surface)
             order = orders.judge(wish, gateway.rules, gateway.clock.now(), request.max_tokens)
@@ -134,6 +143,7 @@ class Plain(Completion):
                 self._exchange = None
         if self._exchange is None:
             return self._take_task(self._go_on())
+        self._exchange.at_head = order.request.stream
         gateway.fleet.begin(self._health)
         self._asked_s = self._loop.time()
 
@@ -147,6 +157,8 @@ class Plain(Completion):
             gateway.fleet.withdraw(self._health)
             self._exchange = None
             return self._take_task(self._go_on())
+        if order.request.stream:
+            return self._flow(exchange)
         if not whole or exchange.size + len(self._ask.body) > SEALED_BYTES:
             return self.hand_over()
         try:
@@ -166,6 +178,39 @@ class Plain(Completion):
         gateway.fleet.end_well(self._health, self._loop.time() - self._asked_s)
         settling.add_done_callback(self._settled)
 
+    def _flow(self, exchange: Exchange) -> None:
+        """Pass a stream on as it comes."""
+        gateway, order = self._gateway, self._order
+        call = Call(order, gateway.client, gateway.fleet, gateway.ledger.progress, self)
+        self._at_upstream = call
+        gateway.look_after()
+        try:
+            flows = order.surface.kept is None and call.flow(exchange, self._flowed)
+        except Exception:
+            flows = False
+        if not flows:
+            self._at_upstream = None
+            self.hand_over()
+
+    def _flowed(self, whole: bool) -> None:
+        """A stream has come to its end, or a task has to go on with it."""
+        gateway, order, call = self._gateway, self._order, self._at_upstream
+        assert call is not None
+        outcome = call.outcome
+        if not whole or len(outcome.answer) + len(self._ask.body) > SEALED_BYTES:
+            return self.hand_over()
+        try:
+            measured = measure(order, outcome)
+            box = self._sealed(order, outcome.answer)
+            settle = self._settle(order, outcome, measured, kept.beside_charge(order, box))
+            settling = gateway.ledger.settling(settle)
+        except Exception:  # as above
+            return self.hand_over()
+        self._exchange = self._at_upstream = None
+        self._found = outcome, measured, box is not None
+        gateway.fleet.end_well(self._health, self._loop.time() - self._asked_s)
+        settling.add_done_callback(self._settled)
+
     def _sealed(self, order: Order, said: bytes) -> bytes | None:
         return None if isinstance(order.kept_until, Never) or not said else self._box(order, said, cut=False)
 
@@ -178,12 +223,19 @@ class Plain(Completion):
             self._count(ended)
             if not self._left and self._reply.is_held_up:
                 return self._take_task(self._answer(ended))
-            if not self._left:
+            if order.request.stream:
+                self._end_stream(ended)
+            elif not self._left:
                 self._reply.tell(200, self._headers(ended), outcome.answer)
         except Exception as error:
             return self._take_task(_failed(error))
         gateway.plain.discard(self)
         self._reply.over()
+
+    def _end_stream(self, ended: Ended) -> None:
+        if not self.begun:
+            self._tell(b"")
+        self._reply.finish(cost_comment(ended.settled.charged) + ended.outcome.tail)
 
     # in a task
 
