@@ -21,7 +21,7 @@ from typing import Any, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from avow.base.errors import AvowError
-from avow.gateway import call, durations, forms, picture_formats, pictures, surfaces, upstreams, wire
+from avow.gateway import durations, forms, picture_formats, pictures, reading, surfaces, upstreams, wire
 from avow.gateway.connection import Connection, Exchange, Limits, Timeouts, UpstreamError
 from avow.gateway.dialects import Dialect
 from avow.gateway.sse import Splitter
@@ -90,10 +90,10 @@ def answers(data: bytes) -> None:
     """A whole answer, read, told in the client's words, and told as events."""
     surface, way = READ[data[0] % len(READ)] if data else READ[0]
     body, dialect = data[1:], way.dialect
-    with contextlib.suppress(*call._UNFIT):
+    with contextlib.suppress(*reading.UNFIT):
         if dialect.wrap is not None:
             dialect.wrap(body)
-    with contextlib.suppress(*call._UNFIT):
+    with contextlib.suppress(*reading.UNFIT):
         answer = dialect.read(body)
         if answer.usage is not None:
             assert min(answer.usage.buckets().read, answer.usage.buckets().written) >= 0
@@ -104,7 +104,7 @@ def answers(data: bytes) -> None:
             assert not reader.fault, surface
     if way.back is not None:
         with contextlib.suppress(UpstreamError):
-            call.translate(way.back, body)
+            reading.translate(way.back, body)
 
 
 def streams(data: bytes) -> None:
@@ -129,8 +129,8 @@ def _streamed(surface: str, way: Way, pieces: Iterable[bytes]) -> tuple[object, 
         out, found = reader.feed(piece)
         passed, events = passed + out, events + len(found)
         try:
-            call.join(assembly, found)
-            told += b"" if retold is None else call.retell(retold, found)
+            reading.join(assembly, found)
+            told += b"" if retold is None else reading.retell(retold, found)
         except UpstreamError:
             return "garbage", surface
     assert len(reader._splitter._rest) <= EVENT_BYTES_MAX or reader.fault

@@ -16,6 +16,7 @@ from avow.gateway.assembly import Assembly
 from avow.gateway.call import Call
 from avow.gateway.connection import Connection, Exchange, Limits, Timeouts
 from avow.gateway.dialects import CHAT
+from avow.gateway.reading import Reading
 from avow.gateway.straight import Outlet
 from avow.gateway.upstreams import Way
 
@@ -125,6 +126,7 @@ class Stream:
         tokens_max: int = 1000,
         engine: bool = False,
         keeps: bool = True,
+        flows: bool = False,
     ) -> None:
         self.client, self.ledger, self.home = client, Ledger(), Home(body_bytes)
         self.connection, self.exchange = Connection(self.home), Exchange()
@@ -132,27 +134,57 @@ class Stream:
         self.connection.start(self.exchange, b"")
         self.assembly = Assembly() if keeps else None
         way = Way("/", cast(Any, None), CHAT, shows_progress=engine)
-        upstream = SimpleNamespace(ways={"chat": (way, None)}, leaving="drain")
+        upstream = SimpleNamespace(ways={"chat": (way, None)}, leaving="drain", processor=None)
         request = SimpleNamespace(stream=True, wants_usage=False, is_raw=False, fields={}, extent=None)
         order = SimpleNamespace(
             routes=[SimpleNamespace(upstream=upstream)],
-            surface=SimpleNamespace(name="chat"),
+            surface=SimpleNamespace(name="chat", bills=True),
+            keeps=keeps,
             output_tokens_max=tokens_max,
             request=request,
             request_id=UUID(int=1),
         )
         self.call = Call(cast(Any, order), cast(Any, None), cast(Any, None), self.ledger.progress, client)
         self.call.outcome.reads = True
-        self.task = asyncio.get_running_loop().create_task(self._read())
+        self.flowed = flows
+        if flows:
+            self.exchange.at_head, self.exchange.told = True, self._begin_to_flow
+        loop = asyncio.get_running_loop()
+        self._given_over: asyncio.Future[bool] = loop.create_future()
+        self.task = loop.create_task(self._read())
+
+    def _begin_to_flow(self, _: bool) -> None:
+        if not self.call.flow(self.exchange, self._end_flowing):
+            self._end_flowing(False)
+
+    def _end_flowing(self, whole: bool) -> None:
+        self.exchange.stay()
+        self.flowed = whole
+        self._given_over.set_result(whole)
 
     async def _read(self) -> str:
+        """As `Plain` does where it flows: the task begins when something is to be waited for, or it is over."""
         try:
-            await self.call._read(self.exchange, self.assembly, passes=True)
+            reading = None
+            if self.flowed and await self._given_over:
+                self._take_over()
+                return "whole"
+            reading = self._take_over()
+            if reading is None:
+                await self.call._read(self.exchange, self.assembly, passes=True)
+            else:
+                await self.call._keep_reading(reading, self.exchange)
         except AvowError as error:
             return str(error.code)
         except asyncio.CancelledError:
             return "cancelled"
         return "whole"
+
+    def _take_over(self) -> Reading | None:
+        reading = self.call._reading
+        if reading is not None:
+            self.assembly = cast(Assembly | None, reading.assembly)
+        return reading
 
     async def feed(self, reads: Iterable[bytes]) -> None:
         for read in reads:
@@ -173,15 +205,16 @@ class Stream:
 
 
 async def compared(reads: Sequence[bytes], patience: int = 1 << 30, **how: Any) -> int:
-    """That an answer is the same with the short way and without it; how many reads took it."""
-    clients = Client(True, patience), Client(False, patience)
+    """That an answer is the same with the short way and without it, in a task and without one; how many reads took it."""
+    clients = [Client(straightens, patience) for straightens in (True, False, True, False)]
     ends = []
-    for client in clients:
-        stream = Stream(client, **how)
+    for number, client in enumerate(clients):
+        stream = Stream(client, flows=number >= 2, **how)
         await stream.feed([HEAD, *reads])
         ends.append(await stream.end())
-    assert ends[0] == ends[1]
-    assert not clients[1].straight
+    assert all(each == ends[0] for each in ends)
+    assert not clients[1].straight and not clients[3].straight
+    assert clients[2].straight >= clients[0].straight
     return clients[0].straight
 
 

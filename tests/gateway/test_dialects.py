@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from avow.gateway import call, dialects, scripted_answers, sse
+from avow.gateway import dialects, reading, scripted_answers, sse
 from avow.gateway.connection import UpstreamGarbage
 from avow.gateway.dialects import CHAT, CHAT_AS_MESSAGES, MESSAGES, MESSAGES_AS_CHAT, RESPONSES, TEXT
 from avow.gateway.scripted import Script
@@ -148,13 +148,13 @@ def test_nonsense_is_translated_or_refused_by_name(dialect, back, events, body):
     for kind, fields in events:
         _, data = reader.feed(scripted_answers.event({**fields, "type": kind}))
         try:
-            call.retell(retold, data)
+            reading.retell(retold, data)
         except UpstreamGarbage:
             return
     told, tail = retold.close(reader.usage)
     assert tail and isinstance(told, bytes)
     with suppress(UpstreamGarbage):
-        json.loads(call.translate(back, json.dumps(body).encode()))
+        json.loads(reading.translate(back, json.dumps(body).encode()))
 
 
 @pytest.mark.parametrize("name", STREAMS)

@@ -9,6 +9,8 @@ import re
 import socket
 from datetime import UTC, datetime, timedelta
 
+import httpx
+import openai
 import pytest
 
 from avow.accounts.tables import api_key
@@ -19,7 +21,8 @@ from avow.gateway.direct import Turn
 from avow.gateway.scripted import Script
 from avow.policy import parse
 
-from .house import DOLLAR, HELLO, MODEL, TEXT, open_house, until
+from .house import DOLLAR, HELLO, MODEL, TEXT, chunks_of, open_house, until
+from .test_traces import opened
 
 ASK = {"model": MODEL, "messages": HELLO}
 ANSWER = {
@@ -55,6 +58,15 @@ def said(head: bytes, body: bytes = BODY) -> Script:
     return Script(raw=b"HTTP/1.1 %b\r\n\r\n%b" % (head.replace(b"LENGTH", b"content-length: %d" % len(body)), body))
 
 
+def streamed(events: bytes, kind: bytes = b"text/event-stream") -> Script:
+    body = b"%x\r\n%b\r\n" % (len(events), events) if events else b""
+    return said(b"200 OK\r\ncontent-type: %b\r\ntransfer-encoding: chunked" % kind, body + b"0\r\n\r\n")
+
+
+HI = b'data: {"id": "x", "choices": [{"index": 0, "delta": {"content": "hi"}}]}\n\n'
+STOP = b'data: {"id": "x", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n'
+
+
 async def test_what_is_plain_has_no_task(house, tasks):
     ann = await house.customer(tenant_keep_h=24)
     for count in (1, 2):
@@ -66,6 +78,55 @@ async def test_what_is_plain_has_no_task(house, tasks):
     # The first box of a person's hour needs a key that is made beside the loop.
     assert len(tasks) == 1 and len(await house.traces()) == 2
     assert house.gateway.running == 0
+
+
+async def test_a_stream_has_none_while_its_client_reads_it(house, tasks):
+    ann = await house.customer(tenant_keep_h=24)
+    house.upstream.script = Script(tokens=tuple(f" word{number}" for number in range(40)))
+    said = []
+    for count in (1, 2):
+        answer = await house.post(ann, {**ASK, "stream": True})
+        row = await house.settled(ann, count)
+        assert (row.why, row.status, row.amount) == ("done", 200, 11_000 + 40 * 3_000)
+        assert answer.text.endswith(f": avow-cost {row.amount / DOLLAR:.9f}\n\ndata: [DONE]\n\n")
+        said.append("".join(each["choices"][0]["delta"].get("content") or "" for each in chunks_of(answer)))
+    assert len(tasks) == 1  # as above
+    assert said[0] == said[1] == "".join(house.upstream.script.tokens)
+    kept = [await opened(house, ann, row) for row in await house.traces()]
+    assert [each["response"]["choices"][0]["message"]["content"] for each in kept] == said
+
+
+async def test_a_stream_that_is_given_up_or_left_is_paid_as_far_as_it_came(house, tasks):
+    ann = await house.customer()
+    gate = asyncio.Event()
+    house.upstream.script = Script(tokens=("word",) * 9, gate=gate, gate_after=4, usage=False)
+    async with house.client(ann) as client:
+        stream = await client.chat.completions.create(model=MODEL, messages=HELLO, stream=True)
+        await anext(each async for each in stream if each.choices[0].delta.content)
+        assert not tasks and house.gateway.running == 1
+        await stream.close()
+    row = await house.settled(ann)
+    assert (row.why, row.status) == ("client_left", 499) and 1 <= row.output_tokens <= 4 and len(tasks) == 1
+    async with house.client(ann) as client:
+        stream = await client.chat.completions.create(model=MODEL, messages=HELLO, stream=True)
+        await anext(each async for each in stream if each.choices[0].delta.content)
+        closing = asyncio.create_task(house.gateway.close(grace_s=0.0))
+        with pytest.raises(openai.APIError):
+            async for _ in stream:
+                pass
+        await closing
+    row = await house.settled(ann, 2)
+    assert row.why == "upstream_failed" and 1 <= row.output_tokens <= 4
+
+
+async def test_a_stream_that_takes_too_long_is_let_go_though_it_has_no_task(database, tmp_path, tasks):
+    async with open_house(database, tmp_path, is_warm=True, stream_s_max=0.2) as house:
+        ann = await house.customer()
+        house.upstream.script = Script(tokens=("word",) * 9, gate=asyncio.Event(), gate_after=4, usage=False)
+        with pytest.raises(httpx.RemoteProtocolError):
+            await house.post(ann, {**ASK, "stream": True})
+        row = await house.settled(ann)
+        assert row.why == "client_left" and row.output_tokens >= 1 and len(tasks) == 1
 
 
 @pytest.mark.parametrize(
@@ -105,9 +166,23 @@ async def test_what_is_not_plain_has_one(house, tasks, body, status):
         Script(usage=False),
         Script(tokens=("x" * 70_000,)),
         Script(die_after=0),
+        Script(die_after=2),
+        streamed(b""),
+        streamed(HI),
+        streamed(HI + HI + b"data: [DONE]\n\n"),
+        streamed(HI + STOP),
+        streamed(HI + STOP + b"data: {"),
+        streamed(HI + b"data: {"),
+        streamed(HI + b'data: {"error": {"code": 400}}\n\n'),
+        streamed(b'data: {"error": {"code": 400}}\n\n'),
+        streamed(b"data: [DONE]\n\n"),
+        streamed(HI + STOP + b"data: [DONE]\n\n", b"application/json"),
+        streamed(HI + STOP + b"data: [DONE]\n\n", b"Text/Event-Stream"),
+        streamed(HI + STOP + b"data: [DONE]\n\n", b"text/event-stream\r\nconnection: close"),
     ],
 )
-async def test_every_answer_of_an_upstream_ends_as_it_does_in_a_task(database, tmp_path, script):
+@pytest.mark.parametrize("stream", [False, True])
+async def test_every_answer_of_an_upstream_ends_as_it_does_in_a_task(database, tmp_path, script, stream):
     ended = []
     for is_warm in (True, False):
         folder = tmp_path / str(is_warm)
@@ -115,13 +190,13 @@ async def test_every_answer_of_an_upstream_ends_as_it_does_in_a_task(database, t
         async with open_house(database, folder, is_warm=is_warm) as house:
             ann = await house.customer(tenant_keep_h=24)
             house.upstream.script = script
-            answer = await house.post(ann, ASK)
+            answer = await house.post(ann, {**ASK, "stream": stream})
             row = await house.settled(ann)
             told = {
                 name: answer.headers.get(name) for name in ("avow-cost", "avow-stored", "retry-after", "avow-cache")
             }
             charged = row.why, row.status, row.amount, row.input_tokens, row.output_tokens, row.estimated
-            error = {"id"} if answer.is_success else answer.json()["error"]
+            error = re.sub("chatcmpl-[0-9a-f-]*", "", answer.text) if answer.is_success else answer.json()["error"]
             ended.append((answer.status_code, error, told, charged))
             assert (await house.wallet(ann))[1] == 0
             await house.execute(tables.route.delete())

@@ -8,50 +8,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Protocol
-from uuid import UUID
 
-import msgspec
 import structlog
 
 from avow.base.errors import AvowError
 from avow.gateway import fleet as fleets
-from avow.gateway import forecast, media, refusals, upstreams
-from avow.gateway.assembly import Assembly
-from avow.gateway.client import Client
-from avow.gateway.connection import Exchange, UpstreamGarbage, UpstreamLost
-from avow.gateway.dialects import Joined, Retold, Translation
+from avow.gateway import forecast, media, upstreams
+from avow.gateway.client import Client, Target
+from avow.gateway.connection import Exchange, UpstreamGarbage
+from avow.gateway.dialects import Joined
 from avow.gateway.fleet import Fleet, Route
 from avow.gateway.meter import Outcome
 from avow.gateway.orders import Order
-from avow.gateway.sse import ChatStream, EventStream
-from avow.gateway.straight import Outlet, Straight
+from avow.gateway.reading import DRAIN_BYTES_MAX, UNFIT, Listener, Progress, Reading, translate
+from avow.gateway.upstreams import Way
 
 log = structlog.get_logger()
 
 ANSWER_BYTES_MAX = 32 * 1024 * 1024
 IMAGE_BYTES_MAX = 16 * 1024 * 1024
 """Of each image of an answer, in Base64."""
-DRAIN_BYTES_MAX = 4 * 1024 * 1024
 EVENTS = b"text/event-stream"
-
-Progress = Callable[[UUID, Callable[[], tuple[int, int, int]]], int]
-"""See `billing.ledger.Batcher.progress`."""
-
-
-class Listener(Protocol):
-    """A streaming client: what is passed on, until it must be flushed first. See `completion.Reply`."""
-
-    def pass_on(self, data: bytes) -> bool: ...
-
-    def delivered(self, tokens: int) -> int:
-        """How many of the tokens of what was passed on so far the client has: a filter may hold some back."""
-        ...
-
-    async def flush(self) -> None: ...
-
-    def outlet(self) -> Outlet | None:
-        """Where what passes unchanged may be written past `pass_on` from then on; None: nothing may."""
-        ...
 
 
 class Pourable(Protocol):
@@ -69,10 +46,6 @@ class _Told:
     async def pour(self, take: Callable[[bytes], bool]) -> bool:
         take(self._events)
         return True
-
-
-# What a reader or a translation raises for an answer that is not what it should be.
-_UNFIT = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, TypeError, AttributeError, IndexError)
 
 
 class Call:
@@ -94,11 +67,10 @@ class Call:
         self._progress, self._listener = progress, listener
         self._exchange: Exchange | None = None
         self._begun = begun
-        self._straight: Straight | None = None
+        self._reading: Reading | None = None
+        self._wrong: Exception | None = None
         self._leaving, self._is_outside = order.routes[0].upstream.leaving, False
-        self._bytes_left: int | None = None
-        self._tokens_max, self._streams = order.output_tokens_max, order.request.stream
-        self._came = 0
+        self._drains = False
         self._job = forecast.job_of(order) if len(order.routes) > 1 else None
         self._loop = asyncio.get_running_loop()
 
@@ -107,13 +79,10 @@ class Call:
         does whatever ends after `drain`."""
         try:
             await self._run()
-            if self._bytes_left is not None:
+            if self._drains:
                 self.outcome.why = "client_left"
         except AvowError as error:
-            self.outcome.error, self.outcome.why = (
-                error,
-                "upstream_failed" if self._bytes_left is None else "client_left",
-            )
+            self.outcome.error, self.outcome.why = error, "client_left" if self._drains else "upstream_failed"
         except asyncio.CancelledError:
             self.outcome.why = "client_left"
         except Exception as error:
@@ -130,27 +99,50 @@ class Call:
         request = self._order.request
         whole = not request.stream or (request.extent is not None and request.extent.sound_bytes > 0)
         drains = self._leaving == "drain" or (self._leaving == "estimate" and self._is_outside and whole)
-        if self._straight is not None:
-            self._straight.close()
+        reading = self._reading
+        if reading is not None:
+            reading.close()
         if drains and self.outcome.reads:
-            self._bytes_left = DRAIN_BYTES_MAX
-        return self._bytes_left is not None
+            self._drains = True
+            if reading is not None:
+                reading.bytes_left = DRAIN_BYTES_MAX
+        return self._drains
 
-    def _count(self, tokens: int) -> None:
-        """Tell of what was delivered, so that it is charged whatever happens here."""
-        before, self.outcome.tokens = self.outcome.tokens, tokens
-        if tokens > before and self._streams:  # of what comes whole nothing was delivered before its end
-            self._checkpoint()
+    def flow(self, exchange: Exchange, ended: Callable[[bool], None]) -> bool:
+        """Pass on a stream that has begun without a task, if it is one that passes as it comes. `ended` is called once, with
+        whether it came to its end as it should; else `run` has to go on with it."""
+        order = self._order
+        route = order.routes[0]
+        self._take_way(route)
+        kind = exchange.header(b"content-type") or EVENTS
+        if exchange.status != 200 or self._way.back is not None or order.request.is_raw or not kind.startswith(EVENTS):
+            return False
+        self._exchange, self.outcome.route = exchange, route
+        self._sent()
+        reading = self._begin_reading(exchange, self._assembly() if order.keeps else None, passes=True)
+        exchange.flow(reading.take, lambda wrong: ended(self._came_to_its_end(exchange, reading, wrong)))
+        return True
 
-    def _checkpoint(self) -> int:
-        """Tell the ledger that the stream has come on; at how many tokens it wants to be told again."""
-        return self._progress(self._order.request_id, self._seen) + max(0, self.outcome.tokens - self._tokens_max)
-
-    def _seen(self) -> tuple[int, int, int]:
-        """How far the stream has come, for the ledger."""
-        if self._straight is not None:
-            self._straight.hand_on()
-        return self.outcome.input_tokens or 0, 0, min(self.outcome.tokens, self._tokens_max)
+    def _came_to_its_end(self, exchange: Exchange, reading: Reading, wrong: Exception | None) -> bool:
+        """Whether nothing is left to do of a stream that flows no more."""
+        try:
+            if wrong is None and not reading.is_over and not exchange.is_under_way and exchange.size:
+                reading.take(exchange.peek())
+                exchange.discard()
+            reading.close()
+            is_whole = reading.is_over or exchange.is_complete
+        except Exception as error:
+            wrong = error
+        self._wrong = wrong
+        if wrong is not None or not is_whole:
+            return False
+        try:
+            reading.finish()
+            self._keep(reading)
+        except Exception:  # `run` comes to it too, and says what it is
+            return False
+        self._let_go(True)
+        return True
 
     def _let_go(self, whole: bool) -> None:
         if self._exchange is not None:
@@ -164,7 +156,7 @@ class Call:
         failure: AvowError | None = None
         tried: list[Route] = []
         order, fleet = self._order, self._fleet
-        has_begun = self._begun is not None
+        has_begun = self._begun is not None or self._reading is not None
         for route in (
             fleet.again(order.routes[0]) if has_begun else fleet.tries(order.routes, order.model.routing, self._job)
         ):
@@ -183,6 +175,7 @@ class Call:
                 failure = error
                 self._let_go(False)
                 self.outcome = Outcome(route=route)
+                self._reading = self._wrong = None
         assert failure is not None
         raise failure
 
@@ -204,8 +197,9 @@ class Call:
 
     async def _ask(self, route: Route) -> None:
         order, upstream = self._order, route.upstream
-        way, target = upstream.ways[order.surface.name]
-        self._way, self._leaving, self._is_outside = way, upstream.leaving, upstream.processor is not None
+        if self._reading is not None and self._exchange is not None:
+            return await self._keep_reading(self._reading, self._exchange)
+        way, target = self._take_way(route)
         exchange, self._begun = self._begun, None
         if exchange is not None:
             self._exchange = exchange
@@ -224,6 +218,12 @@ class Call:
         else:
             await self._fetch(exchange)
 
+    def _take_way(self, route: Route) -> tuple[Way, Target]:
+        upstream = route.upstream
+        way, target = upstream.ways[self._order.surface.name]
+        self._way, self._leaving, self._is_outside = way, upstream.leaving, upstream.processor is not None
+        return way, target
+
     def _sent(self) -> None:
         """From here on the input is read; an upstream that tells how far it is has read what it told."""
         self.outcome.reads = self._order.surface.bills and not self._way.shows_progress and self._leaving != "unbilled"
@@ -235,7 +235,7 @@ class Call:
             if self._way.dialect.wrap is not None and self._order.request.fields.get("response_format") in media.TIMED:
                 body = self._way.dialect.wrap(body)
             answer = self._way.dialect.read(body)
-        except _UNFIT:
+        except UNFIT:
             raise UpstreamGarbage("The upstream's answer is not what was asked for.") from None
         self.outcome.answer, self.outcome.usage = self._ours(body), answer.usage
         if answer.usage is None:
@@ -263,17 +263,31 @@ class Call:
         body = await exchange.rest(ANSWER_BYTES_MAX)
         try:
             return _Told(await asyncio.to_thread(make, body))
-        except _UNFIT:
+        except UNFIT:
             raise UpstreamGarbage("The upstream's answer is not what was asked for.") from None
 
     async def _pass_on(self, exchange: Pourable) -> None:
         """A stream, event by event."""
-        assembly = self._assembly() if self._order.keeps else None
+        reading = self._begin_reading(exchange, self._assembly() if self._order.keeps else None, passes=True)
         try:
-            await self._read(exchange, assembly, passes=True)
+            await self._read_on(reading, exchange)
         finally:
-            if assembly is not None and self._came:
-                self.outcome.answer = self._ours(self.outcome.answer or assembly.body(self.outcome.usage))
+            self._keep(reading)
+
+    async def _keep_reading(self, reading: Reading, exchange: Exchange) -> None:
+        """A stream that flowed until something came that is to be waited for."""
+        try:
+            if self._wrong is not None:
+                raise self._wrong
+            await self._listener.flush()
+            await self._read_on(reading, exchange)
+        finally:
+            self._keep(reading)
+
+    def _keep(self, reading: Reading) -> None:
+        """The answer that a stream makes, as far as it came."""
+        if reading.assembly is not None and reading.reader.tokens:
+            self.outcome.answer = self._ours(self.outcome.answer or reading.assembly.body(self.outcome.usage))
 
     def _assembly(self) -> Joined:
         assembly = self._way.dialect.assembly
@@ -287,94 +301,25 @@ class Call:
 
     async def _read(self, exchange: Pourable, assembly: Joined | None, *, passes: bool) -> None:
         """Read events until the end; raises an `UpstreamError` when the stream does not end as it should."""
-        order, outcome, way = self._order, self.outcome, self._way
-        assert way.dialect.stream is not None, "this surface has no streams"
-        retold = way.back.stream(order.request) if way.back is not None and passes else None
-        wants_usage = retold is not None or order.request.wants_usage
-        make = way.dialect.raw if order.request.is_raw and way.dialect.raw is not None else way.dialect.stream
-        reader = make(wants_usage=wants_usage, takes_progress=way.shows_progress)
+        await self._read_on(self._begin_reading(exchange, assembly, passes=passes), exchange)
 
-        straight = self._straight = (
-            self._straightened(exchange, reader, assembly) if retold is None and passes else None
+    def _begin_reading(self, exchange: Pourable, assembly: Joined | None, *, passes: bool) -> Reading:
+        reading = self._reading = Reading(
+            *(self._order, self._way, self.outcome, self._listener, self._progress, assembly),
+            passes=passes,
+            bills=self._leaving != "unbilled",
         )
+        if self._drains:
+            reading.bytes_left = DRAIN_BYTES_MAX
+        reading.straighten(exchange)
+        return reading
 
-        def take(piece: bytes) -> bool:
-            if straight is not None:
-                straight.close()
-            passed, data = reader.feed(piece)
-            if assembly is not None:
-                join(assembly, data)
-            self._came = tokens = reader.tokens
-            outcome.usage, outcome.input_tokens = reader.usage, reader.prompt_tokens
-            outcome.reads = outcome.reads or (bool(reader.prompt_tokens) and self._leaving != "unbilled")
-            if retold is not None:
-                passed = retell(retold, data)
-            more = not (reader.done or reader.fault)
-            if self._bytes_left is not None:
-                self._bytes_left -= len(piece)
-                self._count(tokens)
-                return more and self._bytes_left >= 0
-            if passed and passes:
-                outcome.begun = True
-                more = self._listener.pass_on(passed) and more
-            self._count(self._listener.delivered(tokens) if passes else tokens)
-            if straight is not None and more and data and reader.is_between:
-                straight.open(data[-1])
-            return more
-
+    async def _read_on(self, reading: Reading, exchange: Pourable) -> None:
         try:
-            while not await exchange.pour(take):
-                if self._bytes_left is not None and self._bytes_left < 0:
+            while not reading.is_over and not await exchange.pour(reading.take):
+                if reading.bytes_left is not None and reading.bytes_left < 0:
                     raise asyncio.CancelledError
                 await self._listener.flush()
-                if reader.done or reader.fault:
-                    break
         finally:
-            if straight is not None:
-                straight.close()
-        if reader.rejected and not outcome.begun:
-            raise refusals.UpstreamRejected()
-        if reader.fault:
-            raise UpstreamGarbage("The upstream broke off its answer with an error or something unreadable.")
-        if not reader.done and reader.finish is None:
-            raise UpstreamLost()
-        outcome.tail, outcome.answer, outcome.finish = reader.tail, reader.whole, reader.finish
-        if retold is not None:
-            last, outcome.tail = retold.close(outcome.usage)
-            if last:
-                outcome.begun = True
-                self._listener.pass_on(last)
-
-    def _straightened(self, exchange: Pourable, reader: EventStream, assembly: Joined | None) -> Straight | None:
-        """The short way of a chat's chunks, where nothing has to look at them on the way."""
-        outlet = self._listener.outlet()
-        if outlet is None or type(reader) is not ChatStream or not isinstance(exchange, Exchange):
-            return None
-        if not isinstance(assembly, Assembly | None):
-            return None
-        return Straight(exchange, reader, assembly, self.outcome, outlet, self._checkpoint)
-
-
-def translate(back: Translation, answer: bytes) -> bytes:
-    """A whole answer of theirs in the client's dialect. Raises `UpstreamGarbage`."""
-    try:
-        return back.whole(answer)
-    except _UNFIT:
-        raise UpstreamGarbage("The upstream's answer is not what was asked for.") from None
-
-
-def join(assembly: Joined, data: list[bytes]) -> None:
-    """Add events to the answer that they make. Raises `UpstreamGarbage`."""
-    try:
-        for event in data:
-            assembly.add(event)
-    except _UNFIT:
-        raise UpstreamGarbage("The upstream's answer is not what was asked for.") from None
-
-
-def retell(retold: Retold, data: list[bytes]) -> bytes:
-    """Events of theirs in the client's dialect. Raises `UpstreamGarbage`."""
-    try:
-        return b"".join(map(retold.feed, data))
-    except _UNFIT:
-        raise UpstreamGarbage("The upstream's answer is not what was asked for.") from None
+            reading.close()
+        reading.finish()

@@ -84,6 +84,8 @@ class Ended(msgspec.Struct, frozen=True):
 class Handable(Protocol):
     """A completion without a task that can be given one."""
 
+    started_at: float
+
     def hand_over(self) -> None: ...
 
 
@@ -138,6 +140,10 @@ class Gateway:
         """Give a completion a task."""
         task = completion.task = self._running[completion] = self.loop.create_task(work)
         task.add_done_callback(completion.forget)
+        self.look_after()
+
+    def look_after(self) -> None:
+        """See that what is under way does not take too long."""
         if self._sweeper is None:
             self._sweep()
 
@@ -200,7 +206,9 @@ class Gateway:
                 completion.leave()
             else:
                 completion.give_up(UpstreamTimeout())
-        self._sweeper = loop.call_later(SWEEP_S, self._sweep) if self._running else None
+        for plain in [each for each in self.plain if each.started_at < late]:
+            plain.hand_over()
+        self._sweeper = loop.call_later(SWEEP_S, self._sweep) if self._running or self.plain else None
 
 
 class Completion:
@@ -320,7 +328,7 @@ class Completion:
             if texts is not None:
                 outcome = await self._judged(order, texts)
             else:
-                refused = await self._searched()
+                refused = await self._searched() if self._at_upstream is None else None
                 order = self._order or order  # what is found may be taken out of it
                 outcome = refused or await self._obtain(order)
             measured = measure(order, outcome)
@@ -410,7 +418,7 @@ class Completion:
         """The upstream's answer, or the one that the same request got before, which costs nothing."""
         cache = self._gateway.cache
         place = cache.place(order, self._ask.cache)
-        if place is None:
+        if place is None or self._at_upstream is not None:
             return await self._call(order)
         self._cached, answer = await cache.find(place, order)
         if self._cached == "hit":
@@ -423,10 +431,14 @@ class Completion:
     async def _call(self, order: Order) -> Outcome:
         """Only here and while filters search may the task be cancelled, and only by `leave` and `give_up`."""
         outcome = Outcome(why="client_left")
-        if not self._left and self._given_up is None:
+        call = self._at_upstream
+        if call is not None or (not self._left and self._given_up is None):
             gateway = self._gateway
-            call = Call(order, gateway.client, gateway.fleet, gateway.ledger.progress, self, self._exchange)
+            if call is None:
+                call = Call(order, gateway.client, gateway.fleet, gateway.ledger.progress, self, self._exchange)
             self._at_upstream, self._stoppable = call, True
+            if self._given_up is not None:  # while it flowed without a task
+                self._stop()
             outcome = await call.run()
             self._at_upstream = None
             self._be_stopped_no_more()
@@ -461,11 +473,11 @@ class Completion:
         return self._tell(data) if data else True
 
     def delivered(self, tokens: int) -> int:
-        """See `call.Listener`."""
+        """See `reading.Listener`."""
         return tokens if self._searching is None else self._searching.delivered(tokens)
 
     def outlet(self) -> Outlet | None:
-        """See `call.Listener`."""
+        """See `reading.Listener`."""
         return self._reply.outlet() if self._searching is None or not self._searching.guards else None
 
     def _tell(self, data: bytes) -> bool:

@@ -119,32 +119,30 @@ class Home(Protocol):
 
 
 class Exchange:
-    """One response as it arrives. `status` and `headers` are set once `Client.send` has returned it.
-
-    `straight`, which whoever pours may set while a piece is taken, is given before all else what begins where a chunk of HTTP
-    does; it answers how many bytes it took, which are whole chunks, and how many of the body are in them.
-    """
+    """One response as it arrives. `status` and `headers` are set once `Client.send` has returned it."""
 
     __slots__ = (
-        *("_chunks", "_connection", "_failure", "_finished", "_has_begun", "_size", "_take", "_waiter"),
-        *("headers", "status", "straight", "told"),
+        *("_chunks", "_connection", "_failure", "_finished", "_has_begun", "_size", "_stopped", "_take", "_waiter"),
+        *("at_head", "headers", "status", "told"),
     )
 
     told: Callable[[bool], None] | None
     """For who does not await: called once, with whether a whole answer is there that `peek` has; False: a status other than
     200, much of something long, or a failure has come, and it has to be awaited like any other."""
-    straight: Callable[[bytes], tuple[int, int]] | None
+    at_head: bool
+    """Whether `told` is called when the head is there."""
     _failure: UpstreamError | None
     _waiter: asyncio.Future[bool] | None
     _take: Callable[[bytes], bool] | None
+    _stopped: Callable[[Exception | None], None] | None
     _connection: Connection | None
 
     def __init__(self) -> None:
         self.headers: list[tuple[bytes, bytes]] = []
         self._chunks: list[bytes] = []
         self.status = self._size = 0
-        self._finished = self._has_begun = False
-        self.told = self.straight = self._failure = self._waiter = self._take = self._connection = None
+        self._finished = self._has_begun = self.at_head = False
+        self.told = self._failure = self._waiter = self._take = self._stopped = self._connection = None
 
     def __repr__(self) -> str:
         return f"Exchange(status={self.status}, finished={self._finished})"
@@ -153,6 +151,11 @@ class Exchange:
     def is_under_way(self) -> bool:
         """Whether its end is still to come."""
         return not self._finished
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether its end has come as it should."""
+        return self._finished and self._failure is None
 
     @property
     def size(self) -> int:
@@ -191,7 +194,7 @@ class Exchange:
             if self._chunks:
                 if not take(self._pop()):
                     return False
-                self.straight = None  # whether a chunk begins with the next read, only the connection knows
+                self.straighten(None)  # whether a chunk begins with the next read, only the connection knows
             if self._failure is not None:
                 raise self._failure
             if self._finished:
@@ -202,6 +205,37 @@ class Exchange:
                     return False
             finally:
                 self._take = None
+
+    def flow(self, take: Callable[[bytes], bool], stopped: Callable[[Exception | None], None]) -> None:
+        """As `pour`, for who does not await: `stopped` is called once, when `take` has said False or raised, or the end has come.
+        What comes after, and what is there of the body at the end, waits to be poured."""
+        self._take, self._stopped = take, stopped
+        if self._finished:
+            self._stop(None)
+        else:
+            self._came()
+
+    def stay(self) -> None:
+        """What flows, flows no more: it waits to be poured."""
+        self._take = self._stopped = None
+        self.straighten(None)
+
+    def straighten(self, straight: Callable[[bytes], bytes] | None) -> None:
+        """Whoever pours may say, while a piece is taken, what is given before all else what begins where a chunk of HTTP does: it
+        takes whole chunks and answers what is left, and has to `count` the bytes of the body in them."""
+        if self._connection is not None:
+            self._connection.straight = straight
+
+    @property
+    def bytes_left(self) -> int:
+        """How many bytes its body may still have."""
+        connection = self._connection
+        return 0 if connection is None else connection._bytes_max - connection._total_bytes
+
+    def count(self, size: int) -> None:
+        """So many bytes of the body passed it by."""
+        if self._connection is not None:
+            self._connection._total_bytes += size
 
     def _pop(self) -> bytes:
         chunks, self._chunks, self._size = self._chunks, [], 0
@@ -262,7 +296,7 @@ class Exchange:
         """Something came: it is taken at once, or who waits for it is woken."""
         if self.told is not None:
             self._has_begun = True
-            if self.status not in (0, 200) or self._size > TOLD_BYTES_MAX:
+            if self.status and (self.at_head or self.status != 200 or self._size > TOLD_BYTES_MAX):
                 self._tell(False)
             return
         take = self._take
@@ -270,13 +304,21 @@ class Exchange:
             self._wake()
             return
         try:
-            if not take(self._pop()):
-                self._take = None
-                self._wake(stopped=True)
+            more, wrong = take(self._pop()), None
         except Exception as error:
-            self._take = None
-            if self._waiter is not None and not self._waiter.done():
-                self._waiter.set_exception(error)
+            more, wrong = False, error
+        if not more:
+            self._stop(wrong)
+
+    def _stop(self, wrong: Exception | None) -> None:
+        """Nothing more is taken as it comes."""
+        stopped, self._stopped, self._take = self._stopped, None, None
+        if stopped is not None:
+            stopped(wrong)
+        elif wrong is None:
+            self._wake(stopped=True)
+        elif self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(wrong)
 
     def _tell(self, whole: bool) -> None:
         told, self.told = self.told, None
@@ -293,12 +335,17 @@ class Exchange:
         self._failure = failure
         if self.told is not None:
             self._tell(failure is None and self.status == 200)
+        elif self._stopped is not None:
+            self._stop(None)
         else:
             self._wake()
 
 
 class Connection(asyncio.Protocol):
     """One connection of a pool: carries one exchange at a time and has one timer for its whole life."""
+
+    straight: Callable[[bytes], bytes] | None = None
+    """See `Exchange.straighten`."""
 
     def __init__(self, pool: Home) -> None:
         self._pool = pool
@@ -334,7 +381,7 @@ class Connection(asyncio.Protocol):
 
     def fail(self, failure: UpstreamError) -> None:
         """End the exchange with `failure` and close the connection."""
-        exchange, self._exchange = self._exchange, None
+        exchange, self._exchange, self.straight = self._exchange, None, None
         self.close()
         if exchange is not None:
             exchange._end(failure)
@@ -373,21 +420,21 @@ class Connection(asyncio.Protocol):
             self.fail(UpstreamLost())
 
     def data_received(self, data: bytes) -> None:
+        straight = self.straight
+        if straight is not None:
+            data = straight(data)
+            if not data:
+                self._heard_at = self._time()
+                return
         exchange = self._exchange
         if exchange is None:
             self.close()
             return
-        if not self.received and exchange.told is not None and (body := _whole(data, self._pool.limits)) is not None:
-            self._take_whole(exchange, body)
-            return
-        straight = exchange.straight
-        if straight is not None and self._total_bytes + len(data) <= self._bytes_max:
-            taken, size = straight(data)
-            self._total_bytes += size
-            self._heard_at = self._time()
-            if taken == len(data):
+        if not self.received and exchange.told is not None and not exchange.at_head:
+            body = _whole(data, self._pool.limits)
+            if body is not None:
+                self._take_whole(exchange, body)
                 return
-            data = data[taken:]
         self.received = self._is_used = True
         total_before = self._total_bytes
         try:
@@ -402,7 +449,7 @@ class Connection(asyncio.Protocol):
         else:
             self._advance(exchange)
             if not self._is_between or data[-1:] != b"\n":
-                exchange.straight = None
+                self.straight = None
 
     def _take_whole(self, exchange: Exchange, body: bytes) -> None:
         """A whole answer that needs no parser, which stays where it was: between two messages."""
@@ -440,7 +487,7 @@ class Connection(asyncio.Protocol):
         exchange._came()
 
     def _finish(self, exchange: Exchange) -> None:
-        self._exchange = None
+        self._exchange = self.straight = None
         if self._keep and not self._extra and self._transport is not None:
             if self._paused:
                 self._transport.resume_reading()

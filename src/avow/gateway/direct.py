@@ -205,6 +205,9 @@ class Turn:
 
     async def end(self, data: bytes) -> None:
         await self.flush()
+        self.finish(data)
+
+    def finish(self, data: bytes) -> None:
         self._write(self._framed(data) + b"0\r\n\r\n")
         self._end()
 

@@ -2,6 +2,7 @@
 
     key → parse → plan → local checks → wallet hold, durable → upstream → meter → settle with the kept trace → answer
 
+Where the answer is a stream, it flows to the client between the upstream and the meter, and its cost and end are the answer.
 These are the steps of `completion`, and its functions. What is not plain takes the usual way, in a task: what needs more than
 these steps, and what is refused, from the beginning; what turns out so later, with its hold and what was sent already.
 """
@@ -17,10 +18,13 @@ from avow.billing.events import Opened, Settled
 from avow.billing.refusals import MoneyShort, TokensShort
 from avow.gateway import kept, orders
 from avow.gateway.ask import Headers, Reply
+from avow.gateway.call import Call
 from avow.gateway.completion import SEALED_BYTES, Completion, Ended, measure
+from avow.gateway.connection import Exchange
 from avow.gateway.fleet import Health
 from avow.gateway.meter import Measured, Outcome
 from avow.gateway.orders import Order, Wish
+from avow.gateway.sse import cost_comment
 from avow.policy import Never
 
 
@@ -34,6 +38,10 @@ class Way(Reply, Protocol):
     def is_held_up(self) -> bool: ...
 
     def tell(self, status: int, headers: Headers, body: bytes) -> None: ...
+
+    def finish(self, data: bytes) -> None:
+        """As `end`, at once."""
+        ...
 
     def over(self) -> None: ...
 
@@ -69,6 +77,7 @@ class Plain(Completion):
         """Go on in a task, if it waits for an upstream."""
         if self._exchange is not None and self.task is None:
             self._exchange.told = None
+            self._exchange.stay()
             self._gateway.fleet.withdraw(self._health)
             self._take_task(self._go_on())
 
@@ -90,7 +99,7 @@ class Plain(Completion):
             if request.shows:
                 return False
             self._request = request
-            if request.stream or request.extent is not None:
+            if request.extent is not None:
                 return False
             wish = Wish(request, key, len(ask.body), ask.retention_h, ask.surface)
             order = orders.judge(wish, gateway.rules, at, request.max_tokens)
@@ -129,6 +138,7 @@ class Plain(Completion):
                 self._exchange = None
         if self._exchange is None:
             return self._take_task(self._go_on())
+        self._exchange.at_head = order.request.stream
         gateway.fleet.begin(self._health)
         self._asked_s = self._loop.time()
 
@@ -142,6 +152,8 @@ class Plain(Completion):
             gateway.fleet.withdraw(self._health)
             self._exchange = None
             return self._take_task(self._go_on())
+        if order.request.stream:
+            return self._flow(exchange)
         if not whole or exchange.size + len(self._ask.body) > SEALED_BYTES:
             return self.hand_over()
         try:
@@ -150,18 +162,47 @@ class Plain(Completion):
             outcome = Outcome(answer=said, usage=read.usage, route=route)
             if read.usage is None:
                 outcome.tokens = read.tokens
-            measured = measure(order, outcome)
-            box = self._sealed(order, said)
-            settle = self._settle(order, outcome, measured, kept.beside_charge(order, box))
-            gateway.ledger.settling(settle, self._settled)
+            self._charge(outcome)
         except Exception:  # the task comes to it too, and knows what is to be done
             return self.hand_over()
         self._exchange = None
-        self._found = outcome, measured, box is not None
         gateway.fleet.end_well(self._health, self._loop.time() - self._asked_s)
 
-    def _sealed(self, order: Order, said: bytes) -> bytes | None:
-        return None if isinstance(order.kept_until, Never) or not said else self._box(order, said, cut=False)
+    def _flow(self, exchange: Exchange) -> None:
+        """Pass a stream on as it comes."""
+        gateway, order = self._gateway, self._order
+        call = Call(order, gateway.client, gateway.fleet, gateway.ledger.progress, self)
+        self._at_upstream = call
+        gateway.look_after()
+        try:
+            flows = order.surface.kept is None and call.flow(exchange, self._flowed)
+        except Exception:
+            flows = False
+        if not flows:
+            self._at_upstream = None
+            self.hand_over()
+
+    def _flowed(self, whole: bool) -> None:
+        """A stream has come to its end, or a task has to go on with it."""
+        call = self._at_upstream
+        assert call is not None
+        if not whole or len(call.outcome.answer) + len(self._ask.body) > SEALED_BYTES:
+            return self.hand_over()
+        try:
+            self._charge(call.outcome)
+        except Exception:  # as above
+            return self.hand_over()
+        self._exchange = self._at_upstream = None
+        self._gateway.fleet.end_well(self._health, self._loop.time() - self._asked_s)
+
+    def _charge(self, outcome: Outcome) -> None:
+        """Measure, seal and settle what came. Raises what any of them does; nothing is charged then."""
+        order, said = self._order, outcome.answer
+        measured = measure(order, outcome)
+        box = None if isinstance(order.kept_until, Never) or not said else self._box(order, said, cut=False)
+        self._found = outcome, measured, box is not None
+        settle = self._settle(order, outcome, measured, kept.beside_charge(order, box))
+        self._gateway.ledger.settling(settle, self._settled)
 
     def _settled(self, settled: Settled) -> None:
         gateway, order = self._gateway, self._order
@@ -172,12 +213,19 @@ class Plain(Completion):
             self._count(ended)
             if not self._left and self._reply.is_held_up:
                 return self._take_task(self._answer(ended))
-            if not self._left:
+            if order.request.stream:
+                self._end_stream(ended)
+            elif not self._left:
                 self._reply.tell(200, self._headers(ended), outcome.answer)
         except Exception as error:
             return self._take_task(_failed(error))
         gateway.plain.discard(self)
         self._reply.over()
+
+    def _end_stream(self, ended: Ended) -> None:
+        if not self.begun:
+            self._tell(b"")
+        self._reply.finish(cost_comment(ended.settled.charged) + ended.outcome.tail)
 
     # in a task
 

@@ -2,9 +2,9 @@
 
 A chunk that repeats one before it but for its text needs no reader: what stands around the text was read and judged with the
 first one, so it is enough that the text is a JSON string. And a read that is one whole chunk of HTTP is one to the client too,
-and passes as it is. Whatever is different, in a byte or in how it came, goes the ordinary way through `call.Call`, which also
-teaches what repeats. Tokens, and the pieces of the answer that is kept, are handed on when somebody asks how far the stream
-has come, and no later than the next checkpoint.
+and passes as it is. Whatever is different, in a byte or in how it came, goes the ordinary way through `reading.Reading`, which
+also teaches what repeats. Tokens, and the pieces of the answer that is kept, are handed on when somebody asks how far the
+stream has come, and no later than the next checkpoint.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ TRIES = 8
 """How often a stream is searched for what repeats before what was found has to pay for it."""
 PAID_BY = 4
 """How many chunks that went the short way pay for one search."""
-NOTHING = (0, 0)
+SIZES_MAX = 32
+"""Of how many lengths of chunks it is kept what they begin with."""
 
 _text = msgspec.json.Decoder(str).decode
 
@@ -51,8 +52,32 @@ class Straight:
     """
 
     __slots__ = (
-        *("_after", "_before", "_begin", "_behind", "_end", "_form", "_least", "_passed", "_repeat", "_room", "_texts"),
-        *("_assembly", "_checkpoint", "_due", "_exchange", "_flow", "_outcome", "_reader", "_tries", "_write"),
+        *(
+            "_after",
+            "_before",
+            "_begin",
+            "_behind",
+            "_counted",
+            "_due",
+            "_end",
+            "_form",
+            "_least",
+            "_room",
+            "_room_before",
+        ),
+        *(
+            "_assembly",
+            "_checkpoint",
+            "_exchange",
+            "_flow",
+            "_outcome",
+            "_passed",
+            "_reader",
+            "_repeat",
+            "_sizes",
+            "_texts",
+        ),
+        *("_tries", "_write"),
     )
 
     def __init__(
@@ -69,51 +94,49 @@ class Straight:
         self._checkpoint = checkpoint
         self._repeat: Repeat | None = None
         self._texts: list[str] = []
+        self._sizes: dict[int, tuple[bytes, int, int, int]] = {}
         self._form = b"%x%b"
-        self._due = self._tries = self._passed = 0
+        self._due = self._tries = self._passed = self._counted = self._room = self._room_before = 0
 
-    def open(self, line: bytes) -> None:
-        """A chunk has passed the ordinary way, nothing of the stream is left behind it, and the client reads."""
+    def open(self, line: bytes, due: int) -> None:
+        """A chunk has passed the ordinary way, nothing of the stream is left behind it, and the client reads; the ledger is to
+        be told when `due` tokens have come."""
         if self._reader.finish is not None:  # what still comes repeats nothing
             return
         if self._repeat is None or not self._repeat.fits(line):
             self._learn(line)
         if self._repeat is not None:
-            self._room = BYTES_PER_TOKEN * (self._due - self._outcome.tokens)
-            self._exchange.straight = self.take
+            self._due = due
+            self._make_room()
+            self._exchange.straighten(self.take)
 
     def close(self) -> None:
         """From here on everything goes the ordinary way."""
-        self._exchange.straight = None
-        self.hand_on()
+        self._exchange.straighten(None)
+        if self._texts:
+            self.hand_on()
 
-    def take(self, data: bytes) -> tuple[int, int]:
-        """Pass on what a read begins with of whole chunks of HTTP with one event each that repeats: how many bytes they are,
-        and how many their events. Where it begins with none, nothing was done."""
-        place = data.find(b"\r\n")
-        size = len(data) - place - 4
-        if (
-            not data.startswith(self._form % (size, self._before))
-            or not data.endswith(self._after)
-            or self._flow.write_paused
-            or size > EVENT_BYTES_MAX
-        ):
-            return self._take_some(data)
+    def take(self, data: bytes) -> bytes:
+        """Pass on what a read begins with of whole chunks of HTTP with one event each that repeats; what is left of it. Where it
+        begins with none, nothing was done."""
         try:
-            text = _text(data[place + self._begin : 1 - self._end])
-            self._write(data)
-        except Exception:  # the ordinary way meets it too, and says what becomes of the stream
-            return NOTHING
-        self._texts.append(text)
-        self._room -= size - self._least
-        if self._room <= 0:
-            self._tell()
-        return len(data), size
+            before, begin, end, size = self._sizes[len(data)]
+            room = self._room - size
+            if room > 0 and data.startswith(before) and data.endswith(self._after) and not self._flow.write_paused:
+                text, write = _text(data[begin:end]), self._write
+                write(data)
+                self._room = room
+                self._texts.append(text)
+                return b""
+        except Exception:  # what it is, is seen on the longer way
+            return self._take_some(data)
+        return self._take_some(data)
 
-    def _take_some(self, data: bytes) -> tuple[int, int]:
-        """As `take`, of a read that is not one chunk."""
-        if self._flow.write_paused:
-            return NOTHING
+    def _take_some(self, data: bytes) -> bytes:
+        """As `take`, of a read that is not one chunk, or the first of its length."""
+        self._count_bytes()
+        if self._flow.write_paused or len(data) > self._exchange.bytes_left:
+            return data
         texts: list[str] = []
         taken = size = 0
         try:
@@ -129,20 +152,23 @@ class Straight:
                 taken, size = end + self._end, size + event
             if taken:
                 self._write(data[:taken])
-        except Exception:  # as above
-            return NOTHING
+        except Exception:  # the ordinary way meets it too, and says what becomes of the stream
+            return data
+        if taken == len(data) and len(texts) == 1 and len(self._sizes) < SIZES_MAX:
+            self._sizes[taken] = data[: begin + 1], begin, end + 1, size - self._least
         self._texts += texts
         self._room -= size - self._least * len(texts)
         if self._room <= 0:
             self._tell()
-        return taken, size
+        return data[taken:]
 
     def hand_on(self) -> None:
         """Count what went the short way so far, and add it to the answer that is kept."""
         texts, repeat = self._texts, self._repeat
         if not texts or repeat is None:
             return
-        self._texts = []
+        self._count_bytes()
+        self._texts, self._counted = [], 0
         self._passed += len(texts)
         self._reader.count(texts)
         if self._assembly is not None:
@@ -155,16 +181,29 @@ class Straight:
         tokens = self._outcome.tokens
         if tokens >= self._due:
             self._due = self._checkpoint()
-        self._room = BYTES_PER_TOKEN * (self._due - tokens)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """How many bytes of text may come until there is something to tell or the body is as long as it may be, if each chunk
+        has as little text as can be, which counts as one token's."""
+        bodies = self._exchange.bytes_left * BYTES_PER_TOKEN // (BYTES_PER_TOKEN + self._least)
+        self._room = self._room_before = min(BYTES_PER_TOKEN * (self._due - self._outcome.tokens), bodies)
+
+    def _count_bytes(self) -> None:
+        """Tell the exchange how much of its body passed it by."""
+        chunks = len(self._texts) - self._counted
+        if chunks:
+            self._exchange.count(self._room_before - self._room + self._least * chunks)
+            self._counted, self._room_before = len(self._texts), self._room
 
     def _learn(self, line: bytes) -> None:
-        if self._tries > TRIES + self._passed // PAID_BY or b"\n" in line or b"\r" in line:
+        if self._tries > TRIES + self._passed // PAID_BY or line.find(b"\n") >= 0 or line.find(b"\r") >= 0:
             return
         self._tries += 1
         found = repeat_of(line)
         if found is None:
             return
-        self._repeat = found
+        self._repeat, self._sizes = found, {}
         self._before, self._after = b"\r\ndata: " + found.before, found.after + b"\n\n\r\n"
         self._begin, self._end = len(self._before) - 1, len(self._after)
         # An event begins behind the line end of its size, and ends before that of its chunk.
