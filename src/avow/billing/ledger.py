@@ -111,7 +111,7 @@ class Batcher:
         self._settles: deque[Settling] = deque()
         self._young_opens: deque[Opening] = deque()
         self._young_settles: deque[Settling] = deque()
-        self._held: dict[UUID, int] = {}
+        self._held: dict[bytes, int] = {}  # by the bytes of the id: its own hash costs ten of theirs
         self._streams: dict[UUID, _Stream] = {}
         self._due: set[UUID] = set()
         self._spool: Spool | None = None
@@ -152,7 +152,7 @@ class Batcher:
         try:
             return await future
         except asyncio.CancelledError:
-            if waiting.over and event.request_id in self._held:  # it came while the caller was told to leave
+            if waiting.over and event.request_id.bytes in self._held:  # it came while the caller was told to leave
                 self._void(event)
             waiting.over = True
             raise
@@ -388,7 +388,7 @@ class Batcher:
             elif waiting.over:
                 self._void(event)
             else:
-                self._held[event.request_id] = event.amount
+                self._held[event.request_id.bytes] = event.amount
                 waiting.end(Opened(answer.policy_epoch, rates[n]) if n in rates else opened)
         for n, settle in enumerate(batch.settles):
             if settle.spooled:
@@ -399,7 +399,7 @@ class Batcher:
     def _answer(self, waiting: Settling, charged: int, *, spooled: bool = False) -> None:
         if waiting.over:
             return
-        self._held.pop(waiting.event.request_id, None)
+        self._held.pop(waiting.event.request_id.bytes, None)
         if charged < waiting.event.amount:
             log.warning("charge_below_cost")
         waiting.end(Settled(charged, spooled))
@@ -469,7 +469,7 @@ class Batcher:
             return
         for waiting in settles:
             event = waiting.event
-            charged = min(event.amount, self._held.get(event.request_id, event.amount))
+            charged = min(event.amount, self._held.get(event.request_id.bytes, event.amount))
             self._answer(waiting, charged, spooled=True)
 
 
