@@ -129,8 +129,7 @@ class Exchange:
     told: Callable[[bool], None] | None
     """For who does not await: called once, with whether a whole answer is there that `peek` has; False: a status other than
     200, much of something long, or a failure has come, and it has to be awaited like any other."""
-    at_head: bool
-    """Whether `told` is called when the head is there."""
+    at_head: bool  # whether `told` is called when the head is there
     _failure: UpstreamError | None
     _waiter: asyncio.Future[bool] | None
     _take: Callable[[bytes], bool] | None
@@ -210,10 +209,7 @@ class Exchange:
         """As `pour`, for who does not await: `stopped` is called once, when `take` has said False or raised, or the end has come.
         What comes after, and what is there of the body at the end, waits to be poured."""
         self._take, self._stopped = take, stopped
-        if self._finished:
-            self._stop(None)
-        else:
-            self._came()
+        self._stop(None) if self._finished else self._came()
 
     def stay(self) -> None:
         """What flows, flows no more: it waits to be poured."""
@@ -344,22 +340,22 @@ class Exchange:
 class Connection(asyncio.Protocol):
     """One connection of a pool: carries one exchange at a time and has one timer for its whole life."""
 
-    straight: Callable[[bytes], bytes] | None = None
-    """See `Exchange.straighten`."""
+    straight: Callable[[bytes], bytes] | None = None  # see `Exchange.straighten`
 
     def __init__(self, pool: Home) -> None:
         self._pool = pool
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpResponseParser(self)
         self._exchange: Exchange | None = None
-        self._time, self._bytes_max = self._loop.time, pool.limits.body_bytes
+        self._time = self._loop.time
+        self._head_bytes_max, self._bytes_max = pool.limits.head_bytes, pool.limits.body_bytes
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = self._at = self._total_at = self._heard_at = 0.0
         self._reset()
 
     def _reset(self) -> None:
-        self._complete = self._extra = self._head_done = self._keep = False
+        self._complete = self._extra = self._head_done = self._is_body = self._keep = False
         self._until_eof = self._paused = self._draining = self.received = self._is_used = self._is_between = False
         self._informational = 0
         self._quiet_bytes = self._total_bytes = 0
@@ -404,7 +400,7 @@ class Connection(asyncio.Protocol):
     def drain(self) -> None:
         self._draining = True
         self.resume()
-        self._watch(min(self._loop.time() + DISCARD_S_MAX, self._at))
+        self._watch(min(self._loop.time() + DISCARD_S_MAX, self._late_at))
 
     # asyncio.Protocol
 
@@ -430,18 +426,20 @@ class Connection(asyncio.Protocol):
         if exchange is None:
             self.close()
             return
-        if not self.received and exchange.told is not None and not exchange.at_head:
-            body = _whole(data, self._pool.limits)
-            if body is not None:
-                self._take_whole(exchange, body)
-                return
+        is_first = not self.received and exchange.told is not None and not exchange.at_head
+        if is_first and (body := _whole(data, self._pool.limits)) is not None:
+            return self._take_whole(exchange, body)
         self.received = self._is_used = True
         total_before = self._total_bytes
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._fault, self._extra = self._fault or ("" if self._complete else NOT_HTTP), True
-        self._bound(len(data), self._total_bytes > total_before)
+        self._quiet_bytes = 0 if self._total_bytes > total_before else self._quiet_bytes + len(data)
+        if self._quiet_bytes > self._head_bytes_max:
+            self._fault = HEAD_TOO_LARGE
+        elif self._total_bytes > self._bytes_max:
+            self._fault = BODY_TOO_LARGE
         if self._fault:
             self.fail(UpstreamGarbage(self._fault))
         elif self._complete:
@@ -464,14 +462,6 @@ class Connection(asyncio.Protocol):
             self.close()
         exchange._tell(True)
 
-    def _bound(self, size: int, body_came: bool) -> None:
-        limits = self._pool.limits
-        self._quiet_bytes = 0 if body_came else self._quiet_bytes + size
-        if self._quiet_bytes > limits.head_bytes:
-            self._fault = HEAD_TOO_LARGE
-        elif self._total_bytes > limits.body_bytes:
-            self._fault = BODY_TOO_LARGE
-
     def _advance(self, exchange: Exchange) -> None:
         if self._draining:
             exchange._chunks.clear()
@@ -481,10 +471,18 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
             self._watch(self._total_at)
         else:
-            timeouts = self._pool.timeouts
-            wait_s = timeouts.between_bytes_s if self._head_done else timeouts.first_byte_s
-            self._watch(min(self._loop.time() + wait_s, self._total_at))
+            self._wait_on()
         exchange._came()
+
+    def _wait_on(self) -> None:
+        """Something came and more is awaited. The time for it is not measured anew for each piece of a body, but by `_tick`."""
+        now = self._time()
+        if self._is_body:
+            self._heard_at = now
+            return
+        timeouts, self._is_body = self._pool.timeouts, self._head_done
+        wait_s = timeouts.between_bytes_s if self._head_done else timeouts.first_byte_s
+        self._watch(min(now + wait_s, self._total_at))
 
     def _finish(self, exchange: Exchange) -> None:
         self._exchange = self.straight = None
@@ -578,10 +576,14 @@ class Connection(asyncio.Protocol):
             self._timer_at = at
             self._timer = self._loop.call_at(at, self._tick)
 
+    @property
+    def _late_at(self) -> float:
+        """When what is awaited is late: the pieces of a body moved nothing but when the last was heard."""
+        return min(self._heard_at + self._pool.timeouts.between_bytes_s, self._total_at) if self._heard_at else self._at
+
     def _tick(self) -> None:
         self._timer = None
-        if self._heard_at:  # what went straight on moved nothing but this
-            self._at = min(self._heard_at + self._pool.timeouts.between_bytes_s, self._total_at)
+        self._at = self._late_at
         if self._loop.time() < self._at:
             self._watch(self._at)
         else:

@@ -154,7 +154,9 @@ class Reading:
     def _count(self, tokens: int) -> None:
         """Tell of what was delivered, so that it is charged whatever happens here."""
         before, self._outcome.tokens = self._outcome.tokens, tokens
-        if tokens > before and self._streams:  # of what comes whole nothing was delivered before its end
+        if (
+            tokens >= self._due and tokens > before and self._streams
+        ):  # of what comes whole nothing is delivered before its end
             self._checkpoint()
 
     def _checkpoint(self) -> int:

@@ -55,7 +55,9 @@ def repeat_of(line: bytes) -> Repeat | None:
 def _said(chunk: dict[str, Any]) -> str:
     """The name of the text that a chunk adds to; none where it tells anything that counts besides."""
     choices = chunk.get("choices") or []
-    if len(choices) != 1 or any(chunk.get(name) is not None for name in ("usage", "error", "prompt_progress")):
+    if len(choices) != 1:
+        return ""
+    if chunk.get("usage") is not None or chunk.get("error") is not None or chunk.get("prompt_progress") is not None:
         return ""
     choice = choices[0]
     delta = choice.get("delta") or {}
