@@ -93,6 +93,8 @@ class Platform:
     """The first start makes the database, which else lies there already made, and passwords are hashed as slowly as theirs."""
     first_look_s: float | None = None
     """When its keeper looks with the probes and asks as a canary; None: never, so that what tests count is theirs."""
+    trusts: Path | None = None
+    """The certificate that those have whom it speaks to; None: whatever the machine trusts."""
     _terminal: int = -1
     _runner: asyncio.Runner | None = None
     _connection: asyncpg.Connection[Any] | None = None
@@ -121,6 +123,7 @@ class Platform:
             "TEST_CLOCK": str(self.folder / CLOCK_FILE),
             "TEST_HASH": "slow" if self.as_a_stranger else "quick",
             "TEST_FIRST_LOOK_S": "" if self.first_look_s is None else str(self.first_look_s),
+            **({"SSL_CERT_FILE": str(self.trusts)} if self.trusts else {}),
             **{f"AVOW_{k.upper()}": v for k, v in self.settings.items()},
         }
 

@@ -52,7 +52,8 @@ def test_upstreams_and_models_are_listed(platform: Platform) -> None:
     assert (row["base_url"], row["kind"], row["state"]) == ("http://127.0.0.1:9/v1", "compatible", "active")
     assert secret not in str(row) and row["has_credential"] and "credential" not in row
     models = {row["id"]: row for row in listed(platform, "model", "list")["rows"]}
-    assert (models[name]["upstreams"], models[name]["input"]) == ([name], "0.150000000")
+    there = {"upstream": name, "theirs": name, "rank": 0, "weight": 1, "cost": "0.000000000"}
+    assert (models[name]["routes"], models[name]["input"]) == ([there], "0.150000000")
     said = platform.cli("model", "list", "--limit", "1")
     assert said.stdout.startswith("id ") and len(said.stdout.splitlines()) == 2 and "--after" in said.stderr
     assert any(line.startswith(f"{MODEL} ") for line in platform.cli("model", "list").stdout.splitlines())
@@ -108,3 +109,27 @@ def test_a_running_worker_asks_where_an_upstream_is_now_and_no_key_of_it_lies_ab
         platform.cli("upstream", "remove", name)
         before.close()
         after.close()
+
+
+def test_a_route_is_changed_by_what_is_named_alone(platform: Platform) -> None:
+    name = f"r-{secrets.token_hex(4)}"
+    platform.cli("upstream", "add", name, "http://127.0.0.1:9/v1", "--own")
+    platform.cli("model", "add", name, "--upstream", name, "--input", "0.15", "--output", "0.60", "--cost", "0.1")
+
+    def change(*given: str) -> subprocess.CompletedProcess[str]:
+        return platform.cli("model", "change", name, "--upstream", name, *given, check=False)
+
+    def row() -> dict[str, Any]:
+        return next(each for each in listed(platform, "model", "list")["rows"] if each["id"] == name)
+
+    before = row()
+    assert change("--rank", "3", "--theirs", "x").stdout == f"model {name} at {name}: rank, theirs changed\n"
+    [there] = before["routes"]
+    assert row() == before | {"routes": [there | {"rank": 3, "theirs": "x"}]}
+    assert change("--cost", "0.2").returncode == 0 and row()["routes"][0]["cost"] == "0.200000000"
+    much = change("--cost", "much")
+    assert much.returncode == 1 and "A cost is a decimal" in much.stderr
+    assert [change(*wrong).returncode for wrong in ((), ("--weight", "0"), ("--rank", "-1"))] == [2, 2, 2]
+    platform.cli("model", "leave", name, "--upstream", name)
+    assert change("--rank", "1").returncode == 1
+    platform.cli("upstream", "remove", name)

@@ -58,6 +58,7 @@ COMMANDS: Final[Mapping[str, Command | Silent]] = {
     "upstream drain": Command("drain upstream"),
     "upstream remove": Command("remove upstream"),
     "model add": Command("set model"),
+    "model change": Command("change route"),
     "limit": Command("set limit"),
     "report": Silent(
         "sums over many organisations are about nobody; a purpose that is refused is recorded by `billing.sums`"

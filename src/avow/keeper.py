@@ -19,7 +19,7 @@ import structlog
 from avow import desk, figures
 from avow.accounts import unconfirmed
 from avow.app import Parts
-from avow.base import access, jobs, log
+from avow.base import access, jobs, log, tls
 from avow.base.db import Database
 from avow.base.mail import SmtpMail
 from avow.billing import allowances, invariants, sums
@@ -155,6 +155,8 @@ class Keeper:
     async def _send_mail(self) -> None:
         """Mail waits while no entry of the register lets it go to the relay; it ends in its own time."""
         mail = self.parts.mail
+        if isinstance(mail, SmtpMail):
+            mail.least = tls.least(self.at.vault.policy)
         if not isinstance(mail, SmtpMail) or await self.broker.is_open("mail", mail.host):
             await outbox.drain(self.at.keeper, self.at.vault, mail)
 

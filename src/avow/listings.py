@@ -118,9 +118,24 @@ def list_models(context: click.Context, after: str | None, limit: int) -> None:
 
     async def query(at: Desk, c: AsyncConnection) -> Sequence[Row]:
         found = await offered.models(c, Seal.of(at.vault.ring), at.parts.clock.now(), after, limit)
-        return [{**each.row._mapping, **_price(each.price), "upstreams": each.upstreams} for each in found]
+        return [{**each.row._mapping, **_price(each.price), "routes": _routes(each.routes)} for each in found]
 
     _list(context, query, "id", limit)
+
+
+def _routes(routes: Sequence[Any]) -> list[Row]:
+    from avow.base import money
+
+    return [
+        {
+            "upstream": row.upstream,
+            "theirs": row.their_name,
+            "rank": row.rank,
+            "weight": row.weight,
+            "cost": money.text(row.cost_nano),
+        }
+        for row in routes
+    ]
 
 
 def _price(price: Price | None) -> Row:

@@ -285,6 +285,31 @@ def model_add(
     printing.say(f"model {id} at {upstream}{why}", id=id, upstream=upstream, free=free)
 
 
+@model.command("change")
+@click.argument("id")
+@click.option("--upstream", required=True, help="The name of its upstream.")
+@click.option("--theirs", "their_name", help="What the upstream calls it.")
+@click.option("--rank", type=click.IntRange(0), help="Lower ranks are tried first.")
+@click.option("--weight", type=click.IntRange(1), help="Its share, or its speed.")
+@click.option("--cost", help="What a million tokens cost the operator there.")
+@click.pass_context
+def model_change(context: click.Context, /, id: str, upstream: str, **given: Any) -> None:
+    """Change how a model's route to an upstream is chosen; what is not named stays as it is."""
+    from avow.gateway import route_terms
+
+    told = {name: value for name, value in given.items() if value is not None}
+    if not told:
+        raise click.UsageError("Say what is to be another: avow model change --help lists what can be.")
+
+    async def work() -> None:
+        async with at_desk(context) as at, at.keeper.begin() as c:
+            await route_terms.change(c, id, upstream, route_terms.Change(**told))
+
+    run(work())
+    changed = [each if each != "their_name" else "theirs" for each in told]
+    printing.say(f"model {id} at {upstream}: {', '.join(changed)} changed", id=id, upstream=upstream, changed=changed)
+
+
 @model.command("leave")
 @click.argument("id")
 @click.option("--upstream", required=True, help="The name of the upstream where it ran.")

@@ -88,8 +88,9 @@ def _refuse_another(parts: app.Parts, folder: Path) -> None:
 @click.option(
     "--known", type=CallersPath(path_type=Path, exists=True, dir_okay=False), help="A checkpoint from an earlier day."
 )
+@click.option("--minutes", type=click.IntRange(1, 10_080), default=10, help="How long a service may take in all.")
 @click.pass_context
-def log_verify(context: click.Context, target: str | None, key: str | None, known: Path | None) -> None:
+def log_verify(context: click.Context, target: str | None, key: str | None, known: Path | None, minutes: int) -> None:
     """Check every leaf, hash and signature: of this home's log, of a copy in a folder, or of a service at an URL.
 
     Ends with 0: it is whole, 1: it is not, 2: it could not be read.
@@ -97,7 +98,7 @@ def log_verify(context: click.Context, target: str | None, key: str | None, know
     from avow.proof import verifier
 
     try:
-        get, named = _target(context, target, verifier.parse_key(key) if key else None)
+        get, named = _target(context, target, verifier.parse_key(key) if key else None, minutes)
         before = verifier.opened(known.read_bytes(), named) if known else None
         with printing.working() as told:
             found = _checked(_counted(get, told), named, before)
@@ -154,7 +155,7 @@ def _counted(get: Get, told: Told) -> Get:
     return counted
 
 
-def _target(context: click.Context, target: str | None, key: Key | None) -> tuple[Get, Key]:
+def _target(context: click.Context, target: str | None, key: Key | None, minutes: int) -> tuple[Get, Key]:
     """How to read what is to be checked, and the key that must have signed it."""
     from avow.proof import verifier
 
@@ -165,7 +166,7 @@ def _target(context: click.Context, target: str | None, key: Key | None) -> tupl
         return own(parts), key or parts.log.key
     if "://" in target:
         address = target.rstrip("/")
-        return verifier.site(f"{address}/log"), key or _published(verifier.site(address))
+        return verifier.site(f"{address}/log", minutes), key or _published(verifier.site(address, minutes))
     folder = CallersPath(path_type=Path).convert(target, None, context)
     get = verifier.folder(folder)
     return get, key or verifier.parse_key(get("key", verifier.NOTE_BYTES_MAX).decode(errors="replace"))

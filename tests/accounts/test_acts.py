@@ -12,7 +12,7 @@ import httpx
 import msgspec
 import pyotp
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert, select, text
 from tests.accounts.authenticator import Authenticator
 from tests.accounts.conftest import PASSWORD, PROFILE, House
 from tests.accounts.provider import LocalProvider
@@ -28,7 +28,7 @@ from avow.base.ids import uuid7
 from avow.base.recorded import Silent
 from avow.billing import credit
 from avow.commands import COMMANDS
-from avow.gateway import offers
+from avow.gateway import offers, tables
 from avow.gateway.handling import Handling
 from avow.gateway.tables import model, trace
 from avow.policy import Policy, parse
@@ -247,6 +247,16 @@ async def change_upstream(w: Walk) -> None:
     assert await w.ask("PATCH", "/api/desk/upstreams", body, w.made["operator"]) == {"refused": None}
 
 
+async def change_route(w: Walk) -> None:
+    async with w.house.databases.keeper.begin() as c:
+        await offers.put_upstream(c, w.house.needs.vault, "b", "http://127.0.0.1:9/v1", None, Handling(None))
+        at = await c.scalar(select(tables.upstream.c.id).where(tables.upstream.c.name == "b"))
+        await c.execute(insert(model).values(id="r", context_tokens=10, output_tokens_max=10))
+        await c.execute(insert(tables.route).values(model_id="r", upstream_id=at, their_name="r"))
+    body = {"model": "r", "upstream": "b", "revision": 1, "rank": 2}
+    await w.ask("PATCH", "/api/desk/models/routes", body, w.made["operator"])
+
+
 async def set_price(w: Walk) -> None:
     row = {"id": "a/b", "context_tokens": 10, "output_tokens_max": 10}
     async with w.house.databases.keeper.begin() as c:
@@ -328,6 +338,7 @@ STEPS: dict[str, Step] = {
     "POST /api/desk/account": see_account,
     "POST /api/desk/credit": give_credit,
     "PATCH /api/desk/upstreams": change_upstream,
+    "PATCH /api/desk/models/routes": change_route,
     "POST /api/desk/prices": set_price,
     "POST /api/desk/evidence": add_evidence,
     "POST /api/desk/evidence/withdraw": lambda w: ask_desk(

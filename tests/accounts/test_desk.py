@@ -19,6 +19,7 @@ from avow.billing import credit, prices
 from avow.billing.prices import PER, Counts, Price, Seal
 from avow.gateway import offers
 from avow.gateway.handling import Handling
+from avow.gateway.offers import Offer
 from avow.gateway.tables import model
 from avow.policy.words import STAFF_PURPOSES
 from avow.privacy import figures
@@ -149,6 +150,44 @@ async def test_an_upstream_is_changed_by_one_operator_at_a_time_and_its_key_is_i
     assert await seen() == after
     for browser in (second, auditor):
         await browser.aclose()
+
+
+async def test_a_route_is_changed_by_one_operator_at_a_time(house: House, operator: httpx.AsyncClient) -> None:
+    async with house.databases.keeper.begin() as c:
+        await offers.put_upstream(c, house.needs.vault, "at/home", "http://127.0.0.1:9/v1", None, Handling(None))
+        offer = Offer("a/routed", "at/home", "theirs", 10, 10, 1, 1)
+        await offers.put_model(c, offer, house.clock.now(), Seal.of(house.needs.ring))
+
+    async def change(browser: httpx.AsyncClient = operator, **wanted: Any) -> httpx.Response:
+        named = {"model": "a/routed", "upstream": "at/home", "revision": 2, **wanted}
+        return await browser.patch("/api/desk/models/routes", json=named)
+
+    async def seen() -> list[dict[str, Any]]:
+        page = (await operator.get("/api/desk/models")).json()["models"]
+        return next(each["routes"] for each in page if each["id"] == "a/routed")
+
+    [before] = await seen()
+    terms = {"their_name": "theirs", "rank": 0, "weight": 1, "cost": "0.000000000", "revision": 1}
+    assert before == {"upstream": "at/home", **terms}
+    assert (await change(revision=1, rank=2, cost="0.15")).status_code == 204
+    after = [before | {"rank": 2, "cost": "0.150000000", "revision": 2}]
+    assert await seen() == after
+    for wanted, code in (
+        ({"revision": 1, "weight": 2}, "route_moved"),
+        ({"model": "nobody", "weight": 2}, "not_found"),
+        ({"upstream": "nobody", "weight": 2}, "not_found"),
+        ({"weight": 0}, "invalid_request"),
+        ({"rank": 2**31}, "invalid_request"),
+        ({"cost": "1" * 41}, "invalid_request"),
+        ({"cost": "soon"}, "invalid_request"),
+        ({"cost_nano": 1}, "invalid_request"),
+    ):
+        assert (await change(**wanted)).json()["code"] == code, wanted
+    for role in ("auditor", "billing"):
+        other = await house.hired(role)
+        assert (await change(other, weight=2)).json()["code"] == "not_permitted"
+        await other.aclose()
+    assert await seen() == after
 
 
 async def test_the_database_gives_no_credit_for_who_is_no_staff(house: House) -> None:

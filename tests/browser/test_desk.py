@@ -202,6 +202,52 @@ def test_an_upstream_is_changed_and_its_key_is_shown_to_nobody(
     assert at.wrong == auditor.wrong == []
 
 
+def test_a_route_is_changed_to_what_it_was_looked_at(
+    visit: Visit, platform: Platform, staff: dict[str, Colleague]
+) -> None:
+    for name in ("near", "far"):
+        platform.cli("upstream", "add", name, "http://127.0.0.1:9/v1", "--own")
+        platform.cli("model", "add", "two/ways", "--upstream", name, "--input", "1", "--output", "2", "--cost", "0.1")
+    at = staff["operator"].enter(visit("zh"))
+    at.go("/desk/models")
+    at.page.get_by_role("button", name=at.say("Routes of {name}", name="two/ways")).click()
+    row = at.page.get_by_role("row").filter(has_text="near").filter(has_text="0.1")
+
+    def change(**fields: str) -> None:
+        row.get_by_role("button", name=at.say("Change {name}", name="near")).click()
+        expect(at.page.get_by_role("button", name=at.say("Save"), exact=True)).to_be_disabled()
+        for label, value in fields.items():
+            at.fill(label.replace("_", " "), value)
+        at.click("Save")
+
+    change(Rank="2", Cost_of_a_million="0.125")
+    expect(row).to_contain_text("0.125", timeout=WAIT_MS)
+    change(Cost_of_a_million="little")
+    expect(at.page.get_by_role("alert")).to_contain_text("A cost is a decimal", timeout=WAIT_MS)
+    at.click("Cancel")
+
+    def seen() -> list[dict[str, object]]:
+        models = staff["second"].http.get("/api/desk/models").json()["models"]
+        return next(each["routes"] for each in models if each["id"] == "two/ways")
+
+    assert [(each["upstream"], each["rank"], each["cost"]) for each in seen()] == [
+        ("far", 0, "0.100000000"),
+        ("near", 2, "0.125000000"),
+    ], "as they are tried"
+    row.get_by_role("button", name=at.say("Change {name}", name="near")).click()
+    body = {"model": "two/ways", "upstream": "near", "revision": seen()[1]["revision"], "weight": 7}
+    assert staff["second"].http.patch("/api/desk/models/routes", json=body).is_success
+    at.fill("Rank", "5")
+    at.click("Save")
+    expect(at.page.get_by_role("alert")).to_contain_text("其他人在此期间更改了此路由", timeout=WAIT_MS)
+    auditor = staff["auditor"].enter(visit("en"))
+    auditor.go("/desk/models")
+    auditor.page.get_by_role("button", name=auditor.say("Routes of {name}", name="two/ways")).click()
+    expect(auditor.page.get_by_role("row").filter(has_text="near").filter(has_text="0.125")).to_have_count(1)
+    expect(auditor.page.get_by_role("button", name=auditor.say("Change {name}", name="near"))).to_have_count(0)
+    assert at.wrong == auditor.wrong == []
+
+
 def test_a_price_is_shown_by_what_the_model_is_paid_by(
     visit: Visit, platform: Platform, staff: dict[str, Colleague]
 ) -> None:

@@ -28,6 +28,7 @@ from avow.gateway.sse import Splitter
 from avow.gateway.upstreams import Way
 from avow.policy import PolicyError, parse
 from avow.proof import receipts, verifier
+from avow.proof.log import signed
 from tests.gateway import streamed
 
 HERE = Path(__file__).parent
@@ -389,7 +390,7 @@ TARGETS: Mapping[str, Target] = {
     "proofs": Target(
         proofs,
         (
-            verifier.signed(HEAD.text, KEY, SIGNER.sign(HEAD.text)),
+            signed(HEAD.text, KEY, SIGNER.sign(HEAD.text)),
             str(KEY).encode(),
             _said({"checkpoint": "", "index": 0, "path": ["00" * 32], "salt": "00" * 32}),
             _said(_TOLD),

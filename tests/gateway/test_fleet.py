@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from avow.gateway import fleet as fleets
 from avow.gateway import refusals
-from avow.gateway.client import Client
+from avow.gateway.client import Client, Target
 from avow.gateway.connection import UpstreamError, UpstreamFull, UpstreamGarbage, UpstreamLost, UpstreamTimeout
 from avow.gateway.fleet import Fleet, Route, UpstreamsDown
 from avow.gateway.forecast import Forecast, Job
@@ -30,6 +31,11 @@ class Time:
 
 def upstream(name: str) -> Upstream:
     return Upstream(name, None, {})
+
+
+def moved(revision: int, port: int) -> Upstream:
+    """An upstream as it is after so many changes."""
+    return Upstream("m", None, {}, probe=Target(f"http://127.0.0.1:{port}/v1", {}), revision=revision)
 
 
 A, B, C = (upstream(name) for name in "abc")
@@ -111,6 +117,36 @@ def test_whoever_fails_its_trial_is_left_alone_for_longer(fleet, time):
         time.now_s += waits[-1]
         fail(fleet, A, 1)
     assert waits[3] > 3 * waits[0] and max(waits) <= fleets.OPEN_S_MAX * 1.25
+
+
+async def test_who_was_judged_by_rules_since_replaced_takes_no_probe_from_the_upstream_as_it_is(fleet):
+    before, now = moved(1, 1), moved(2, 2)
+    fail(fleet, before, 1)
+    fleet.of(now).begin()
+    fail(fleet, before, 1)
+    assert [health.left for _, health in fleet.healths()] == [True, False], "told last as it is"
+    fleet.end(now, False, 1.0)
+    fail(fleet, now)
+    probing = fleet.of(now).probing
+    assert fleet.of(now).is_open and probing is not None
+    fail(fleet, before)
+    assert fleet.of(before).probing is None, "nobody asks there any more"
+    assert fleet.of(now).probing is probing and not probing.cancelling()
+    fleet.close()
+
+
+async def test_an_upstream_that_is_again_as_it_was_is_probed_again(fleet):
+    before, between = moved(1, 1), moved(2, 2)
+    again = replace(before, revision=3)
+    fleet.of(before).begin()
+    fail(fleet, between, 1)
+    fleet.end(again, None, 1.0)
+    fail(fleet, again)
+    assert fleet.of(again).probing is not None
+    assert [health.left for _, health in fleet.healths()] == [False], "what was between is forgotten"
+    fleet.of(between)
+    assert not fleet.of(again).left
+    fleet.close()
 
 
 def test_a_call_that_says_nothing_of_an_upstream_changes_nothing(fleet):

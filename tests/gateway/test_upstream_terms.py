@@ -202,6 +202,8 @@ async def test_calls_under_way_end_where_they_began(house, elsewhere):
     await amend(house, base_url=f"{elsewhere.url}/v1", credential=ANOTHER)
     assert (await house.post(ann, ASK)).status_code == 200
     assert [(name, health.in_flight) for name, health in fleet.healths()] == [("inside", 1), ("inside", 0)]
+    before, now = (health for _, health in fleet.healths())
+    assert (before.left, now.left, now.revision) == (True, False, (await kept(house)).revision)
     house.upstream.script.gate.set()
     assert "[DONE]" in (await running).text
     assert [health.in_flight for _, health in fleet.healths()] == [0, 0]

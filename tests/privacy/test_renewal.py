@@ -484,6 +484,34 @@ async def test_the_list_forgets_the_erased_and_what_no_backup_can_ask_for(
         assert await c.scalar(select(func.count()).select_from(backup_folder)) == 0
 
 
+async def test_an_items_tombstone_goes_once_every_database_that_lacks_its_end_is_refused(
+    on: Needs, cluster: Cluster, house: House, clock: FileClock, database: Databases, tmp_path: Path
+) -> None:
+    """It waits for a newest state to be dropped for its age, for only that keeps older databases away."""
+
+    def stones() -> set[bytes]:
+        return {stone.name for stone in on.tombstones.read()}
+
+    ended, person = uuid7(), uuid7()
+    on.tombstones.bury_item("api_key", ended, clock.now())
+    on.tombstones.bury_person(person, clock.now())
+    item, names = on.tombstones.item("api_key", ended), {on.tombstones.person(person)}
+    await memory.write_down(on)
+    on.newest.keep(lambda _: False, 0)
+    clock.move(timedelta(days=40))
+    await retention.sweep(on, clock.now(), confirm_clock=True)
+    assert item in stones(), "no state was dropped, so no older database is refused"
+    await change_key(on, house, "limited", state="revoked")
+    await memory.write_down(on)
+    await backup.make(on, tmp_path / "monday", database.dsn(access.BACKUP), cluster.program)
+    clock.move(timedelta(days=20))
+    await retention.sweep(on, clock.now(), confirm_clock=True)
+    assert item in stones(), "the state is younger than a backup that may be restored"
+    clock.move(timedelta(days=14))
+    await retention.sweep(on, clock.now(), confirm_clock=True)
+    assert item not in stones() and names <= stones()
+
+
 async def test_many_changes_of_one_row_leave_one_state(on: Needs, house: House) -> None:
     on.newest.keep(lambda _: False, 0)
     for number in range(5):

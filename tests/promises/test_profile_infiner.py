@@ -1,16 +1,22 @@
 """An API to language models that keeps content for 30 days: the running platform against its source."""
 
 import secrets
-from collections.abc import Mapping
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 
-from avow.policy import Policy
-from tests.platform import MODEL, Platform, complete
+from avow import app
+from avow.policy import Policy, parse
+from tests.certificates import make_certificate
+from tests.platform import MODEL, Platform, complete, new_platform, wait_until
 from tests.promises.profile import ProfileChecks, check_gate, text_of
 from tests.promises.purposes import check_purposes, check_sums
 
@@ -135,3 +141,97 @@ class TestInfiner(ProfileChecks):
         self, running: Platform, policy: Policy, published: Mapping[str, dict[str, Any]]
     ) -> None:
         self.check_cookies(running, policy, published)
+
+
+class Elsewhere:
+    """A port that speaks one version of TLS, and what became of each handshake."""
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate, key)
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listening.getsockname()[1]
+        self.seen: list[str] = []
+
+    def speak(self, version: ssl.TLSVersion) -> None:
+        self.seen.clear()
+        self.context.minimum_version, self.context.maximum_version = ssl.TLSVersion.TLSv1_2, version
+        self.context.minimum_version = version
+
+    def run(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listening.accept()
+            except OSError:
+                return
+            connection.settimeout(20)
+            try:
+                with self.context.wrap_socket(connection, server_side=True) as spoken:
+                    self.seen.append(str(spoken.version()))
+            except ssl.SSLError as wrong:
+                self.seen.append(wrong.reason)
+
+
+@contextmanager
+def elsewhere(certificate: Path, key: Path) -> Iterator[Elsewhere]:
+    made = Elsewhere(certificate, key)
+    thread = Thread(target=made.run)
+    thread.start()
+    try:
+        yield made
+    finally:
+        made.listening.shutdown(socket.SHUT_RDWR)
+        made.listening.close()
+        thread.join()
+
+
+def spoken(port: int, version: ssl.TLSVersion, certificate: Path) -> str | None:
+    """The version in which a port of the platform answers somebody who speaks only this one; None: it does not."""
+    context = ssl.create_default_context(cafile=certificate)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.maximum_version = version
+    try:
+        plain = socket.create_connection(("127.0.0.1", port), 20)
+        with context.wrap_socket(plain, server_hostname="127.0.0.1") as safe:
+            return safe.version()
+    except ssl.SSLError:
+        return None
+
+
+@pytest.mark.promise("INF-5.1")
+def test_tls_1_3_is_spoken_on_every_port_and_with_everybody_and_1_2_with_nobody(tmp_path: Path) -> None:
+    """The listener, the mail relay and an upstream: each is tried with a side that speaks one version alone."""
+    old, new = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+    certificate, key = make_certificate(tmp_path)
+    text, settings = app.policy_text("infiner"), {"tls_cert": str(certificate), "tls_key": str(key), "region": "US"}
+    with (
+        elsewhere(certificate, key) as relay,
+        elsewhere(certificate, key) as upstream,
+        new_platform(text, engine="0", smtp_url=f"smtps://127.0.0.1:{relay.port}", **settings) as platform,
+    ):
+        platform.trusts = certificate
+        relay.speak(old)
+        upstream.speak(old)
+        platform.start()
+        assert (spoken(platform.port, old, certificate), spoken(platform.port, new, certificate)) == (None, "TLSv1.3")
+        platform.cli("upstream", "add", "away", f"https://127.0.0.1:{upstream.port}/v1", "--own")
+        platform.cli("model", "add", MODEL, "--upstream", "away", "--input", "1", "--output", "1")
+        with platform.https() as http:
+            assert "Data on its way is encrypted with TLS 1.3." in text_of(http.get("/privacy?locale=en"))
+            clauses = http.get("/.well-known/avow-policy.json").json()["clauses"]
+            published = {each["id"]: each for each in clauses}
+            bearer = {"authorization": f"Bearer {platform.demo['api_key']}"}
+            wait_until(lambda: MODEL in http.get("/v1/models", headers=bearer).text)
+
+            def both_are_asked(version: ssl.TLSVersion, expected: str) -> None:
+                relay.speak(version)
+                upstream.speak(version)
+                given = TestInfiner().newcomer(http, parse(text, "infiner"), published)
+                assert http.post("/api/auth/signup", json=given).status_code == 202
+                answer = complete(http, platform.demo["api_key"], "Say something.")
+                assert answer.status_code in (502, 503), answer.text
+                wait_until(lambda: relay.seen and upstream.seen)
+                assert ({*relay.seen}, {*upstream.seen}) == ({expected}, {expected})
+
+            both_are_asked(old, "UNSUPPORTED_PROTOCOL")
+            both_are_asked(new, "TLSv1.3")

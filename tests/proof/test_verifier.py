@@ -7,12 +7,14 @@ import html
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from socketserver import BaseRequestHandler, TCPServer
-from threading import Thread
+from socketserver import BaseRequestHandler, TCPServer, ThreadingTCPServer
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -108,7 +110,7 @@ def look(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     """Run the program against a service; gives the status and what it said."""
 
     def run(service: Service, *arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(verifier, "site", lambda address: service.get)
+        monkeypatch.setattr(verifier, "site", lambda address, minutes: service.get)
         return verifier.main(["https://visited.example", *arguments]), capsys.readouterr().out
 
     return run
@@ -293,6 +295,58 @@ def test_a_service_that_speaks_no_http_could_not_be_looked_at(answer: bytes, tmp
         thread.start()
         try:
             assert verifier.main([f"http://127.0.0.1:{server.server_address[1]}", "--state", str(tmp_path / "s")]) == 2
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("beginning", [b"", b"HTTP/1.1 200 OK\r\nx: ", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_a_service_that_answers_byte_by_byte_holds_no_visitor(
+    beginning: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says a byte long before any wait for the next one ends, and never comes to an end."""
+    left = Event()
+
+    class Dribbling(BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                self.request.sendall(beginning)
+                while not left.wait(0.01):
+                    self.request.sendall(b"a")
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Dribbling) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            address = f"http://127.0.0.1:{server.server_address[1]}"
+            assert verifier.main([address, "--state", str(tmp_path / "s"), "--minutes", "0.01"]) == 2
+            assert "takes longer than 0.01 min; --minutes allows more" in capsys.readouterr().out
+        finally:
+            left.set()
+            server.shutdown()
+            thread.join()
+
+
+def test_a_log_that_never_ends_holds_no_visitor() -> None:
+    """Each answer comes at once; there is always one more."""
+
+    class Endless(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"x")
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            get = verifier.site(f"http://127.0.0.1:{server.server_port}", 0.01)
+            with pytest.raises(Missing, match="takes longer than"):
+                while get("log/tile/0/000", 9):
+                    pass
         finally:
             server.shutdown()
             thread.join()

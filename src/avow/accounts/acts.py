@@ -88,6 +88,7 @@ ROUTES: Final[Mapping[str, str | Silent]] = {
     "POST /api/desk/account": "look at account",
     "POST /api/desk/credit": "grant credit",
     "PATCH /api/desk/upstreams": "change upstream",
+    "PATCH /api/desk/models/routes": "change route",
     "POST /api/desk/prices": "set price",
     "POST /api/desk/evidence": "add evidence",
     "POST /api/desk/evidence/withdraw": "withdraw evidence",

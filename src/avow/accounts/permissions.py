@@ -178,6 +178,7 @@ ROUTES: Final[Mapping[str, Roles]] = {
     "GET /api/desk/upstreams": frozenset({"operator", "security", "auditor"}),
     "PATCH /api/desk/upstreams": frozenset({"operator"}),
     "GET /api/desk/models": frozenset({"operator", "billing", "auditor"}),
+    "PATCH /api/desk/models/routes": frozenset({"operator"}),
     "GET /api/desk/prices": frozenset({"operator", "billing", "auditor"}),
     "POST /api/desk/prices": frozenset({"operator"}),
     "GET /api/desk/evidence": frozenset({"operator", "privacy", "auditor"}),

@@ -17,6 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 AWAY = (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What a database that does not answer comes as: the driver's own errors pass unwrapped where a connection is opened."""
 
+TLS_LEAST = "TLSv1.3"
+"""Every PostgreSQL of these years speaks it, so nothing older is spoken with one elsewhere, whatever the policy says."""
 _SET_TENANT = text("SELECT set_config('app.tenant', :tenant, true)")
 
 
@@ -39,7 +41,9 @@ class Dsn:
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments for `asyncpg.connect`."""
-        ssl = {"ssl": self.sslmode} if self.sslmode else {"ssl": False} if self.host.startswith("/") else {}
+        ssl: dict[str, Any] = {"ssl": False} if self.host.startswith("/") else {}
+        if self.sslmode:
+            ssl = {"dsn": f"postgresql://?sslmode={self.sslmode}&ssl_min_protocol_version={TLS_LEAST}"}
         return {
             "host": self.host,
             "port": self.port,

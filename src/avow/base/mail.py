@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Protocol
@@ -51,16 +52,20 @@ class FolderMail:
 
 
 class SmtpMail:
-    """Hands messages to a relay: STARTTLS (or TLS from the start) is required unless the relay is on this machine."""
+    """Hands messages to a relay: STARTTLS (or TLS from the start) is required unless the relay is on this machine. No TLS
+    older than `least` is spoken with it."""
 
     def __init__(
         self, host: str, port: int, sender: str, user: str = "", password: str = "", tls: bool = False
     ) -> None:
         self.host, self.port, self.sender, self.user, self.tls = host, port, sender, user, tls
         self._password = password
+        self.least = ssl.TLSVersion.TLSv1_2
         self._local = host in ("localhost", "127.0.0.1", "::1")
 
     async def send(self, message_id: str, to: str, subject: str, text: str) -> None:
+        context = ssl.create_default_context()
+        context.minimum_version = self.least
         try:
             await aiosmtplib.send(
                 _message(self.sender, message_id, to, subject, text),
@@ -70,6 +75,7 @@ class SmtpMail:
                 password=self._password or None,
                 use_tls=self.tls,
                 start_tls=None if self.tls or self._local else True,
+                tls_context=context,
                 timeout=20,
             )
         except (aiosmtplib.SMTPException, OSError) as failed:

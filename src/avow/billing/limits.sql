@@ -144,41 +144,39 @@ BEGIN
     END LOOP;
 END $$;
 
--- `key_correct` and `shared_correct` for a batch.
-CREATE FUNCTION batch_correct(corrections key_correction[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = public, pg_temp
-SET plan_cache_mode = force_generic_plan
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
-AS $$
-BEGIN
-    UPDATE key_use u SET
-        requests = u.requests - x.voids, tokens = u.tokens - x.tokens, day_nano = u.day_nano - x.day,
-        month_nano = u.month_nano - x.month, total_nano = u.total_nano - x.back, held_nano = u.held_nano - x.held,
-        running = u.running - x.ended
-    FROM (
-        SELECT g.key_id, count(*) AS ended, sum(g.held)::bigint AS held, sum(g.back)::bigint AS back,
-            sum(used_within('minute', v.minute, g.counted_at, g.voids))::bigint AS voids,
-            sum(used_within('minute', v.minute, g.counted_at, g.tokens))::bigint AS tokens,
-            sum(used_within('day', v.minute, g.counted_at, g.back))::bigint AS day,
-            sum(used_within('month', v.minute, g.counted_at, g.back))::bigint AS month
-        FROM unnest(corrections) g JOIN key_use v ON v.id = ANY (ARRAY[g.key_id]) WHERE g.counted_at IS NOT NULL GROUP BY g.key_id
-    ) x
-    WHERE u.id = ANY (ARRAY[x.key_id]);
-    UPDATE allowance_use u SET
+-- `key_correct` and `shared_correct` for a batch: the same statement for the counters of keys and for those that are shared, each
+-- with tables of its own, so that each is looked up by its index.
+DO $make$
+DECLARE
+    correct text := $sql$
+    UPDATE %1$s u SET
         requests = u.requests - x.voids, tokens = u.tokens - x.tokens, day_nano = u.day_nano - x.day,
         month_nano = u.month_nano - x.month, total_nano = u.total_nano - x.back, held_nano = u.held_nano - x.held,
         running = u.running - x.ended
     FROM (
         SELECT v.id, count(*) AS ended, sum(g.held)::bigint AS held, sum(g.back)::bigint AS back,
-            sum(used_within('minute', v.minute, g.shared_at, g.voids))::bigint AS voids,
-            sum(used_within('minute', v.minute, g.shared_at, g.tokens))::bigint AS tokens,
-            sum(used_within('day', v.minute, g.shared_at, g.back))::bigint AS day,
-            sum(used_within('month', v.minute, g.shared_at, g.back))::bigint AS month
-        FROM unnest(corrections) g CROSS JOIN LATERAL unnest(g.shared) AS s(id) JOIN allowance_use v ON v.id = ANY (ARRAY[s.id])
+            sum(used_within('minute', v.minute, g.%2$s, g.voids))::bigint AS voids,
+            sum(used_within('minute', v.minute, g.%2$s, g.tokens))::bigint AS tokens,
+            sum(used_within('day', v.minute, g.%2$s, g.back))::bigint AS day,
+            sum(used_within('month', v.minute, g.%2$s, g.back))::bigint AS month
+        FROM unnest(corrections) g %3$s
         GROUP BY v.id
     ) x
-    WHERE u.id = ANY (ARRAY[x.id]);
-END $$;
+    WHERE u.id = ANY (ARRAY[x.id]);$sql$;
+BEGIN
+    EXECUTE format($sql$
+CREATE FUNCTION batch_correct(corrections key_correction[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $body$
+BEGIN%s%s
+END $body$
+$sql$,
+        format(correct, 'key_use', 'counted_at', 'JOIN key_use v ON v.id = ANY (ARRAY[g.key_id]) WHERE g.counted_at IS NOT NULL'),
+        format(correct, 'allowance_use', 'shared_at',
+               'CROSS JOIN LATERAL unnest(g.shared) AS s(id) JOIN allowance_use v ON v.id = ANY (ARRAY[s.id])'));
+END $make$;
 
 -- The counter of an allowance for an organisation: its own, but of a model one for each.
 CREATE FUNCTION use_of(a allowance, p_tenant uuid) RETURNS uuid LANGUAGE sql IMMUTABLE

@@ -16,7 +16,7 @@ from avow.base import metrics, money
 from avow.base.actor import PLATFORM
 from avow.base.errors import BadInput
 from avow.billing.prices import Counts, Price, Prices, Seal
-from avow.gateway import offered, offers, upstream_terms, watch
+from avow.gateway import offered, offers, route_terms, upstream_terms, watch
 from avow.gateway.handling import Handling, admit
 from avow.gateway.upstream_terms import Change
 from avow.gateway.upstreams import Leaving
@@ -95,6 +95,26 @@ class PriceVersion(msgspec.Struct):
     sizes: dict[str, int] | None
 
 
+class Route(msgspec.Struct):
+    """Where a model runs. Lower ranks are tried first; of one rank the model's `routing` chooses, by `weight` or `cost`, a
+    decimal: what a million tokens cost the operator there. `revision`: what a change is made to."""
+
+    upstream: str
+    their_name: str
+    rank: int
+    weight: int
+    cost: str
+    revision: int
+
+
+class RouteChange(route_terms.Change, frozen=True, kw_only=True):
+    """What of the route of `model` to `upstream` is to be another than it was at `revision`."""
+
+    model: Annotated[str, msgspec.Meta(max_length=200)]
+    upstream: Annotated[str, msgspec.Meta(max_length=200)]
+    revision: int
+
+
 class Model(msgspec.Struct):
     """A model: its size, where it runs, and its price now (null: it has none, so nobody can call it)."""
 
@@ -102,7 +122,7 @@ class Model(msgspec.Struct):
     context_tokens: int
     output_tokens_max: int
     routing: str
-    upstreams: list[str]
+    routes: list[Route]
     price: PriceVersion | None
 
 
@@ -154,6 +174,15 @@ async def list_models(privacy: Privacy, after: After = None, limit: Limit = PAGE
     return ModelPage([_model(each) for each in found], found[-1].row.id if len(found) == limit else None)
 
 
+@patch("/api/desk/models/routes", status_code=204)
+async def change_route(data: JSONBody[RouteChange], staff: Staff, privacy: Privacy) -> None:
+    """Change how a model's route to an upstream is chosen; what is left out stays. It holds from the next request on."""
+    async with privacy.database.tenant(PLATFORM) as c:
+        made = await route_terms.change(c, data.model, data.upstream, data, data.revision)
+        states = {"before": made.before, "after": {"model": data.model, "upstream": data.upstream, **made.after}}
+        await privacy.vault.record_act(c, Act.of_platform(staff, "change route", **states))
+
+
 @get("/api/desk/prices")
 async def list_prices(privacy: Privacy, model: Annotated[str, QueryParameter(max_length=200)]) -> list[PriceVersion]:
     """Every version of a model's price, newest first, at most 100."""
@@ -191,7 +220,11 @@ def _upstream(
 
 def _model(each: offered.Model) -> Model:
     size = each.row.context_tokens, each.row.output_tokens_max, each.row.routing
-    return Model(each.row.id, *size, each.upstreams, None if each.price is None else _version(each.price))
+    routes = [
+        Route(row.upstream, row.their_name, row.rank, row.weight, money.text(row.cost_nano), row.revision)
+        for row in each.routes
+    ]
+    return Model(each.row.id, *size, routes, None if each.price is None else _version(each.price))
 
 
 def _version(price: Price) -> PriceVersion:
@@ -210,4 +243,4 @@ def _nano(name: str, value: str) -> int:
         raise BadInput("A price is a decimal with nine places at most, for example 0.15.", param=name) from None
 
 
-ROUTES = (list_upstreams, change_upstream, list_models, list_prices, set_price)
+ROUTES = (list_upstreams, change_upstream, list_models, change_route, list_prices, set_price)

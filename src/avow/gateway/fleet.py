@@ -67,10 +67,14 @@ class Route:
 class Health:
     """How an upstream is doing, as this process sees it."""
 
-    __slots__ = ("_failures", "_open_until_s", "_opened", "_trying", "call_s", "in_flight", "left", "name", "probing")
+    __slots__ = (
+        *("_failures", "_open_until_s", "_opened", "_trying"),
+        *("call_s", "in_flight", "left", "name", "probing", "revision"),
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.revision = 0
         self.left = False
         self.in_flight = 0
         self.call_s = forecast.FIRST_GUESS_S
@@ -135,10 +139,7 @@ class Fleet:
 
     def of(self, upstream: Upstream) -> Health:
         health = self._healths.get(upstream.place)
-        if health is None:
-            self._forget(upstream.name)
-            health = self._healths[upstream.place] = Health(upstream.name)
-        return health
+        return self._meet(upstream) if health is None or health.left else health
 
     def again(self, route: Route) -> Iterator[Route]:
         """As `tries`, of a route where a call was begun already: that one is not chosen anew."""
@@ -162,7 +163,8 @@ class Fleet:
     def healths(self) -> Iterator[tuple[str, Health]]:
         """The upstreams that were asked so far, by name, and how they are; one that was changed is there twice while calls
         to it as it was are under way, and told last as it is."""
-        yield from ((health.name, health) for health in self._healths.values())
+        seen = sorted(self._healths.values(), key=lambda health: not health.left)
+        yield from ((health.name, health) for health in seen)
 
     def tries(self, routes: Sequence[Route], routing: Routing, job: Job | None = None) -> Iterator[Route]:
         """The routes to try, best first; whoever asks for another has failed at the last. Raises `UpstreamsDown`."""
@@ -221,10 +223,21 @@ class Fleet:
         if not well and health.is_open and not health.left and health.probing is None and upstream.probe is not None:
             health.probing = asyncio.get_running_loop().create_task(self._probe(upstream, health))
 
-    def _forget(self, name: str) -> None:
+    def _meet(self, upstream: Upstream) -> Health:
+        """How an upstream is that is seen as it is for the first time, or that is again as it was. A request that was judged
+        by rules since replaced may ask for one as it was: its `revision` is older, so the newer one stays what it is."""
+        health = self._healths.setdefault(upstream.place, Health(upstream.name))
+        others = [each for each in self._healths.values() if each.name == upstream.name and each is not health]
+        health.left = any(each.revision > upstream.revision for each in others)
+        if not health.left:
+            health.revision = upstream.revision
+            self._forget(health)
+        return health
+
+    def _forget(self, newest: Health) -> None:
         """What is known of an upstream as it was before: nobody asks it there any more."""
         for place, health in list(self._healths.items()):
-            if health.name == name:
+            if health.name == newest.name and health is not newest:
                 health.left = True
                 if health.probing is not None:
                     health.probing.cancel()

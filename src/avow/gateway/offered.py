@@ -20,10 +20,10 @@ DECLARED = (
 
 
 class Model(NamedTuple):
-    """A row of `tables.model`, the upstreams where it runs by name, and its price; None: it has none."""
+    """A row of `tables.model`, its routes (with `upstream`, the name) as they are tried, and its price; None: it has none."""
 
     row: Row[Any]
-    upstreams: list[str]
+    routes: list[Row[Any]]
     price: Price | None
 
 
@@ -45,11 +45,11 @@ async def models(connection: AsyncConnection, seal: Seal, now: datetime, after: 
     return [Model(row, ways.get(row.id, []), _price(book, row.id, now)) for row in rows]
 
 
-async def _ways(connection: AsyncConnection, named: Sequence[str]) -> dict[str, list[str]]:
-    query = select(tables.route.c.model_id, tables.upstream.c.name).join(tables.upstream)
-    found: dict[str, list[str]] = {}
-    for model, name in await connection.execute(query.where(tables.route.c.model_id.in_(named)).order_by("name")):
-        found.setdefault(model, []).append(name)
+async def _ways(connection: AsyncConnection, named: Sequence[str]) -> dict[str, list[Row[Any]]]:
+    query = select(tables.route, tables.upstream.c.name.label("upstream")).join(tables.upstream)
+    found: dict[str, list[Row[Any]]] = {}
+    for row in await connection.execute(query.where(tables.route.c.model_id.in_(named)).order_by("rank", "upstream")):
+        found.setdefault(row.model_id, []).append(row)
     return found
 
 

@@ -22,7 +22,7 @@ from avow.base.errors import AvowError, BadInput, NotFound
 from avow.base.ids import uuid7
 from avow.billing import prices
 from avow.billing.prices import Counts, Price, Seal
-from avow.gateway import tables, upstream_terms
+from avow.gateway import route_terms, tables, upstream_terms
 from avow.gateway.fleet import Routing
 from avow.gateway.handling import Handling
 from avow.gateway.upstreams import Leaving
@@ -131,9 +131,7 @@ async def leave(connection: AsyncConnection, model: str, upstream: str) -> None:
     at = await _upstream(connection, upstream)
     gone = delete(tables.route).where(tables.route.c.model_id == model, tables.route.c.upstream_id == at)
     if not (await connection.execute(gone)).rowcount:
-        raise NotFound(
-            f"The model {model!r} does not run at {upstream!r}.", hint="avow model list shows where each model runs."
-        )
+        raise route_terms.absent(model, upstream)
     await _count(connection)
 
 
@@ -161,8 +159,7 @@ async def put_model(connection: AsyncConnection, offer: Offer, at: datetime, sea
         raise BadInput(f"A picture makes at most {PICTURE_TOKENS_MAX} tokens.", param="picture_tokens")
     price = _price(offer, at)
     _check_rates(each or 0 for each in _rates(price))
-    if offer.rank < 0 or offer.weight < 1 or offer.cost_nano < 0:
-        raise BadInput("A rank and a cost are zero or more, a weight is one or more.")
+    route_terms.check(offer.their_name, offer.rank, offer.weight, offer.cost_nano)
     upstream = await _upstream(connection, offer.upstream)
     row: dict[str, Any] = {
         "routing": offer.routing,
@@ -175,7 +172,8 @@ async def put_model(connection: AsyncConnection, offer: Offer, at: datetime, sea
     await connection.execute(made.on_conflict_do_update(index_elements=["id"], set_=row))
     there = {"their_name": offer.their_name, "rank": offer.rank, "weight": offer.weight, "cost_nano": offer.cost_nano}
     way = insert(tables.route).values(model_id=offer.id, upstream_id=upstream, **there)
-    await connection.execute(way.on_conflict_do_update(index_elements=["model_id", "upstream_id"], set_=there))
+    anew = {**there, "revision": tables.route.c.revision + 1}
+    await connection.execute(way.on_conflict_do_update(index_elements=["model_id", "upstream_id"], set_=anew))
     if await _price_differs(connection, price, seal):
         await prices.put(connection, price, seal)
     await _count(connection)

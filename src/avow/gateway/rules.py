@@ -251,6 +251,7 @@ async def _provider(c: AsyncConnection, row: Row[Any], vault: Vault, held: froze
         admission=await _admission(c, row, vault, declared, held),
         opaque_key=vault.ring.secret(OPAQUE_SECRET, create=True) or b"",
         leaving=row.leaving,
+        revision=row.revision,
     )
 
 

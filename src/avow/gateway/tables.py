@@ -75,12 +75,13 @@ route = table(
     Column("rank", Integer, nullable=False, server_default="0"),
     Column("weight", Integer, nullable=False, server_default="1"),
     Column("cost_nano", BigInteger, nullable=False, server_default="0"),
+    Column("revision", Integer, nullable=False, server_default="1"),
     CheckConstraint("rank >= 0 AND weight >= 1 AND cost_nano >= 0", name="numbers"),
     holds=[not_personal("where a model runs")],
     app="read",
     restored=newest(),
 )
-"""Where a model runs and what it is called there (`fleet.Route`)."""
+"""Where a model runs and what it is called there (`fleet.Route`). `revision` counts the changes, as that of an upstream."""
 
 trace = table(
     "trace",

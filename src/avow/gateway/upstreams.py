@@ -65,6 +65,7 @@ class Upstream:
     `ways` are by the surface's name, each with the target that its requests go to. `opaque_key` makes the ids that stand
     for a client's users there. `admission` says whether it may see content at all, `probe` is asked whether it lives.
     `fits` tells of a large request whether it can be read there at all; None: that is for the upstream to say.
+    `revision` counts how often the upstream was changed until it was so.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Upstream:
     probe: Target | None = None
     fits: Callable[[Request], bool] | None = None
     leaving: Leaving = "estimate"
+    revision: int = 0
     place: str = field(init=False, repr=False)
     """What stands for the upstream as it is: another once its address or its credential is."""
 
@@ -117,6 +119,7 @@ def provider(
     context: ssl.SSLContext | None = None,
     opaque_key: bytes = b"",
     leaving: Leaving = "estimate",
+    revision: int = 0,
 ) -> Upstream:
     """A provider of a kind. `base_url` ends before the path of a surface, usually in `/v1`; its query is sent with each."""
     known = KINDS[kind]
@@ -130,7 +133,7 @@ def provider(
             made[way.path] = Target(base + way.path + query, headers, context=context)
     ways = {surface: (way, made[way.path]) for surface, way in known.ways.items()}
     probe = Target(base + "/models" + query, {**own, **_JSON}, method="GET", context=context)
-    return Upstream(name, processor, ways, opaque_key, admission, probe, leaving=leaving)
+    return Upstream(name, processor, ways, opaque_key, admission, probe, leaving=leaving, revision=revision)
 
 
 def engine(name: str, running: llm.Engine) -> Upstream:

@@ -18,3 +18,22 @@ BEGIN
 END $$;
 
 GRANT EXECUTE ON FUNCTION upstream_change TO avow_app, avow_keeper;
+
+-- The same of a model's route to an upstream.
+CREATE FUNCTION route_change(
+    p_model_id text, p_upstream_id uuid, p_revision int, p_their_name text, p_rank int, p_weight int, p_cost_nano bigint
+) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp
+AS $$
+BEGIN
+    UPDATE route SET their_name = p_their_name, rank = p_rank, weight = p_weight, cost_nano = p_cost_nano,
+                     revision = revision + 1
+    WHERE model_id = p_model_id AND upstream_id = p_upstream_id AND revision = p_revision;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    UPDATE policy_epoch SET epoch = epoch + 1;
+    RETURN true;
+END $$;
+
+GRANT EXECUTE ON FUNCTION route_change TO avow_app, avow_keeper;

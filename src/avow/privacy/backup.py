@@ -25,7 +25,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from avow.base import access, files, jobs
-from avow.base.db import Database, Dsn
+from avow.base.db import TLS_LEAST, Database, Dsn
 from avow.base.errors import AvowError
 from avow.base.ids import uuid7
 from avow.base.migrate import migrate, revisions
@@ -42,6 +42,7 @@ FORMAT = 1
 DUMP = "database"
 COPY_BYTES_MAX = 5_000_000_000
 KEEP_MAX = timedelta(days=30)
+_LOOKED_IN = ("PATH", "HOME", "PGSSLROOTCERT")
 """How long a backup is kept where the policy says nothing of backups; after that the sweep removes it."""
 
 Program = Callable[[str], Path]
@@ -298,7 +299,7 @@ async def _run(program: Path, dsn: Dsn, *arguments: str) -> None:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
-            env={"PGPASSFILE": str(passfile), "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C"},
+            env={"PGPASSFILE": str(passfile), "LC_ALL": "C", **_environment(dsn)},
         )
         try:
             status = await process.wait()
@@ -308,6 +309,12 @@ async def _run(program: Path, dsn: Dsn, *arguments: str) -> None:
     if status:
         # What the program says may quote rows, so only its status is told.
         raise ToolFailed(f"{program.name} ended with status {status}.")
+
+
+def _environment(dsn: Dsn) -> dict[str, str]:
+    """Where programs and the database's certificate are looked for; over the network no less is asked of it than by us."""
+    kept = {"PATH": "/usr/bin:/bin", **{name: os.environ[name] for name in _LOOKED_IN if name in os.environ}}
+    return kept | ({"PGSSLMODE": dsn.sslmode, "PGSSLMINPROTOCOLVERSION": TLS_LEAST} if dsn.sslmode else {})
 
 
 @contextlib.asynccontextmanager

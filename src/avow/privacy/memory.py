@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -30,6 +30,8 @@ from avow.privacy.newest import Head, Newest, State
 from avow.privacy.tables import backup_folder, newest_noted, newest_state
 
 CHUNK_ROWS = 500
+COMMITTED_WITHIN = timedelta(days=1)
+"""Far longer than it takes from a tombstone to the commit of what it stands for."""
 LOCK: Final = 726177
 """The advisory lock without which nobody writes anything down."""
 _LOCK = text(f"SELECT pg_advisory_xact_lock({LOCK})")
@@ -93,7 +95,10 @@ async def write_down(needs: Needs) -> int:
 
 async def trim(needs: Needs, now: datetime, matters_from: datetime) -> None:
     """Forget states that no backup can ask for: of the erased, those before `matters_from` that are older than every backup
-    folder, and, once they are the half, those that were followed by a newer one of the same row."""
+    folder, and, once they are the half, those that were followed by a newer one of the same row.
+
+    A database that does not know the last of those is not taken any more (`renewal.renew`), so whatever was erased a day
+    or more before that one was written stands in no database that could come: its tombstone goes too."""
     async with needs.database.begin() as c:
         known = await look(c, needs.newest)
         oldest = await c.scalar(select(func.min(backup_folder.c.made_at)))
@@ -104,7 +109,7 @@ async def trim(needs: Needs, now: datetime, matters_from: datetime) -> None:
 def _trim(needs: Needs, since: datetime) -> None:
     buried = {stone.name for stone in needs.tombstones.read() if not stone.table}
     newest: dict[bytes, int] = {}
-    gone, aged, count = set[int](), 0, 0
+    gone, count, aged, aged_s = set[int](), 0, 0, 0
     for state in needs.newest.read():
         count += 1
         newest[_canonical([state.table, state.key])] = state.number
@@ -112,10 +117,12 @@ def _trim(needs: Needs, since: datetime) -> None:
             gone.add(state.number)
         elif state.at_s + 1 < since.timestamp():
             gone.add(state.number)
-            aged = max(aged, state.number)
+            aged, aged_s = state.number, state.at_s
     if gone or (count - len(newest)) * 2 > count:
         kept = set(newest.values()) - gone
         needs.newest.keep(lambda state: state.number in kept, aged)
+    if aged:
+        needs.tombstones.forget_items(datetime.fromtimestamp(aged_s, UTC) - COMMITTED_WITHIN)
 
 
 def _people(state: State) -> Iterator[UUID]:

@@ -7,6 +7,7 @@ One line each, appended and synced before an erasure calls itself done:
 
 The names are HMAC-SHA256 under a secret of the ring: the file names nobody, and lies beside every backup. `check` is an
 HMAC of the line, so that a changed or invented line is refused. A line torn by a crash is cut off by the next append.
+A person's line stays for good; an item's goes once no older database is taken any more (`memory.trim`).
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import fcntl
 import hmac
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 from uuid import UUID
 
 from avow.base.errors import AvowError
-from avow.base.files import sync_folder
+from avow.base.files import replace, sync_folder
 from avow.vault.ring import Ring
 
 FILE_NAME = "tombstones"
@@ -96,6 +98,19 @@ class Tombstones:
         theirs = self.read(folder / FILE_NAME)
         _append(self.path, [self._line(stone) for stone in theirs if stone.name not in known])
 
+    def forget_items(self, before: datetime) -> None:
+        """Take out the items that were erased before a moment, of which nothing that is there or may come back knows any more.
+        Persons stay. So does whatever stands behind an erasure of a later moment: a clock that was wrong forgets nothing."""
+        if not self.path.exists():
+            return
+        with _held(self.path) as file:
+            lines = file.read().split(b"\n")[:-1]
+            stones = [self._parsed(line) for line in lines]
+            end = next((n for n, stone in enumerate(stones) if stone.at >= before), len(stones))
+            kept = [line for n, line in enumerate(lines) if n >= end or not stones[n].table]
+            if len(kept) < len(lines):
+                replace(self.path, b"".join(line + b"\n" for line in kept))
+
     def _bury(self, stone: Tombstone) -> None:
         _append(self.path, [self._line(stone)])
 
@@ -119,8 +134,7 @@ class Tombstones:
 def _append(path: Path, lines: Sequence[bytes]) -> None:
     """Append whole lines, synced; what a crash left of the last one is cut off first."""
     is_new = not path.exists()
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with _held(path) as file:
         size = file.seek(0, os.SEEK_END)
         start = file.seek(max(0, size - LINE_BYTES_MAX))
         file.truncate(start + file.read().rfind(b"\n") + 1)
@@ -130,3 +144,14 @@ def _append(path: Path, lines: Sequence[bytes]) -> None:
         os.fsync(file.fileno())
     if is_new:
         sync_folder(path.parent)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[IO[bytes]]:
+    """The file, to which nobody else writes meanwhile. Who waited while another took its place writes to that one."""
+    while True:
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                yield file
+                return

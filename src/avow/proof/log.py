@@ -11,6 +11,7 @@ log; then the operator begins another, with another name, whose first leaf says 
 from __future__ import annotations
 
 import asyncio
+import base64
 import fcntl
 import json
 import os
@@ -32,7 +33,7 @@ from avow.base.db import Database
 from avow.base.progress import Told, each, nobody
 from avow.proof.receipts import SECRET
 from avow.proof.tiles import LogBroken, Tiles
-from avow.proof.verifier import HASH_BYTES, NOTHING, Checkpoint, Key, Wrong, commitment, opened, signed
+from avow.proof.verifier import HASH_BYTES, NOTHING, Checkpoint, Key, Wrong, commitment, opened
 from avow.vault import Ring, tlog
 from avow.vault.tables import log_entry
 
@@ -267,3 +268,9 @@ def _is_said(row: Row[Any], entry: bytes) -> bool:
 
 def _at(entries: bytes, number: int) -> bytes:
     return entries[number * HASH_BYTES : (number + 1) * HASH_BYTES]
+
+
+def signed(text: bytes, key: Key, signature: bytes) -> bytes:
+    """The note of a text with one signature, as `verifier.opened` reads it."""
+    value = base64.b64encode(key.id + signature).decode()
+    return text + f"\n— {key.name} {value}\n".encode()

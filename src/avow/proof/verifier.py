@@ -21,6 +21,7 @@ import hashlib
 import http.client
 import json
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,18 +29,17 @@ from datetime import UTC, datetime, timedelta
 from functools import reduce
 from html.parser import HTMLParser
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-HASH_BYTES = SALT_BYTES = 32
-TILE, SIZE_MAX = 256, 1 << 40
-NOTE_BYTES_MAX, ANSWER_BYTES_MAX, SIGNATURES_MAX, WAIT_S = 1 << 16, 1 << 24, 16, 30
-BUNDLE_BYTES_MAX = TILE * (2 + (1 << 16))
+HASH_BYTES, SALT_BYTES, TILE, SIZE_MAX = 32, 32, 256, 1 << 40
+NOTE_BYTES_MAX, ANSWER_BYTES_MAX, SIGNATURES_MAX, BUNDLE_BYTES_MAX = 1 << 16, 1 << 24, 16, TILE * (2 + (1 << 16))
+WAIT_S, MINUTES, MINUTES_MAX = 30, 10, 10_080
 FRESH_FOR, AHEAD_MAX = timedelta(hours=24), timedelta(minutes=5)
-ED25519, NOTHING = b"\x01", hashlib.sha256(b"").digest()
-GOOD, LOCALES = ("proved", "attested"), ("en", "zh")
+ED25519, NOTHING, GOOD, LOCALES = b"\x01", hashlib.sha256(b"").digest(), ("proved", "attested"), ("en", "zh")
 UNSEEN = frozenset({"head", "script", "style", "template", "noscript", "textarea"})
 VOID = frozenset(("br", "hr", "img", "input", "link", "meta", "wbr"))
 """Elements that people do not see as text of a page, and those without an end."""
@@ -150,42 +150,30 @@ def root_by_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> b
     return found
 
 
-def signed(text: bytes, key: Key, signature: bytes) -> bytes:
-    """The note of a text with one signature."""
-    value = base64.b64encode(key.id + signature).decode()
-    return text + f"\n— {key.name} {value}\n".encode()
-
-
 def opened(note: bytes, key: Key) -> Checkpoint:
     """The checkpoint in a note that `key` has signed. Raises Wrong."""
     text, _, lines = note.rpartition(b"\n\n")
-    text += b"\n"
     try:
-        signatures = lines.decode().split("\n")
-        body = text.decode()
+        signatures, body = lines.decode().split("\n"), text.decode() + "\n"
     except UnicodeDecodeError:
         raise Wrong("a checkpoint that is no text") from None
     if len(note) > NOTE_BYTES_MAX or signatures.pop() or not 0 < len(signatures) <= SIGNATURES_MAX:
         raise Wrong("a checkpoint without signatures")
     if any(ord(each) < 32 and each != "\n" for each in note.decode()):
         raise Wrong("a checkpoint with control characters")
-    values = [_base64(value) for name, value in map(_signature, signatures) if name == key.name]
+    parts = [line.split(" ") for line in signatures]
+    if any(len(each) != 3 or each[0] != "—" for each in parts):
+        raise Wrong("a checkpoint with a line that is no signature")
+    values = [_base64(value) for _, name, value in parts if name == key.name]
     ours = [value[4:] for value in values if value[:4] == key.id]
     if not ours:
         raise Wrong("a checkpoint that the known key has not signed")
     for value in ours:
         try:
-            Ed25519PublicKey.from_public_bytes(key.public).verify(value, text)
+            Ed25519PublicKey.from_public_bytes(key.public).verify(value, text + b"\n")
         except InvalidSignature:
             raise Wrong("a checkpoint with a false signature") from None
     return _checkpoint(body)
-
-
-def _signature(line: str) -> tuple[str, str]:
-    parts = line.split(" ")
-    if len(parts) != 3 or parts[0] != "—":
-        raise Wrong("a checkpoint with a line that is no signature")
-    return parts[1], parts[2]
 
 
 def _checkpoint(body: str) -> Checkpoint:
@@ -472,16 +460,27 @@ def folder(root: Path) -> Get:
     return get
 
 
-def site(address: str) -> Get:
-    """Reads from a service."""
+def site(address: str, minutes: float = MINUTES) -> Get:
+    """Reads from a service, for so long in all: a thread waits for what comes byte by byte or never, and is left behind."""
+    end = time.monotonic() + 60 * min(minutes, MINUTES_MAX)
 
-    def get(path: str, most: int) -> bytes:
+    def read(path: str, most: int, told: list[bytes | Missing]) -> None:
         request = urllib.request.Request(f"{address}/{path}", headers={"accept-encoding": "identity"})  # noqa: S310
         try:
             with urllib.request.urlopen(request, timeout=WAIT_S) as answer:  # noqa: S310  the visitor names it
-                return bytes(answer.read(most + 1))
+                told.append(bytes(answer.read(most + 1)))
         except (OSError, ValueError, http.client.HTTPException) as wrong:
-            raise Missing(f"{address}/{path} cannot be read: {type(wrong).__name__}") from None
+            told.append(Missing(f"{address}/{path} cannot be read: {type(wrong).__name__}"))
+
+    def get(path: str, most: int) -> bytes:
+        told: list[bytes | Missing] = []
+        asking = Thread(target=read, args=(path, most, told), daemon=True)
+        asking.start()
+        asking.join(max(0.0, end - time.monotonic()))
+        found = told[0] if told else Missing(f"{address} takes longer than {minutes:g} min; --minutes allows more")
+        if isinstance(found, Missing):
+            raise found
+        return found
 
     return get
 
@@ -576,13 +575,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked.add_argument("--key", help="the key of the log, NAME+ID+KEY")
     asked.add_argument("--state", type=Path, help="a file that remembers the log between two visits")
     asked.add_argument("--examples", action="store_true", help="a sentence that is an example is no fault: for a demo")
+    asked.add_argument("--minutes", type=float, default=MINUTES, help="how long it may take in all")
     given = asked.parse_args(arguments)
     try:
         key = parse_key(given.key) if given.key else None
         if "://" not in given.target:
             check_copy(folder(Path(given.target)), key, None, _say)
             return 0
-        found = visit(site(given.target.rstrip("/")), key, given.state, _say)
+        found = visit(site(given.target.rstrip("/"), given.minutes), key, given.state, _say)
     except (Wrong, UnicodeError) as wrong:
         _say(f"WRONG: {wrong}")
         return 1

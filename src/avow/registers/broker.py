@@ -7,6 +7,7 @@ once for each upstream (`upstream_refusal`). A host that nobody entered is block
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ import httpx
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from avow.base import tls
 from avow.base.actor import PLATFORM
 from avow.base.db import Database
 from avow.base.errors import AvowError
@@ -105,17 +107,20 @@ class _Guarded(httpx.AsyncBaseTransport):
 
     def __init__(self, broker: Broker, part: str) -> None:
         self._broker, self._part = broker, part
-        self._inner: httpx.AsyncHTTPTransport | None = None
+        self._inner: dict[ssl.TLSVersion, httpx.AsyncHTTPTransport] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await self._broker.admit(self._part, request.url.host)
-        # Made on first use: reading the machine's certificates takes long.
-        self._inner = self._inner or httpx.AsyncHTTPTransport(trust_env=False)
-        return await self._inner.handle_async_request(request)
+        least = tls.least(self._broker.vault.policy)
+        if least not in self._inner:  # made on first use: reading the machine's certificates takes long
+            context = httpx.create_ssl_context(trust_env=False)
+            context.minimum_version = least
+            self._inner[least] = httpx.AsyncHTTPTransport(verify=context, trust_env=False)
+        return await self._inner[least].handle_async_request(request)
 
     async def aclose(self) -> None:
-        if self._inner is not None:
-            await self._inner.aclose()
+        for each in self._inner.values():
+            await each.aclose()
 
 
 def is_here(host: str) -> bool:

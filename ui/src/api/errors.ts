@@ -47,6 +47,7 @@ const SAID: Record<string, (reason: string) => string> = {
   invitations_slowed: () => t("Your organisation has sent many invitations. Wait a little."),
   price_not_by_tokens: () => t("This model is not paid by tokens. Its price is set at the terminal: avow model add."),
   upstream_moved: () => t("Somebody else changed this upstream meanwhile. Nothing was changed; close this, look at what it is now, and make your change to that."),
+  route_moved: () => t("Somebody else changed this route meanwhile. Nothing was changed; close this, look at what it is now, and make your change to that."),
   credential_stays: () => t("The address is another server's. Give its API key too: the one that is kept is not sent there. Nothing was changed."),
   party_unsaid: () => t("The new address is outside this house. Name the party, as the policy does. Nothing was changed."),
   handling_below_policy: (reason) => t("This upstream gets requests, and would not be as the policy says in public: {reason}. Nothing was changed. If that is how it is, let no new requests go there first, or change the policy.", { reason }),

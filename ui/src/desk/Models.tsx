@@ -13,6 +13,7 @@ import { Empty, Page, Problem, State } from "../parts/Page";
 import { moment, number, rate } from "../words/figures";
 import { t, useLanguage } from "../words/language";
 import { useAct } from "./act";
+import { Routes } from "./Routes";
 
 type Model = components["schemas"]["Model"];
 type Price = components["schemas"]["PriceVersion"];
@@ -33,12 +34,14 @@ export function Models() {
   useLanguage();
   const may = useMay();
   const [shown, setShown] = useState<Model | null>(null);
+  const [routed, setRouted] = useState<string | null>(null);
   const found = usePaged({
     key: ["desk", "models"],
     page: (after: string | null) => told(api.GET("/api/desk/models", { params: { query: { limit: PAGE, after } } })),
     rows: (page) => page.models,
     end: (page) => page.after,
   });
+  const routedModel = found.data?.find((row) => row.id === routed);
   return (
     <Page wide title={t("Models and prices")} lead={t("A price holds from the moment in which it is set; what runs is charged by the one under which it was reserved.")}>
       <DataTable
@@ -56,15 +59,20 @@ export function Models() {
               </>
             ),
           },
-          { title: t("Runs at"), of: (row) => (row.upstreams.length ? row.upstreams.join(", ") : <State tone="bad">{t("nowhere")}</State>) },
+          { title: t("Runs at"), of: (row) => (row.routes.length ? row.routes.map((route) => route.upstream).join(", ") : <State tone="bad">{t("nowhere")}</State>) },
           { title: t("Input"), isNumber: true, of: (row) => (row.price ? <Cost of={row.price} what="input" /> : <State tone="bad">{t("no price")}</State>) },
           { title: t("Output"), isNumber: true, of: (row) => row.price && <Cost of={row.price} what="output" /> },
           {
             title: t("Act"),
             of: (row) => (
-              <Button variant="default" size="xs" onClick={() => setShown(row)} aria-label={t("Prices of {name}", { name: row.id })}>
-                {t("Prices")}
-              </Button>
+              <Group gap="xs">
+                <Button variant="default" size="xs" onClick={() => setShown(row)} aria-label={t("Prices of {name}", { name: row.id })}>
+                  {t("Prices")}
+                </Button>
+                <Button variant="default" size="xs" onClick={() => setRouted(row.id)} aria-label={t("Routes of {name}", { name: row.id })}>
+                  {t("Routes")}
+                </Button>
+              </Group>
             ),
           },
         ]}
@@ -74,6 +82,7 @@ export function Models() {
           <Prices of={shown} canSet={may("POST /api/desk/prices")} />
         </Dialog>
       )}
+      {routedModel && <Routes of={routedModel} close={() => setRouted(null)} />}
     </Page>
   );
 }
