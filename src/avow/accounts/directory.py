@@ -198,7 +198,7 @@ class Directory:
             or seen.state != "active"
             or (found.expires_at is not None and at >= found.expires_at)
             or (self.must_confirm and not seen.confirmed)
-            or (self._current is not None and self._has_to_accept(found))
+            or self._has_to_accept(found)
         ):
             return None
         if at.minute != seen.noted:  # what is remembered is not an hour old

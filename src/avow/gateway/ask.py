@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 import msgspec
 
 from avow.accounts.directory import KeyRecord, Mark
+from avow.accounts.key_terms import Scope
 from avow.gateway.cache import Asked
 from avow.gateway.straight import Outlet
 from avow.gateway.surfaces import CHAT, Surface
@@ -44,6 +46,14 @@ class Ask(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Ask({len(self.body)} bytes)"
+
+
+class Keys(Protocol):
+    """API keys by their text; see `accounts.directory.Directory`. Raises what tells the client why it is refused."""
+
+    async def admit(self, key: str, scope: Scope, address: str | None) -> KeyRecord: ...
+
+    def at_hand(self, mark: Mark, scope: Scope, at: datetime) -> KeyRecord | None: ...
 
 
 class Reply(Protocol):

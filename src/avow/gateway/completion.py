@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Coroutine, Iterator
-from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
@@ -20,8 +19,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from avow.accounts.directory import KeyRecord, Mark
-from avow.accounts.key_terms import Scope
+from avow.accounts.directory import KeyRecord
 from avow.base import money
 from avow.base.clock import Clock
 from avow.base.db import AWAY
@@ -32,7 +30,7 @@ from avow.billing.events import Settle, Settled
 from avow.billing.means import Means
 from avow.billing.refusals import RateExceeded
 from avow.gateway import extents, forms, judging, kept, media, meter, orders, pictures, refusals
-from avow.gateway.ask import Ask, Headers, Reply
+from avow.gateway.ask import Ask, Headers, Keys, Reply
 from avow.gateway.cache import Cache, Word
 from avow.gateway.call import Call
 from avow.gateway.client import Client
@@ -61,14 +59,6 @@ CLOSING_S = 0.02
 DRAIN_S_MAX = 60.0
 DIGEST_BYTES_MAX = 256 * 1024  # a digest of more is not for the loop
 SEALED_BYTES = 64 * 1024  # more is searched for card numbers beside the loop
-
-
-class Keys(Protocol):
-    """API keys by their text; see `accounts.directory.Directory`. Raises what tells the client why it is refused."""
-
-    async def admit(self, key: str, scope: Scope, address: str | None) -> KeyRecord: ...
-
-    def at_hand(self, mark: Mark, scope: Scope, at: datetime) -> KeyRecord | None: ...
 
 
 class Ended(msgspec.Struct, frozen=True):

@@ -10,7 +10,6 @@ for ends the connection, and no error repeats what was received. Times are secon
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -18,18 +17,10 @@ from typing import Protocol, cast
 import httptools
 
 from avow.base.errors import AvowError
+from avow.gateway import whole
 
 INFORMATIONAL_MAX = 8
 TOLD_BYTES_MAX = 64 * 1024
-_HEAD = re.compile(
-    rb"HTTP/1\.1 200 [\t -~\x80-\xff]*+(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t -~\x80-\xff]*+)*+\r\n\r\n"
-)
-# What frames an answer: a length that can be read, or something else.
-_FRAMED = re.compile(
-    rb"\r\n(?:content-length:[\t ]*([0-9]{1,9})(?=\r\n)|content-length:|transfer-encoding:|content-encoding:"
-    rb"|upgrade:|proxy-connection:|connection:(?![\t ]*keep-alive\r\n))",
-    re.IGNORECASE,
-)
 FRAMING = frozenset((b"content-length", b"transfer-encoding", b"content-encoding"))
 DISCARD_S_MAX = 1.0
 NOT_HTTP = "The upstream's answer is not valid HTTP."
@@ -427,7 +418,7 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         is_first = not self.received and exchange.told is not None and not exchange.at_head
-        if is_first and (body := _whole(data, self._pool.limits)) is not None:
+        if is_first and (body := whole.body(data, self._head_bytes_max, self._bytes_max)) is not None:
             return self._take_whole(exchange, body)
         self.received = self._is_used = True
         total_before = self._total_bytes
@@ -588,19 +579,3 @@ class Connection(asyncio.Protocol):
             self._watch(self._at)
         else:
             self.fail(UpstreamTimeout())
-
-
-def _whole(data: bytes, limits: Limits) -> bytes | None:
-    """The body of an answer that is plain: status 200, framed by one length, uncoded, and there whole. None: it is for the
-    parser, which is asked about everything else; whatever is taken here it would take alike."""
-    head = _HEAD.match(data)
-    if head is None:
-        return None
-    begin = head.end()
-    lengths = _FRAMED.findall(data, 0, begin)
-    if len(lengths) != 1 or not lengths[0]:
-        return None
-    length = len(data) - begin
-    if length != int(lengths[0]) or length > limits.body_bytes or begin > limits.head_bytes:
-        return None
-    return data[begin:]
