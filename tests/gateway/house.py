@@ -152,8 +152,10 @@ class House:
     async def post(
         self, who: Customer | None, body: Any = None, *, url: str = "", path: str = "", **headers: str | bytes
     ) -> httpx.Response:
-        """A raw request; `body` is bytes or becomes JSON."""
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        """A raw request; `body` is bytes or becomes JSON as the official clients write it."""
+        content = (
+            body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        )
         given = {"content-type": "application/json"} | (
             {"authorization": f"Bearer {who.secret}"} if who is not None else {}
         )

@@ -154,13 +154,27 @@ JSON = st.recursive(
 
 
 @given(
-    extra=st.dictionaries(st.from_regex(r"x[a-z_]{1,4}", fullmatch=True), JSON, max_size=4), ascii_only=st.booleans()
+    extra=st.dictionaries(st.from_regex(r"x[a-z_]{1,4}", fullmatch=True), JSON, max_size=4),
+    ascii_only=st.booleans(),
+    spaced=st.booleans(),
 )
-def test_every_valid_request_is_read_and_sent_on_with_the_same_meaning(extra, ascii_only):
-    sent = json.dumps({**HELLO, **extra}, ensure_ascii=ascii_only).encode("utf-8")
+def test_every_valid_request_is_read_and_sent_on_with_the_same_meaning(extra, ascii_only, spaced):
+    separators = (", ", ": ") if spaced else (",", ":")
+    sent = json.dumps({**HELLO, **extra}, ensure_ascii=ascii_only, separators=separators).encode("utf-8")
     if b"\\u0000" in sent:
         return
-    assert msgspec.json.decode(wire.encode(wire.parse(sent).fields)) == {**HELLO, **extra}
+    asked = wire.parse(sent)
+    assert asked.written in (b"", sent) and not (spaced and asked.written)
+    assert msgspec.json.decode(asked.written or wire.encode(asked.fields)) == {**HELLO, **extra}
+
+
+def test_only_what_came_just_as_we_would_write_it_goes_on_as_it_came():
+    plain = msgspec.json.encode(HELLO)
+    assert wire.parse(plain).written == plain
+    for taken_out in ({"user": "anna"}, {"store": False}, {"best_of": 1}):
+        assert wire.parse(msgspec.json.encode({**HELLO, **taken_out})).written == b""
+    assert wire.parse(body()).written == b""  # with spaces
+    assert wire.parse(plain).saying({"model": "m"}).written == b""
 
 
 @given(

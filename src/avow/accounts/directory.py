@@ -120,7 +120,7 @@ class KeyRecord:
 
 
 class Mark(NamedTuple):
-    """By what a key is known again: the public part of a text and the SHA-256 of all of it, worked out once."""
+    """What a key is known again by: its public part, and the SHA-256 of its whole text."""
 
     public_id: str
     digest: bytes
@@ -188,18 +188,13 @@ class Directory:
     def at_hand(self, mark: Mark, scope: Scope, at: datetime) -> KeyRecord | None:
         """As `admit`, for a key that is remembered and may be used for this from anywhere; None: `admit` has to be asked."""
         public_id, digest = mark
-        seen = self._seen.get(public_id)
-        if seen is None or self._monotonic() - seen.at_s >= AGE_S_MAX or not hmac.compare_digest(seen.plain, digest):
+        seen = self._remembered(public_id)
+        if seen is None or not hmac.compare_digest(seen.plain, digest):
             return None
         found = seen.record
-        if (
-            found.network_digests is not None
-            or (found.scopes is not None and scope not in found.scopes)
-            or seen.state != "active"
-            or (found.expires_at is not None and at >= found.expires_at)
-            or (self.must_confirm and not seen.confirmed)
-            or self._has_to_accept(found)
-        ):
+        if found.network_digests is not None or (found.scopes is not None and scope not in found.scopes):
+            return None
+        if self._wrong(seen, at) is not None or self._has_to_accept(found):
             return None
         if at.minute != seen.noted:  # what is remembered is not an hour old
             seen.noted = at.minute
@@ -359,15 +354,18 @@ class Directory:
                 raise ConnectionError(type(wrong).__name__) from None
 
     def _working(self, seen: _Seen) -> KeyRecord:
-        if seen.state == "archived":
-            raise KeyArchived
-        if seen.state != "active":
-            raise KeyRevoked
-        if seen.record.expires_at is not None and self.clock.now() >= seen.record.expires_at:
-            raise KeyExpired
-        if self.must_confirm and not seen.confirmed:
-            raise NotConfirmed
+        wrong = self._wrong(seen, self.clock.now())
+        if wrong is not None:
+            raise wrong
         return seen.record
+
+    def _wrong(self, seen: _Seen, at: datetime) -> type[AvowError] | None:
+        """Why a key does not work, if it does not."""
+        if seen.state != "active":
+            return KeyArchived if seen.state == "archived" else KeyRevoked
+        if seen.record.expires_at is not None and at >= seen.record.expires_at:
+            return KeyExpired
+        return NotConfirmed if self.must_confirm and not seen.confirmed else None
 
 
 def _record(row: asyncpg.Record) -> KeyRecord:

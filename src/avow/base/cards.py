@@ -42,7 +42,7 @@ _BETWEEN: Final = b" -." + bytes(range(128, 256))
 # What may also stand in an escape: digits, and separators that are no ASCII.
 _ESCAPED: Final = re.compile(rb"\\u(?:00[23a]|20(?:0[79]|1[0-3]|2f)|3000|ff[01])", re.IGNORECASE)
 _RUN_OF_ZEROS: Final = b"0" * DIGITS_MIN
-# For a quicker one: every second byte of a run is a digit or stands between two.
+# A quicker look first: every second byte of such a run is a digit or stands between two.
 _MAYBE: Final = bytes(ord("0") if 48 <= each <= 57 or each in _BETWEEN else ord("x") for each in range(256))
 _HALF_A_RUN: Final = b"0" * (DIGITS_MIN // 2)
 
@@ -52,10 +52,10 @@ def mask(text: str, *, cut: bool = False) -> str:
     return _RUN.sub(partial(_mask_run, cut), text)
 
 
-def mask_json(payload: bytes, cut: Callable[[], bool] | None = None) -> bytes:
+def mask_json(payload: bytes, is_cut: Callable[[], bool] | None = None) -> bytes:
     """JSON with the card numbers in its texts, names and whole numbers masked; whatever else it says stays as it was.
 
-    A whole number that is masked becomes a text. `cut` says whether its texts may end in the middle of something; it is asked
+    A whole number that is masked becomes a text. `is_cut` says whether its texts may end in the middle of something; it is asked
     only where there may be a number at all.
     """
     if (
@@ -67,7 +67,7 @@ def mask_json(payload: bytes, cut: Callable[[], bool] | None = None) -> bytes:
         and (payload.find(b"\\") < 0 or not _ESCAPED.search(payload))
     ):
         return payload
-    mask_token = partial(_mask_token, cut is not None and cut())
+    mask_token = partial(_mask_token, is_cut is not None and is_cut())
     return _TOKEN.sub(mask_token, payload.decode(errors="surrogateescape")).encode(errors="surrogateescape")
 
 

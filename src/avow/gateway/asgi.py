@@ -141,7 +141,7 @@ class V1:
         key_id = (await self._admit_large(secret, scope)).key_id if is_large(scope["headers"]) else None
         with self._uploads.begin(key_id, surface.bytes_max) as grow:
             body = await self._read(receive, surface.bytes_max, grow)
-            ask = Ask(secret, body, retention_h, _address(scope), surface, cache, claim, boundary=between)
+            ask = Ask(secret, body, retention_h, _address(scope), surface, cache, claim, between)
             await self._answer(ask, receive, reply)
 
     async def _answer(self, ask: Ask, receive: Receive, reply: AsgiReply) -> None:

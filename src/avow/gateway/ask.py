@@ -35,14 +35,14 @@ class Ask(msgspec.Struct, frozen=True):
     cache: Asked | None = None
     """The client's word about answers given before; None: none."""
     claim: bytes | None = None
-    mark: Mark | None = None
-    """That of the key's text, where more requests with it are expected."""
     boundary: bytes = b""
     """What stands between the parts of a form."""
     key: KeyRecord | None = None
     """Who asks, where that was found out before: no text of a key is needed then."""
     beside: Beside | None = None
     """Where no client waits: what is written of the answer in the transaction of its charge."""
+    mark: Mark | None = None
+    """That of the key's text, where more requests with it are expected."""
 
     def __repr__(self) -> str:
         return f"Ask({len(self.body)} bytes)"

@@ -222,14 +222,16 @@ class Client:
                 raise
         return await self._exchange(await pool.acquire_fresh(), message, sent)
 
-    def start(self, target: Target, body: bytes, told: Callable[[bool], None]) -> Exchange | None:
+    def start(
+        self, target: Target, body: bytes, told: Callable[[bool], None], *, at_head: bool = False
+    ) -> Exchange | None:
         """Send one request by a connection that is there, and await nothing; see `Exchange.told`. None: none is there."""
         connection = self._pool(target).at_hand()
         if connection is None:
             return None
         exchange = Exchange()
         connection.start(exchange, b"".join((target.head, b"%d\r\n\r\n" % len(body), body)))
-        exchange.told = told
+        exchange.told, exchange.at_head = told, at_head
         return exchange if exchange.is_under_way else None
 
     def forget(self, target: Target) -> None:

@@ -205,30 +205,9 @@ class Completion:
     """One request under way."""
 
     __slots__ = (
-        *(
-            "_ask",
-            "_at_upstream",
-            "_begun_s",
-            "_cached",
-            "_counted",
-            "_exchange",
-            "_form_digest",
-            "_gateway",
-            "_given_up",
-        ),
-        *(
-            "_key",
-            "_left",
-            "_loop",
-            "_order",
-            "_reply",
-            "_request",
-            "_searching",
-            "_stoppable",
-            "begun",
-            "started_at",
-            "task",
-        ),
+        *("_ask", "_at_upstream", "_begun_s", "_cached", "_counted", "_exchange", "_form_digest", "_gateway"),
+        *("_given_up", "_key", "_left", "_loop", "_order", "_reply", "_request", "_searching", "_stoppable"),
+        *("begun", "started_at", "task"),
     )
 
     task: asyncio.Task[None] | None
@@ -427,7 +406,7 @@ class Completion:
             if call is None:
                 call = Call(order, gateway.client, gateway.fleet, gateway.ledger.progress, self, self._exchange)
             self._at_upstream, self._stoppable = call, True
-            if self._given_up is not None:  # while it flowed without a task
+            if self._given_up is not None:  # before the first step of this task, when nothing could be stopped
                 self._stop()
             outcome = await call.run()
             self._at_upstream = None
@@ -482,6 +461,10 @@ class Completion:
         """Return when the client has read enough."""
         await self._reply.flush()
 
+    def _is_long(self, said_bytes: int) -> bool:
+        """Whether what was asked and answered is sealed beside the loop."""
+        return len(self._ask.body) + said_bytes > SEALED_BYTES
+
     async def _seal(self, order: Order, outcome: Outcome) -> bytes | None:
         """The box of what was asked and answered, or None where nothing is kept."""
         if isinstance(order.kept_until, Never) or not outcome.answer:
@@ -491,7 +474,7 @@ class Completion:
             said = said if short is None else await asyncio.to_thread(short, said)
             seal = partial(self._box, order, said, cut=outcome.why not in ("done", "cached"))
             try:
-                return await asyncio.to_thread(seal) if len(self._ask.body) + len(said) > SEALED_BYTES else seal()
+                return await asyncio.to_thread(seal) if self._is_long(len(said)) else seal()
             except NotPrepared:  # an hour's first box of a person
                 await self._gateway.vault.prepare(order.content_owner, CONTENT, order.kept_until)
                 return await asyncio.to_thread(seal)

@@ -118,9 +118,9 @@ class Exchange:
     )
 
     told: Callable[[bool], None] | None
-    """For who does not await: called once, with whether a whole answer is there that `peek` has; False: a status other than
-    200, much of something long, or a failure has come, and it has to be awaited like any other."""
-    at_head: bool  # whether `told` is called when the head is there
+    """For who does not await: called once, with whether a whole answer is there that `peek` has; False: the head
+    came (where `at_head` asks for it), a status other than 200, much of something long, or a failure: it has to be awaited."""
+    at_head: bool
     _failure: UpstreamError | None
     _waiter: asyncio.Future[bool] | None
     _take: Callable[[bytes], bool] | None
@@ -203,8 +203,8 @@ class Exchange:
         self._stop(None) if self._finished else self._came()
 
     def stay(self) -> None:
-        """What flows, flows no more: it waits to be poured."""
-        self._take = self._stopped = None
+        """What flows, flows no more: it waits to be poured. Nothing is told any more."""
+        self.told = self._take = self._stopped = None
         self.straighten(None)
 
     def straighten(self, straight: Callable[[bytes], bytes] | None) -> None:

@@ -89,7 +89,7 @@ class Direct:
             return None
         secret, retention_h, cache, claim = judged
         address = connection.client[0] if connection.client else None
-        ask = Ask(secret, b"", retention_h, address, surface, cache, claim, Mark.of(secret))
+        ask = Ask(secret, b"", retention_h, address, surface, cache, claim, mark=Mark.of(secret))
         return Turn(self._gateway, connection, ask)
 
 
@@ -149,8 +149,6 @@ class Turn:
         return turn
 
     def _start(self, body: bytes) -> None:
-        # The body goes with the request: a connection that is kept, and its known head, keep nothing of what was said.
-        self.body = b""
         self._completion = plain = Plain(self._gateway, msgspec.structs.replace(self._ask, body=body), self)
         plain.begin()
 
@@ -166,7 +164,9 @@ class Turn:
             if self._completion is not None:
                 self._completion.leave()
         elif not self.more_body and self._completion is None and not self.response_complete:
-            self._start(self.body)
+            # The body goes with the request: a connection that is kept, and its known head, keep nothing of what was said.
+            body, self.body = self.body, b""
+            self._start(body)
 
     def over(self) -> None:
         self._completion = None

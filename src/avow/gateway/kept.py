@@ -19,7 +19,7 @@ _CACHE: dict[Word, tuple[bytes, bytes]] = {word: (b"avow-cache", word.encode()) 
 
 def is_broken_off(answer: bytes) -> bool:
     """Whether an answer says, in the words of any dialect, that it ended before its end."""
-    return any(answer.find(word) >= 0 for word in (b'"length"', b'"max_tokens"', b'"incomplete"'))
+    return b'"length"' in answer or b'"max_tokens"' in answer or b'"incomplete"' in answer
 
 
 def beside_charge(order: Order, box: bytes | None, line: tuple[Any, ...] = NO_LINE) -> tuple[Any, ...] | None:

@@ -19,7 +19,7 @@ from avow.billing.refusals import MoneyShort, TokensShort
 from avow.gateway import kept, orders
 from avow.gateway.ask import Headers, Reply
 from avow.gateway.call import Call
-from avow.gateway.completion import SEALED_BYTES, Completion, Ended, measure
+from avow.gateway.completion import Completion, Ended, measure
 from avow.gateway.connection import Exchange
 from avow.gateway.fleet import Health
 from avow.gateway.meter import Measured, Outcome
@@ -28,11 +28,8 @@ from avow.gateway.sse import cost_comment
 from avow.policy import Never
 
 
-class Way(Reply, Protocol):
-    """A way back to the client by which a whole answer can be told at once, unless it is held up by a slow reader.
-
-    `over`: nothing more will be told.
-    """
+class QuickReply(Reply, Protocol):
+    """A reply that can also be told or ended at once, unless a slow reader holds it up."""
 
     @property
     def is_held_up(self) -> bool: ...
@@ -43,7 +40,9 @@ class Way(Reply, Protocol):
         """As `end`, at once."""
         ...
 
-    def over(self) -> None: ...
+    def over(self) -> None:
+        """Nothing more will be told."""
+        ...
 
 
 class Plain(Completion):
@@ -51,7 +50,7 @@ class Plain(Completion):
 
     __slots__ = ("_asked_s", "_found", "_health")
 
-    _reply: Way
+    _reply: QuickReply
     _order: Order
     _health: Health
     _asked_s: float
@@ -76,7 +75,6 @@ class Plain(Completion):
     def hand_over(self) -> None:
         """Go on in a task, if it waits for an upstream."""
         if self._exchange is not None and self.task is None:
-            self._exchange.told = None
             self._exchange.stay()
             self._gateway.fleet.withdraw(self._health)
             self._take_task(self._go_on())
@@ -133,12 +131,11 @@ class Plain(Completion):
         if not (self._left or gateway.is_closing or self._health.is_open):
             try:
                 body = route.upstream.message(way, order.request, route.their_name, order.tokens_max)
-                self._exchange = gateway.client.start(target, body, self._answered)
+                self._exchange = gateway.client.start(target, body, self._answered, at_head=order.request.stream)
             except AvowError:  # the task tells it
                 self._exchange = None
         if self._exchange is None:
             return self._take_task(self._go_on())
-        self._exchange.at_head = order.request.stream
         gateway.fleet.begin(self._health)
         self._asked_s = self._loop.time()
 
@@ -154,19 +151,17 @@ class Plain(Completion):
             return self._take_task(self._go_on())
         if order.request.stream:
             return self._flow(exchange)
-        if not whole or exchange.size + len(self._ask.body) > SEALED_BYTES:
+        if not whole or self._is_long(exchange.size):
             return self.hand_over()
         try:
             said = exchange.peek()
             read = way.dialect.read(said)
-            outcome = Outcome(answer=said, usage=read.usage, route=route)
-            if read.usage is None:
-                outcome.tokens = read.tokens
-            self._charge(outcome)
         except Exception:  # the task comes to it too, and knows what is to be done
             return self.hand_over()
-        self._exchange = None
-        gateway.fleet.end_well(self._health, self._loop.time() - self._asked_s)
+        outcome = Outcome(answer=said, usage=read.usage, route=route)
+        if read.usage is None:
+            outcome.tokens = read.tokens
+        self._charge(outcome)
 
     def _flow(self, exchange: Exchange) -> None:
         """Pass a stream on as it comes."""
@@ -186,23 +181,23 @@ class Plain(Completion):
         """A stream has come to its end, or a task has to go on with it."""
         call = self._at_upstream
         assert call is not None
-        if not whole or len(call.outcome.answer) + len(self._ask.body) > SEALED_BYTES:
+        if not whole or self._is_long(len(call.outcome.answer)):
             return self.hand_over()
+        self._charge(call.outcome)
+
+    def _charge(self, outcome: Outcome) -> None:
+        """Measure, seal and settle what came."""
+        order, said = self._order, outcome.answer
         try:
-            self._charge(call.outcome)
+            measured = measure(order, outcome)
+            box = None if isinstance(order.kept_until, Never) or not said else self._box(order, said, cut=False)
+            self._found = outcome, measured, box is not None
+            settle = self._settle(order, outcome, measured, kept.beside_charge(order, box))
+            self._gateway.ledger.settling(settle, self._settled)
         except Exception:  # as above
             return self.hand_over()
         self._exchange = self._at_upstream = None
         self._gateway.fleet.end_well(self._health, self._loop.time() - self._asked_s)
-
-    def _charge(self, outcome: Outcome) -> None:
-        """Measure, seal and settle what came. Raises what any of them does; nothing is charged then."""
-        order, said = self._order, outcome.answer
-        measured = measure(order, outcome)
-        box = None if isinstance(order.kept_until, Never) or not said else self._box(order, said, cut=False)
-        self._found = outcome, measured, box is not None
-        settle = self._settle(order, outcome, measured, kept.beside_charge(order, box))
-        self._gateway.ledger.settling(settle, self._settled)
 
     def _settled(self, settled: Settled) -> None:
         gateway, order = self._gateway, self._order
@@ -211,18 +206,18 @@ class Plain(Completion):
         try:
             ended = Ended(order, outcome, measured, settled, is_kept)
             self._count(ended)
-            if not self._left and self._reply.is_held_up:
-                return self._take_task(self._answer(ended))
-            if order.request.stream:
-                self._end_stream(ended)
-            elif not self._left:
-                self._reply.tell(200, self._headers(ended), outcome.answer)
+            if not self._left:
+                if self._reply.is_held_up:
+                    return self._take_task(self._answer(ended))
+                self._tell_end(ended)
         except Exception as error:
             return self._take_task(_failed(error))
         gateway.plain.discard(self)
         self._reply.over()
 
-    def _end_stream(self, ended: Ended) -> None:
+    def _tell_end(self, ended: Ended) -> None:
+        if not ended.order.request.stream:
+            return self._reply.tell(200, self._headers(ended), ended.outcome.answer)
         if not self.begun:
             self._tell(b"")
         self._reply.finish(cost_comment(ended.settled.charged) + ended.outcome.tail)

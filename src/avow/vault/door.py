@@ -117,11 +117,11 @@ class Vault:
             await self._off_loop(lambda: self.ring.fact_key(subject_id, category, ends_at, create=True))
 
     def seal(
-        self, ref: Ref, fields: Mapping[str, Any], ends_at: datetime | None, cut: Callable[[], bool] | None = None
+        self, ref: Ref, fields: Mapping[str, Any], ends_at: datetime | None, is_cut: Callable[[], bool] | None = None
     ) -> bytes:
         """Return the box of `fields` for a fact that ends at `ends_at` (None: with the account).
 
-        Card numbers are masked here, the one place where content becomes stored (promise INF-1.3); `cut` says whether its
+        Card numbers are masked here, the one place where content becomes stored (promise INF-1.3); `is_cut` says whether its
         texts may end in the middle of one.
         Raises NotPrepared when the key has not been made, PayloadRefused for what is no JSON.
         """
@@ -129,7 +129,7 @@ class Vault:
         cipher = self.ring.cipher(ref.subject_id, ref.category, slot)
         if cipher is None:
             raise NotPrepared
-        return box.seal_with(cipher, ref, cards.mask_json(box.pack(fields), cut), slot)
+        return box.seal_with(cipher, ref, cards.mask_json(box.pack(fields), is_cut), slot)
 
     # --- opening
 
