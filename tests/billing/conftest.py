@@ -133,7 +133,7 @@ class Bank:
             await made.close()
 
 
-COMPLETION = Functions("completion_batch", "completion_settle", extra=7, row="told_trace")
+COMPLETION = Functions("completion_batch", "completion_settle", extra=7, extra_type="told_trace")
 
 
 @pytest.fixture

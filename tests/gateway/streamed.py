@@ -16,7 +16,6 @@ from avow.gateway.assembly import Assembly
 from avow.gateway.call import Call
 from avow.gateway.connection import Connection, Exchange, Limits, Timeouts
 from avow.gateway.dialects import CHAT
-from avow.gateway.reading import Reading
 from avow.gateway.straight import Outlet
 from avow.gateway.upstreams import Way
 
@@ -132,7 +131,6 @@ class Stream:
         self.connection, self.exchange = Connection(self.home), Exchange()
         self.connection.connection_made(cast(Any, Wire()))
         self.connection.start(self.exchange, b"")
-        self.assembly = Assembly() if keeps else None
         way = Way("/", cast(Any, None), CHAT, shows_progress=engine)
         upstream = SimpleNamespace(ways={"chat": (way, None)}, leaving="drain", processor=None)
         request = SimpleNamespace(stream=True, wants_usage=False, is_raw=False, fields={}, extent=None)
@@ -144,47 +142,40 @@ class Stream:
             request=request,
             request_id=UUID(int=1),
         )
-        self.call = Call(cast(Any, order), cast(Any, None), cast(Any, None), self.ledger.progress, client)
-        self.call.outcome.reads = True
-        self.flowed = flows
-        if flows:
-            self.exchange.at_head, self.exchange.told = True, self._begin_to_flow
+        begun = None if flows else self.exchange
+        self.call = Call(cast(Any, order), cast(Any, None), cast(Any, None), self.ledger.progress, client, begun)
+        self._route = order.routes[0]
         loop = asyncio.get_running_loop()
-        self._given_over: asyncio.Future[bool] = loop.create_future()
+        self._flowed: asyncio.Future[bool] | None = None
+        if flows:
+            self._flowed = loop.create_future()
+            self.exchange.at_head, self.exchange.told = True, self._begin_to_flow
         self.task = loop.create_task(self._read())
 
+    @property
+    def assembly(self) -> Assembly:
+        """What the answer that is kept is made of."""
+        assert self.call._reading is not None
+        return cast(Assembly, self.call._reading.assembly)
+
     def _begin_to_flow(self, _: bool) -> None:
-        if not self.call.flow(self.exchange, self._end_flowing):
-            self._end_flowing(False)
+        assert self.call.flow(self.exchange, self._end_flowing)
 
     def _end_flowing(self, whole: bool) -> None:
+        assert self._flowed is not None
         self.exchange.stay()
-        self.flowed = whole
-        self._given_over.set_result(whole)
+        self._flowed.set_result(whole)
 
     async def _read(self) -> str:
         """As `Plain` does where it flows: the task begins when something is to be waited for, or it is over."""
         try:
-            reading = None
-            if self.flowed and await self._given_over:
-                self._take_over()
-                return "whole"
-            reading = self._take_over()
-            if reading is None:
-                await self.call._read(self.exchange, self.assembly, passes=True)
-            else:
-                await self.call._keep_reading(reading, self.exchange)
+            if self._flowed is None or not await self._flowed:
+                await self.call._ask(self._route)
         except AvowError as error:
             return str(error.code)
         except asyncio.CancelledError:
             return "cancelled"
         return "whole"
-
-    def _take_over(self) -> Reading | None:
-        reading = self.call._reading
-        if reading is not None:
-            self.assembly = cast(Assembly | None, reading.assembly)
-        return reading
 
     async def feed(self, reads: Iterable[bytes]) -> None:
         for read in reads:
@@ -197,15 +188,14 @@ class Stream:
         if self.connection._transport is not None:
             self.connection.connection_lost(None)
         ended, outcome, ledger = await self.task, self.call.outcome, self.ledger
-        kept = self.assembly.body(outcome.usage) if self.assembly is not None and outcome.begun else b""
         seen = ledger.seen() if ledger.seen is not None else None
         told = (outcome.tokens, outcome.usage, outcome.finish, outcome.tail, outcome.begun)
         assert seen is None or seen[2] - ledger.due[-1][2] < CHECKPOINT_TOKENS
-        return ended, self.client.got, kept, seen, told, self.home.released
+        return ended, self.client.got, outcome.answer, seen, told, self.home.released
 
 
 async def compared(reads: Sequence[bytes], patience: int = 1 << 30, **how: Any) -> int:
-    """That an answer is the same with the short way and without it, in a task and without one; how many reads took it."""
+    """That an answer is the same with the short way and without it, in a task and without one; how many chunks took it."""
     clients = [Client(straightens, patience) for straightens in (True, False, True, False)]
     ends = []
     for number, client in enumerate(clients):

@@ -137,10 +137,10 @@ class Calls:
 
     async def _settle(self, event: Settle) -> Answer:
         if event.extra is None:
-            row = await self._statements["settle"].fetchrow(*_told(event))
+            row = await self._statements["settle"].fetchrow(*_settle_row(event))
         else:
-            _, *beside = _beside(self._functions.extra, event)
-            row = await self._statements["settle_extra"].fetchrow(*_told(event), *beside)
+            _, *extra = _extra_row(self._functions.extra, event)
+            row = await self._statements["settle_extra"].fetchrow(*_settle_row(event), *extra)
         charged, _, epoch = row
         return Answer(epoch, {}, {}, {} if charged == event.amount else {0: charged})
 
@@ -149,9 +149,9 @@ def _call(function: str, count: int) -> str:
     return f"SELECT * FROM {function}({', '.join(f'${n}' for n in range(1, count + 1))})"  # noqa: S608  our own names
 
 
-def _placed(positions: Iterable[int], told: Iterable[A]) -> dict[int, A]:
+def _placed(positions: Iterable[int], values: Iterable[A]) -> dict[int, A]:
     """By position from 0, as PostgreSQL counts from 1."""
-    return {n - 1: each for n, each in zip(positions, told, strict=True)}
+    return {n - 1: each for n, each in zip(positions, values, strict=True)}
 
 
 async def _teach(connection: asyncpg.Connection, functions: Functions) -> None:
@@ -163,21 +163,21 @@ async def _teach(connection: asyncpg.Connection, functions: Functions) -> None:
     await connection.set_type_codec(
         "timestamptz", schema="pg_catalog", encoder=_microseconds, decoder=_time, format="tuple"
     )
-    rows: list[tuple[str, Callable[[Any], tuple[Any, ...]]]] = [("told_open", astuple), ("told_settle", _told)]
+    rows: list[tuple[str, Callable[[Any], tuple[Any, ...]]]] = [("told_open", astuple), ("told_settle", _settle_row)]
     if functions.extra:
-        rows.append((functions.row, partial(_beside, functions.extra)))
+        rows.append((functions.extra_type, partial(_extra_row, functions.extra)))
     for name, row in rows:
         await connection.set_type_codec(name, encoder=row, decoder=tuple, format="tuple")
 
 
-def _told(event: Settle) -> tuple[Any, ...]:
+def _settle_row(event: Settle) -> tuple[Any, ...]:
     return astuple(event)[:-1]
 
 
-def _beside(fields: int, event: Settle) -> tuple[Any, ...]:
+def _extra_row(fields: int, event: Settle) -> tuple[Any, ...]:
     """With nothing for the fields that the version did not know which wrote it into its spool."""
-    told = event.extra or ()
-    return event.request_id, *told, *(None,) * (fields - len(told))
+    assert event.extra is not None
+    return event.request_id, *event.extra, *(None,) * (fields - len(event.extra))
 
 
 def _microseconds(at: datetime) -> tuple[int]:

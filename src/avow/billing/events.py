@@ -105,11 +105,11 @@ class Settled(msgspec.Struct, frozen=True, gc=False):
 class Functions:
     """The SQL functions that a batcher calls: those of the ledger, or wrappers that take `extra` more fields of a settle.
 
-    A wrapper of `ledger_batch` takes one array more: a row of type `row` for each settle with an `extra`, its request id before
-    those fields; a wrapper of `ledger_settle` takes the fields themselves.
+    A wrapper of `ledger_batch` takes one array more: a row of the SQL type `extra_type` for each settle with an `extra`, its
+    request id before those fields; a wrapper of `ledger_settle` takes the fields themselves.
     """
 
     batch: str = "ledger_batch"
     settle: str = "ledger_settle"
     extra: int = 0
-    row: str = ""
+    extra_type: str = ""

@@ -24,6 +24,6 @@ from avow.gateway.completion import Gateway
 from avow.gateway.connection import Limits, Timeouts
 from avow.gateway.rules import RuleBook, Rules, load
 
-FUNCTIONS = Functions(batch="completion_batch", settle="completion_settle", extra=7, row="told_trace")
+FUNCTIONS = Functions(batch="completion_batch", settle="completion_settle", extra=7, extra_type="told_trace")
 
 __all__ = ["FUNCTIONS", "V1", "Client", "Gateway", "Limits", "RuleBook", "Rules", "Timeouts", "load"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
 import structlog
 
@@ -20,7 +19,7 @@ from avow.gateway.dialects import Joined
 from avow.gateway.fleet import Fleet, Route
 from avow.gateway.meter import Outcome
 from avow.gateway.orders import Order
-from avow.gateway.reading import DRAIN_BYTES_MAX, UNFIT, Listener, Progress, Reading, translate
+from avow.gateway.reading import DRAIN_BYTES_MAX, UNFIT, Listener, Pourable, Progress, Reading, translate
 from avow.gateway.upstreams import Way
 
 log = structlog.get_logger()
@@ -29,12 +28,6 @@ ANSWER_BYTES_MAX = 32 * 1024 * 1024
 IMAGE_BYTES_MAX = 16 * 1024 * 1024
 """Of each image of an answer, in Base64."""
 EVENTS = b"text/event-stream"
-
-
-class Pourable(Protocol):
-    """What comes piece by piece; see `connection.Exchange.pour`."""
-
-    async def pour(self, take: Callable[[bytes], bool]) -> bool: ...
 
 
 class _Told:
@@ -114,12 +107,11 @@ class Call:
         order = self._order
         route = order.routes[0]
         self._take_way(route)
-        kind = exchange.header(b"content-type") or EVENTS
-        if exchange.status != 200 or self._way.back is not None or order.request.is_raw or not kind.startswith(EVENTS):
+        if exchange.status != 200 or self._way.back is not None or order.request.is_raw or not _is_events(exchange):
             return False
         self._exchange, self.outcome.route = exchange, route
         self._sent()
-        reading = self._begin_reading(exchange, self._assembly() if order.keeps else None, passes=True)
+        reading = self._begin_passing(exchange)
         exchange.flow(reading.take, lambda wrong: ended(self._came_to_its_end(exchange, reading, wrong)))
         return True
 
@@ -138,7 +130,7 @@ class Call:
             return False
         try:
             reading.finish()
-            self._keep(reading)
+            self._keep_answer(reading)
         except Exception:  # `run` comes to it too, and says what it is
             return False
         self._let_go(True)
@@ -198,7 +190,7 @@ class Call:
     async def _ask(self, route: Route) -> None:
         order, upstream = self._order, route.upstream
         if self._reading is not None and self._exchange is not None:
-            return await self._keep_reading(self._reading, self._exchange)
+            return await self._pass_on(self._reading, self._exchange)
         way, target = self._take_way(route)
         exchange, self._begun = self._begun, None
         if exchange is not None:
@@ -212,7 +204,8 @@ class Call:
             log.info("upstream_refused", upstream=upstream.name, status=exchange.status)
             raise upstreams.refusal(exchange.status, exchange.header(b"retry-after"))
         if order.request.stream:
-            await self._pass_on(await self._as_stream(exchange))
+            pieces = await self._as_stream(exchange)
+            await self._pass_on(self._begin_passing(pieces), pieces)
         elif way.only_streams:
             await self._collect(exchange)
         else:
@@ -249,16 +242,16 @@ class Call:
     async def _collect(self, exchange: Exchange) -> None:
         """A JSON answer from an upstream that only streams."""
         assembly = self._assembly()
-        await self._read(exchange, assembly, passes=False)
+        await self._read_on(self._begin_reading(exchange, assembly, passes=False), exchange)
         self.outcome.answer = self._ours(assembly.body(self.outcome.usage))
 
     async def _as_stream(self, exchange: Exchange) -> Pourable:
         """The answer itself, or its events where it comes whole: not every model that hears or speaks can do it in pieces, and
         not every server that chats does what it was asked."""
-        make, kind = self._way.dialect.in_events, (exchange.header(b"content-type") or EVENTS).lower()
-        if make is None or self._order.request.is_raw or kind.startswith(EVENTS):
+        make = self._way.dialect.in_events
+        if make is None or self._order.request.is_raw or _is_events(exchange):
             return exchange
-        if self._order.request.extent is None and b"json" not in kind:
+        if self._order.request.extent is None and b"json" not in _kind(exchange):
             return exchange
         body = await exchange.rest(ANSWER_BYTES_MAX)
         try:
@@ -266,25 +259,18 @@ class Call:
         except UNFIT:
             raise UpstreamGarbage("The upstream's answer is not what was asked for.") from None
 
-    async def _pass_on(self, exchange: Pourable) -> None:
-        """A stream, event by event."""
-        reading = self._begin_reading(exchange, self._assembly() if self._order.keeps else None, passes=True)
-        try:
-            await self._read_on(reading, exchange)
-        finally:
-            self._keep(reading)
-
-    async def _keep_reading(self, reading: Reading, exchange: Exchange) -> None:
-        """A stream that flowed until something came that is to be waited for."""
+    async def _pass_on(self, reading: Reading, exchange: Pourable) -> None:
+        """A stream, event by event; of one that flowed, what is left."""
         try:
             if self._wrong is not None:
                 raise self._wrong
-            await self._listener.flush()
+            if self.outcome.begun:  # it flowed until something came that is to be waited for
+                await self._listener.flush()
             await self._read_on(reading, exchange)
         finally:
-            self._keep(reading)
+            self._keep_answer(reading)
 
-    def _keep(self, reading: Reading) -> None:
+    def _keep_answer(self, reading: Reading) -> None:
         """The answer that a stream makes, as far as it came."""
         if reading.assembly is not None and reading.reader.tokens:
             self.outcome.answer = self._ours(self.outcome.answer or reading.assembly.body(self.outcome.usage))
@@ -299,9 +285,8 @@ class Call:
         back = self._way.back
         return answer if back is None else translate(back, answer)
 
-    async def _read(self, exchange: Pourable, assembly: Joined | None, *, passes: bool) -> None:
-        """Read events until the end; raises an `UpstreamError` when the stream does not end as it should."""
-        await self._read_on(self._begin_reading(exchange, assembly, passes=passes), exchange)
+    def _begin_passing(self, exchange: Pourable) -> Reading:
+        return self._begin_reading(exchange, self._assembly() if self._order.keeps else None, passes=True)
 
     def _begin_reading(self, exchange: Pourable, assembly: Joined | None, *, passes: bool) -> Reading:
         reading = self._reading = Reading(
@@ -315,6 +300,7 @@ class Call:
         return reading
 
     async def _read_on(self, reading: Reading, exchange: Pourable) -> None:
+        """Read events until the end; raises an `UpstreamError` when the stream does not end as it should."""
         try:
             while not reading.is_over and not await exchange.pour(reading.take):
                 if reading.bytes_left is not None and reading.bytes_left < 0:
@@ -323,3 +309,12 @@ class Call:
         finally:
             reading.close()
         reading.finish()
+
+
+def _kind(exchange: Exchange) -> bytes:
+    """An answer's media type. Who does not name it sends what was asked for."""
+    return (exchange.header(b"content-type") or EVENTS).lower()
+
+
+def _is_events(exchange: Exchange) -> bool:
+    return _kind(exchange).startswith(EVENTS)

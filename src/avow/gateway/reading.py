@@ -30,8 +30,14 @@ Progress = Callable[[UUID, Callable[[], tuple[int, int, int]]], int]
 UNFIT = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, TypeError, AttributeError, IndexError)
 
 
+class Pourable(Protocol):
+    """What comes piece by piece; see `connection.Exchange.pour`."""
+
+    async def pour(self, take: Callable[[bytes], bool]) -> bool: ...
+
+
 class Listener(Protocol):
-    """A streaming client: what is passed on, until it must be flushed first. See `completion.Reply`."""
+    """A streaming client: what is passed on, until it must be flushed first. See `ask.Reply`."""
 
     def pass_on(self, data: bytes) -> bool: ...
 
@@ -79,7 +85,7 @@ class Reading:
         self._due = 0
         self.straight: Straight | None = None
 
-    def straighten(self, exchange: object) -> None:
+    def straighten(self, exchange: Pourable) -> None:
         """Find the short way of a chat's chunks, where nothing has to look at them on the way."""
         reader, assembly = self.reader, self.assembly
         if self._retold is not None or type(reader) is not ChatStream or not isinstance(exchange, Exchange):
@@ -154,9 +160,8 @@ class Reading:
     def _count(self, tokens: int) -> None:
         """Tell of what was delivered, so that it is charged whatever happens here."""
         before, self._outcome.tokens = self._outcome.tokens, tokens
-        if (
-            tokens >= self._due and tokens > before and self._streams
-        ):  # of what comes whole nothing is delivered before its end
+        # Of what comes whole nothing is delivered before its end.
+        if self._streams and tokens > before and tokens >= self._due:
             self._checkpoint()
 
     def _checkpoint(self) -> int:

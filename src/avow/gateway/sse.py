@@ -154,7 +154,7 @@ class EventStream(ABC):
         """The bytes to pass on, and the data of the events in them. After `done` or a `fault` nothing passes."""
         if self.done or self.fault:
             return b"", []
-        if self._splitter.is_one(piece) and piece.find(b"avow-") < 0:  # `in` costs ten times as much
+        if self._splitter.is_one(piece) and piece.find(b"avow-") < 0:  # far quicker than `in`
             line = piece[6:-2]
             if self._reads(line):
                 return piece, [line]

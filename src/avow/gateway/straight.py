@@ -52,32 +52,10 @@ class Straight:
     """
 
     __slots__ = (
-        *(
-            "_after",
-            "_before",
-            "_begin",
-            "_behind",
-            "_counted",
-            "_due",
-            "_end",
-            "_form",
-            "_least",
-            "_room",
-            "_room_before",
-        ),
-        *(
-            "_assembly",
-            "_checkpoint",
-            "_exchange",
-            "_flow",
-            "_outcome",
-            "_passed",
-            "_reader",
-            "_repeat",
-            "_sizes",
-            "_texts",
-        ),
-        *("_tries", "_write"),
+        *("_after", "_after_bytes", "_before", "_event_rest", "_form", "_to_text"),
+        *("_least", "_repeat", "_sizes", "_tries"),
+        *("_counted", "_due", "_passed", "_room", "_room_before", "_texts"),
+        *("_assembly", "_checkpoint", "_exchange", "_flow", "_outcome", "_reader", "_write"),
     )
 
     def __init__(
@@ -128,8 +106,8 @@ class Straight:
                 self._room = room
                 self._texts.append(text)
                 return b""
-        except Exception:  # what it is, is seen on the longer way
-            return self._take_some(data)
+        except Exception:  # noqa: S110  what it is, is seen on the longer way
+            pass
         return self._take_some(data)
 
     def _take_some(self, data: bytes) -> bytes:
@@ -142,14 +120,14 @@ class Straight:
         try:
             while taken < len(data):
                 place = data.find(b"\r\n", taken)
-                begin = place + self._begin
+                begin = place + self._to_text
                 end = data.find(self._after, begin)
-                event = end - place + self._behind
+                event = end - place + self._event_rest
                 if not data.startswith(self._form % (event, self._before), taken) or event > EVENT_BYTES_MAX:
                     self._form = b"%X%b" if data[taken:place].isupper() else b"%x%b"  # some write the size in capitals
                     break
                 texts.append(_text(data[begin : end + 1]))
-                taken, size = end + self._end, size + event
+                taken, size = end + self._after_bytes, size + event
             if taken:
                 self._write(data[:taken])
         except Exception:  # the ordinary way meets it too, and says what becomes of the stream
@@ -205,7 +183,7 @@ class Straight:
             return
         self._repeat, self._sizes = found, {}
         self._before, self._after = b"\r\ndata: " + found.before, found.after + b"\n\n\r\n"
-        self._begin, self._end = len(self._before) - 1, len(self._after)
+        self._to_text, self._after_bytes = len(self._before) - 1, len(self._after)
         # An event begins behind the line end of its size, and ends before that of its chunk.
-        self._behind = self._end - 4
+        self._event_rest = self._after_bytes - 4
         self._least = len(self._before) + len(self._after) - 4 - BYTES_PER_TOKEN
