@@ -165,13 +165,13 @@ class _Protocol(HttpToolsProtocol):
                 self._known = known
                 self.cycle = known.turn.again(body)  # type: ignore[assignment]
                 return
-        heads, bodies = self._heads, self._bodies
+        heads, bodies, is_rest = self._heads, self._bodies, self._body_since_s is not None
         super().data_received(data)
         turn = self.cycle
         if isinstance(turn, Turn):
             if turn.more_body:
                 self._take_long_way(turn)
-            elif self._heads == heads + 1 and self._is_between:
+            elif self._heads == heads + 1 and self._is_between and not is_rest:
                 self._known = Known.of(data, turn)
         if self._heads != heads:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import weakref
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -304,6 +305,17 @@ async def test_nothing_of_an_event_is_held_on_to_once_it_is_answered(bank: Bank)
         ledger.settling(settle(opens[1], 30), caller())
         await ledger.settle(settle(opens[2], 30))
         assert [ref() for ref in gone] == [None] * 4
+
+
+async def test_of_a_refusal_nothing_is_left(bank: Bank) -> None:
+    """Future, refusal, traceback and frame hold each other: the collector must be able to see all of it."""
+    payer = await bank.payer(1)
+    async with bank.batcher() as ledger:
+        for _ in range(20):
+            with pytest.raises(BalanceShort):
+                await ledger.open(payer.open(100))
+        gc.collect()
+        assert sum(type(each) is BalanceShort for each in gc.get_objects()) < 3
 
 
 async def test_an_event_that_postgresql_refuses_does_not_spoil_its_batch(bank: Bank) -> None:

@@ -173,11 +173,16 @@ class Line(asyncio.Transport):
     def resume_reading(self): ...
 
 
-def heard(pieces, *, knows):
-    """What is asked on a connection on which these come one after the other, each answered at once, and what became of it."""
+def heard(pieces, *, knows, answers=False):
+    """What is asked on a connection on which these come one after the other, each answered at once, and what became of it.
+
+    `answers`: what goes the long way is answered, too, before its body is there."""
     asked = []
 
     async def app(scope, receive, send):
+        if answers:
+            await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body"})
         asked.append(("long", scope["path"], (await receive()).get("body")))
 
     def start(turn, body):
@@ -246,6 +251,29 @@ def test_of_a_head_that_is_known_no_byte_may_differ(data):
     other = (known[:at] + bytes([byte]) + known[at + 1 :])[:cut]
     pieces = [known, known, other, known]
     assert heard(pieces, knows=True) == heard(pieces, knows=False)
+
+
+def asking(secret, body, more=b"", length=None):
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %b\r\ncontent-type: application/json\r\n"
+    return head % secret.encode() + b"%bcontent-length: %d\r\n\r\n%b" % (more, length or len(body), body)
+
+
+@pytest.mark.parametrize("length", [8, 9, 10, 97, 98, 99, 100, 996, 999, 1000, 9995, 9999])
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_a_known_head_has_a_body_of_just_its_length(length, more):
+    pieces = [asking(SECRETS[0], b"{}"), asking(SECRETS[0], b"x" * (length + more), length=length)]
+    assert heard(pieces, knows=True) == heard(pieces, knows=False)
+
+
+def test_the_rest_of_a_body_is_no_head():
+    """Behind a proxy that shares connections one client's body could look like the head of another's request."""
+    whole = asking(SECRETS[0], b"{}")
+    forged = asking(SECRETS[1], whole, b"avow-retention: 0\r\n")[: -len(whole)]
+    begun = b"POST /v1/nothing HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\nabc" % (3 + len(forged))
+    pieces = [begun, forged + whole, asking(SECRETS[1], b"[]", b"avow-retention: 0\r\n")]
+    assert heard(pieces, knows=True, answers=True) == heard(pieces, knows=False, answers=True)
+    _, asked = heard(pieces, knows=True, answers=True)
+    assert asked[-1][1:] == (SECRETS[1], b"[]")
 
 
 def test_a_request_that_comes_again_needs_no_parser(monkeypatch):

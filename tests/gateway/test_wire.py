@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from avow.base.errors import AvowError
 from avow.billing.refusals import BalanceShort, BudgetExceeded, RateExceeded
-from avow.gateway import refusals, wire
+from avow.gateway import dialects, refusals, upstreams, wire
 
 HELLO = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -175,6 +175,14 @@ def test_only_what_came_just_as_we_would_write_it_goes_on_as_it_came():
         assert wire.parse(msgspec.json.encode({**HELLO, **taken_out})).written == b""
     assert wire.parse(body()).written == b""  # with spaces
     assert wire.parse(plain).saying({"model": "m"}).written == b""
+
+
+def test_what_we_set_is_not_what_a_client_took_for_it():
+    """In Python 0 is False and 1 is True; to an upstream they may not be."""
+    asked = wire.parse(msgspec.json.encode({**HELLO, "max_tokens": 9, "stream": True, "cache_prompt": 0}))
+    way = upstreams.Way("/chat", lambda request, *_: {**request.fields, "cache_prompt": False}, dialects.CHAT)
+    there = upstreams.provider("compatible", "a", "http://127.0.0.1:1/v1", "", processor=None)
+    assert json.loads(there.message(way, asked, "m", 9))["cache_prompt"] is False
 
 
 @given(

@@ -27,7 +27,7 @@ E = TypeVar("E")
 A = TypeVar("A")
 
 
-class Waiting(msgspec.Struct, Generic[E, A], eq=False, gc=False):
+class Waiting(msgspec.Struct, Generic[E, A], eq=False):
     """An event and who is told its answer, once.
 
     `born` is the loop's time; `spooled`: it stands in the spool file; `over`: it was answered, or nobody waits any more.

@@ -121,9 +121,10 @@ class Known:
         the few lengths whose digits are not those of length and digits together."""
         rest = len(data) - self._size
         length = rest - len(b"%d" % rest)
-        if length > asgi.BODY_BYTES_UNKNOWN or not data.startswith(b"%b%d%b" % (self._before, length, self._behind)):
+        head = b"%b%d%b" % (self._before, length, self._behind)
+        if len(head) + length != len(data) or length > asgi.BODY_BYTES_UNKNOWN or not data.startswith(head):
             return None
-        return data[len(data) - length :]
+        return data[len(head) :]
 
 
 class Turn:

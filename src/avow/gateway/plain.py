@@ -13,7 +13,6 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from avow.base.errors import AvowError
 from avow.billing.events import Opened, Settled
 from avow.billing.refusals import MoneyShort, TokensShort
 from avow.gateway import kept, orders
@@ -132,7 +131,7 @@ class Plain(Completion):
             try:
                 body = route.upstream.message(way, order.request, route.their_name, order.tokens_max)
                 self._exchange = gateway.client.start(target, body, self._answered, at_head=order.request.stream)
-            except AvowError:  # the task tells it
+            except Exception:  # the task tells it
                 self._exchange = None
         if self._exchange is None:
             return self._take_task(self._go_on())

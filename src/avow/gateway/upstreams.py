@@ -91,7 +91,7 @@ class Upstream:
         fields = way.to_theirs(request, their_name, tokens_max)
         if way.sends_form:
             return forms.encode(fields, request.files)
-        return request.written if request.written and fields == request.fields else wire.encode(fields)
+        return request.written if request.written and _is_same(fields, request.fields) else wire.encode(fields)
 
     def _opaque(self, named: str) -> str | None:
         """An id that is always the same for a name, here only, and tells nobody which; none for what stays in this house."""
@@ -141,6 +141,11 @@ def engine(name: str, running: llm.Engine) -> Upstream:
     headers = {"authorization": f"Bearer {running.api_key}", **_JSON}
     target = Target(f"http://engine/v1{_CHAT}", headers, unix=str(running.socket_path), keep=False)
     return Upstream(name, None, {surface: (way, target) for surface, way in _ENGINE.items()}, fits=_fits_engine)
+
+
+def _is_same(fields: dict[str, Any], others: dict[str, Any]) -> bool:
+    """Whether they are the same JSON: to Python `0` is `False`, and what we set must not be what a client took for it."""
+    return fields == others and [*map(type, fields.values())] == [*map(type, others.values())]
 
 
 def refusal(status: int, retry_after: bytes | None) -> AvowError:
