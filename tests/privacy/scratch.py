@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Column, ForeignKey, Integer, LargeBinary, Table, Text, Uuid, func, insert, select
 
 from avow.base.clock import Clock
@@ -106,7 +107,7 @@ class Person:
         key = on.ring.fact_key(self.id, category, row["ends_at"], create=True)
         assert key is not None
         ref = Ref(self.tenant_id, where.name, category, row["id"], self.id)
-        return box.seal(key, ref, box.pack({"request": "my words"}), slot_of(row["ends_at"]))
+        return box.seal(AESGCM(key), ref, box.pack({"request": "my words"}), slot_of(row["ends_at"]))
 
     async def ask(self, on: Needs) -> UUID:
         """A verified request for erasure, without its job."""

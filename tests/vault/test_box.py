@@ -14,6 +14,7 @@ from avow.vault.box import BoxBroken, Gone, PayloadRefused, Ref
 from avow.vault.ring import Ring, slot_of
 
 KEY = bytes(range(32))
+CIPHER = AESGCM(KEY)
 REF = Ref(UUID(int=1), "trace", "api_content", UUID(int=2), UUID(int=3))
 
 json_values = st.recursive(
@@ -25,7 +26,7 @@ json_values = st.recursive(
 
 
 def test_layout_is_the_published_one() -> None:
-    sealed = box.seal(KEY, REF, b"hello", 0x01020304)
+    sealed = box.seal(CIPHER, REF, b"hello", 0x01020304)
     assert sealed[:5] == b"\x01\x01\x02\x03\x04"
     context = (
         b"\0\x10" + UUID(int=1).bytes
@@ -40,31 +41,31 @@ def test_layout_is_the_published_one() -> None:
 
 @given(st.binary(max_size=5000), st.integers(0, 2**32 - 1), st.binary(min_size=32, max_size=32))
 def test_what_is_sealed_comes_back(plaintext: bytes, slot: int, key: bytes) -> None:
-    sealed = box.seal(key, REF, plaintext, slot)
+    sealed = box.seal(AESGCM(key), REF, plaintext, slot)
     assert box.slot(sealed) == slot
     assert box.unseal(key, REF, sealed) == plaintext
 
 
 def test_equal_content_gives_unequal_boxes() -> None:
-    assert box.seal(KEY, REF, b"hello", 0) != box.seal(KEY, REF, b"hello", 0)
+    assert box.seal(CIPHER, REF, b"hello", 0) != box.seal(CIPHER, REF, b"hello", 0)
 
 
 @pytest.mark.parametrize("field", Ref._fields)
 def test_a_box_moved_elsewhere_does_not_open(field: str) -> None:
     elsewhere: Any = "other" if field in ("table", "category") else uuid4()
     with pytest.raises(BoxBroken):
-        box.unseal(KEY, REF._replace(**{field: elsewhere}), box.seal(KEY, REF, b"hello", 0))
+        box.unseal(KEY, REF._replace(**{field: elsewhere}), box.seal(CIPHER, REF, b"hello", 0))
 
 
 def test_parts_of_the_address_do_not_run_into_each_other() -> None:
-    sealed = box.seal(KEY, REF._replace(table="ab", category="c"), b"hello", 0)
+    sealed = box.seal(CIPHER, REF._replace(table="ab", category="c"), b"hello", 0)
     with pytest.raises(BoxBroken):
         box.unseal(KEY, REF._replace(table="a", category="bc"), sealed)
 
 
 @given(st.data())
 def test_a_changed_byte_is_noticed(data: st.DataObject) -> None:
-    sealed = bytearray(box.seal(KEY, REF, b"hello", 7))
+    sealed = bytearray(box.seal(CIPHER, REF, b"hello", 7))
     # Bytes 1 to 4 choose the key: with the key of another hour nothing opens (below).
     place = data.draw(st.sampled_from([0, *range(5, len(sealed))]))
     sealed[place] ^= data.draw(st.integers(1, 255))
@@ -79,7 +80,7 @@ def test_what_is_no_box_is_refused(junk: bytes) -> None:
 
 
 def test_without_a_key_a_box_reads_as_gone() -> None:
-    found = box.unseal(None, REF, box.seal(KEY, REF, b"hello", 7))
+    found = box.unseal(None, REF, box.seal(CIPHER, REF, b"hello", 7))
     assert found is Gone
     assert not found
 
@@ -88,7 +89,7 @@ def test_the_slot_in_the_box_leads_to_the_key(ring: Ring, noon: datetime) -> Non
     key = ring.fact_key(REF.subject_id, REF.category, noon, create=True)
     other = ring.fact_key(REF.subject_id, REF.category, None)
     assert key is not None
-    sealed = box.seal(key, REF, b"hello", slot_of(noon))
+    sealed = box.seal(AESGCM(key), REF, b"hello", slot_of(noon))
     assert box.unseal(ring.key(REF.subject_id, REF.category, box.slot(sealed)), REF, sealed) == b"hello"
     with pytest.raises(BoxBroken):
         box.unseal(other, REF, sealed)

@@ -67,13 +67,8 @@ class Ref(NamedTuple):
     subject_id: UUID
 
 
-def seal(key: bytes, ref: Ref, plaintext: bytes, slot: int) -> bytes:
-    """Return the box of `plaintext` at `ref`; `key` is the 32-byte fact key of `slot` (u32)."""
-    return seal_with(AESGCM(key), ref, plaintext, slot)
-
-
-def seal_with(cipher: AESGCM, ref: Ref, plaintext: bytes, slot: int) -> bytes:
-    """As `seal`, with a cipher that has the key."""
+def seal(cipher: AESGCM, ref: Ref, plaintext: bytes, slot: int) -> bytes:
+    """Return the box of `plaintext` at `ref`; `cipher` has the 32-byte fact key of `slot` (u32)."""
     return _encrypt(cipher, slot, plaintext, _context(ref))
 
 

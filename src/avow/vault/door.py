@@ -129,7 +129,7 @@ class Vault:
         cipher = self.ring.cipher(ref.subject_id, ref.category, slot)
         if cipher is None:
             raise NotPrepared
-        return box.seal_with(cipher, ref, cards.mask_json(box.pack(fields), is_cut), slot)
+        return box.seal(cipher, ref, cards.mask_json(box.pack(fields), is_cut), slot)
 
     # --- opening
 
