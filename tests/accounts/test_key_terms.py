@@ -1,15 +1,18 @@
 """What a key may be used for: by whom it is set, and that it is kept to."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.accounts.conftest import PASSWORD, House
 
-from avow.accounts import key_terms
+from avow.accounts import key_terms, key_text
+from avow.accounts.directory import AGE_S_MAX, Directory, KeyRecord, Mark, _Seen
 from avow.accounts.key_terms import NetworkRefused, ScopeMissing
 
 ADA, BOB = "ada@example.org", "bob@example.org"
@@ -32,6 +35,38 @@ def test_a_digest_matches_exactly_the_addresses_of_its_network(one: Any, other: 
     around = ip_network((one, length), strict=False)
     assert within([str(around)], str(one))
     assert within([str(around)], str(other)) == (other.version == one.version and other in around)
+
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+WORKS = KeyRecord(uuid4(), uuid4(), uuid4(), uuid4(), None, None, NOW + timedelta(hours=1))
+
+
+@pytest.mark.parametrize(
+    ("state", "confirmed", "terms", "known"),
+    [
+        ("active", True, {}, True),
+        ("active", True, {"scopes": frozenset({"inference"})}, True),
+        ("revoked", True, {}, False),
+        ("archived", True, {}, False),
+        ("active", False, {}, False),
+        ("active", True, {"expires_at": NOW}, False),
+        ("active", True, {"scopes": frozenset({"usage"})}, False),
+        ("active", True, {"network_digests": ()}, False),
+    ],
+)
+def test_a_key_is_at_hand_only_while_nothing_of_it_has_to_be_asked(
+    state: str, confirmed: bool, terms: dict[str, Any], known: bool
+) -> None:
+    at_s = [0.0]
+    made = Directory(*cast(Any, (None, PEPPER, None)), must_confirm=True, monotonic=lambda: at_s[0])
+    mark, other = (Mark.of(key_text.make().text) for _ in range(2))
+    record = replace(WORKS, **terms)
+    made._seen[mark.public_id] = _Seen(0.0, b"", state, confirmed, record, mark.digest)
+    assert (made.at_hand(mark, "inference", NOW) is record) == known
+    assert made.at_hand(mark._replace(digest=other.digest), "inference", NOW) is None
+    assert made.at_hand(other, "inference", NOW) is None
+    at_s[0] = AGE_S_MAX
+    assert made.at_hand(mark, "inference", NOW) is None
 
 
 def test_ipv4_inside_ipv6_is_ipv4_and_an_unknown_address_is_in_no_network() -> None:
