@@ -119,6 +119,27 @@ async def test_a_stream_that_is_given_up_or_left_is_paid_as_far_as_it_came(house
     assert row.why == "upstream_failed" and 1 <= row.output_tokens <= 4
 
 
+async def test_what_is_kept_of_a_stream_that_was_left_is_what_a_task_keeps(house, tasks):
+    ann = await house.customer(tenant_keep_h=24)
+    await house.post(ann, ASK)  # makes the key of the hour, which a first box waits for
+    tasks.clear()
+    house.upstream.script = Script(tokens=("word",) * 9, gate=asyncio.Event(), gate_after=4, usage=False)
+    for needs_task in (False, True):
+        named = {"idempotency-key": "needs-a-task"} if needs_task else {}
+        async with house.client(ann) as client:
+            stream = await client.chat.completions.create(model=MODEL, messages=HELLO, stream=True, extra_headers=named)
+            words = (each async for each in stream if each.choices[0].delta.content)
+            for _ in range(4):
+                await anext(words)
+            assert len(tasks) == needs_task
+            await stream.close()
+        row = await house.settled(ann, 2 + needs_task)
+        assert (row.why, row.output_tokens) == ("client_left", 4)
+        tasks.clear()
+    _, plain, in_task = [(await opened(house, ann, row))["response"] for row in await house.traces()]
+    assert plain == in_task and plain["choices"][0]["message"]["content"] == "word" * 4
+
+
 async def test_a_stream_that_takes_too_long_is_let_go_though_it_has_no_task(database, tmp_path, tasks):
     async with open_house(database, tmp_path, is_warm=True, stream_s_max=0.2) as house:
         ann = await house.customer()
