@@ -58,12 +58,11 @@ def mask_json(payload: bytes, is_cut: Callable[[], bool] | None = None) -> bytes
     A whole number that is masked becomes a text. `is_cut` says whether its texts may end in the middle of something; it is asked
     only where there may be a number at all.
     """
+    at = payload[::2].translate(_MAYBE).find(_HALF_A_RUN)
     if (
-        (
-            payload[::2].translate(_MAYBE).find(_HALF_A_RUN) < 0
-            or payload.translate(_KINDS, _BETWEEN).find(_RUN_OF_ZEROS) < 0
-        )
-        and payload.find(b"\xef\xbc") < 0  # full-width digits
+        (at < 0 or payload[max(2 * at - 1, 0) :].translate(_KINDS, _BETWEEN).find(_RUN_OF_ZEROS) < 0)
+        # one byte is found many times as quickly as two
+        and (payload.find(b"\xef") < 0 or payload.find(b"\xef\xbc") < 0)  # full-width digits
         and (payload.find(b"\\") < 0 or not _ESCAPED.search(payload))
     ):
         return payload
