@@ -30,7 +30,8 @@ _WAL_FILE_MB = 1  # the usual 16 stop all requests for as long as filling them t
 # No value of a statement is ever logged: they are people's data. Messages of level ERROR quote values ("invalid input
 # syntax for type integer: …"), so only LOG, FATAL and PANIC are written; a file per day, which ends as our own do (`log.sweep`).
 # A new file of the write-ahead log is filled with zeros first, by whoever commits, which is the ledger: so it is small
-# (`_WAL_FILE_MB`), and 256 MB of old ones are kept to be written again.
+# (`_WAL_FILE_MB`), and 256 MB of old ones are kept to be written again. Holds live for as long as a request: what is left of
+# them is cleared every ten seconds, for the keeper reads them all.
 _CONFIG = """\
 listen_addresses = ''
 unix_socket_permissions = 0700
@@ -52,6 +53,7 @@ log_rotation_age = 1d
 log_rotation_size = 0
 timezone = UTC
 log_timezone = UTC
+autovacuum_naptime = 10s
 jit = off
 """
 
