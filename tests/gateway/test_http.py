@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -187,6 +188,17 @@ async def test_models_are_listed_for_those_who_have_a_key(house):
     assert (await house.client(ann).models.retrieve(FREE_MODEL)).id == FREE_MODEL
     async with httpx.AsyncClient(timeout=LIMIT_S, headers={"authorization": f"Bearer {ann.secret}"}) as client:
         refused(await client.get(f"{house.url}/v1/models/no/such"), 404, "model_not_found", "model")
+
+
+async def test_a_model_is_as_old_as_its_first_price(house):
+    ann, since = await house.customer(), house.clock.now() - timedelta(days=3)
+    await house.offer("test/old", valid_from=since)
+    await house.raise_price("test/old", 2)
+    await house.bump_epoch()
+    await house.gateway.rules.renew(house.gateway.rules.current.epoch + 1)
+    shown = await house.client(ann).models.retrieve("test/old")
+    assert shown.created == int(since.timestamp())
+    assert (await house.anthropic(ann).models.retrieve("test/old")).created_at == since
 
 
 async def test_many_requests_on_one_connection(house):

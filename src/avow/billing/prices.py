@@ -208,6 +208,11 @@ class Prices:
         """Every version of a model's price, newest first."""
         return list(self._versions.get(model, ()))
 
+    def since(self, model: str) -> datetime:
+        """When a model was first offered; of one without a price, the beginning of the count of seconds (POSIX)."""
+        versions = self._versions.get(model)
+        return versions[-1].valid_from if versions else datetime.fromtimestamp(0, UTC)
+
     def gives_away(self, at: datetime) -> bool:
         """Whether a model is free, so that somebody without money may ask it."""
         in_force = (next((v for v in versions if v.valid_from <= at), None) for versions in self._versions.values())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -249,7 +250,9 @@ class V1:
         # Anthropic's clients send the version of their words; the same list is theirs in those.
         show = _show_anthropic if any(name == b"anthropic-version" for name, _ in scope["headers"]) else _show
         shown = {
-            name: show(model) for name, model in rules.models.items() if model.seen_by(plan, now) and model.open_to(key)
+            name: show(model, rules.prices.since(name))
+            for name, model in rules.models.items()
+            if model.seen_by(plan, now) and model.open_to(key)
         }
         if path == MODELS:
             page: dict[str, Any] = {"object": "list", "data": list(shown.values())}
@@ -374,14 +377,14 @@ def _claim(value: bytes, before: bytes | None) -> bytes:
     return value
 
 
-def _show(model: Model) -> dict[str, Any]:
-    """`avow_leaving`: what a client pays that leaves before the end, by the rules of the upstreams where the model runs;
-    `avow_pictures`: whether it looks at pictures in what is said to it."""
+def _show(model: Model, since: datetime) -> dict[str, Any]:
+    """`created`: when it was first offered; `avow_leaving`: what a client pays that leaves before the end, by the rules of the
+    upstreams where the model runs; `avow_pictures`: whether it looks at pictures in what is said to it."""
     owner = model.routes[0].upstream.processor or "avow"
     leaving = sorted({route.upstream.leaving for route in model.routes})
-    shown = {"id": model.id, "object": "model", "created": 0, "owned_by": owner, "avow_leaving": leaving}
-    return {**shown, "avow_pictures": model.picture_tokens is not None}
+    shown = {"id": model.id, "object": "model", "created": int(since.timestamp()), "owned_by": owner}
+    return {**shown, "avow_leaving": leaving, "avow_pictures": model.picture_tokens is not None}
 
 
-def _show_anthropic(model: Model) -> dict[str, Any]:
-    return {"id": model.id, "type": "model", "display_name": model.id, "created_at": "1970-01-01T00:00:00Z"}
+def _show_anthropic(model: Model, since: datetime) -> dict[str, Any]:
+    return {"id": model.id, "type": "model", "display_name": model.id, "created_at": since}
