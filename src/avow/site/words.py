@@ -26,6 +26,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "Every OpenAI client works: set its base URL to this address and add /v1.",
         "所有 OpenAI 客户端均可使用：将其 base URL 设为本站地址加 /v1 即可。",
     ),
+    "use_key": ("Make a key", "创建密钥"),
     "see_for_yourself": ("See for yourself", "亲自查证"),
     "privacy": ("Privacy policy", "隐私政策"),
     "privacy_note": ("what is kept, why, and until when", "保存什么、为何保存、保存到何时"),
