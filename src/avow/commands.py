@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, Command | Silent]] = {
     "policy explain": READS,
     "verify": Silent("what the probes found is evidence; canaries are erased as people are"),
     "receipt verify": READS,
+    "receipt fetch": Silent("a receipt names nobody, and nothing is opened"),
     "subject plan-erase": Silent("it shows counts and periods, and no content"),
     "subject export": Command("export", "person"),
     # Not on the person's record, which ends with them.
