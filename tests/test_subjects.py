@@ -11,7 +11,7 @@ from avow.billing.tables import charge, wallet_hold
 from avow.privacy import levels
 from avow.privacy.stores import TableStore
 from avow.proof import receipts
-from tests.platform import MODEL, Platform
+from tests.platform import MODEL, Platform, new_platform
 
 CLAIMS = "SELECT 1 FROM claim WHERE subject_id = $1"
 
@@ -40,6 +40,19 @@ def test_an_idempotency_key_goes_with_the_person_and_their_receipt_stands_in_the
     assert receipts.verify(again, public) == signed and receipts.in_log(again, public) is not None
     unknown = platform.cli("receipt", "fetch", str(id), check=False)
     assert unknown.returncode == 1 and "There is no receipt" in unknown.stderr
+
+
+def test_an_erasure_while_avow_is_stopped_says_how_the_proof_is_had() -> None:
+    with new_platform(engine="0") as one:
+        one.start()
+        with one.http() as http:
+            me = one.sign_up(http)
+        one.stop()
+        printed = one.cli("subject", "erase", me["id"])
+        request = json.loads(printed.stdout)["request"]
+        assert "log" not in json.loads(printed.stdout) and f"avow receipt fetch {request}" in printed.stderr
+        one.start()
+        assert "log" in json.loads(one.cli("receipt", "fetch", request).stdout)
 
 
 def test_money_of_a_running_request_is_not_said_to_be_kept_by_law() -> None:
