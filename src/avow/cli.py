@@ -12,21 +12,21 @@ from uuid import UUID
 import click
 
 from avow import commands, completing, listings, printing
-from avow.base.actor import COMMAND
 from avow.base.errors import AvowError
 from avow.importing import bring
-from avow.offering import limit, model, upstream
+from avow.keying import key
+from avow.limiting import limit, limits
+from avow.offering import model, upstream
 from avow.policy import words
 from avow.publishing import log
 from avow.receipting import receipt
 from avow.registering import evidence, register
 from avow.ruling import policy
 from avow.subjects import subject
-from avow.terminal import EXIT_FAILED, CallersPath, Commands, PolicyName, at_desk, parts_of, run, tenant_of
+from avow.terminal import EXIT_FAILED, CallersPath, Commands, PolicyName, at_desk, parts_of, run
 
 if TYPE_CHECKING:
     from avow import app
-    from avow.accounts import keys
     from avow.privacy import backup as backups
     from avow.privacy import retention
 
@@ -218,30 +218,6 @@ def record_anchor(context: click.Context) -> None:
 
 
 @main.group()
-def key() -> None:
-    """API keys."""
-
-
-@key.command("create")
-@click.argument("id", type=click.UUID)
-@click.option("--name", default="")
-@click.pass_context
-def key_create(context: click.Context, id: UUID, name: str) -> None:
-    """Make an API key for a person; its secret is shown once."""
-    import msgspec
-
-    from avow.accounts import keys, people
-    from avow.accounts.key_terms import Setting
-
-    async def work() -> keys.MadeKey:
-        async with at_desk(context) as at:
-            who = people.actor(await tenant_of(at, id), id)
-            return await keys.create(at.accounts, who, Setting(name=name), by=COMMAND, reason=commands.why(context))
-
-    printing.show(msgspec.to_builtins(run(work())))
-
-
-@main.group()
 def user() -> None:
     """The operator's staff."""
 
@@ -295,7 +271,6 @@ def _password() -> str:
 
 
 subject.add_command(listings.find_subject)
-key.add_command(listings.list_keys)
 upstream.add_command(listings.list_upstreams)
 model.add_command(listings.list_models)
 main.add_command(policy)
@@ -308,6 +283,8 @@ main.add_command(log)
 main.add_command(upstream)
 main.add_command(model)
 main.add_command(limit)
+main.add_command(limits)
+main.add_command(key)
 main.add_command(listings.report)
 main.add_command(completing.completion)
 commands.ask_why(main)

@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, Command | Silent]] = {
     "policy explain": READS,
     "verify": Silent("what the probes found is evidence; canaries are erased as people are"),
     "receipt verify": READS,
+    "receipt fetch": Silent("a receipt names nobody, and nothing is opened"),
     "subject plan-erase": Silent("it shows counts and periods, and no content"),
     "subject export": Command("export", "person"),
     # Not on the person's record, which ends with them.
@@ -48,6 +49,7 @@ COMMANDS: Final[Mapping[str, Command | Silent]] = {
     "log begin": Command("begin another log", "itself", asks_why=True),
     "record anchor": Command("begin the chain anew", "itself", asks_why=True),
     "key create": Command("create key", "itself"),
+    "key revoke": Command("revoke key", "itself"),
     "user create": Command("appoint staff", "itself"),
     "user remove": Command("dismiss staff", "itself"),
     "key list": Silent("it shows ids, states and times, and opens nothing"),
@@ -60,6 +62,7 @@ COMMANDS: Final[Mapping[str, Command | Silent]] = {
     "model add": Command("set model"),
     "model change": Command("change route"),
     "limit": Command("set limit"),
+    "limits": Silent("it shows ids, names of models and sums"),
     "report": Silent(
         "sums over many organisations are about nobody; a purpose that is refused is recorded by `billing.sums`"
     ),

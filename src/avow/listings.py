@@ -11,15 +11,14 @@ import click
 from avow import commands, printing
 from avow.base.actor import COMMAND
 from avow.base.errors import NotFound
-from avow.terminal import at_desk, run
+from avow.limiting import said
+from avow.terminal import PAGE_MAX, at_desk, run
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from avow.billing.prices import Price
     from avow.desk import Desk
-
-PAGE_MAX = 1000
 
 Row = Mapping[str, Any]
 Query = Callable[["Desk", "AsyncConnection"], Awaitable[Sequence[Row]]]
@@ -78,17 +77,23 @@ def report(context: click.Context, purpose: str) -> None:
 @_limit
 @click.pass_context
 def list_keys(context: click.Context, id: UUID, after: UUID | None, limit: int) -> None:
-    """List the API keys of a person, by id, without their secrets and names."""
+    """List the API keys of a person, by id, with their limits, without their secrets and names."""
     from sqlalchemy import select
 
+    from avow.accounts.limits import Limits
     from avow.accounts.tables import api_key
 
-    columns = ("id", "public_id", "state", "project_id", "since", "expires_at", "last_used_at", "revoked_at")
+    columns = ("id", "public_id", "state", "project_id", "since", "expires_at", "last_used_at", "revoked_at", "models")
+    limits = Limits.__struct_fields__
 
     async def query(_: Desk, c: AsyncConnection) -> Sequence[Row]:
-        mine = select(*(api_key.c[name] for name in columns)).where(api_key.c.subject_id == id)
+        mine = select(*(api_key.c[name] for name in (*columns, *limits))).where(api_key.c.subject_id == id)
         mine = mine if after is None else mine.where(api_key.c.id > after)
-        return [dict(row) for row in (await c.execute(mine.order_by(api_key.c.id).limit(limit))).mappings()]
+        rows = (await c.execute(mine.order_by(api_key.c.id).limit(limit))).mappings()
+        return [
+            {**{name: row[name] for name in columns}, "limits": said({name: row[name] for name in limits})}
+            for row in rows
+        ]
 
     _list(context, query, "id", limit)
 

@@ -1,4 +1,4 @@
-"""`avow upstream …`, `avow model …` and `avow limit …`: what the operator offers, what it costs, and how much of it there is."""
+"""`avow upstream …` and `avow model …`: what the operator offers, and what it costs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from uuid import UUID
 
 import click
 
 from avow import printing
-from avow.base import money
 from avow.completing import Named
-from avow.terminal import at_desk, run
+from avow.terminal import at_desk, nano_of, run
 
 if TYPE_CHECKING:
-    from avow.billing import allowances
     from avow.gateway.fleet import Routing
     from avow.gateway.offers import Offer
     from avow.gateway.upstreams import Leaving
@@ -256,7 +253,7 @@ def model_add(
     _check_room(context_tokens, max_output)
     told = {"images": per_image, "seconds": per_minute, "characters": per_million_characters}
     parts: dict[str, Any] = {"image_nano": image, "audio_nano": audio}
-    parts = {name: _price(each) for name, each in parts.items() if each}
+    parts = {name: nano_of(each) for name, each in parts.items() if each}
     priced = _main_price(input_price, output_price, {name: each for name, each in told.items() if each}, bool(parts))
     offer = Offer(
         id=id,
@@ -266,13 +263,13 @@ def model_add(
         output_tokens_max=max_output,
         picture_tokens=picture_tokens,
         **(priced | parts | _sizes(per_image, per_image_of)),
-        cached_nano=_price(cached_price) if cached_price else None,
-        cache_write_nano=_price(cache_write) if cache_write else None,
-        reasoning_nano=_price(reasoning) if reasoning else None,
+        cached_nano=nano_of(cached_price) if cached_price else None,
+        cache_write_nano=nano_of(cache_write) if cache_write else None,
+        reasoning_nano=nano_of(reasoning) if reasoning else None,
         routing=routing,
         rank=rank,
         weight=weight,
-        cost_nano=_price(cost),
+        cost_nano=nano_of(cost),
     )
 
     async def work() -> None:
@@ -326,49 +323,6 @@ def model_leave(context: click.Context, id: str, upstream: str) -> None:
     printing.say(f"model {id} not at {upstream}", id=id, left=upstream)
 
 
-@click.command("limit")
-@click.argument("kind", type=Named("avow.billing.allowances", "Kind"))
-@click.argument("id")
-@click.option("--requests-per-min", type=click.IntRange(1), help="Requests in a minute (UTC).")
-@click.option("--tokens-per-min", type=click.IntRange(1), help="Tokens in a minute, in and out.")
-@click.option("--parallel", type=click.IntRange(1), help="Requests that run at once.")
-@click.option("--budget-day", help="Money in a day (UTC), for example 20.")
-@click.option("--budget-month", help="Money in a month.")
-@click.option("--budget-total", help="Money in all, from now on.")
-@click.pass_context
-def limit(context: click.Context, /, kind: allowances.Kind, id: str, **given: Any) -> None:
-    """Say what a project or an organisation (by its id), or each organisation at a model (by its name), may use together.
-
-    What is said replaces what was said before; without options the limit is taken away.
-    """
-    from avow.accounts.limits import NANO_MAX, RATE_MAX, Limits
-    from avow.billing import allowances
-
-    try:
-        allowance_id = allowances.of_model(id) if kind == "model" else UUID(id)
-    except ValueError:
-        raise click.BadParameter("An id looks like 01a20287-9ca4-7624-811d-a5584abdbf85.") from None
-    budgets = {
-        f"{name}_nano": _price(given.pop(name)) for name in list(given) if name.startswith("budget") and given[name]
-    }
-    if any(nano > NANO_MAX for nano in budgets.values()):
-        raise click.BadParameter(f"A budget is at most {NANO_MAX // money.NANO}.")
-    rates = {name: value for name, value in given.items() if not name.startswith("budget")}
-    if any(value and value > RATE_MAX for value in rates.values()):
-        raise click.BadParameter(f"A rate is at most {RATE_MAX}.")
-    limits = Limits(**rates, **budgets)
-
-    async def work() -> None:
-        async with at_desk(context) as at, at.keeper.begin() as c:
-            if limits != Limits():
-                await allowances.check_there(c, kind, allowance_id, id)
-            await allowances.put(c, kind, allowance_id, limits)
-
-    run(work())
-    limited = limits != Limits()
-    printing.say(f"{kind} {id}: {'limited' if limited else 'no limit'}", kind=kind, id=id, limited=limited)
-
-
 def _main_price(
     input_price: str | None, output_price: str | None, told: dict[str, str], has_parts: bool
 ) -> dict[str, Any]:
@@ -381,9 +335,9 @@ def _main_price(
             "A price is --input and --output, or one of --per-image, --per-minute and --per-million-characters."
         )
     if input_price is not None and output_price is not None:
-        return {"input_nano": _price(input_price), "output_nano": _price(output_price)}
+        return {"input_nano": nano_of(input_price), "output_nano": nano_of(output_price)}
     ((counts, amount),) = told.items()
-    nano, made = _price(amount), {"input_nano": 0, "output_nano": 0, "counts": counts}
+    nano, made = nano_of(amount), {"input_nano": 0, "output_nano": 0, "counts": counts}
     if counts == "images":
         return {**made, "image_nano": nano * prices.PER}
     return (
@@ -414,11 +368,11 @@ def _sizes(per_image: str | None, rows: tuple[str, ...]) -> dict[str, Any]:
         return {}
     if per_image is None:
         raise click.UsageError("--per-image-of goes with --per-image, the price of all other images.")
-    told = {",": _price(per_image)}
+    told = {",": nano_of(per_image)}
     for row in rows:
         name, _, amount = row.partition("=")
         known = [each for each in name.split(",") if each]
-        price = _price(amount) if amount else -1
+        price = nano_of(amount) if amount else -1
         if name.count(",") != 1 or price < 0 or not known or None in map(media.named, known):
             raise click.BadParameter(f"{row!r} is not SIZE,QUALITY=PRICE.")
         told[name.lower()] = price
@@ -426,14 +380,3 @@ def _sizes(per_image: str | None, rows: tuple[str, ...]) -> dict[str, Any]:
         raise click.BadParameter(f"A model has at most {SIZES_MAX} prices.")
     common = math.gcd(*told.values()) or 1
     return {"image_nano": common * prices.PER, "sizes": {name: each // common for name, each in told.items()}}
-
-
-def _price(amount: str) -> int:
-    """An amount of money in nano-units. Raises BadParameter for what is none, or less than nothing."""
-    try:
-        nano = money.parse(amount)
-    except ValueError as wrong:
-        raise click.BadParameter(str(wrong)) from None
-    if nano < 0:
-        raise click.BadParameter(f"{amount} is negative; an amount of money is zero or more.")
-    return nano

@@ -10,6 +10,7 @@ import click
 
 from avow import commands, printing
 from avow.base.actor import COMMAND
+from avow.receipting import with_proof
 from avow.terminal import at_desk, run, tenant_of
 
 if TYPE_CHECKING:
@@ -57,11 +58,14 @@ def subject_export(context: click.Context, id: UUID) -> None:
 @click.argument("id", type=click.UUID)
 @click.pass_context
 def subject_erase(context: click.Context, id: UUID) -> None:
-    """Erase a person now, as if they had asked, and print the signed receipt."""
+    """Erase a person now, as if they had asked, and print the signed receipt.
+
+    While Avow runs it waits for the log, so that the receipt carries its proof.
+    """
     from avow.accounts import members
     from avow.privacy import erase, requests
 
-    async def carry_out() -> bytes:
+    async def carry_out() -> tuple[UUID, bytes, bool]:
         async with at_desk(context) as at:
             now = at.parts.clock.now()
             tenant_id = await tenant_of(at, id)
@@ -70,11 +74,14 @@ def subject_erase(context: click.Context, id: UUID) -> None:
                 taken = await requests.take(c, at.vault, tenant_id, id, "erase", now)
             await erase.run(at.privacy, taken.id, told)
             async with at.app.begin() as c:
-                return await requests.receipt(c, taken.id, taken.token)
+                signed = await requests.receipt(c, taken.id, taken.token)
+            return taken.id, *await with_proof(at, signed)
 
     with printing.working() as told:
-        receipt = run(carry_out())
+        request_id, receipt, is_proved = run(carry_out())
     printing.document(receipt)
+    if not is_proved:
+        printing.note(f"It carries no proof of the log yet. While Avow runs: avow receipt fetch {request_id}")
 
 
 @subject.command("restrict")

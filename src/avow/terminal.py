@@ -19,6 +19,7 @@ from uuid import UUID
 import click
 
 from avow import commands, printing, settings
+from avow.base import money
 from avow.base.errors import AvowError, BadInput, NotFound
 from avow.policy import PolicyError
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 EXIT_FAILED, EXIT_USAGE = 1, 2
+PAGE_MAX = 1000
+"""Rows that a list shows at once."""
 
 
 class NeverStarted(AvowError):
@@ -204,3 +207,14 @@ def credentials(email: str) -> tuple[str, str]:
         )
     password, code = (sys.stdin.readline().rstrip("\n") for _ in range(2))
     return password, code
+
+
+def nano_of(amount: str) -> int:
+    """An amount of money in nano-units. Raises BadParameter for what is none, or less than nothing."""
+    try:
+        found = money.parse(amount)
+    except ValueError as wrong:
+        raise click.BadParameter(str(wrong)) from None
+    if found < 0:
+        raise click.BadParameter(f"{amount} is negative; an amount of money is zero or more.")
+    return found

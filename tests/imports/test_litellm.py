@@ -137,6 +137,32 @@ def test_what_is_not_carried_over_is_told_with_its_reason(tmp_path: Path) -> Non
     assert "MISTRAL_API_KEY is not set" in why["model forgotten (entry 8)"]
     assert "extra_headers" in why["model gpt-4o (entry 2)"]
     assert {"general_settings", "drop_params (of litellm_settings or router_settings)"} <= set(why)
+    assert "api_version" in why["model gpt-4o (entry 1)"] and "v1 API" in why["model gpt-4o (entry 1)"]
+
+
+def test_what_is_left_out_is_named_once_with_its_first_cause(tmp_path: Path) -> None:
+    config = """
+model_list:
+  - model_name: paid
+    litellm_params: {model: openai/gpt-4o, timeout: 60}
+    model_info: {input_cost_per_token: 1e-6, output_cost_per_token: 1e-6}
+  - {model_name: weird, litellm_params: {model: weird/thing}}
+  - {model_name: "*", litellm_params: {model: "openai/*"}}
+  - model_name: mine
+    litellm_params: {model: openai/x, api_key: k, input_cost_per_token: 1e-6, timeout: 60, stream_timeout: 9}
+router_settings: {model_group_alias: {a: mine, b: paid, c: nowhere, mine: mine, a2: a}}
+"""
+    plan = plan_of(tmp_path, config, keys="token\n", environment={})
+    assert {*models(plan)} == {"mine", "a", "a2"}
+    assert [(each.what, each.why) for each in plan.left] == [
+        ("model paid (entry 1)", "OPENAI_API_KEY is not set in the environment of this command"),
+        ("model weird (entry 2)", "no kind of upstream here speaks 'weird'"),
+        ("model * (entry 3)", "it is a pattern; here every model is offered by its name and has a price"),
+        ("model mine (entry 4)", "these the gateway decides itself: stream_timeout, timeout"),
+        ("alias b", "the model that it stands for, paid, is not carried over either"),
+        ("alias c", "the model that it stands for, nowhere, is not there"),
+        ("alias mine", "there is a model of this name already"),
+    ]
 
 
 def test_keys_keep_their_limits_and_get_no_looser_ones(tmp_path: Path) -> None:

@@ -140,8 +140,8 @@ async def amend(needs: Needs, who: Actor, key_id: UUID, change: Change) -> Liste
     return _listed(row, setting)
 
 
-async def revoke(needs: Needs, who: Actor, key_id: UUID) -> None:
-    """Revoke one's own key: at once for whatever costs money, within 2 s elsewhere. Raises NotFound.
+async def revoke(needs: Needs, who: Actor, key_id: UUID, *, by: Actor | None = None, reason: str | None = None) -> None:
+    """Revoke one's own key: at once for whatever costs money, within 2 s elsewhere; `by`: somebody else does. Raises NotFound.
 
     Its tombstone keeps a restored backup from bringing it back to life.
     """
@@ -152,7 +152,9 @@ async def revoke(needs: Needs, who: Actor, key_id: UUID) -> None:
             raise NotFound("There is no such key of yours.")
         if await end(needs, connection, tenant_id, key_id):
             after = {"key": key_id, "state": "revoked"}
-            await acts.note(needs, connection, who, "revoke key", category="credential", after=after)
+            await acts.note(
+                needs, connection, who, "revoke key", by=by, category="credential", reason=reason, after=after
+            )
     needs.directory.forget(tenant_id)
 
 

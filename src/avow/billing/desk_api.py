@@ -122,8 +122,13 @@ async def give_credit(data: JSONBody[Credit], staff: Staff, accounts: Accounts) 
             policy_version=policy.version,
             ends_at=policy.categories["payment"].keep.end(now),
         )
-        after = {"amount": data.amount, "kind": data.kind, "new": new}
-        act = Act(staff, "grant credit", tenant_id, data.subject, "payment", "billing", data.reason, after=after)
+        whose, after = (tenant_id, data.subject), {"amount": data.amount, "kind": data.kind}
+        # Again under the same key nothing is given, and the wallet is looked at.
+        act = (
+            Act(staff, "grant credit", *whose, "payment", "billing", data.reason, after=after)
+            if new
+            else Act(staff, "look at account", *whose, reason=data.reason)
+        )
         await accounts.vault.record_act(c, act)
         now_is = (await c.execute(select(wallet).where(wallet.c.id == wallet_id))).one()
     return Credited(new, _balance(now_is))

@@ -93,6 +93,7 @@ wallet_hold = table(
                 ),
             ],
             why="money promised to a running request; it lives as long as the request and is settled by the database",
+            stays="It is the money of a request that still runs, and goes when that ends.",
         )
     ],
     app="read",
@@ -272,6 +273,8 @@ claim = table(
             clear=["digest", "request_id", "status", "charged"],
             why="compared when a request comes again, so that nobody is charged twice for one; keyed digests and ids",
             secret=["digest"],
+            # Who is erased sends nothing again, and books are kept of charges.
+            erased=True,
         )
     ],
 )

@@ -32,6 +32,9 @@ class Personal:
     `box` lists the fields inside the sealed column `column`; `clear` lists columns that the database can read, and `why`
     it must be able to. `secret` are those of both that no copy for the person holds: what opens something, digests of it
     (a copy that lies around must open nothing), and who somebody else is.
+
+    Where the policy holds the category against an erasure, because a law asks for it: `erased` facts go with the person all the
+    same, for no law asks for these; others stay because of `stays`, if that is not the law.
     """
 
     category: str
@@ -40,6 +43,8 @@ class Personal:
     column: str
     why: str
     secret: frozenset[str] = frozenset()
+    erased: bool = False
+    stays: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -105,9 +110,12 @@ def personal(
     column: str = "box",
     why: str = "",
     secret: Sequence[str] = (),
+    erased: bool = False,
+    stays: str = "",
 ) -> Personal:
     """Declare facts about a person: `box` fields are sealed in `column`, `clear` columns stay readable because of `why`,
-    `secret` ones of either are never shown to anybody."""
+    `secret` ones of either are never shown to anybody. `erased` and `stays`: what an erasure does with them where their category
+    is held, see Personal."""
     if not box and not clear:
         raise Undeclared(
             f"personal({category!r}) names no field: list them in box=[…] (sealed) or clear=[…] (readable)"
@@ -119,7 +127,7 @@ def personal(
         )
     if unknown := {*secret} - {*box, *clear}:
         raise Undeclared(f"personal({category!r}) calls {', '.join(sorted(unknown))} secret and does not name it")
-    return Personal(category, tuple(box), tuple(clear), column, why, frozenset(secret))
+    return Personal(category, tuple(box), tuple(clear), column, why, frozenset(secret), erased, stays)
 
 
 def not_personal(why: str) -> NotPersonal:

@@ -5,7 +5,7 @@ Field names are those of docs.litellm.ai/docs/proxy/configs and /config_settings
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -74,10 +74,10 @@ _TAKEN = frozenset(
     [
         *_COSTS,
         *("model", "api_base", "base_url", "api_key", "weight", "order", "rpm", "tpm", "custom_llm_provider"),
-        *("max_retries", "timeout", "stream_timeout", "num_retries", "api_version"),
     ]
 )
-"""Parameters that are carried over, or that have no counterpart because the gateway decides them itself."""
+"""Parameters that are carried over."""
+_DECIDED = frozenset(["max_retries", "num_retries", "timeout", "stream_timeout"])
 
 
 class Files(NamedTuple):
@@ -148,9 +148,7 @@ def _deployment(
     credential, origin = _credential(provider, params, variables, standard)
     wanted = prefix if standard or prefix == "azure" else plan.host(base_url)
     upstream = upstreams.add(wanted, kind, base_url, credential, origin)
-    lost = sorted(foreign.shown(name) for name in params.keys() - _TAKEN)
-    if lost:
-        left.append(Left(what, f"these parameters are not carried over: {', '.join(lost)}"))
+    left += [Left(what, why) for why in _lost(params, prefix)]
     listed = _listed(prices, named, model, info)
     told = {**listed, **info, **params}
     output = told.get("max_output_tokens") or listed.get("max_tokens") or info.get("max_tokens")
@@ -163,6 +161,20 @@ def _deployment(
         plan.size(told.get("max_input_tokens"), 0) or None,
         plan.size(output, 0) or None,
     )
+
+
+def _lost(params: Row, prefix: str) -> Iterator[str]:
+    """What becomes of a deployment's parameters that are not carried over: a sentence for each reason."""
+    lost = params.keys() - _TAKEN
+    if prefix == "azure" and "api_version" in lost:
+        lost -= {"api_version"}
+        yield "its api_version is not carried over: Azure is spoken to by its v1 API, which has none"
+    for names, why in (
+        (lost & _DECIDED, "these the gateway decides itself"),
+        (lost - _DECIDED, "these parameters are not carried over"),
+    ):
+        if names:
+            yield f"{why}: {', '.join(sorted(map(foreign.shown, names)))}"
 
 
 def _provider(named: str, params: Row) -> tuple[str, str]:
@@ -257,16 +269,19 @@ def _models(found: Mapping[str, list[_Deployment]], settings: Row, left: list[Le
     second = _fallbacks(settings, left)
     made: dict[str, Model] = {}
     for name, own in found.items():
+        if not own:
+            continue  # none of its entries is carried over, and the line of each says why
         model = _model(name, own, [found[other] for other in second.get(name, ()) if other in found], routing, left)
         if model is not None:
             made[name] = model
     for alias, target in _aliases(settings, left):
-        if target in made and alias not in made:
+        if alias in made:
+            left.append(Left(f"alias {alias}", "there is a model of this name already"))
+        elif target in made:
             made[alias] = replace(made[target], id=alias)
         else:
-            left.append(
-                Left(f"alias {foreign.shown(alias)}", "what it stands for is not carried over, or it is a model")
-            )
+            why = "is not carried over either" if target in found else "is not there"
+            left.append(Left(f"alias {alias}", f"the model that it stands for, {target}, {why}"))
     return tuple(made.values())
 
 

@@ -216,8 +216,7 @@ def _end_of(policy: Policy, request: Row[Any], now: datetime) -> datetime | None
 
 async def _step(c: AsyncConnection, policy: Policy, store: Store, subject_id: UUID) -> Step:
     ending, found = store.ending(policy, "erasure"), await store.find(c, subject_id)
-    why = "kept because the law requires it" if ending == "hold" else "you asked for it"
-    until = found.ends_at if ending == "hold" else None
+    why, until = levels.why_kept(store, found.ends_at) if ending == "hold" else (levels.ASKED, None)
     return Step(store.name, store.categories, ending, found.facts, why, until)
 
 

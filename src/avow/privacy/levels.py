@@ -21,7 +21,14 @@ PHYSICAL = (
     "Freed bytes are overwritten when the database or the file system uses their space again; no date can be given. "
     "Sealed content in them cannot be read, because its key was destroyed."
 )
+ASKED = "You asked for it."
 HELD = "Kept until its own end, because the law requires it."
+
+
+def why_kept(store: Store, until: datetime | None) -> tuple[str, datetime | None]:
+    """Why what an erasure holds in a store stays, and until when; None: until something happens that has no date yet."""
+    stays = store.stays if isinstance(store, TableStore) else ""
+    return (stays, None) if stays else (HELD, until)
 
 
 def store_entry(
@@ -33,11 +40,12 @@ def store_entry(
     ending = store.ending(policy, "erasure")
     entry: dict[str, Any] = {"store": store.name, "categories": sorted(store.categories), "ending": ending}
     if ending == "hold" and not ended:
-        return {**entry, "facts": kept, "kept_until": _time(until), "why": HELD, "levels": _levels()}
+        why, until = why_kept(store, until)
+        return {**entry, "facts": kept, "kept_until": _time(until), "why": why, "levels": _levels()}
     is_table = isinstance(store, TableStore)
     lost_keys = any(policy.categories[c].on_erasure != "hold" for c in store.sealed)
     levels = _levels(at, at, keys_at if lost_keys else None, None, backups_at if is_table else None)
-    return {**entry, "facts": ended, "why": "You asked for it.", "levels": levels}
+    return {**entry, "facts": ended, "why": ASKED, "levels": levels}
 
 
 def fields(

@@ -7,7 +7,8 @@ An ending is one of four words of the policy, and here is what it does to a row:
              column that the table cannot do without (NOT NULL) is part of the bare record.
     detach   the row stays and belongs to nobody: the box is emptied, and person and organisation are replaced by random
              ids, new for each row, so that two rows of one person no longer meet.
-    hold     the row stays as it is until its own end, because the law says so. Only an erasure can hold.
+    hold     the row stays as it is until its own end, because the law says so; or until what it serves is over, where its
+             table says so (`stays`). Only an erasure can hold.
 
 A row that holds facts of two categories is ended as gently as the gentler of them allows (hold, detach, blank, delete),
 and the columns of the harsher one are emptied.
@@ -199,9 +200,14 @@ class TableStore:
         """See Store."""
         return tuple(dict.fromkeys(held.category for held in self._held if held.box))
 
+    @property
+    def stays(self) -> str:
+        """Why its facts stay where an erasure holds them, in a sentence; "": because the law requires it."""
+        return next((held.stays for held in self._held if held.stays), "")
+
     def ending(self, policy: Policy, on: Literal["expiry", "erasure"]) -> Ending:
         """See Store."""
-        endings = {_ending(policy, held.category, on) for held in self._held}
+        endings = {_ending(policy, held, on) for held in self._held}
         return next(ending for ending in GENTLEST_FIRST if ending in endings)
 
     async def find(self, c: AsyncConnection, subject_id: UUID) -> Found:
@@ -302,7 +308,7 @@ class TableStore:
         detached = self.ending(policy, on) == "detach"
         names: list[str] = []
         for held in self._held:
-            if _ending(policy, held.category, on) in ("delete", "blank"):
+            if _ending(policy, held, on) in ("delete", "blank"):
                 names += held.columns
             elif detached and held.box:
                 names.append(held.column)
@@ -338,9 +344,11 @@ def tables(
     return [TableStore(table, before.get(table.name), moving.get(table.name)) for table in declared]
 
 
-def _ending(policy: Policy, category: str, on: Literal["expiry", "erasure"]) -> Ending:
-    rule = policy.categories[category]
-    return rule.on_expiry if on == "expiry" else rule.on_erasure
+def _ending(policy: Policy, held: catalog.Personal, on: Literal["expiry", "erasure"]) -> Ending:
+    rule = policy.categories[held.category]
+    if on == "expiry":
+        return rule.on_expiry
+    return "delete" if held.erased and rule.on_erasure == "hold" else rule.on_erasure
 
 
 def _empty(column: Column[Any]) -> bytes | None:

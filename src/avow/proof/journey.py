@@ -31,6 +31,7 @@ from avow.base.log import failure
 from avow.catalog import facts
 from avow.policy import asking
 from avow.privacy import standings
+from avow.privacy.stores import tables
 from avow.proof import receipts, remains, scan
 from avow.proof.evidence import KEPT_FOR, Finding
 from avow.proof.tables import canary_step
@@ -289,13 +290,11 @@ async def gone(made: Journey) -> str:
     if again.status_code != 401:
         raise Failed(f"signing in again was answered with {again.status_code}")
     await made.on.canaries.settle(made.canary)
-    rules = made.on.policy.categories
-    ending = {table.name for table, held in facts() if rules[held.category].on_erasure == "delete"}
-    kept = {table.name for table, held in facts() if rules[held.category].on_erasure != "delete"}
-    left = {name: count for name, count in (await _counts(made)).items() if count and name in ending - kept}
+    ending = {table.name for table in tables() if table.ending(made.on.policy, "erasure") == "delete"}
+    left = {name: count for name, count in (await _counts(made)).items() if count and name in ending}
     if left:
         raise Failed(f"left in {', '.join(left)}")
-    return f"0 facts in {len(ending - kept)} stores; no way in"
+    return f"0 facts in {len(ending)} stores; no way in"
 
 
 async def files(made: Journey) -> str:

@@ -34,6 +34,7 @@ from avow.policy import Policy
 from avow.policy.words import PROBES
 from avow.privacy import versions
 from avow.privacy.requests import OPEN
+from avow.privacy.stores import tables as stores
 from avow.privacy.tables import rights_request
 from avow.proof import (
     ages,
@@ -342,7 +343,7 @@ async def erased(on: Ground) -> Finding:
         return Finding("failed", "the key is still there")
     async with on.keeper.begin() as c:
         left = 0
-        for table in dict.fromkeys(t for t, p in facts() if on.policy.categories[p.category].on_erasure == "delete"):
+        for table in (each.table for each in stores() if each.ending(on.policy, "erasure") == "delete"):
             mine = table.c.subject_id.in_([canary.subject_id, canary.ref.subject_id])
             left += await c.scalar(select(func.count()).select_from(table).where(mine)) or 0
     return Finding("failed", f"{left} rows are left") if left else Finding("proved", "key gone, 0 rows left")
