@@ -189,9 +189,9 @@ class Front:
             return found
         return {**found, "database": True, "policy": in_force == self.vault.policy.hash}
 
-    async def evidence(self) -> list[Evidence]:
+    async def evidence(self, policy_hash: str) -> list[Evidence]:
         async with self.database.begin() as c:
-            return await evidence.latest(c, self.vault.policy.hash, self.parts.clock.now())
+            return await evidence.latest(c, policy_hash, self.parts.clock.now())
 
     async def documents(self) -> frozenset[str]:
         """The documents that hold now: what rests on them may be published."""
