@@ -17,7 +17,7 @@ import httpx
 import pyotp
 import pytest
 
-from tests.platform import ROOT, Platform, complete, new_platform, wait_until
+from tests.platform import ROOT, Platform, complete, dated, new_platform, wait_until
 
 DAY_S = 24 * 3600
 NOTICE_DAYS = 10
@@ -33,7 +33,7 @@ def policy(version: int, *changes: tuple[str, str], more: str = "") -> str:
     for old, new in (("version = 1", f"version = {version}"), *changes):
         assert old in text, f"the profile has no {old!r}"
         text = text.replace(old, new, 1)
-    return text + more
+    return dated(text, version) + more
 
 
 @pytest.fixture(scope="module")
