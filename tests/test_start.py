@@ -358,13 +358,22 @@ def test_a_changed_file_is_not_what_is_in_force_and_the_start_says_so(second: Pl
     second.write_policy(policy_text(('keep = "12 months"', 'keep = "6 months"'), ("version = 1", "version = 2")))
     second.start()
     second.settings = known
-    assert b"is not what is in force: version 1 is, and stays" in second.output[said:]
+    assert b"is not what is in force: version 1 is. " in second.output[said:]
     assert f"avow policy plan {second.folder / 'policy.toml'}".encode() in second.output[said:]
-    assert b"write version" not in second.output[said:], "it has a higher one already"
     with second.http() as http:
         served = http.get("/.well-known/avow-policy.json").json()
     assert served["version"] == 1
     assert "12 months" in str(served["clauses"])
+    shown = second.cli("policy", "show").stdout
+    assert shown == policy_text()
+    told = json.loads(second.cli("policy", "show", "--json").stdout)
+    assert (told["version"], told["hash"], told["source"], told["coming"]) == (1, served["hash"], shown, [])
+    second.stop()
+    said = len(second.output)
+    second.write_policy(shown)
+    second.start()
+    second.settings = known
+    assert b"is not what is in force" not in second.output[said:], "its file was named"
 
 
 def test_a_start_names_the_version_in_force_and_the_one_that_is_to_come() -> None:
@@ -379,7 +388,11 @@ def test_a_start_names_the_version_in_force_and_the_one_that_is_to_come() -> Non
     assert start.what_holds(mine, own, [coming], "default") == f"version 3 is in force; {comes}."
     assert start.what_holds(mine, other, [version(4, mine.hash)], "x") == f"version 3 is in force; {comes}."
     said = start.what_holds(mine, other, [coming], "default")
-    assert said.startswith(f"default is not what is in force: version 3 is, until {comes}. ") and "version = 5" in said
+    assert said.startswith(f"default is not what is in force: version 3 is, until {comes}. ")
+    for file in ("default", "/x/first.toml"):
+        said = start.what_holds(mine, other, [], file)
+        # To plan it would undo what was applied after it.
+        assert 'policy = "/path/' in said and "avow policy show" in said and "avow policy plan" not in said
 
 
 def test_production_refuses_a_policy_with_examples_and_a_demo_says_what_they_are() -> None:
