@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import ssl
 import stat
 from collections.abc import Iterator
@@ -132,6 +133,24 @@ def test_the_public_pages_answer_anybody_without_a_cookie(platform: Platform) ->
             answer = http.get(path)
             assert answer.status_code == 200, path
             assert "set-cookie" not in answer.headers, path
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        *[(path, 200) for path in ("/", "/privacy", "/privacy/1", "/privacy/changes", "/proof", "/status", "/terms")],
+        *[("/.well-known/avow-policy.json", 200), ("/readyz", 200), ("/nowhere", 404), ("/api/auth/login", 405)],
+    ],
+)
+def test_who_asks_for_the_head_of_a_page_gets_that_and_no_body(platform: Platform, path: str, status: int) -> None:
+    """RFC 9110 §9.3.2: as GET, with the length that its body has, and then nothing more on the wire."""
+    asked = f"HEAD {path} HTTP/1.1\r\nhost: 127.0.0.1:{platform.port}\r\nconnection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", platform.port), timeout=LIMIT_S) as wire:
+        wire.sendall(asked.encode())
+        head, end, body = b"".join(iter(partial(wire.recv, 65536), b"")).partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode()), head
+    assert (end, body) == (b"\r\n\r\n", b"")
+    assert int(re.findall(rb"(?i)\r\ncontent-length: (\d+)", head)[0]) > 0
 
 
 def test_the_start_page_counts_the_sentences_and_what_was_found_of_them(platform: Platform) -> None:
