@@ -45,7 +45,7 @@ async def home(state: State, reader: Reading) -> Response[str]:
     return page(
         *(site, "home.html", reader),
         count=len(shown),
-        proved=sum(each.verdict in ("proved", "attested") for each in shown),
+        proved=sum(each.verdict in sentences.HELD for each in shown),
         failed=sum(each.verdict == "failed" for each in shown),
         looked_at=minute(looked_at, reader.locale) if looked_at else "",
     )

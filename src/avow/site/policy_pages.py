@@ -60,6 +60,7 @@ async def privacy(state: State, reader: Reading) -> Response[str]:
         upcoming=[(each.number, minute(each.effective_at, chosen)) for each in coming],
         proved=sum(each.verdict == "proved" for each in shown),
         count=len(shown),
+        all_held=all(each.verdict in sentences.HELD for each in shown),
         first_round=any(each.verdict == "awaited" for each in shown),
     )
 

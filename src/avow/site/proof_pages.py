@@ -138,6 +138,7 @@ async def proof(state: State, reader: Reading) -> Response[str]:
         groups=policy_pages.grouped([_unfolded(each, signed, now, chosen) for each in found], chosen),
         proved=sum(each.verdict == "proved" for each in found),
         count=len(found),
+        all_held=all(each.verdict in sentences.HELD for each in found),
         oldest=_age(min((each.at for each in found if each.at), default=None), now, chosen),
         unpublished=len(policy.clauses) - len(found),
         head=signed.head,

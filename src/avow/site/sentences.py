@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from avow.policy import Clause, Policy, published
 from avow.privacy import versions
@@ -13,6 +14,9 @@ from avow.site.layout import Site
 
 FIRST_ROUND = timedelta(minutes=15)
 """How long after a start, or a change of the policy, a sentence without evidence is one whose first check is under way."""
+
+HELD: Final = ("proved", "attested")
+"""The verdicts under which nothing of a sentence is open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
-"""What a process shows that has not heard yet of the version that came into force: all of it of one version."""
+"""What the pages show: all of one version, also where the process has not heard of the next, and whether all of it holds."""
 
 from __future__ import annotations
 
 import html
 import json
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,11 +18,11 @@ from litestar.di import Provide
 
 from avow.accounts.surface import AnyRequest
 from avow.base.clock import FileClock
-from avow.policy import Policy, parse, render
+from avow.policy import Policy, parse, published, render
 from avow.policy.periods import minute
 from avow.privacy import versions
 from avow.proof import evidence
-from avow.proof.evidence import Evidence
+from avow.proof.evidence import Evidence, Verdict
 from avow.proof.log import Log
 from avow.proof.receipts import Receipts
 from avow.site import pages
@@ -48,21 +49,27 @@ def ring(tmp_path: Path) -> Iterator[Ring]:
 
 
 @pytest.fixture
-async def late(database: Databases, ring: Ring, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """Answers of a process that holds version 1, with evidence, where the database has had version 2 for a moment."""
-    old, clock, log = parse(FIRST), FileClock(tmp_path / "clock"), Log(tmp_path / "home", ring, SITE)
-    now = clock.now()
+async def shown(database: Databases, ring: Ring, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """Answers of a process under version 1."""
+    policy, clock = parse(FIRST), FileClock(tmp_path / "clock")
     async with database.keeper.begin() as c:
-        await versions.begin(c, old, FIRST, BEGUN)
+        await versions.begin(c, policy, FIRST, BEGUN)
+    served = app(site(database, ring, Log(tmp_path / "home", ring, SITE), clock, policy))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(served), base_url=SITE) as made:
+        yield made
+
+
+@pytest.fixture
+async def late(shown: httpx.AsyncClient, database: Databases) -> httpx.AsyncClient:
+    """The same with evidence, where the database has had version 2 for a moment."""
+    old, now = parse(FIRST), datetime.now(UTC)
+    async with database.keeper.begin() as c:
         await evidence.record(c, Evidence("sums", "proved", "of the old", now, 1), old.hash)
         new = parse(SECOND)
         await versions.publish(c, new, SECOND, now, now, "system:test", material=True)
         await versions.enforce(c, new.version, now)
         await evidence.record(c, Evidence("sums", "failed", "of the new", now, 1), new.hash)
-    await log.extend(database.keeper)
-    served = app(site(database, ring, log, clock, old))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(served), base_url=SITE) as made:
-        yield made
+    return shown
 
 
 def site(database: Databases, ring: Ring, log: Log, clock: FileClock, held: Policy) -> Site:
@@ -123,3 +130,20 @@ async def test_no_program_is_told_of_a_policy_in_force_that_is_not_the_one_serve
     assert told["policy"] == json.loads(signed)["hash"] == parse(FIRST).hash
     # The verifier then looks again, where a leaf about another policy would be a lie.
     assert told["in_force"] is None
+
+
+@pytest.mark.parametrize("page", ["/privacy", "/proof"])
+@pytest.mark.parametrize(
+    ("last", "is_held"), [("proved", True), ("attested", True), ("unproved", False), ("failed", False)]
+)
+async def test_the_count_has_the_colour_of_what_is_proved_only_where_nothing_is_open(
+    shown: httpx.AsyncClient, database: Databases, page: str, last: Verdict, is_held: bool
+) -> None:
+    policy, now = parse(FIRST), datetime.now(UTC)
+    names = sorted({probe for clause in published(policy) for probe in clause.probes})
+    async with database.keeper.begin() as c:
+        for name in names:
+            verdict = last if name == names[-1] else "proved"
+            await evidence.record(c, Evidence(name, verdict, "", now, 1), policy.hash)
+    box = re.findall(r'<p class="([^"]+)" role="status">', (await shown.get(page)).text)
+    assert box == ["note held" if is_held else "note"]
