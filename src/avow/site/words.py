@@ -38,7 +38,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "proof_lead": (
         "Below each sentence of the policy stands what makes it true, what checks it on the running system, what was found and "
         "when, and where that stands in a signed log. Whoever compares the log with what they saw before, or with what others "
-        "saw, finds out when it was changed, by us too.",
+        "saw, sees whether it was changed, by us too.",
         "在政策的每一句话之下，列出使其成真的代码、在运行中的系统上检验它的探针、检验结果与时间，以及该结果在签名日志中的位置。"
         "将日志与自己先前所见或他人所见相比对，即可发现其是否被更改，包括被我们更改。",
     ),
