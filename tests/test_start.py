@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import ssl
 import stat
 from collections.abc import Iterator
@@ -132,6 +133,24 @@ def test_the_public_pages_answer_anybody_without_a_cookie(platform: Platform) ->
             answer = http.get(path)
             assert answer.status_code == 200, path
             assert "set-cookie" not in answer.headers, path
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        *[(path, 200) for path in ("/", "/privacy", "/privacy/1", "/privacy/changes", "/proof", "/status", "/terms")],
+        *[("/.well-known/avow-policy.json", 200), ("/readyz", 200), ("/nowhere", 404), ("/api/auth/login", 405)],
+    ],
+)
+def test_who_asks_for_the_head_of_a_page_gets_that_and_no_body(platform: Platform, path: str, status: int) -> None:
+    """RFC 9110 §9.3.2: as GET, with the length that its body has, and then nothing more on the wire."""
+    asked = f"HEAD {path} HTTP/1.1\r\nhost: 127.0.0.1:{platform.port}\r\nconnection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", platform.port), timeout=LIMIT_S) as wire:
+        wire.sendall(asked.encode())
+        head, end, body = b"".join(iter(partial(wire.recv, 65536), b"")).partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode()), head
+    assert (end, body) == (b"\r\n\r\n", b"")
+    assert int(re.findall(rb"(?i)\r\ncontent-length: (\d+)", head)[0]) > 0
 
 
 def test_the_start_page_counts_the_sentences_and_what_was_found_of_them(platform: Platform) -> None:
@@ -358,13 +377,22 @@ def test_a_changed_file_is_not_what_is_in_force_and_the_start_says_so(second: Pl
     second.write_policy(policy_text(('keep = "12 months"', 'keep = "6 months"'), ("version = 1", "version = 2")))
     second.start()
     second.settings = known
-    assert b"is not what is in force: version 1 is, and stays" in second.output[said:]
+    assert b"is not what is in force: version 1 is. " in second.output[said:]
     assert f"avow policy plan {second.folder / 'policy.toml'}".encode() in second.output[said:]
-    assert b"write version" not in second.output[said:], "it has a higher one already"
     with second.http() as http:
         served = http.get("/.well-known/avow-policy.json").json()
     assert served["version"] == 1
     assert "12 months" in str(served["clauses"])
+    shown = second.cli("policy", "show").stdout
+    assert shown == policy_text()
+    told = json.loads(second.cli("policy", "show", "--json").stdout)
+    assert (told["version"], told["hash"], told["source"], told["coming"]) == (1, served["hash"], shown, [])
+    second.stop()
+    said = len(second.output)
+    second.write_policy(shown)
+    second.start()
+    second.settings = known
+    assert b"is not what is in force" not in second.output[said:], "its file was named"
 
 
 def test_a_start_names_the_version_in_force_and_the_one_that_is_to_come() -> None:
@@ -379,7 +407,11 @@ def test_a_start_names_the_version_in_force_and_the_one_that_is_to_come() -> Non
     assert start.what_holds(mine, own, [coming], "default") == f"version 3 is in force; {comes}."
     assert start.what_holds(mine, other, [version(4, mine.hash)], "x") == f"version 3 is in force; {comes}."
     said = start.what_holds(mine, other, [coming], "default")
-    assert said.startswith(f"default is not what is in force: version 3 is, until {comes}. ") and "version = 5" in said
+    assert said.startswith(f"default is not what is in force: version 3 is, until {comes}. ")
+    for file in ("default", "/x/first.toml"):
+        said = start.what_holds(mine, other, [], file)
+        # To plan it would undo what was applied after it.
+        assert 'policy = "/path/' in said and "avow policy show" in said and "avow policy plan" not in said
 
 
 def test_production_refuses_a_policy_with_examples_and_a_demo_says_what_they_are() -> None:

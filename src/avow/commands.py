@@ -22,6 +22,7 @@ COMMANDS: Final[Mapping[str, Command | Silent]] = {
     "serve": Silent("the policy that a start brings into force stands in policy_version, with its text and time"),
     "policy check": READS,
     "policy render": READS,
+    "policy show": READS,
     "policy export": READS,
     "policy plan": Silent("a plan is its own record, with the text of the policy and the time"),
     "policy apply": Silent(

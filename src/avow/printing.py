@@ -131,14 +131,14 @@ def rows(found: Sequence[Row], after: str | None = None) -> None:
         note(f"There may be more: --after {after}")
 
 
-def document(value: bytes | Mapping[str, Any] | Sequence[Any]) -> None:
-    """Write a document as it is, whoever reads it: bytes that are signed or an export, which is JSON already; at a terminal
-    with what steers it escaped."""
+def document(value: bytes | Mapping[str, Any] | Sequence[Any], end: bytes = b"\n") -> None:
+    """Write a document as it is, whoever reads it: bytes that are signed or a file's, with `end` behind them, or an export,
+    which is JSON already; at a terminal with what steers it escaped."""
     if isinstance(value, bytes) and sys.stdout.isatty():
         _write(_escaped(value.decode(errors="replace")))
     elif isinstance(value, bytes):
         sys.stdout.flush()
-        sys.stdout.buffer.write(value + b"\n")
+        sys.stdout.buffer.write(value + end)
     else:
         _write(_text(value))
 

@@ -39,7 +39,7 @@ class TargetUnfit(AvowError):
 
 @click.group("log")
 def log() -> None:
-    """The transparency log: evidence, versions of the policy and receipts, in an order that can never change."""
+    """The transparency log: evidence, versions of the policy and receipts, in one order, signed."""
 
 
 @log.command("key")

@@ -7,7 +7,7 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 import click
@@ -18,8 +18,11 @@ from avow.policy.export import export as export_policy
 from avow.terminal import EXIT_FAILED, CallersPath, PolicyName, at_desk, credentials, public_key, run
 
 if TYPE_CHECKING:
+    from sqlalchemy import Row
+
     from avow.privacy.outlook import Outlook
     from avow.privacy.plans import Applied
+    from avow.privacy.versions import Version
 
 
 @click.group()
@@ -68,6 +71,28 @@ def policy_render(name: str, locale: str) -> None:
 
     lines = list(checking.rendered(parse(app.policy_text(name), name), locale, _installed()))
     printing.tell(lines, {"locale": locale, "lines": lines})
+
+
+@policy.command("show")
+@click.pass_context
+def policy_show(context: click.Context) -> None:
+    """Print the policy file in force, as it was applied."""
+    from avow.privacy import versions
+
+    async def work() -> tuple[Row[Any], list[Version]]:
+        async with at_desk(context) as at, at.keeper.begin() as c:
+            return await versions.held(c), await versions.upcoming(c)
+
+    held, coming = run(work())
+    dates = [{"version": each.number, "effective_at": each.effective_at} for each in coming]
+    if printing.as_json():
+        printing.show({"version": held.version, "hash": held.hash, "source": held.source, "coming": dates})
+        return
+    printing.document(held.source.encode(), end=b"")
+    for each in coming:
+        printing.note(
+            f"Version {each.number} comes on {each.effective_at:%Y-%m-%d %H:%M} UTC; until then the stricter holds."
+        )
 
 
 @policy.command("verify")

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from avow import app, checking, demo, desk, keeper, server, settings, supervisor, worker
+from avow import app, checking, demo, desk, keeper, server, supervisor, worker
 from avow.app import Parts
 from avow.base import access, log
 from avow.base.actor import KEEPER
@@ -168,21 +168,17 @@ async def _begin(parts: Parts, keeper: Database) -> Policy:
 
 def what_holds(policy: Policy, current: Version, upcoming: Sequence[Version], file: str) -> str:
     """What somebody should know who starts with `policy` from `file`, a path or a profile's name: that another version is in
-    force, that one is to come, and how theirs would become the next. Empty: theirs is in force, and stays."""
+    force, that one is to come, and how to plan theirs if it is newer, else how to name the one that holds. Empty: theirs is
+    in force, and stays."""
     comes = [f"version {each.number} comes on {each.effective_at:%Y-%m-%d %H:%M} UTC" for each in upcoming]
     if policy.hash in {each.hash for each in (current, *upcoming)}:
         return f"version {current.number} is in force; {', '.join(comes)}." if comes else ""
-    newest = max(each.number for each in (current, *upcoming))
-    if file in settings.profiles():
-        how = f"copy {settings.profiles()[file]} to a file of yours (FILE), write version = {newest + 1} in it"
+    if policy.version > max(each.number for each in (current, *upcoming)):
+        how = f"To see what it would change: avow policy plan {file}"
     else:
-        how = f"write version = {newest + 1} in {file}" if policy.version <= newest else ""
-    return (
-        f"{policy.source} is not what is in force: version {current.number} is, "
-        f"{f'until {comes[0]}' if comes else 'and stays'}. "
-        f"To see what a change would do: {how + ', then: ' if how else ''}"
-        f"avow policy plan {'FILE' if file in settings.profiles() else file}"
-    )
+        how = 'Name its file in avow.toml: policy = "/path/FILE.toml"; avow policy show prints it.'
+    until = f", until {comes[0]}" if comes else ""
+    return f"{policy.source} is not what is in force: version {current.number} is{until}. {how}"
 
 
 async def _offer_engine(parts: Parts, keeper: Database) -> None:

@@ -98,7 +98,7 @@ class Front:
         elif scope["path"].startswith("/v1/"):
             await self.v1(scope, receive, send)
         else:
-            await self.platform(scope, receive, partial(self._counted, send))
+            await self.platform(_as_get(scope), receive, partial(self._counted, send))
 
     async def _counted(self, send: Send, message: Message) -> None:
         """Send an answer of the platform on, and count it by its status."""
@@ -189,9 +189,9 @@ class Front:
             return found
         return {**found, "database": True, "policy": in_force == self.vault.policy.hash}
 
-    async def evidence(self) -> list[Evidence]:
+    async def evidence(self, policy_hash: str) -> list[Evidence]:
         async with self.database.begin() as c:
-            return await evidence.latest(c, self.vault.policy.hash, self.parts.clock.now())
+            return await evidence.latest(c, policy_hash, self.parts.clock.now())
 
     async def documents(self) -> frozenset[str]:
         """The documents that hold now: what rests on them may be published."""
@@ -203,6 +203,11 @@ class Front:
         leaves before the end of an answer."""
         async with self.database.begin() as c:
             return await offers.processors(c)
+
+
+def _as_get(scope: Scope) -> Scope:
+    """HEAD is answered as GET is (RFC 9110 §9.3.2): the server, which knows what was asked, sends no body."""
+    return cast(Scope, {**scope, "method": "GET"}) if scope.get("method") == "HEAD" else scope
 
 
 def _collect_rarely() -> None:

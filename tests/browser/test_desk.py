@@ -15,7 +15,7 @@ from tests.browser.looks import is_too_wide, serious
 from tests.browser.staff import DESK, Colleague
 from tests.browser.test_screens import NARROW, WIDE, settled
 from tests.browser.test_trouble import look_at
-from tests.platform import MODEL, Platform, new_platform, policy_text
+from tests.platform import MODEL, Platform, dated, new_platform, policy_text
 
 PRICED = {
     "paints/pictures": (
@@ -79,7 +79,7 @@ def test_two_operators_change_the_policy(visit: Visit, staff: dict[str, Colleagu
     first, second = staff["operator"].enter(visit("en")), staff["second"].enter(visit("en"))
     first.go("/desk/policy")
     text = first.page.get_by_label(first.say("The text of the policy"), exact=True)
-    shorter = text.input_value().replace("version = 1 ", "version = 2 ", 1)
+    shorter = dated(text.input_value().replace("version = 1 ", "version = 2 ", 1), 2)
     usage = shorter.index("keep =", shorter.index("[category.usage]"))
     shorter = shorter[:usage] + shorter[usage:].replace("30 days", "20 dayz", 1)
     text.fill(shorter)

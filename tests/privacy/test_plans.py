@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,7 +26,7 @@ from avow.privacy.plans import ApprovalMissing, ApprovalOwn, PlanApplied, PlanSt
 from avow.privacy.tables import notice, policy_plan
 from avow.vault import Vault, standing
 from avow.vault.tables import outbox
-from tests.platform import policy_text
+from tests.platform import dated, policy_text
 from tests.privacy import scratch
 from tests.privacy.scratch import Person
 
@@ -37,14 +38,12 @@ NOTICES = '\n[notice.policy_material]\nchannels = ["page", "email", "banner"]\n'
 
 def text(number: int, keep: str = "at most 30 days", more: str = "", features: str = "tls") -> str:
     """The default policy with another period for content."""
-    return (
-        policy_text(
-            ("version = 1", f"version = {number}"),
-            (CONTENT, CONTENT.replace("at most 30 days", keep)),
-            ('features = ["tls"', f'features = ["{features}"'),
-        )
-        + more
+    changed = policy_text(
+        ("version = 1", f"version = {number}"),
+        (CONTENT, CONTENT.replace("at most 30 days", keep)),
+        ('features = ["tls"', f'features = ["{features}"'),
     )
+    return dated(changed, number) + more
 
 
 TELLING_FIRST = text(1, more=NOTICES, features="notices")
@@ -199,6 +198,36 @@ async def test_what_cannot_be_applied_is_not_planned(
         await plans.make(on, Crowd([Person()]), new, "new", date)
     async with on.database.begin() as c:
         assert (await c.execute(select(policy_plan))).all() == []
+
+
+MONTHLY = re.sub(r'date = "[^"]+"', 'date = "2026-11"', text(1))
+WEEK = MONTHLY.replace("version = 1", "version = 2").replace("at most 30 days", "at most 7 days")
+
+
+@pytest.mark.parametrize(
+    ("first", "new", "on_day", "wrong"),
+    [
+        (text(1), text(2, "at most 7 days").replace("2032-01-01", "2031-01-01"), "2031-01-02", ("en", "zh")),
+        (text(1), text(2, "at most 7 days").replace("2032-01-01", "2030-12-31"), "2031-01-01", ("en", "zh")),
+        (text(1), text(2, "at most 7 days").replace("2032-01-01", "2031-01-01", 1), "2031-01-02", ("en",)),
+        (text(1), text(2, "at most 7 days").replace("2032-01-01", "2031-01-01"), "2031-01-01", ()),
+        (text(1), text(2).replace("2032-01-01", "2031-01-01"), "2031-01-02", ()),
+        (MONTHLY, WEEK, "2026-11-30", ()),
+        (MONTHLY, WEEK, "2026-12-02", ("en", "zh")),
+    ],
+    ids=["same", "earlier", "one language", "twice in a day", "no sentence", "same month", "month over"],
+)
+async def test_a_text_does_not_change_under_the_date_of_the_one_before(
+    on: Needs, first: str, new: str, on_day: str, wrong: tuple[str, ...]
+) -> None:
+    on = replace(await begin(on, first), clock=Still(datetime.fromisoformat(f"{on_day}T13:00Z")))
+    if not wrong:
+        await plans.make(on, Crowd(), new, "new")
+        return
+    with pytest.raises(outlook.TextDateOld) as refused:
+        await plans.make(on, Crowd(), new, "new")
+    said = str(refused.value).splitlines()
+    assert [re.findall(r"^new:\d+: locale\.(\w+)\.date: ", line) for line in said] == [[each] for each in wrong]
 
 
 async def test_where_nobody_is_to_be_told_a_change_may_loosen_at_once(on: Needs) -> None:
@@ -428,6 +457,7 @@ async def test_a_profile_switch_keeps_the_stricter_rule_of_each_fact(on: Needs) 
     await ada.write(on, 2)
     ends = await ends_of(on, scratch.call)
     other = (scratch.PROFILE.parent / "deepailab.toml").read_text().replace("version = 1", "version = 2", 1)
+    other = dated(other, 2)
     change = diff(on.policy, parse(other))
     assert change.loosens and change.tightens
     with pytest.raises(outlook.PlanUnfit, match="is an example"):

@@ -28,6 +28,7 @@ from avow.vault import Vault
 from avow.vault.tables import audit
 from tests import LIMIT_S
 from tests.conftest import Databases
+from tests.platform import dated
 from tests.privacy import desks
 from tests.privacy.desks import Above
 from tests.privacy.scratch import PROFILE, Person
@@ -213,7 +214,7 @@ async def test_a_profile_with_examples_is_sound_and_can_be_planned(
 ) -> None:
     """As `avow policy check` says of it: examples, and parts that are not here, are no errors."""
     profile = (PROFILE.parent / "infer-mesh.toml").read_text()
-    new, above.staff = profile.replace("version = 1", "version = 2", 1), ANN
+    new, above.staff = dated(profile.replace("version = 1", "version = 2", 1), 2), ANN
     await begin(on, profile)
     installed = parse(new).features - {"regions"}
     made = replace(desks.desk(on, database, vault, above), installed=installed)

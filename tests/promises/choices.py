@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from avow.policy import Policy, cookies
-from tests.platform import Platform, wait_until
+from tests.platform import Platform, dated, wait_until
 
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
 GPC = {"sec-gpc": "1"}
@@ -163,7 +163,7 @@ def check_vendors(running: Platform, policy: Policy, text: str, folder: Path) ->
         text = before + head + after.replace("placeholder = true\n", "", 1)
     text = text.replace('title = "Example Ads"', 'title = "Second Ads"').replace("version = 1", "version = 2", 1)
     file = folder / "vendor.toml"
-    file.write_text(text)
+    file.write_text(dated(text, 2))
     with running.http() as http:
         http.headers.update(SAME_ORIGIN)
         choose(http, "accept")

@@ -123,7 +123,10 @@ def _render_refusal(request: AnyRequest, error: HTTPException) -> Response[dict[
     title = HTTPStatus(error.status_code).phrase
     code = title.lower().replace(" ", "_")
     body = {"type": "about:blank", "title": title, "status": error.status_code, "detail": title, "code": code}
-    return problem(body, error.headers or {})
+    headers = dict(error.headers or {})
+    if "GET" in (allowed := headers.get("allow", "").split(", ")):
+        headers["allow"] = ", ".join([*allowed, "HEAD"])  # which is answered as GET is
+    return problem(body, headers)
 
 
 def _render_of_database(request: AnyRequest, error: DBAPIError) -> Response[dict[str, Any]]:

@@ -97,7 +97,15 @@ SECTIONS: Mapping[str, Section] = {
     ),
     "locale": Section(
         "A language in which the text is published. One without a date is not publishable.",
-        (Key("date", "date", "When this text was last changed: a day or a month.", '"2026-03-17"'),),
+        (
+            Key(
+                "date",
+                "date",
+                "When this text was last changed: a day or a month. A version in which sentences of it read otherwise is planned "
+                "only with a later one, or with the same while that is not over.",
+                '"2026-03-17"',
+            ),
+        ),
         terms.LOCALES,
     ),
     "terms": Section(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
@@ -22,6 +22,9 @@ from avow.privacy.notices import Notice, Readers
 from avow.privacy.shortening import Cut
 from avow.privacy.stores import TableStore
 
+DAY_LATEST = timedelta(hours=12)
+"""By how much the last place on Earth is behind UTC."""
+
 
 class PlanUnfit(AvowError):
     """This policy cannot take the place of the one in force."""
@@ -29,6 +32,14 @@ class PlanUnfit(AvowError):
     status = 422
     code = "plan_unfit"
     hint = "Change the file as said above and plan again; `avow policy check FILE` says the same."
+
+
+class TextDateOld(AvowError):
+    """A text of the policy changes and the day that it names as that of its last change does not."""
+
+    status = 422
+    code = "policy_text_date_old"
+    hint = "Write the day on which that text changed into [locale.NAME] date, and plan the file again."
 
 
 class VersionTaken(AvowError):
@@ -140,11 +151,12 @@ async def look(
 ) -> Outlook:
     """What would happen at `now` if `new` were applied; changes nothing.
 
-    Raises PlanUnfit, VersionTaken, DateWrong, DateMissing or NoticeMissing.
+    Raises PlanUnfit, VersionTaken, TextDateOld, DateWrong, DateMissing or NoticeMissing.
     """
     held = (await versions.in_force(c)).policy
     change = diff(held, new)
     await _check(c, held, new)
+    _check_texts(held, new, change, now)
     notice = await notices.plan(c, held, change, readers)
     _check_date(change, notice, effective_at, now)
     coming = new if effective_at is None else interim(held, new)
@@ -182,6 +194,23 @@ async def _check(c: AsyncConnection, held: Policy, new: Policy) -> None:
 def _unready(policy: Policy) -> list[Problem]:
     """What only a demo shows: examples, a text without its date, terms that nobody can read."""
     return [each for each in unpublishable(policy) if each.kind == "error"]
+
+
+def _check_texts(held: Policy, new: Policy, change: Diff, now: datetime) -> None:
+    """A text that changes says so by its own date: one later than before, or the same while it is not over anywhere on Earth,
+    for a text may change twice in a day."""
+    today, wrong = f"{now - DAY_LATEST:%Y-%m-%d}", []
+    for locale in sorted({sentence.locale for sentence in change.sentences}):
+        old, part = held.parts.get(f"locale.{locale}"), new.parts.get(f"locale.{locale}")
+        if old is None or part is None:
+            continue
+        before, date = str(old.values["date"]), str(part.values["date"])
+        if date < before or (date == before and date < today[: len(date)]):
+            wrong.append(
+                f"{new.source}:{part.line}: locale.{locale}.date: The text changes, and its date stays {date}."
+            )
+    if wrong:
+        raise TextDateOld("\n".join(wrong))
 
 
 def _check_date(change: Diff, notice: Notice, effective_at: datetime | None, now: datetime) -> None:

@@ -103,7 +103,7 @@ async def make(
 ) -> tuple[UUID, Outlook]:
     """Find out what a policy text would do, and keep that as a plan (of this `id`, if one is given); changes nothing else.
 
-    Raises PolicyError, PlanUnfit, VersionTaken, DateWrong, DateMissing or NoticeMissing.
+    Raises PolicyError, PlanUnfit, VersionTaken, TextDateOld, DateWrong, DateMissing or NoticeMissing.
     """
     now, new = needs.clock.now(), parse(source, name)
     async with needs.database.begin() as c:

@@ -182,9 +182,10 @@ async def loaded_hash(c: AsyncConnection) -> str | None:
     return found
 
 
-async def leaf(c: AsyncConnection) -> UUID | None:
-    """The row of the log that says what is in force: its hash, and each of its sentences as a hash."""
-    found: UUID | None = await c.scalar(select(policy_epoch.c.leaf))
+async def leaf(c: AsyncConnection, hash: str) -> UUID | None:
+    """The row of the log that says of the policy of this hash that it is in force, with each of its sentences as a hash; None:
+    another one is by now."""
+    found: UUID | None = await c.scalar(select(policy_epoch.c.leaf).where(policy_epoch.c.hash == hash))
     return found
 
 

@@ -1,4 +1,4 @@
-"""The transparency log of an installation: what was published, in an order that can never change, signed.
+"""The transparency log of an installation: what was published, in one order, signed.
 
     rows that wait → places, in the database → entries and hashes, in the files → checkpoint, in one step
 

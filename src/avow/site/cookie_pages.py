@@ -53,9 +53,9 @@ async def cookies_page(request: AnyRequest, state: State, reader: Reading) -> Re
     site: Site = state.site
     return page(
         *(site, COOKIES, reader),
-        kinds=panel.kinds(site.policy, reader),
-        vendors=panel.vendors(site.policy),
-        asked=any(each.asked and not each.refused for each in panel.kinds(site.policy, reader)),
+        kinds=panel.kinds(reader.policy, reader),
+        vendors=panel.vendors(reader.policy),
+        asked=any(each.asked and not each.refused for each in panel.kinds(reader.policy, reader)),
         personal=reader.allowed.personal,
         chosen=reader.choice is not None,
         gpc=reader.gpc,
@@ -66,7 +66,7 @@ async def cookies_page(request: AnyRequest, state: State, reader: Reading) -> Re
 @post("/cookies", include_in_schema=False, status_code=303)
 async def choose(request: AnyRequest, state: State, reader: Reading) -> Response[None]:
     """Take the choice of the form, and lead back to where it was made. Raises BadInput."""
-    policy: Policy = state.site.policy
+    policy = reader.policy
     given = dict(parse_qsl((await request.body()).decode("ascii", "replace"), keep_blank_values=True))
     answer, locale, back = (given.get(name, "") for name in ("answer", "locale", "back"))
     if answer not in ANSWERS:
@@ -81,13 +81,13 @@ async def choose(request: AnyRequest, state: State, reader: Reading) -> Response
 @get("/api/cookies")
 async def read_choice(state: State, reader: Reading) -> Response[Panel]:
     """What is asked about cookies, with its texts, what this browser chose, and whether its signal is honoured."""
-    return Response(panel.told(state.site.policy, reader), headers={"cache-control": "no-store"})
+    return Response(panel.told(reader.policy, reader), headers={"cache-control": "no-store"})
 
 
 @put("/api/cookies", status_code=204)
 async def put_choice(request: AnyRequest, data: JSONBody[NewChoice], state: State, reader: Reading) -> Response[None]:
     """Choose which kinds of cookies are allowed, in this browser and, for who is signed in, on their record."""
-    policy: Policy = state.site.policy
+    policy = reader.policy
     if unknown := sorted({*data.allowed} - {*cookies.asked(policy)}):
         raise BadInput(f"Nobody asks about {unknown[0][:40]!r} here.", param="allowed")
     if data.locale not in LOCALES:

@@ -57,7 +57,8 @@ class Site:
     clock: Clock
     started_at: datetime
     database: Database
-    evidence: Callable[[], Awaitable[Sequence[Evidence]]]
+    evidence: Callable[[str], Awaitable[Sequence[Evidence]]]
+    """What each probe found last under the policy of a hash."""
     parts: Callable[[], Awaitable[dict[str, bool]]]
     connected: Callable[[], Awaitable[Mapping[str, Sequence[str]]]]
     documents: Callable[[], Awaitable[frozenset[str]]]
@@ -72,7 +73,8 @@ class Site:
 
     @property
     def policy(self) -> Policy:
-        """The policy in force."""
+        """The policy in force. Another one may come while an answer is made: a page is made from its reader's, and what has
+        no reader asks once."""
         return self.in_force()
 
     def count(self, reader: Reader) -> None:
@@ -83,8 +85,9 @@ class Site:
 
 def page(site: Site, template: str, reader: Reader, status: int = 200, **values: Any) -> Response[str]:
     """A page in the reader's language, with the panel of cookies where they have not chosen; `values` are for its template."""
-    locale, slot = reader.locale, ads.slot(site.policy, template, reader)
-    asks = None if template == COOKIES else panel.of(site.policy, reader)
+    policy, locale = reader.policy, reader.locale
+    slot = ads.slot(policy, template, reader)
+    asks = None if template == COOKIES else panel.of(policy, reader)
     site.count(reader)
     html = (
         _templates()
@@ -93,15 +96,15 @@ def page(site: Site, template: str, reader: Reader, status: int = 200, **values:
             name=site.name,
             base_url=site.base_url,
             model=site.model,
-            policy_hash=site.policy.hash,
+            policy_hash=policy.hash,
             locale=locale,
             other="en" if locale == "zh" else "zh",
             query=f"?locale={reader.asked}" if reader.asked else "",
-            examples=bool(placeholders(site.policy)),
+            examples=bool(placeholders(policy)),
             css=text("page.css"),
             t=partial(translate, locale),
             panel=asks,
-            signal=panel.heeded(site.policy, reader),
+            signal=panel.heeded(policy, reader),
             slot=slot,
             back=reader.path,
             **values,

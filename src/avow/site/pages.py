@@ -40,12 +40,12 @@ _CONSENTS: Final = {**words.PURPOSES, **terms.CONSENTS}
 async def home(state: State, reader: Reading) -> Response[str]:
     """What this is, with what the checks found of its policy until now."""
     site: Site = state.site
-    shown = await sentences.current(site)
+    shown = await sentences.current(site, reader.policy)
     looked_at = max((each.at for each in shown if each.at), default=None)
     return page(
         *(site, "home.html", reader),
         count=len(shown),
-        proved=sum(each.verdict in ("proved", "attested") for each in shown),
+        proved=sum(each.verdict in sentences.HELD for each in shown),
         failed=sum(each.verdict == "failed" for each in shown),
         looked_at=minute(looked_at, reader.locale) if looked_at else "",
     )
@@ -111,7 +111,8 @@ async def receipt_key(state: State) -> dict[str, str]:
 async def security_txt(state: State) -> str:
     """Where to report a weakness (RFC 9116). 404 where the policy names no mailbox."""
     site: Site = state.site
-    contacts = [site.policy.parts[name] for each in REPORTS_TO if (name := f"contact.{each}") in site.policy.parts]
+    parts = site.policy.parts
+    contacts = [parts[name] for each in REPORTS_TO if (name := f"contact.{each}") in parts]
     if not contacts:
         raise NotFoundException("The policy names no mailbox.")
     until = (site.clock.now() + REPORTS_READ_FOR).strftime("%Y-%m-%dT00:00:00Z")

@@ -12,7 +12,7 @@ from litestar import MediaType, Response, get
 from litestar.datastructures import State
 from litestar.params import FromPath, QueryParameter
 
-from avow.policy import render
+from avow.policy import Policy, render
 from avow.policy.periods import minute
 from avow.privacy import versions
 from avow.privacy.versions import Version
@@ -43,12 +43,12 @@ class Shown:
 async def privacy(state: State, reader: Reading) -> Response[str]:
     """The policy in force, sentence by sentence, each with what the last check found."""
     site: Site = state.site
-    chosen = reader.locale
+    policy, chosen = reader.policy, reader.locale
     async with site.database.begin() as c:
-        now, coming = await versions.current(c), await versions.upcoming(c)
+        now, coming = await versions.one(c, policy.version), await versions.upcoming(c)
     held = await site.documents()
-    shown = [_shown(each, chosen) for each in await sentences.assessed(site, now.in_force_at)]
-    whole = render(site.policy, chosen, site.installed, held)
+    shown = [_shown(each, chosen) for each in await sentences.assessed(site, policy, now.in_force_at)]
+    whole = render(policy, chosen, site.installed, held)
     return page(
         *(site, "privacy.html", reader),
         groups=grouped(shown, chosen),
@@ -60,6 +60,7 @@ async def privacy(state: State, reader: Reading) -> Response[str]:
         upcoming=[(each.number, minute(each.effective_at, chosen)) for each in coming],
         proved=sum(each.verdict == "proved" for each in shown),
         count=len(shown),
+        all_held=all(each.verdict in sentences.HELD for each in shown),
         first_round=any(each.verdict == "awaited" for each in shown),
     )
 
@@ -96,7 +97,7 @@ async def changes(state: State, reader: Reading, before: Before = None) -> Respo
         for new, old in zip(found, [*found[1:], None], strict=True)
     ][:CHANGES_PER_PAGE]
     older = found[CHANGES_PER_PAGE - 1].number if len(found) > CHANGES_PER_PAGE else None
-    behind = [] if before is not None else _became(site, events, chosen)
+    behind = [] if before is not None else _became(reader.policy, events, chosen)
     return page(site, "changes.html", reader, versions=told, older=older, behind=behind)
 
 
@@ -105,7 +106,7 @@ async def data(state: State, reader: Reading) -> Response[str]:
     """Every kind of data: what it is, why, how long, where, who else."""
     site: Site = state.site
     chosen = reader.locale
-    rows = registers.data_map(site.policy, site.installed, chosen) + registers.places(site.places, chosen)
+    rows = registers.data_map(reader.policy, site.installed, chosen) + registers.places(site.places, chosen)
     return page(site, "register.html", reader, about="data", rows=rows)
 
 
@@ -113,7 +114,7 @@ async def data(state: State, reader: Reading) -> Response[str]:
 async def processors(state: State, reader: Reading) -> Response[str]:
     """Every outside party that may get data, and whether it is connected."""
     site: Site = state.site
-    rows = registers.processors(site.policy, await site.connected(), reader.locale)
+    rows = registers.processors(reader.policy, await site.connected(), reader.locale)
     return page(site, "register.html", reader, about="processors", rows=rows)
 
 
@@ -121,9 +122,9 @@ async def processors(state: State, reader: Reading) -> Response[str]:
 async def terms(state: State, reader: Reading) -> Response[str]:
     """The operator's terms of use, of the same version as the policy."""
     site: Site = state.site
-    part = site.policy.parts.get(f"terms.{reader.locale}")
+    part = reader.policy.parts.get(f"terms.{reader.locale}")
     blocks = [] if part is None else registers.paragraphs(str(part.values["text"]))
-    return page(site, "terms.html", reader, blocks=blocks, number=site.policy.version)
+    return page(site, "terms.html", reader, blocks=blocks, number=reader.policy.version)
 
 
 @get("/.well-known/avow-policy.json", include_in_schema=False, media_type=MediaType.JSON)
@@ -188,10 +189,10 @@ def _rewordings(
     ]
 
 
-def _became(site: Site, events: Sequence[Event], locale: str) -> list[dict[str, Any]]:
+def _became(policy: Policy, events: Sequence[Event], locale: str) -> list[dict[str, Any]]:
     """What documents let stand on the page, or not any more, with the sentences that name each."""
     texts: dict[str, list[str]] = {}
-    for clause in site.policy.clauses:
+    for clause in policy.clauses:
         if clause.evidence:
             texts.setdefault(clause.evidence, []).append(clause.zh if locale == "zh" else clause.en)
     return [

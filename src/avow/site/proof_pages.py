@@ -72,22 +72,23 @@ class Unfolded:
 async def read_evidence(state: State) -> list[Found]:
     """What each probe found last, as `/proof` shows it."""
     site: Site = state.site
-    return [Found(each.probe, each.verdict, each.figure, each.at) for each in await site.evidence()]
+    return [Found(each.probe, each.verdict, each.figure, each.at) for each in await site.evidence(site.policy.hash)]
 
 
 @get("/api/proof/sentences")
 async def list_sentences(state: State) -> dict[str, Any]:
     """Every published sentence with its verdict, and the evidence of all of them with its proofs."""
     site: Site = state.site
-    found = await sentences.current(site)
+    policy = site.policy
+    found = await sentences.current(site, policy)
     seen = {row.probe: row for each in found for row in each.evidence}
     async with site.database.begin() as c:
-        leaf = await versions.leaf(c)
+        leaf = await versions.leaf(c, policy.hash)
     signed = await _signed(site, [row.leaf for row in seen.values()] + [leaf])
     proved = await asyncio.to_thread(lambda: {name: _evidence(site, row, signed) for name, row in seen.items()})
     listed = [{"id": each.id, "verdict": each.verdict, "evidence": [r.probe for r in each.evidence]} for each in found]
     return {
-        "policy": site.policy.hash,
+        "policy": policy.hash,
         "in_force": _proved(site, leaf, signed),
         "checkpoint": signed.note.decode(),
         "sentences": listed,
@@ -103,13 +104,14 @@ SentenceId = Annotated[str, PathParameter(max_length=100)]
 async def read_sentence(id: SentenceId, state: State) -> dict[str, Any]:
     """One sentence: its words, what makes it true, what checks it, what was found, and the proof of that in the log."""
     site: Site = state.site
-    found = next((each for each in await sentences.current(site) if each.id == id), None)
+    policy = site.policy
+    found = next((each for each in await sentences.current(site, policy) if each.id == id), None)
     if found is None:
         raise SentenceUnknown
     signed = await _signed(site, [row.leaf for row in found.evidence])
     return {
         "id": found.id,
-        "policy": site.policy.hash,
+        "policy": policy.hash,
         "en": found.clause.en,
         "zh": found.clause.zh,
         "verdict": found.verdict,
@@ -124,8 +126,8 @@ async def read_sentence(id: SentenceId, state: State) -> dict[str, Any]:
 async def proof(state: State, reader: Reading) -> Response[str]:
     """Everything that stands behind the published sentences, for people; no script is needed to unfold it."""
     site: Site = state.site
-    chosen, now = reader.locale, site.clock.now()
-    found, evidence = await sentences.current(site), await site.evidence()
+    policy, chosen, now = reader.policy, reader.locale, site.clock.now()
+    found, evidence = await sentences.current(site, policy), await site.evidence(policy.hash)
     signed = await _signed(site, [row.leaf for row in evidence])
     async with site.database.begin() as c:
         steps = await journey.newest(c)
@@ -136,8 +138,9 @@ async def proof(state: State, reader: Reading) -> Response[str]:
         groups=policy_pages.grouped([_unfolded(each, signed, now, chosen) for each in found], chosen),
         proved=sum(each.verdict == "proved" for each in found),
         count=len(found),
+        all_held=all(each.verdict in sentences.HELD for each in found),
         oldest=_age(min((each.at for each in found if each.at), default=None), now, chosen),
-        unpublished=len(site.policy.clauses) - len(found),
+        unpublished=len(policy.clauses) - len(found),
         head=signed.head,
         journey=[_step(each, chosen) for each in steps],
         journey_state=journey.state(steps, now),

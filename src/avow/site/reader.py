@@ -32,8 +32,9 @@ ANSWERED: Final = "1"
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """`path` is the page with its query; `asked` the language in it; `brought` our cookies by their bare names; `consented`
-    what somebody signed in consents to in their account, None: nobody is."""
+    """`policy` is the one from which all of a page is made; `path` is the page with its query; `asked` the language in it;
+    `brought` our cookies by their bare names; `consented` what somebody signed in consents to in their account, None: nobody
+    is."""
 
     policy: Policy
     now: datetime
@@ -107,20 +108,23 @@ async def find_reader(request: AnyRequest, accounts: Needs) -> Reader:
             whose = Whose(found.tenant_id, found.subject_id)
             async with accounts.database.tenant(whose.tenant_id) as c:
                 consented = (await standings.held(c, whose, accounts.clock.now())).consented
-    return of(request, accounts, consented)
+    return of(request, accounts, policy, consented)
 
 
 def stranger(request: AnyRequest) -> Reader:
     """The reader of a page that is not there: nothing optional counts for it."""
-    return of(request, request.app.state.accounts, frozenset(), path="/")
+    accounts: Needs = request.app.state.accounts
+    return of(request, accounts, accounts.vault.policy, frozenset(), path="/")
 
 
-def of(request: AnyRequest, accounts: Needs, consented: frozenset[str] | None, path: str | None = None) -> Reader:
+def of(
+    request: AnyRequest, accounts: Needs, policy: Policy, consented: frozenset[str] | None, path: str | None = None
+) -> Reader:
     """What a request says of its reader."""
     query = request.scope["query_string"].decode("ascii", "replace")
     asked: Any = request.query_params.get("locale")
     return Reader(
-        policy=accounts.vault.policy,
+        policy=policy,
         now=accounts.clock.now(),
         path=path or f"{request.url.path}?{query}".rstrip("?"),
         asked=asked if asked in LOCALES else None,

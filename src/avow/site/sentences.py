@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
-from avow.policy import Clause, published
+from avow.policy import Clause, Policy, published
 from avow.privacy import versions
 from avow.proof.evidence import Evidence
 from avow.site.layout import Site
 
 FIRST_ROUND = timedelta(minutes=15)
 """How long after a start, or a change of the policy, a sentence without evidence is one whose first check is under way."""
+
+HELD: Final = ("proved", "attested")
+"""The verdicts under which nothing of a sentence is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +40,19 @@ class Sentence:
         return self.clause.zh if locale == "zh" else self.clause.en
 
 
-async def current(site: Site) -> list[Sentence]:
-    """Every published sentence of the policy in force with what the last looks found."""
+async def current(site: Site, policy: Policy) -> list[Sentence]:
+    """Every published sentence of `policy`, which is in force, with what the last looks found."""
     async with site.database.begin() as c:
-        now = await versions.current(c)
-    return await assessed(site, now.in_force_at)
+        now = await versions.one(c, policy.version)
+    return await assessed(site, policy, now.in_force_at)
 
 
-async def assessed(site: Site, in_force_at: datetime | None) -> list[Sentence]:
+async def assessed(site: Site, policy: Policy, in_force_at: datetime | None) -> list[Sentence]:
     """The same, for who knows when the policy came into force: `in_force_at`."""
-    seen = {row.probe: row for row in await site.evidence()}
+    seen = {row.probe: row for row in await site.evidence(policy.hash)}
     is_first = site.clock.now() - max(site.started_at, in_force_at or site.started_at) < FIRST_ROUND
     held = await site.documents()
-    return [assess(clause, seen, is_first=is_first) for clause in published(site.policy, site.installed, held)]
+    return [assess(clause, seen, is_first=is_first) for clause in published(policy, site.installed, held)]
 
 
 def assess(clause: Clause, seen: Mapping[str, Evidence], *, is_first: bool) -> Sentence:

@@ -38,8 +38,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "proof_note": ("what the probes found, and when", "探针的检验结果与时间"),
     "proof_lead": (
         "Below each sentence of the policy stands what makes it true, what checks it on the running system, what was found and "
-        "when, and where that stands in a signed log which nobody can change afterwards, us included.",
-        "在政策的每一句话之下，列出使其成真的代码、在运行中的系统上检验它的探针、检验结果与时间，以及该结果在签名日志中的位置；日志一经签名，任何人（包括我们）都无法更改。",
+        "when, and where that stands in a signed log. Whoever compares the log with what they saw before, or with what others "
+        "saw, sees whether it was changed, by us too.",
+        "在政策的每一句话之下，列出使其成真的代码、在运行中的系统上检验它的探针、检验结果与时间，以及该结果在签名日志中的位置。"
+        "将日志与自己先前所见或他人所见相比对，即可发现其是否被更改，包括被我们更改。",
     ),
     "no_evidence": (
         "No probe has run yet. The first round begins a minute after the start and takes a minute or two; then each looks again "
