@@ -14,6 +14,7 @@ from sqlalchemy import insert, select, update
 from avow.accounts.needs import Needs
 from avow.accounts.tables import api_key, project
 from avow.base.ids import uuid7
+from avow.billing.tables import usage
 from avow.gateway import api
 from avow.gateway.tables import cached_answer
 from avow.privacy.consent_receipts import Maker
@@ -85,16 +86,40 @@ async def test_a_kept_request_opens_for_its_owner_and_is_on_record(house, platfo
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-async def test_what_is_anothers_or_unknown_or_not_kept_is_not_there(house, platform, method):
+async def test_what_is_anothers_or_unknown_is_not_there(house, platform, method):
     ann, bob = await house.customer(tenant_keep_h=48), await house.customer(tenant_keep_h=48)
     kept = (await house.post(ann, ASK)).headers["avow-request-id"]
-    unkept = (await house.post(bob, ASK, **{"avow-retention": "0"})).headers["avow-request-id"]
+    unkept = (await house.post(ann, ASK, **{"avow-retention": "0"})).headers["avow-request-id"]
+    never_made = (await house.post(bob, {**ASK, "model": "nothing"})).headers["avow-request-id"]
     async with browse(platform, bob) as client:
-        for request_id in (kept, unkept, uuid7()):
+        for request_id in (kept, unkept, never_made, uuid7()):
             answer = await client.request(method, f"/api/requests/{request_id}")
             assert answer.status_code == 404 and answer.json()["code"] == "not_found"
         assert (await client.request(method, "/api/requests/not-an-id")).status_code in (400, 404)
     assert len(await house.traces()) == 1
+
+
+async def test_each_request_that_is_listed_can_be_asked_for_kept_or_not(house, platform):
+    ann = await house.customer(tenant_keep_h=48)
+    await house.post(ann, ASK)
+    await house.post(ann, ASK, **{"avow-retention": "0"})
+    async with browse(platform, ann) as client:
+        listed = (await client.get("/api/requests")).json()["requests"]
+        shown = [(await client.get(f"/api/requests/{each['id']}")).json() for each in listed]
+        unkept, kept = shown
+        assert unkept == listed[0] and unkept["cost"] == "0.000020000" and not unkept["stored"]
+        assert {**kept, **listed[1]} == kept and kept.keys() - listed[1].keys() == {"request", "response"}
+        assert (await client.delete(f"/api/requests/{unkept['id']}")).status_code == 404
+
+
+async def test_what_was_said_can_be_read_when_its_usage_has_ended_before(house, platform):
+    ann = await house.customer(tenant_keep_h=48)
+    made = (await house.post(ann, ASK)).headers["avow-request-id"]
+    await house.execute(update(usage).values(ends_at=house.clock.now()))
+    async with browse(platform, ann) as client:
+        assert (await client.get("/api/requests")).json()["requests"] == []
+        shown = (await client.get(f"/api/requests/{made}")).json()
+    assert shown["stored"] and shown["request"]["messages"] == HELLO and "cost" not in shown
 
 
 async def test_a_colleague_neither_sees_nor_ends_what_somebody_asked(house, platform):
@@ -119,9 +144,9 @@ async def test_a_deleted_request_is_gone_at_once_and_its_charge_stays(house, pla
         assert [(stone.table, stone.name) for stone in stones.read()] == [
             (table, stones.item(table, UUID(made))) for table in ("trace", "cached_answer")
         ]
-        assert (await client.get(f"/api/requests/{made}")).status_code == 404
         assert (await client.delete(f"/api/requests/{made}")).status_code == 404
         (listed,) = (await client.get("/api/requests")).json()["requests"]
+        assert (await client.get(f"/api/requests/{made}")).json() == listed
     assert listed["stored"] is False and listed["cost"] == "0.000020000"
     assert await house.traces() == []
 
@@ -143,20 +168,22 @@ async def test_what_has_ended_is_hidden_before_the_sweep_comes(house, platform):
     made = (await house.post(ann, ASK)).headers["avow-request-id"]
     house.clock.move(timedelta(hours=2, seconds=5))
     async with browse(platform, ann) as client:
-        assert (await client.get(f"/api/requests/{made}")).status_code == 404
         (listed,) = (await client.get("/api/requests")).json()["requests"]
         assert listed["stored"] is False and listed["expires_at"] is None
+        assert (await client.get(f"/api/requests/{made}")).json() == listed
         house.clock.move(timedelta(days=31))
         assert (await client.get("/api/requests")).json()["requests"] == []
+        assert (await client.get(f"/api/requests/{made}")).status_code == 404
     assert len(await house.traces()) == 1
 
 
-async def test_a_destroyed_key_reads_as_not_there(house, platform):
+async def test_what_a_destroyed_key_kept_reads_as_not_stored(house, platform):
     ann = await house.customer(tenant_keep_h=48)
     made = (await house.post(ann, ASK)).headers["avow-request-id"]
     await asyncio.to_thread(house.vault.ring.destroy_holders, ann.subject_id, None, house.clock.now())
     async with browse(platform, ann) as client:
-        assert (await client.get(f"/api/requests/{made}")).status_code == 404
+        shown = (await client.get(f"/api/requests/{made}")).json()
+    assert shown["stored"] is False and not {"request", "response"} & shown.keys()
 
 
 async def test_a_call_whose_key_was_destroyed_meanwhile_is_answered_and_not_kept(house):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -17,7 +17,7 @@ from avow.base.errors import BadInput
 from avow.gateway import decisions, explained, requests
 from avow.gateway.decisions import Appeal, Decision
 from avow.gateway.explained import Explained
-from avow.gateway.requests import ListedRequest
+from avow.gateway.requests import ListedRequest, ShownRequest
 
 PAGE_MAX = 100
 
@@ -55,8 +55,8 @@ async def list_requests(
 
 
 @get("/api/requests/{request_id:uuid}")
-async def read_request(request_id: FromPath[UUID], who: Caller, accounts: Accounts) -> dict[str, Any]:
-    """What was kept of one's own request: what was asked and answered."""
+async def read_request(request_id: FromPath[UUID], who: Caller, accounts: Accounts) -> ShownRequest:
+    """One's own request, and what was asked and answered where that is kept."""
     return await requests.read(accounts, who, request_id)
 
 

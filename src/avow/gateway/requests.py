@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from sqlalchemy import ColumnElement, Row, Select, delete, or_, select
 
 from avow.accounts import acts
@@ -41,6 +42,24 @@ class ListedRequest(msgspec.Struct, frozen=True):
     expires_at: datetime | None
 
 
+class ShownRequest(msgspec.Struct, frozen=True):
+    """One request, as it is listed; what is left of it once its usage has ended goes without what the usage told. `request`
+    and `response` are what was said, each only where it is kept and can still be read."""
+
+    id: UUID
+    at: datetime
+    stored: bool
+    expires_at: datetime | None
+    model: str | UnsetType = UNSET
+    input_tokens: int | UnsetType = UNSET
+    output_tokens: int | UnsetType = UNSET
+    latency_ms: int | UnsetType = UNSET
+    status: int | UnsetType = UNSET
+    cost: str | UnsetType = UNSET
+    request: Any = UNSET
+    response: Any = UNSET
+
+
 async def listed(needs: Needs, who: Actor, after: UUID | None, limit: int) -> list[ListedRequest]:
     """One's own requests, newest first, at most `limit` of them older than the request `after`."""
     tenant_id, subject_id = own(who)
@@ -53,20 +72,28 @@ async def listed(needs: Needs, who: Actor, after: UUID | None, limit: int) -> li
     return [_listed(row) for row in rows]
 
 
-async def read(needs: Needs, who: Actor, request_id: UUID) -> dict[str, Any]:
-    """What was asked and answered, opened for its owner. Raises NotFound for what was not kept or has ended."""
+async def read(needs: Needs, who: Actor, request_id: UUID) -> ShownRequest:
+    """One of somebody's own requests, and what was asked and answered where it is kept, opened for its owner. Raises NotFound
+    for one that is not there or has ended."""
     tenant_id, subject_id = own(who)
-    mine = _mine(tenant_id, subject_id)
-    query = select(trace).where(trace.c.id == request_id, mine, _alive(needs.clock.now()))
+    now = needs.clock.now()
+    used = _listing(now).where(
+        usage.c.id == request_id, readable(tenant_id, subject_id, usage.c.subject_id, usage.c.key_id)
+    )
+    said = select(trace).where(trace.c.id == request_id, _mine(tenant_id, subject_id), _alive(now))
     async with needs.database.tenant(tenant_id) as connection:
-        row = (await connection.execute(query)).one_or_none()
-        if row is None:
-            raise NotFound
-        ref = Ref(tenant_id, trace.name, CONTENT, row.id, row.subject_id)
-        opened = await needs.vault.open(connection, ref, row.box, "access", who)
-    if opened is Gone:
+        row = (await connection.execute(used)).one_or_none()
+        kept = (await connection.execute(said)).one_or_none()
+        content: dict[str, Any] = {"stored": False, "expires_at": None}
+        if kept is not None:
+            ref = Ref(tenant_id, trace.name, CONTENT, kept.id, kept.subject_id)
+            opened = await needs.vault.open(connection, ref, kept.box, "access", who)
+            if opened is not Gone:
+                content = {"at": kept.since, "stored": True, "expires_at": kept.ends_at, **opened}
+    if row is None and not content["stored"]:
         raise NotFound
-    return {"id": row.id, "at": row.since, "expires_at": row.ends_at, **opened}
+    told = {"id": request_id} if row is None else msgspec.structs.asdict(_listed(row))
+    return ShownRequest(**told | content)
 
 
 async def end(needs: Needs, who: Actor, request_id: UUID) -> None:

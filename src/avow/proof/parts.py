@@ -92,11 +92,11 @@ async def part_self_service(on: Ground) -> Finding:
         async with on.http() as http:
             where = f"/api/requests/{_id(await _complete(http, who))}"
             before, gone, after = [
-                (await http.request(method, where, headers=_bearer(who.key))).status_code
-                for method in ("GET", "DELETE", "GET")
+                await http.request(method, where, headers=_bearer(who.key)) for method in ("GET", "DELETE", "GET")
             ]
-        if (before, gone, after) != (200, 204, 404):
-            return Finding("failed", f"read, deleted, read again: {before}, {gone}, {after}")
+        is_shown, is_left = before.json()["stored"], after.json()["stored"]
+        if (is_shown, gone.status_code, is_left) != (True, 204, False):
+            return Finding("failed", f"stored: {is_shown}; deleted: {gone.status_code}; still stored: {is_left}")
         done.append("a request deleted")
     if _is_mine_to_delete(on, "account"):
         async with signed_in(on, await on.canaries.newcomer()) as (http, leaving):

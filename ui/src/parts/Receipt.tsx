@@ -13,7 +13,7 @@ import { useLeave } from "./Dialog";
 import { useOnce } from "./once";
 import { Loaded, Problem } from "./Page";
 
-const APART = ["id", "at", "expires_at"];
+const SAID = ["request", "response"] as const;
 const LEVELS: Record<components["schemas"]["policy_explain_Line"]["level"], () => string> = {
   platform: () => t("the policy"),
   tenant: () => t("your organisation"),
@@ -54,20 +54,22 @@ function Said({ id }: { id: string }) {
   });
   return (
     <Loaded of={found}>
-      {(said) => (
-        <>
-          {Object.entries(said)
-            .filter(([field]) => !APART.includes(field))
-            .map(([field, value]) => (
+      {(said) =>
+        said.stored ? (
+          <>
+            {SAID.filter((field) => field in said).map((field) => (
               <details key={field} className="more">
                 <summary>{name("field", field)}</summary>
                 <pre className="said" tabIndex={0} role="region" aria-label={name("field", field)} dir="auto">
-                  {typeof value === "string" ? value : JSON.stringify(value, null, 2)}
+                  {typeof said[field] === "string" ? said[field] : JSON.stringify(said[field], null, 2)}
                 </pre>
               </details>
             ))}
-        </>
-      )}
+          </>
+        ) : (
+          <p>{t("This is not there, or not any more.")}</p>
+        )
+      }
     </Loaded>
   );
 }
