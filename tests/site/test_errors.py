@@ -1,12 +1,14 @@
 """Where the `type` of a problem leads."""
 
 import html
+import json
 import re
 from types import SimpleNamespace
 
 import pytest
 
 from avow.base.errors import AvowError
+from avow.gateway.refusals import ANTHROPIC, OPENAI, RESPONSES
 from avow.site import errors
 from tests.platform import Platform
 
@@ -29,6 +31,17 @@ def test_an_error_leads_to_its_entry(platform: Platform) -> None:
         text = html.unescape(client.get(page).text)
     assert f'<li id="{anchor}">' in text
     assert problem["hint"] in text
+
+
+@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__qualname__)
+def test_what_v1_says_is_a_code_of_the_page(kind: type[AvowError]) -> None:
+    error = kind.__new__(kind)
+    AvowError.__init__(error)
+    on_the_page = {entry.code for entry in errors.entries()}
+    for shape in (OPENAI, RESPONSES, ANTHROPIC):
+        for written in (shape.render(error), shape.event(error).partition(b"data: ")[2]):
+            said = json.loads(written)
+            assert said.get("error", said)["code"] in on_the_page
 
 
 def test_what_the_router_refuses_needs_no_entry(platform: Platform) -> None:

@@ -127,7 +127,7 @@ def test_who_writes_mails_is_looked_at() -> None:
 
 
 def test_a_refusal_that_is_told_by_its_code_is_one_that_exists() -> None:
-    codes = {kind.code for kind in kinds(AvowError)} | {"insufficient_quota"}  # as `/v1` calls insufficient_balance
+    codes = {kind.code for kind in kinds(AvowError)}
     assert words.refusals("zh").keys() - {"unreachable", "other"} <= codes
     app = ROOT / "ui" / "src"
     own = {code for path in app.rglob("*.ts*") for code in re.findall(r'new Refusal\(\d+, "(\w+)"', path.read_text())}

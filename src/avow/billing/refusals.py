@@ -32,9 +32,9 @@ class MoneyShort(AvowError):
 
 
 class BalanceShort(MoneyShort):
-    """The balance does not cover what this request may cost."""
+    """The balance does not cover what this request may cost; the code is the one that clients of OpenAI know."""
 
-    code: ClassVar[str] = "insufficient_balance"
+    code: ClassVar[str] = "insufficient_quota"
     hint = "Nothing was charged. Add credit, or ask for fewer tokens."
 
     def __init__(self, affordable: int) -> None:

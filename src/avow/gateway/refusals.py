@@ -187,17 +187,17 @@ class UpstreamBusy(Unavailable):
 def _openai(error: AvowError) -> bytes:
     """`{"error": {"message", "type", "param", "code"}}`"""
     kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "server_error")
-    return _encode({"error": {"message": _message(error), "type": kind, "param": error.param, "code": _code(error)}})
+    return _encode({"error": {"message": _message(error), "type": kind, "param": error.param, "code": error.code}})
 
 
 def _anthropic(error: AvowError) -> bytes:
     """`{"type": "error", "error": {"type", "message", "code"}}`; `code` is ours, to tell apart what is of one type."""
     kind = _ANTHROPIC_TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "api_error")
-    return _encode({"type": "error", "error": {"type": kind, "message": _message(error), "code": _code(error)}})
+    return _encode({"type": "error", "error": {"type": kind, "message": _message(error), "code": error.code}})
 
 
 def _responses(error: AvowError) -> bytes:
-    return _encode({"type": "error", "code": _code(error), "message": _message(error), "param": error.param})
+    return _encode({"type": "error", "code": error.code, "message": _message(error), "param": error.param})
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +221,3 @@ def headers(error: AvowError, request_id: UUID) -> list[tuple[bytes, bytes]]:
 
 def _message(error: AvowError) -> str:
     return f"{error.sentence} {error.hint}".strip()
-
-
-def _code(error: AvowError) -> str:
-    """Clients of OpenAI know one code for an empty wallet."""
-    return "insufficient_quota" if error.code == "insufficient_balance" else error.code
