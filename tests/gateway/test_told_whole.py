@@ -113,6 +113,8 @@ async def test_a_json_that_is_no_answer_costs_nothing(house, said):
     ("path", "model", "changed"),
     [
         ("/v1/chat/completions", CLAUDE, {"messages": HELLO, "tool_choice": "required"}),
+        ("/v1/chat/completions", MODEL, {"messages": HELLO, "tool_choice": "required"}),
+        ("/v1/chat/completions", MODEL, {"messages": HELLO, "tools": [], "tool_choice": {"type": "function"}}),
         (
             "/v1/chat/completions",
             CLAUDE,
@@ -123,9 +125,16 @@ async def test_a_json_that_is_no_answer_costs_nothing(house, said):
         ("/v1/responses", CLAUDE, {"input": "x", "tool_choice": "required"}),
     ],
 )
-async def test_a_choice_among_no_tools_is_refused_where_it_would_be_lost(house, path, model, changed):
+async def test_a_choice_among_no_tools_is_refused(house, path, model, changed):
     ann = await house.customer()
     answer = await house.post(ann, {"model": model, **changed}, path=path)
-    assert answer.status_code == 400 and "no tools" in answer.json()["error"]["message"]
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "tools_missing")
     assert house.upstream.requests == []
     assert (await house.wallet(ann))[1] == 0
+
+
+@pytest.mark.parametrize("said", [None, "auto", "none"])
+async def test_a_choice_that_demands_no_tool_goes_on_without_any(house, said):
+    ann = await house.customer()
+    answer = await house.post(ann, {"model": MODEL, "messages": HELLO, "tool_choice": said})
+    assert answer.status_code == 200

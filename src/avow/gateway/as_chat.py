@@ -9,7 +9,7 @@ import msgspec
 
 from avow.gateway import pictures, wire
 from avow.gateway.messages import STOP, arguments
-from avow.gateway.refusals import InvalidRequest
+from avow.gateway.refusals import InvalidRequest, ToolsMissing
 from avow.gateway.usage import Buckets, ChatUsage, Usage, messages_fields
 from avow.gateway.wire import Request
 
@@ -88,7 +88,7 @@ def _shown(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _tools(fields: dict[str, Any]) -> dict[str, Any]:
     if not fields.get("tools"):
         if (fields.get("tool_choice") or {}).get("type", "auto") not in ("auto", "none"):
-            raise InvalidRequest("There are no tools to choose from.", param="tool_choice")
+            raise ToolsMissing
         return {}
     tools = [
         {"name": tool["name"], "description": tool.get("description") or "", "parameters": tool["input_schema"]}

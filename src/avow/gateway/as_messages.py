@@ -67,8 +67,6 @@ def _tools(fields: dict[str, Any]) -> dict[str, Any]:
                 for tool in tools
             ]
             made["tool_choice"] = _choice(fields)
-        elif fields.get("tool_choice") not in (None, "auto", "none"):
-            raise InvalidRequest("There are no tools to choose from.", param="tool_choice")
         return made
     except (KeyError, TypeError, AttributeError):
         raise InvalidRequest("A tool is a function with a name.", param="tools") from None

@@ -41,6 +41,16 @@ class InvalidRequest(BadInput):
     code = "invalid_request"
 
 
+class ToolsMissing(InvalidRequest):
+    """There are no tools to choose from."""
+
+    code = "tools_missing"
+    hint = "Nothing was charged. Send the `tools` that `tool_choice` demands one of, or leave `tool_choice` out."
+
+    def __init__(self) -> None:
+        super().__init__(param="tool_choice")
+
+
 class TooLarge(AvowError):
     """The request is larger than the limit."""
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from avow.gateway import as_messages, pictures
-from avow.gateway.refusals import InvalidRequest
+from avow.gateway.refusals import InvalidRequest, ToolsMissing
 from avow.gateway.sse import Splitter, data_of
 from avow.gateway.usage import Buckets, ChatUsage, Usage
 from avow.gateway.wire import Request
@@ -122,7 +122,7 @@ def _tools(fields: dict[str, Any]) -> dict[str, Any]:
         made["tools"] = [{"type": "function", "function": function} for function in functions]
     choice = fields.get("tool_choice")
     if not made and choice not in (None, "auto", "none"):
-        raise InvalidRequest("There are no tools to choose from.", param="tool_choice")
+        raise ToolsMissing
     if isinstance(choice, dict):
         if choice["type"] != "function":
             raise InvalidRequest("This model knows functions only.", param="tool_choice")

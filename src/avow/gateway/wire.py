@@ -20,7 +20,7 @@ import msgspec
 from avow.gateway.extents import Extent
 from avow.gateway.forms import File
 from avow.gateway.pictures import Picture
-from avow.gateway.refusals import InvalidRequest, TooLarge
+from avow.gateway.refusals import InvalidRequest, TooLarge, ToolsMissing
 
 BODY_BYTES_MAX = 4 * 1024 * 1024
 DEPTH_MAX = 64
@@ -39,6 +39,8 @@ REPRICING = (
 _TAKEN_OUT = frozenset(PERSONAL + REPRICING)
 UNPRICED = ("audio", "web_search_options")
 _UNPRICED = frozenset(UNPRICED)
+NO_CHOICE = (None, "auto", "none")
+"""What a `tool_choice` may say where there are no tools: nothing is demanded."""
 TOOLS = frozenset(("function", "custom"))
 TEXT_PARTS = frozenset(("text", "refusal"))
 PICTURE = "image_url"
@@ -275,6 +277,8 @@ def _check_priced(known: Known, fields: dict[str, Any]) -> bool:
             if part.type not in TEXT_PARTS and part.type != PICTURE:
                 raise InvalidRequest("Only text and pictures are supported.", param=f"messages[{number}].content")
             shows = shows or part.type == PICTURE
+    if "tool_choice" in fields and not fields.get("tools") and fields["tool_choice"] not in NO_CHOICE:
+        raise ToolsMissing
     if "tools" not in fields:
         return shows
     for tool in fields["tools"] or ():
