@@ -51,7 +51,6 @@ SUMS_ID = UUID(int=0)
 """There is one such job, which finds out by itself what is to be done."""
 DOCUMENTS_S = 60
 EVIDENCE_PROBE = "part_evidence"
-ABSORBED_MAX = 0.001
 LOOK_DUE_S = 5
 """How often is asked whether it is time to look: its time has gone by, or another policy has come into force."""
 STOP_S = 3.0
@@ -75,6 +74,7 @@ class Keeper:
         self.recovery = Recovery(at.keeper.raw, parts.clock, parts.home / "run" / "spool", functions=FUNCTIONS)
         self.chain, self.log, self.broker = parts.chain, parts.log, Broker(at.keeper, at.vault)
         self.lookout, self.telling = Lookout(at.keeper, parts.clock), Telling(parts.home, "keeper")
+        self.absorbed_news = invariants.AbsorbedNews()
         self._looked_under, self._looked_at_s = "", dict[str, float]()
         self.jobs = jobs.Worker(
             at.keeper,
@@ -179,11 +179,11 @@ class Keeper:
         now = self.parts.clock.now()
         async with self.at.keeper.begin() as c:
             wrong = Counter(each.invariant for each in await invariants.violations(c, now))
-            absorbed = await invariants.absorbed_share(c, now)
+            absorbed = await invariants.absorbed(c, now)
         for name, count in wrong.items():
             structlog.get_logger().error("money_wrong", kind=name, count=count)
-        if absorbed > ABSORBED_MAX:
-            structlog.get_logger().error("money_absorbed", kind="upstreams charge more than requests can cost")
+        for each in self.absorbed_news.of(absorbed, now):
+            structlog.get_logger().error("money_absorbed", model=each.model, nano=each.nano)
 
     async def _look_if_due(self) -> None:
         """Look with each probe in its time; under a policy that is new, its sentences wait for no older round."""

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from avow.billing import invariants
-from tests.billing.conftest import NOW, Bank, Payer, settle
+from avow.billing.invariants import Absorbed
+from tests.billing.conftest import NOW, PRICE, Bank, Payer, settle
 
 
 async def broken(bank: Bank, at: datetime = NOW) -> set[str]:
@@ -114,3 +115,30 @@ async def test_p20_erasing_a_person_frees_the_money_of_what_still_runs(bank: Ban
         assert (await ledger.settle(settle(running, 300))).charged == 0
     assert await bank.wallet(payer) == (1_000, 0)
     assert await broken(bank) == set()
+
+
+async def test_what_upstreams_charge_beyond_the_holds_is_told_by_model(bank: Bank) -> None:
+    payer = await bank.payer(10_000)
+    async with bank.batcher() as ledger:
+        opens = [payer.open(300), payer.open(300), payer.open(300, at=NOW - timedelta(days=2))]
+        await asyncio.gather(*map(ledger.open, opens))
+        await asyncio.gather(*(ledger.settle(settle(o, asked)) for o, asked in zip(opens, (450, 90, 900), strict=True)))
+    async with bank.databases.keeper.begin() as c:
+        assert await invariants.absorbed(c, NOW) == [Absorbed(PRICE.model, 150, 390)]
+        assert await invariants.absorbed(c, NOW + timedelta(days=2)) == []
+
+
+def test_what_is_absorbed_is_told_when_it_begins_and_when_it_changes_and_once_a_day() -> None:
+    news = invariants.AbsorbedNews()
+
+    def told(nano: int, minutes: int, other: int = 0) -> list[str]:
+        found = [Absorbed("one", nano, 10_000), Absorbed("other", other, 10_000)]
+        return [each.model for each in news.of(found, NOW + timedelta(minutes=minutes))]
+
+    assert told(20, 0) == []  # a thousandth of all
+    assert told(100, 1) == ["one"]
+    assert told(100, 2) == told(199, 3) == []
+    assert told(199, 4, other=30) == ["other"]
+    assert told(200, 5, other=30) == ["one"]
+    assert told(20, 6) == told(200, 7) == []  # less, and again as much
+    assert told(200, 5 + 24 * 60) == ["one"]

@@ -24,7 +24,7 @@ from avow.base import cards
 FIELDS = frozenset(
     [
         *("event", "level", "at", "process", "route", "method", "status", "kind", "error", "where"),
-        *("count", "upstream", "probe", "verdict", "epoch", "logger", "sqlstate"),
+        *("count", "upstream", "model", "nano", "probe", "verdict", "epoch", "logger", "sqlstate"),
     ]
 )
 FILE_PREFIX = "avow-"

@@ -119,12 +119,13 @@ AS $$
     SELECT l.* FROM limit_violations() l
 $$;
 
--- I13: what upstreams charged beyond the holds of the last day, which is ours to bear, and what was charged in it.
-CREATE FUNCTION ledger_absorbed(p_at timestamptz, OUT absorbed numeric, OUT charged numeric)
+-- I13: what upstreams charged beyond the holds of the last day, which is ours to bear, and what was charged in it, by model.
+CREATE FUNCTION ledger_absorbed(p_at timestamptz)
+RETURNS TABLE (model text, absorbed numeric, charged numeric)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
-    SELECT coalesce(sum(c.absorbed), 0), coalesce(sum(c.amount), 0)
-    FROM charge c WHERE c.since > p_at - interval '1 day'
+    SELECT p.model, sum(c.absorbed), sum(c.amount)
+    FROM charge c JOIN price p ON p.id = c.price_id WHERE c.since > p_at - interval '1 day' GROUP BY 1 ORDER BY 2 DESC, 1
 $$;
 
 -- I5: of the settles that were told as charged, those that the ledger does not have with that amount.
