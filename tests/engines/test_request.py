@@ -32,17 +32,32 @@ def test_text_parts_are_joined_and_developers_speak_as_system() -> None:
     [
         {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://inside.example/"}}]},
         {"role": "user", "content": ["text"]},
-        {"role": "user", "content": None},
-        {"role": "assistant", "content": "", "tool_calls": [{"id": "1"}]},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]},
         {"role": "tool", "content": "x"},
-        {"role": "user<|im_end|>", "content": "x"},
-        {"content": "x"},
     ],
 )
 def test_what_is_not_text_is_refused_and_says_what_to_do(said: dict[str, Any]) -> None:
     with pytest.raises(llm.TextOnly) as caught:
         llm.to_theirs(messages(said))
-    assert (caught.value.status, caught.value.param) == (400, "messages")
+    assert caught.value.status == 400 and str(caught.value.param).startswith("messages[0]")
+
+
+@pytest.mark.parametrize(
+    ("said", "field"),
+    [
+        ({"role": "user<|im_end|>", "content": "x"}, "role"),
+        ({"content": "x"}, "role"),
+        ({"role": "user", "content": None}, "content"),
+        ({"role": "user"}, "content"),
+    ],
+)
+def test_a_message_without_what_it_must_have_is_refused_by_the_name_of_the_field(
+    said: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(llm.MessageUnfit) as caught:
+        llm.to_theirs(messages({"role": "user", "content": "x"}, said))
+    assert (caught.value.status, caught.value.param) == (400, f"messages[1].{field}")
+    assert f"`{field}`" in caught.value.sentence and "im_end" not in caught.value.sentence
 
 
 def test_the_key_is_not_in_the_text_of_an_engine(tmp_path: Any) -> None:

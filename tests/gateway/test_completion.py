@@ -203,7 +203,7 @@ async def test_a_failure_before_the_first_token_costs_nothing_and_tells_nothing(
     if status == 503:
         assert answer.headers["retry-after"] == str(script.retry_after_s or 2)
     row = await house.settled(ann)
-    assert (row.amount, row.why, row.status) == (0, "upstream_failed", status)
+    assert (row.amount, row.why, row.status) == (0, "refused" if status == 400 else "upstream_failed", status)
     assert await house.wallet(ann) == (DOLLAR, 0)
 
 

@@ -177,7 +177,10 @@ async def _ledger(
     ).where(ledger_entry.c.wallet_id == wallet_id, ledger_entry.c.account == "wallet")
     charges = select(
         charge.c.id, charge.c.since.label("at"), literal("charge").label("kind"), (-charge.c.amount).label("amount")
-    ).where(charge.c.wallet_id == wallet_id, charge.c.subject_id == subject_id, _lives(charge, now))
+    ).where(
+        *(charge.c.wallet_id == wallet_id, charge.c.subject_id == subject_id, _lives(charge, now)),
+        charge.c.amount > 0,  # what cost nothing moved no money; the usage lists it
+    )
     lines = union_all(credits, charges).subquery()
     page = select(lines).order_by(lines.c.at.desc(), lines.c.id.desc()).limit(limit)
     if after is not None:

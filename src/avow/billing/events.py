@@ -12,7 +12,8 @@ import msgspec
 AMOUNT_MAX = 2**62
 TOKENS_MAX = 2**31 - 1
 
-# Why a request ended. Only `done` must be charged in full by its tokens; the others may also be free (invariant I7).
+# Why a request ended; `refused`: by a filter, or because nobody could answer it as it was. Only `done` must be charged in full
+# by its tokens; the others may also be free (invariant I7).
 Why = Literal["done", "client_left", "upstream_failed", "refused", "cached", "void", "crash_recovered"]
 
 

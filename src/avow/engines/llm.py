@@ -70,6 +70,7 @@ _FIELDS = frozenset(
     }
 )
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+_OF_TOOLS = frozenset(("tool", "function"))
 
 
 class SocketUnsafe(AvowError):
@@ -92,6 +93,13 @@ class TextOnly(BadInput):
 
     code = "text_only"
     hint = "Leave out images, audio, files and tool calls, or choose another model."
+
+
+class MessageUnfit(BadInput):
+    """A message needs a `role` that this model knows and a `content`."""
+
+    code = "message_unfit"
+    hint = "Nothing was charged. Correct the field that is named and send the request again."
 
 
 class FormUnfit(BadInput):
@@ -129,10 +137,10 @@ def to_theirs(request: Mapping[str, Any]) -> dict[str, Any]:
     """What is sent to the engine for an OpenAI chat completion `request`: known fields, and those that nobody may choose.
 
     Always a stream, with progress events while the prompt is read: only so does llama.cpp notice early that a client has
-    left. Raises `TextOnly`, `FormUnfit` or `PromptTooLong`: a long text would keep llama.cpp from everybody else while it is
-    cut up.
+    left. Raises `TextOnly`, `MessageUnfit`, `FormUnfit` or `PromptTooLong`: a long text would keep llama.cpp from everybody
+    else while it is cut up.
     """
-    messages = [_message(said) for said in request["messages"]]
+    messages = [_message(said, f"messages[{number}]") for number, said in enumerate(request["messages"])]
     if not fits(sum(len(said["content"].encode()) for said in messages), len(messages)):
         raise PromptTooLong(param="messages")
     asked = [request.get("max_completion_tokens"), request.get("max_tokens"), OUTPUT_TOKENS_MAX]
@@ -193,16 +201,23 @@ def run(socket_path: Path, api_key: str, ready: int, idle_s: int) -> NoReturn:
     _stay(server, occupied, lambda: _forget(socket_path, api_key), idle_s / _LOOKS)
 
 
-def _message(said: Mapping[str, Any]) -> dict[str, str]:
-    content = said.get("content")
+def _message(said: Mapping[str, Any], where: str) -> dict[str, str]:
+    """A message with its text alone; `where` it stands is told. Raises `TextOnly` or `MessageUnfit`."""
+    role, content = str(said.get("role")), said.get("content")
+    if role in _OF_TOOLS or said.get("tool_calls"):
+        raise TextOnly(param=where)
+    if role not in _ROLES:
+        known = ", ".join(f"`{name}`" for name in _ROLES)
+        raise MessageUnfit(f"The `role` in {where} is none that this model knows: {known}.", param=f"{where}.role")
+    if content is None:
+        raise MessageUnfit(f"The `content` in {where} is missing.", param=f"{where}.content")
     if isinstance(content, list):
         if not all(isinstance(part, dict) and part.get("type") == "text" for part in content):
-            raise TextOnly(param="messages")
+            raise TextOnly(param=f"{where}.content")
         content = "\n".join(str(part.get("text", "")) for part in content)
-    role = _ROLES.get(str(said.get("role")))
-    if role is None or not isinstance(content, str) or said.get("tool_calls"):
-        raise TextOnly(param="messages")
-    return {"role": role, "content": content}
+    if not isinstance(content, str):
+        raise TextOnly(param=f"{where}.content")
+    return {"role": _ROLES[role], "content": content}
 
 
 def _form(wanted: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from avow.base.errors import AvowError
+from avow.billing.events import Why
 from avow.gateway import fleet as fleets
 from avow.gateway import forecast, media, upstreams
 from avow.gateway.client import Client, Target
@@ -75,7 +76,7 @@ class Call:
             if self._drains:
                 self.outcome.why = "client_left"
         except AvowError as error:
-            self.outcome.error, self.outcome.why = error, "client_left" if self._drains else "upstream_failed"
+            self.outcome.error, self.outcome.why = error, "client_left" if self._drains else self._fault(error)
         except asyncio.CancelledError:
             self.outcome.why = "client_left"
         except Exception as error:
@@ -83,6 +84,10 @@ class Call:
             self.outcome.error, self.outcome.why = AvowError(), "upstream_failed"
         self._let_go(self.outcome.why == "done")
         return self.outcome
+
+    def _fault(self, error: AvowError) -> Why:
+        """Whose it is that there is no answer: of a request that cannot be answered as it is, not the upstream's."""
+        return "refused" if error.status < 500 and not self.outcome.begun else "upstream_failed"
 
     def drain(self) -> bool:
         """The client has left: whether the upstream is read to its end nevertheless, for it charges all of it.
