@@ -10,6 +10,7 @@ import pytest
 from avow.base.errors import AvowError
 from avow.gateway.refusals import ANTHROPIC, OPENAI, RESPONSES
 from avow.site import errors
+from tests.house.conftest import ROOT
 from tests.platform import Platform
 
 
@@ -42,6 +43,19 @@ def test_what_v1_says_is_a_code_of_the_page(kind: type[AvowError]) -> None:
         for written in (shape.render(error), shape.event(error).partition(b"data: ")[2]):
             said = json.loads(written)
             assert said.get("error", said)["code"] in on_the_page
+
+
+def test_where_a_refusal_of_v1_sends_a_stranger_there_is_a_page(platform: Platform) -> None:
+    with platform.http() as http:
+        for method, path, page in (
+            ("POST", "/v1/chat/completions", "/app/keys"),
+            ("GET", "/v1/no", "/api/openapi.json"),
+        ):
+            refused = http.request(method, path, json={"model": "x", "messages": []})
+            assert page in refused.json()["error"]["message"]
+        assert "/v1/chat/completions" in http.get("/api/openapi.json").json()["paths"]
+        assert http.get("/app/keys").status_code in (200, 503)  # 503: this checkout has no built app
+    assert 'screen("/keys"' in (ROOT / "ui" / "src" / "routes.tsx").read_text()
 
 
 def test_what_the_router_refuses_needs_no_entry(platform: Platform) -> None:

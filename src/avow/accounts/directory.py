@@ -46,15 +46,22 @@ _BY_PUBLIC_ID = "SELECT * FROM api_key_by_public_id($1, $2)"
 
 
 class KeyRefused(AvowError):
-    """The API key is missing, unknown or no longer active."""
+    """This API key is not known here, or no longer active."""
 
     status = 401
     code = "invalid_api_key"
-    hint = "Nothing was charged. Send `authorization: Bearer <key>` with a whole, active key; make one at /api/keys."
+    hint = "Nothing was charged. Send a whole, active key; the app makes one at /app/keys."
 
     @property
     def headers(self) -> dict[str, str]:
         return {"www-authenticate": "Bearer"}
+
+
+class KeyMissing(KeyRefused):
+    """There is no API key in the request."""
+
+    code = "api_key_missing"
+    hint = "Nothing was charged. Send `authorization: Bearer <key>`; the app makes a key at /app/keys."
 
 
 class KeyRevoked(AvowError):
@@ -62,7 +69,7 @@ class KeyRevoked(AvowError):
 
     status = 401
     code = "key_revoked"
-    hint = "Use another key, or make a new one at /api/keys."
+    hint = "Use another key, or make a new one in the app, at /app/keys."
 
 
 class KeyExpired(AvowError):
@@ -70,7 +77,7 @@ class KeyExpired(AvowError):
 
     status = 401
     code = "key_expired"
-    hint = "Make a new key at /api/keys."
+    hint = "Make a new key in the app, at /app/keys."
 
 
 class KeyArchived(AvowError):

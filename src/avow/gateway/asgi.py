@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from avow.accounts import key_text
-from avow.accounts.directory import KeyRecord, KeyRefused
+from avow.accounts.directory import KeyMissing, KeyRecord, KeyRefused
 from avow.base import log
 from avow.base.db import AWAY
 from avow.base.errors import AvowError
@@ -335,7 +335,8 @@ def _fixed(kind: bytes, usual: list[tuple[bytes, bytes]]) -> list[tuple[bytes, b
 
 
 def _secret(headers: list[tuple[bytes, bytes]]) -> str:
-    """What has the form of a key; only then is anything else looked at."""
+    """What has the form of a key; only then is anything else looked at. Raises KeyMissing or KeyRefused."""
+    refused: type[KeyRefused] = KeyMissing
     for name, value in headers:
         if name == b"authorization" and value[:7].lower() == b"bearer ":
             secret = value[7:].strip().decode("latin-1")
@@ -345,7 +346,8 @@ def _secret(headers: list[tuple[bytes, bytes]]) -> str:
             continue
         if key_text.PATTERN.fullmatch(secret):
             return secret
-    raise KeyRefused
+        refused = KeyRefused if secret else refused
+    raise refused
 
 
 def _address(scope: Scope) -> str | None:

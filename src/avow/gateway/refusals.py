@@ -108,7 +108,7 @@ class RouteUnknown(AvowError):
 
     status = 404
     code = "unknown_url"
-    hint = "docs/reference/gateway.md lists the routes below /v1."
+    hint = "/api/openapi.json lists the routes below /v1."
 
 
 class MethodWrong(AvowError):
