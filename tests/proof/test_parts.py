@@ -86,7 +86,7 @@ def test_the_parts_of_a_sound_platform_are_proved(target: Platform) -> None:
     ("probe", "fault", "mended", "words"),
     [
         ("part_self_service", "CREATE RULE keep AS ON DELETE TO trace DO INSTEAD NOTHING",
-         "DROP RULE keep ON trace", "read again"),
+         "DROP RULE keep ON trace", "still stored: True"),
         ("part_staff", "CREATE RULE unsaid AS ON INSERT TO audit DO INSTEAD NOTHING",
          "DROP RULE unsaid ON audit", "0 lines"),
         ("part_backups", "INSERT INTO backup_folder (id, path, made_at, ends_at, reachable) VALUES "
