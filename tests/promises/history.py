@@ -77,12 +77,16 @@ class History:
             return http.get(f"/api/requests/{person.request_id}", headers=person.bearer)
 
     def rows(self, person: Person) -> dict[str, int]:
-        """How many facts of a person each table holds; tables without any are left out."""
+        """How many facts of a person each table holds; tables without any are left out.
+
+        What was judged by rules that had just changed is judged anew, and the first try stands there as void, free: not counted.
+        """
 
         async def count(c: asyncpg.Connection[Any]) -> dict[str, int]:
             tables = [row[0] for row in await c.fetch(FACT_TABLES)]
-            query = "SELECT count(*) FROM {} WHERE subject_id = $1"
-            return {table: await c.fetchval(query.format(table), person.id) for table in tables}
+            query = "SELECT count(*) FROM {} WHERE subject_id = $1 AND {}"
+            real = {"charge": "amount > 0", "usage": "why <> 'void'"}
+            return {table: await c.fetchval(query.format(table, real.get(table, True)), person.id) for table in tables}
 
         return {table: count for table, count in self.platform.with_connection(count).items() if count}
 
@@ -228,7 +232,7 @@ def seventh_year(history: History) -> None:
 
 
 def _charges(history: History) -> int:
-    count: int = history.platform.sql("SELECT count(*) FROM charge")[0][0]
+    count: int = history.platform.sql("SELECT count(*) FROM charge WHERE amount > 0")[0][0]
     return count
 
 
