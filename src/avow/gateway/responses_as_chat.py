@@ -16,7 +16,7 @@ from avow.gateway import as_messages, pictures
 from avow.gateway.refusals import InvalidRequest, ToolsMissing
 from avow.gateway.sse import Splitter, data_of
 from avow.gateway.usage import Buckets, ChatUsage, Usage
-from avow.gateway.wire import Request
+from avow.gateway.wire import NO_CHOICE, Request
 
 ANSWER_BYTES_MAX = 32 * 1024 * 1024
 _TOLD = frozenset(
@@ -121,7 +121,7 @@ def _tools(fields: dict[str, Any]) -> dict[str, Any]:
         functions = [{name: tool[name] for name in names if tool.get(name) is not None} for tool in fields["tools"]]
         made["tools"] = [{"type": "function", "function": function} for function in functions]
     choice = fields.get("tool_choice")
-    if not made and choice not in (None, "auto", "none"):
+    if not made and choice not in NO_CHOICE:
         raise ToolsMissing
     if isinstance(choice, dict):
         if choice["type"] != "function":
